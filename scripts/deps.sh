@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Debian packages this project needs, by purpose.
+#
+#   scripts/deps.sh build vm       install what is missing of these groups
+#   scripts/deps.sh --list vm      print the packages of a group
+#   . scripts/deps.sh              only define the functions:
+#                                  deps_list, deps_missing, deps_need GROUP...
+#
+# Says nothing when nothing is missing. Installs when root; otherwise names the
+# packages and the command, and fails.
+
+deps_groups='build lint vm demo bench'
+
+# deps_list GROUP...: the packages of the groups, one a line
+deps_list() {
+	local group
+	for group in "$@"; do
+		case $group in
+		build)
+			printf '%s\n' build-essential cmake ninja-build \
+				pkg-config kmod xz-utils \
+				libcli11-dev libfmt-dev nlohmann-json3-dev \
+				libdeflate-dev liblz4-dev libzstd-dev \
+				liblzma-dev liblzo2-dev libxxhash-dev \
+				zlib1g-dev libgtest-dev libgmock-dev \
+				libbenchmark-dev \
+				linux-headers-amd64 linux-headers-6.12-amd64 ;;
+		lint)
+			printf '%s\n' clang-format clang-tidy clang \
+				shellcheck sparse ;;
+		vm)
+			printf '%s\n' qemu-system-x86 seabios cpio kmod \
+				busybox-static linux-headers-amd64 \
+				linux-headers-6.12-amd64 bash coreutils \
+				mount util-linux fdisk dmsetup e2fsprogs \
+				xfsprogs btrfs-progs dosfstools genisoimage \
+				squashfs-tools erofs-utils fio bonnie++ \
+				uml-utilities cloop-utils udev diffutils \
+				findutils tar gzip xz-utils zstd lz4 ;;
+		demo)
+			printf '%s\n' mmdebstrap e2fsprogs ;;
+		bench)
+			printf '%s\n' squashfs-tools erofs-utils fio \
+				bonnie++ dmsetup e2fsprogs cloop-utils \
+				uml-utilities user-mode-linux qemu-utils ;;
+		*)
+			echo "deps: no group '$group', there are: $deps_groups" >&2
+			return 2 ;;
+		esac
+	done | sort -u
+	# the group's own status, not sort's
+	return "${PIPESTATUS[0]}"
+}
+
+# deps_missing GROUP...: those of the packages that are not installed
+deps_missing() {
+	local list have package
+	list=$(deps_list "$@") || return
+	# dpkg-query fails where it does not know a package: that is an answer
+	# shellcheck disable=SC2016,SC2086  # dpkg's own variables; a list of words
+	have=$(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' $list \
+		2>/dev/null | sed -n 's/^ii *//p') || :
+	for package in $list; do
+		grep -qxF -- "$package" <<<"$have" || echo "$package"
+	done
+}
+
+# deps_need GROUP...: make sure that all packages of the groups are installed
+deps_need() {
+	local missing
+	missing=$(deps_missing "$@") || return
+	[ -n "$missing" ] || return 0
+	# shellcheck disable=SC2086  # a list of words
+	set -- $missing
+	if [ "$(id -u)" != 0 ]; then
+		echo "deps: missing packages; as root:" >&2
+		echo "	apt-get install --no-install-recommends $*" >&2
+		return 1
+	fi
+	echo "deps: installing $*" >&2
+	deps_install "$@" && return
+	# perhaps the package lists are only too old
+	apt-get update -qq >&2 && deps_install "$@"
+}
+
+deps_install() {
+	# On standard error, so that a caller's output stays its own. The lock
+	# may be held by another apt.
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+		--no-install-recommends -o DPkg::Lock::Timeout=300 \
+		-o Dpkg::Use-Pty=0 "$@" >&2
+}
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+	set -eu
+	case ${1-} in
+	'' | -h | --help)
+		echo "usage: $0 [--list] GROUP...   groups: $deps_groups" >&2
+		exit 2 ;;
+	--list)
+		shift
+		deps_list "$@" ;;
+	*)
+		deps_need "$@" ;;
+	esac
+fi
