@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * COW layers. One file and one row of cw_cow_formats[] a format.
+ *
+ * A layer knows which parts of the device it holds and their data. device.c
+ * stacks layers over a base; a layer knows nothing of what is below it.
+ */
+#ifndef CLOOPW_COW_H
+#define CLOOPW_COW_H
+
+#include "cache.h"
+#include "image.h"
+#include "io.h"
+#include "report.h"
+
+struct cw_cow;
+
+/* What a layer must have been made for. */
+struct cw_cow_base {
+	u64 size;             /* bytes of the device, whole sectors */
+	s64 mtime;            /* of the file below; 0: unknown */
+	const char *name;     /* of the file below */
+	u8 uuid[CW_UUID_LEN]; /* of the file below; zeros: it has none */
+};
+
+struct cw_cow_stat {
+	u64 live_bytes;  /* stored bytes that are in use */
+	u64 dead_bytes;  /* stored bytes that are superseded */
+	u64 total_bytes; /* length of the file */
+	u64 plain_bytes; /* device bytes this layer holds */
+};
+
+enum { CW_COW_MISS = 0, CW_COW_HIT = 1 };
+
+struct cw_cow_format {
+	const char *name;
+	bool (*probe)(const u8 *head, u32 len);
+
+	/*
+	 * Checks that the layer is whole and was made for this base; refuses
+	 * with a report that names both. On error nothing is left behind.
+	 */
+	int (*open)(struct cw_cow *cow, const struct cw_cow_base *base,
+		    struct cw_report *report);
+	/* Does not flush. */
+	void (*close)(struct cw_cow *cow);
+
+	/*
+	 * Looks at the start of [off, off + len): CW_COW_HIT when the layer
+	 * holds it, with *n bytes of it copied to buf, CW_COW_MISS when it
+	 * does not for *n bytes, or -errno. 0 < *n <= len.
+	 */
+	int (*read)(struct cw_cow *cow, u64 off, u32 len, void *buf, u32 *n);
+
+	/*
+	 * off and len are multiples of cow->granularity. When it returns the
+	 * data is seen by read; it is durable after the next flush. On error
+	 * each granule holds its old or its new data.
+	 */
+	int (*write)(struct cw_cow *cow, u64 off, u32 len, const void *buf);
+
+	/* As write, with zeros. NULL: device.c writes zeros. */
+	int (*zero)(struct cw_cow *cow, u64 off, u64 len);
+
+	/* The data is not needed any more. NULL: the format cannot. */
+	int (*discard)(struct cw_cow *cow, u64 off, u64 len);
+
+	/* When it returns 0 all that write returned for before is durable. */
+	int (*flush)(struct cw_cow *cow);
+
+	void (*stat)(struct cw_cow *cow, struct cw_cow_stat *stat);
+};
+
+struct cw_cow {
+	const struct cw_cow_format *format;
+	struct cw_io *io;
+	struct cw_cache *cache;
+	bool writable;
+	u32 granularity; /* set by open: 512 or CW_PAGE_SIZE */
+	u64 size;        /* of the device */
+	void *priv;
+};
+
+extern const struct cw_cow_format cw_cow_uml;
+
+extern const struct cw_cow_format *const cw_cow_formats[];
+extern const unsigned int cw_cow_formats_count;
+
+/* io and cache are borrowed until close. */
+int cw_cow_open(struct cw_io *io, struct cw_cache *cache, bool writable,
+		const struct cw_cow_base *base, struct cw_cow **out,
+		struct cw_report *report);
+void cw_cow_close(struct cw_cow *cow); /* NULL is fine */
+
+#endif

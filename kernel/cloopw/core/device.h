@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The device: a stack of COW layers over a base image, read and written as one.
+ * This is the engine's interface to the Linux side and to the library.
+ */
+#ifndef CLOOPW_DEVICE_H
+#define CLOOPW_DEVICE_H
+
+#include "cache.h"
+#include "cow.h"
+#include "image.h"
+#include "io.h"
+#include "report.h"
+
+#define CW_MAX_LAYERS 64u
+#define CW_DEFAULT_CACHE_BYTES (8u << 20)
+
+struct cw_device;
+
+struct cw_device_config {
+	struct cw_io *base;
+	const struct cw_image_format *format; /* NULL: probe */
+	struct cw_io *const *layers;          /* the top first */
+	u32 nr_layers;
+	bool read_only;     /* the top layer is not written either */
+	u64 cache_bytes;    /* 0: CW_DEFAULT_CACHE_BYTES */
+};
+
+struct cw_device_info {
+	u64 size;           /* bytes, whole sectors */
+	bool writable;
+	bool can_discard;
+	bool can_zero;      /* write-zeroes without writing zeros */
+	u32 cluster;        /* bytes that are read at once best; 0: any */
+	u32 granularity;    /* writes of less than this cost a read */
+	const struct cw_image *image;
+	u32 nr_layers;
+};
+
+struct cw_device_stats {
+	u64 read_errors;
+	u64 write_errors;
+	struct cw_cache_stats cache;
+	struct cw_cow_stat cow; /* of the top layer; zeros when there is none */
+};
+
+/* The ios of config are borrowed until close. *out is NULL on error. */
+int cw_device_open(const struct cw_device_config *config,
+		   struct cw_device **out, struct cw_report *report);
+
+/* Nothing may be in flight. Flushes; returns what the flush did. */
+int cw_device_close(struct cw_device *dev); /* NULL is fine */
+
+void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info);
+void cw_device_get_stats(struct cw_device *dev, struct cw_device_stats *stats);
+/* For a shrinker and for tests. */
+struct cw_cache *cw_device_cache(struct cw_device *dev);
+/* Name of layer i (0: the top), of its format, and its figures. */
+const char *cw_device_layer_name(struct cw_device *dev, u32 i);
+const char *cw_device_layer_format(struct cw_device *dev, u32 i);
+
+/*
+ * All may be called from many threads at once, return 0 or -errno, and take
+ * any range within the device; -EINVAL outside. Writes to a device that is
+ * not writable get -EROFS. Two calls that overlap in time and range leave
+ * each sector with the data of one of them.
+ *
+ * After flush returned 0, all that returned before flush was called is
+ * durable.
+ */
+int cw_device_read(struct cw_device *dev, u64 off, u32 len, void *buf);
+int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf);
+int cw_device_zero(struct cw_device *dev, u64 off, u64 len);
+int cw_device_discard(struct cw_device *dev, u64 off, u64 len);
+int cw_device_flush(struct cw_device *dev);
+
+#endif

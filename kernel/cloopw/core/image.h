@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Base images, read-only. One file and one row of cw_image_formats[] a format.
+ *
+ * A format says where a block is stored (locate); reading, checking,
+ * decompressing and caching are image.c's and the same for all. A format
+ * without blocks (raw) has no locate: its bytes are read as they are.
+ */
+#ifndef CLOOPW_IMAGE_H
+#define CLOOPW_IMAGE_H
+
+#include "cache.h"
+#include "io.h"
+#include "report.h"
+#include "workspace.h"
+
+#define CW_IMAGE_MIN_BLOCK 512u
+#define CW_IMAGE_MAX_BLOCK (4u << 20)
+#define CW_HEAD_LEN 4096u
+#define CW_LABEL_LEN 64
+#define CW_UUID_LEN 16
+
+struct cw_image;
+
+/* Where a block's bytes are. stored == 0: the block is zeros. */
+struct cw_extent {
+	u64 offset;   /* in the backing file */
+	u32 stored;   /* bytes there */
+	u32 crc;      /* crc32c of the stored bytes, when has_crc */
+	u8 codec;     /* enum cw_codec_id */
+	bool has_crc;
+};
+
+struct cw_image_format {
+	const char *name;
+
+	/*
+	 * Does the file look like one? head is its first len bytes, len up to
+	 * CW_HEAD_LEN. Only the magic is asked for: a damaged file of this
+	 * format is still this format, and open says what is wrong with it.
+	 */
+	bool (*probe)(const u8 *head, u32 len);
+
+	/*
+	 * Sets size, block_size, codecs, priv and what else it knows; checks
+	 * everything it read. On error nothing is left behind.
+	 */
+	int (*open)(struct cw_image *img, struct cw_report *report);
+	void (*close)(struct cw_image *img);
+
+	/*
+	 * Where block n (< img->blocks) is. The extent lies within the file
+	 * and is at most img->max_stored long; -EIO when the index lies.
+	 */
+	int (*locate)(struct cw_image *img, u64 n, struct cw_extent *extent);
+};
+
+struct cw_image {
+	/* Set by image.c before open. */
+	const struct cw_image_format *format;
+	struct cw_io *io;
+	struct cw_cache *cache;
+	u64 owner;       /* in the cache: decompressed blocks, by number */
+	u64 index_owner; /* in the cache: index pages, by file offset */
+	u64 io_size;     /* bytes in the backing file */
+
+	/* Set by open, constant afterwards. */
+	u64 size;        /* bytes of the decompressed image, exact */
+	u32 block_size;  /* 0 for a format without blocks */
+	u64 blocks;
+	u32 max_stored;  /* longest stored block */
+	u32 codecs;      /* CW_CODEC_BIT()s that occur */
+	u64 stored_bytes; /* how large it is compressed, for statistics */
+	u8 uuid[CW_UUID_LEN]; /* zeros when the format has none */
+	char label[CW_LABEL_LEN + 1];
+	void *priv;
+
+	struct cw_workspace_pool workspaces;
+	struct cw_atomic64 errors; /* blocks that could not be read */
+};
+
+extern const struct cw_image_format cw_image_raw;
+extern const struct cw_image_format cw_image_cloop2;
+extern const struct cw_image_format cw_image_cloopw;
+
+/* In the order in which they are probed; raw, which is anything, is last. */
+extern const struct cw_image_format *const cw_image_formats[];
+extern const unsigned int cw_image_formats_count;
+
+const struct cw_image_format *cw_image_format_by_name(const char *name);
+
+/*
+ * io and cache are borrowed until close. format NULL: probe. On error *out is
+ * NULL and the report says why.
+ */
+int cw_image_open(struct cw_io *io, struct cw_cache *cache,
+		  const struct cw_image_format *format, struct cw_image **out,
+		  struct cw_report *report);
+void cw_image_close(struct cw_image *img); /* NULL is fine */
+
+/*
+ * Reads [off, off + len). What lies behind the image's last byte reads as
+ * zeros, so that a device of whole sectors can end in a part of one.
+ * -EIO when a block is damaged. Any thread, any alignment.
+ */
+int cw_image_read(struct cw_image *img, u64 off, u32 len, void *buf);
+
+/* Decompressed length of block n: block_size but for the last. */
+u32 cw_image_block_len(const struct cw_image *img, u64 n);
+
+/* Reads a piece of the index through the cache, for formats' locate. */
+int cw_image_read_index(struct cw_image *img, u64 off, u32 len, void *buf);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A backing file as the engine sees it: a file or a block device, a memory
+ * buffer in tests. The Linux side implements it in backing.c, the library in
+ * lib/posix_io.c, the crash simulator with a recorder.
+ *
+ * All calls block, may come from many threads at once and return 0 or -errno.
+ * Offsets and lengths are in bytes, of any alignment.
+ */
+#ifndef CLOOPW_IO_H
+#define CLOOPW_IO_H
+
+#include "platform.h"
+
+struct cw_io;
+
+struct cw_io_ops {
+	/* All of [off, off + len), or -errno; -EIO when the file ends before. */
+	int (*pread)(struct cw_io *io, void *buf, size_t len, u64 off);
+
+	/* All of it, or -errno and an unknown part of it. Extends the file. */
+	int (*pwrite)(struct cw_io *io, const void *buf, size_t len, u64 off);
+
+	/* When it returns 0, all that was written before the call is durable. */
+	int (*flush)(struct cw_io *io);
+
+	/*
+	 * Gives the space of [off, off + len) back; the file keeps its size.
+	 * Afterwards it reads as zeros or as before. -EOPNOTSUPP when the
+	 * medium cannot.
+	 */
+	int (*punch)(struct cw_io *io, u64 off, u64 len);
+
+	/* Current size in bytes. */
+	int (*size)(struct cw_io *io, u64 *size);
+};
+
+struct cw_io {
+	const struct cw_io_ops *ops;
+	const char *name; /* for messages; owned by whoever made the io */
+	s64 mtime;        /* modification time, seconds since 1970; 0: unknown */
+};
+
+static inline int cw_pread(struct cw_io *io, void *buf, size_t len, u64 off)
+{
+	return io->ops->pread(io, buf, len, off);
+}
+
+static inline int cw_pwrite(struct cw_io *io, const void *buf, size_t len,
+			    u64 off)
+{
+	return io->ops->pwrite(io, buf, len, off);
+}
+
+static inline int cw_flush(struct cw_io *io)
+{
+	return io->ops->flush(io);
+}
+
+static inline int cw_punch(struct cw_io *io, u64 off, u64 len)
+{
+	return io->ops->punch(io, off, len);
+}
+
+static inline int cw_size(struct cw_io *io, u64 *size)
+{
+	return io->ops->size(io, size);
+}
+
+#endif

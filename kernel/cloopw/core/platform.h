@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The only door between the engine and the world it is compiled in.
+ *
+ * Two implementations of one small API: ../platform_linux.h for the module,
+ * lib/platform_posix.h for the library. Nothing else in core/ may know which
+ * of them is in use. Each must provide:
+ *
+ *   types      u8 u16 u32 u64 s32 s64 bool size_t, __le16..__be64
+ *   byte order cw_from_le{16,32,64}() cw_to_le{16,32,64}()
+ *              cw_from_be{32,64}()    cw_to_be{32,64}()
+ *   memory     cw_alloc()   zeroed, any size, may sleep, NULL when there is none
+ *              cw_alloc_raw() the same, not zeroed
+ *              cw_free()    accepts NULL
+ *   locks      struct cw_mutex   cw_mutex_{init,destroy,lock,trylock,unlock}
+ *              struct cw_rwsem   cw_rwsem_{init,destroy,read_lock,read_unlock,
+ *                                write_lock,write_unlock}
+ *              struct cw_cond    cw_cond_{init,destroy,wait,broadcast}; wait
+ *                                drops the mutex while it sleeps and may wake
+ *                                without cause
+ *   atomics    struct cw_atomic64  cw_atomic64_{read,set,add,inc}
+ *   checksum   cw_crc32c(buf, len): the usual CRC-32C (seed and final xor ~0)
+ *   processors cw_cpus(): how many can run at once
+ *   messages   cw_vformat(): vsnprintf; cw_log_bad(): one rate-limited line
+ *   codecs     CW_CODEC_LIB_H names the header with the world's codec calls
+ *
+ * All functions may be called from any thread that is allowed to sleep.
+ */
+#ifndef CLOOPW_PLATFORM_H
+#define CLOOPW_PLATFORM_H
+
+#ifdef __KERNEL__
+#include "../platform_linux.h"
+#define CW_CODEC_LIB_H "../codec_lib_linux.h"
+#else
+#include "platform_posix.h"
+#define CW_CODEC_LIB_H "codec_lib_posix.h"
+#endif
+
+/* Sizes and offsets are 64 bits wide and may be as large as the device. */
+_Static_assert(sizeof(size_t) == 8, "cloopw needs a 64-bit machine");
+
+#define CW_SECTOR_SHIFT 9
+#define CW_SECTOR_SIZE 512u
+#define CW_PAGE_SHIFT 12 /* the page of cloopw's formats, not the machine's */
+#define CW_PAGE_SIZE 4096u
+
+static inline u64 cw_min(u64 a, u64 b)
+{
+	return a < b ? a : b;
+}
+
+static inline u64 cw_max(u64 a, u64 b)
+{
+	return a > b ? a : b;
+}
+
+/* a + b in *sum; true when it does not fit 64 bits */
+static inline bool cw_add_overflows(u64 a, u64 b, u64 *sum)
+{
+	return __builtin_add_overflow(a, b, sum);
+}
+
+/* a * b in *product; true when it does not fit 64 bits */
+static inline bool cw_mul_overflows(u64 a, u64 b, u64 *product)
+{
+	return __builtin_mul_overflow(a, b, product);
+}
+
+/* true when [off, off + len) does not lie inside [0, size) */
+static inline bool cw_outside(u64 off, u64 len, u64 size)
+{
+	u64 end;
+
+	return cw_add_overflows(off, len, &end) || end > size;
+}
+
+static inline u64 cw_div_up(u64 a, u64 b)
+{
+	return a / b + (a % b != 0);
+}
+
+/* a up to a multiple of b, a power of two; a must be below 2^64 - b */
+static inline u64 cw_round_up(u64 a, u64 b)
+{
+	return (a + b - 1) & ~(b - 1);
+}
+
+static inline bool cw_is_power_of_2(u64 a)
+{
+	return a && !(a & (a - 1));
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Workspaces: the memory that one block needs on its way through a codec.
+ *
+ * All of it is allocated when the pool is made, so that reads and writes make
+ * progress when memory is short: a caller waits for a workspace, it never
+ * allocates one. As many as processors, since more could not run at once.
+ */
+#ifndef CLOOPW_WORKSPACE_H
+#define CLOOPW_WORKSPACE_H
+
+#include "codec.h"
+
+struct cw_workspace {
+	struct cw_workspace *next; /* in the pool's free list */
+	u8 *stored;                /* room for one stored block */
+	u8 *plain;                 /* room for one decompressed block, or NULL */
+	void *ctx[CW_CODEC_IDS];
+};
+
+struct cw_workspace_config {
+	u32 codecs;      /* CW_CODEC_BIT()s whose contexts are wanted */
+	u32 stored_len;  /* bytes in ->stored */
+	u32 plain_len;   /* bytes in ->plain, 0 for none */
+	u32 max_len;     /* longest decompressed block */
+	/* When set: contexts also compress, with this codec and level. */
+	const struct cw_codec *compressor;
+	int level;
+};
+
+struct cw_workspace_pool {
+	struct cw_mutex lock;
+	struct cw_cond freed;
+	struct cw_workspace *free; /* lock; the most recently used first */
+	struct cw_workspace_config config; /* constant */
+	const struct cw_codec *codec[CW_CODEC_IDS]; /* constant */
+};
+
+int cw_workspace_pool_init(struct cw_workspace_pool *pool,
+			   const struct cw_workspace_config *config);
+/* All workspaces must be back. Accepts a pool whose init failed or zeros. */
+void cw_workspace_pool_destroy(struct cw_workspace_pool *pool);
+
+struct cw_workspace *cw_workspace_get(struct cw_workspace_pool *pool);
+void cw_workspace_put(struct cw_workspace_pool *pool, struct cw_workspace *ws);
+
+/* As the codec's decompress; -EIO for an id the pool was not made for. */
+int cw_workspace_decompress(struct cw_workspace_pool *pool,
+			    struct cw_workspace *ws, unsigned int codec,
+			    void *dst, u32 dst_len, const void *src,
+			    u32 src_len);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* core/platform.h for the kernel. Included by platform.h only. */
+#ifndef CLOOPW_PLATFORM_LINUX_H
+#define CLOOPW_PLATFORM_LINUX_H
+
+#include <linux/atomic.h>
+#include <linux/crc32c.h>
+#include <linux/cpumask.h>
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/ratelimit.h>
+#include <linux/rwsem.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+#include <asm/byteorder.h>
+
+static inline u16 cw_from_le16(__le16 v)
+{
+	return le16_to_cpu(v);
+}
+
+static inline u32 cw_from_le32(__le32 v)
+{
+	return le32_to_cpu(v);
+}
+
+static inline u64 cw_from_le64(__le64 v)
+{
+	return le64_to_cpu(v);
+}
+
+static inline __le16 cw_to_le16(u16 v)
+{
+	return cpu_to_le16(v);
+}
+
+static inline __le32 cw_to_le32(u32 v)
+{
+	return cpu_to_le32(v);
+}
+
+static inline __le64 cw_to_le64(u64 v)
+{
+	return cpu_to_le64(v);
+}
+
+static inline u32 cw_from_be32(__be32 v)
+{
+	return be32_to_cpu(v);
+}
+
+static inline u64 cw_from_be64(__be64 v)
+{
+	return be64_to_cpu(v);
+}
+
+static inline __be32 cw_to_be32(u32 v)
+{
+	return cpu_to_be32(v);
+}
+
+static inline __be64 cw_to_be64(u64 v)
+{
+	return cpu_to_be64(v);
+}
+
+/* Workers run under memalloc_noio_save(), which turns GFP_KERNEL into NOIO. */
+static inline void *cw_alloc(size_t size)
+{
+	return kvzalloc(size, GFP_KERNEL);
+}
+
+static inline void *cw_alloc_raw(size_t size)
+{
+	return kvmalloc(size, GFP_KERNEL);
+}
+
+static inline void cw_free(void *p)
+{
+	kvfree(p);
+}
+
+static inline u32 cw_crc32c(const void *buf, size_t len)
+{
+	return ~crc32c(~0u, buf, len);
+}
+
+static inline unsigned int cw_cpus(void)
+{
+	return num_online_cpus();
+}
+
+#define cw_log_bad(fmt, ...) pr_err_ratelimited("cloopw: " fmt "\n", ##__VA_ARGS__)
+
+static inline __printf(3, 0) void cw_vformat(char *buf, size_t size,
+					     const char *fmt, va_list args)
+{
+	vsnprintf(buf, size, fmt, args);
+}
+
+struct cw_mutex {
+	struct mutex m;
+};
+
+/* A macro, so that lockdep sees a class for each place that makes a lock. */
+#define cw_mutex_init(mutex) mutex_init(&(mutex)->m)
+
+static inline void cw_mutex_destroy(struct cw_mutex *mutex)
+{
+	mutex_destroy(&mutex->m);
+}
+
+static inline void cw_mutex_lock(struct cw_mutex *mutex)
+{
+	mutex_lock(&mutex->m);
+}
+
+static inline bool cw_mutex_trylock(struct cw_mutex *mutex)
+{
+	return mutex_trylock(&mutex->m);
+}
+
+static inline void cw_mutex_unlock(struct cw_mutex *mutex)
+{
+	mutex_unlock(&mutex->m);
+}
+
+struct cw_rwsem {
+	struct rw_semaphore s;
+};
+
+#define cw_rwsem_init(sem) init_rwsem(&(sem)->s)
+
+static inline void cw_rwsem_destroy(struct cw_rwsem *sem)
+{
+}
+
+static inline void cw_rwsem_read_lock(struct cw_rwsem *sem)
+{
+	down_read(&sem->s);
+}
+
+static inline void cw_rwsem_read_unlock(struct cw_rwsem *sem)
+{
+	up_read(&sem->s);
+}
+
+static inline void cw_rwsem_write_lock(struct cw_rwsem *sem)
+{
+	down_write(&sem->s);
+}
+
+static inline void cw_rwsem_write_unlock(struct cw_rwsem *sem)
+{
+	up_write(&sem->s);
+}
+
+struct cw_cond {
+	wait_queue_head_t q;
+};
+
+#define cw_cond_init(cond) init_waitqueue_head(&(cond)->q)
+
+static inline void cw_cond_destroy(struct cw_cond *cond)
+{
+}
+
+/* Queued before the mutex is dropped: no wake-up can fall in between. */
+static inline void cw_cond_wait(struct cw_cond *cond, struct cw_mutex *mutex)
+{
+	DEFINE_WAIT(wait);
+
+	prepare_to_wait(&cond->q, &wait, TASK_UNINTERRUPTIBLE);
+	mutex_unlock(&mutex->m);
+	schedule();
+	finish_wait(&cond->q, &wait);
+	mutex_lock(&mutex->m);
+}
+
+static inline void cw_cond_broadcast(struct cw_cond *cond)
+{
+	wake_up_all(&cond->q);
+}
+
+struct cw_atomic64 {
+	atomic64_t v;
+};
+
+static inline s64 cw_atomic64_read(const struct cw_atomic64 *a)
+{
+	return atomic64_read(&a->v);
+}
+
+static inline void cw_atomic64_set(struct cw_atomic64 *a, s64 v)
+{
+	atomic64_set(&a->v, v);
+}
+
+static inline void cw_atomic64_add(struct cw_atomic64 *a, s64 v)
+{
+	atomic64_add(v, &a->v);
+}
+
+static inline void cw_atomic64_inc(struct cw_atomic64 *a)
+{
+	atomic64_inc(&a->v);
+}
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * The ioctl interface of cloopw, for C and C++.
+ *
+ * /dev/cloopw-control   CLOOPW_CTL_ADD, _REMOVE, _GET_FREE
+ * /dev/cloopwN          CLOOPW_CONFIGURE, CLOOPW_CLEAR, CLOOPW_GET_STATUS
+ *
+ * Structures begin with their size as the caller knows it. The kernel takes
+ * shorter ones (what is missing counts as 0) and longer ones whose unknown
+ * rest is 0; others get E2BIG. Unknown flags and non-zero reserved fields get
+ * EINVAL.
+ */
+#ifndef _UAPI_CLOOPW_H
+#define _UAPI_CLOOPW_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define CLOOPW_CONTROL_NAME "cloopw-control"
+#define CLOOPW_MAX_LAYERS 64
+#define CLOOPW_MESSAGE_LEN 512
+#define CLOOPW_FORMAT_LEN 16
+#define CLOOPW_LABEL_LEN 65
+
+/* cloopw_config.flags, cloopw_status.flags */
+#define CLOOPW_F_READ_ONLY (1u << 0) /* no layer is written */
+#define CLOOPW_F_PARTSCAN (1u << 1)  /* look for a partition table */
+#define CLOOPW_F_DIRECT_IO (1u << 2) /* read the base past the page cache */
+#define CLOOPW_F_ALL \
+	(CLOOPW_F_READ_ONLY | CLOOPW_F_PARTSCAN | CLOOPW_F_DIRECT_IO)
+
+/* Attaches an image to an idle device, in one step. */
+struct cloopw_config {
+	__u32 size;      /* sizeof(struct cloopw_config) */
+	__u32 flags;     /* CLOOPW_F_* */
+	__s32 image_fd;  /* file or block device, open for reading */
+	__u32 nr_layers; /* COW layers, 0..CLOOPW_MAX_LAYERS */
+	__u64 layer_fds; /* address of __s32[nr_layers], the top first; the top
+			  * open for reading and writing */
+	__u64 offset;    /* bytes, where the image starts in its file */
+	__u64 sizelimit; /* bytes of the file from there; 0: all */
+	__u64 cache_bytes; /* of decompressed clusters; 0: the default */
+	char format[CLOOPW_FORMAT_LEN]; /* of the image; empty: look at it */
+	__u64 message;     /* address of char[message_len]: on failure the
+			    * reason is written there, or 0 */
+	__u32 message_len;
+	__u32 reserved;
+};
+
+enum cloopw_state {
+	CLOOPW_STATE_IDLE = 0, /* no image */
+	CLOOPW_STATE_OK = 1,
+};
+
+struct cloopw_status {
+	__u32 size;        /* sizeof(struct cloopw_status), set by the caller */
+	__u32 state;       /* enum cloopw_state */
+	__u32 flags;       /* CLOOPW_F_* */
+	__u32 nr_layers;
+	__u64 device_size; /* bytes */
+	__u64 image_size;  /* bytes, decompressed, exact */
+	__u64 image_stored; /* bytes, compressed */
+	__u64 offset;
+	__u64 sizelimit;
+	__u64 image_dev;   /* st_dev and st_ino of the image's file */
+	__u64 image_ino;
+	__u32 block_size;  /* bytes of a compressed block; 0: none */
+	__u32 reserved;
+	__u64 cow_live;    /* bytes, of the top layer */
+	__u64 cow_dead;
+	__u64 cow_total;
+	__u64 cow_plain;
+	__u64 cache_hits;
+	__u64 cache_misses;
+	__u64 cache_bytes;
+	__u64 cache_limit;
+	__u64 read_errors;
+	__u64 write_errors;
+	__u8 uuid[16];     /* of the image */
+	char label[CLOOPW_LABEL_LEN];
+	char format[CLOOPW_FORMAT_LEN];
+	char cow_format[CLOOPW_FORMAT_LEN]; /* of the top layer */
+	__u8 reserved2[7];
+};
+
+#define CLOOPW_IOC_MAGIC 0xCB
+
+/* Control device; each returns the device's number or -1 and errno. */
+#define CLOOPW_CTL_ADD _IO(CLOOPW_IOC_MAGIC, 0x00)      /* arg: number, -1: any */
+#define CLOOPW_CTL_REMOVE _IO(CLOOPW_IOC_MAGIC, 0x01)   /* arg: number */
+#define CLOOPW_CTL_GET_FREE _IO(CLOOPW_IOC_MAGIC, 0x02) /* adds one if need be */
+
+/* Not _IOW and the like: the structures may grow, the numbers may not. */
+#define CLOOPW_CONFIGURE _IO(CLOOPW_IOC_MAGIC, 0x10)  /* struct cloopw_config */
+#define CLOOPW_CLEAR _IO(CLOOPW_IOC_MAGIC, 0x11)      /* EBUSY while in use */
+#define CLOOPW_GET_STATUS _IO(CLOOPW_IOC_MAGIC, 0x12) /* struct cloopw_status */
+
+#endif

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The parts of platform_posix.h that are too large for a header. */
+#include "platform.h"
+
+#include <crc32c/crc32c.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void *cw_alloc(size_t size)
+{
+	return calloc(1, size);
+}
+
+void *cw_alloc_raw(size_t size)
+{
+	return malloc(size);
+}
+
+void cw_free(void *p)
+{
+	free(p);
+}
+
+u32 cw_crc32c(const void *buf, size_t len)
+{
+	return crc32c_value(buf, len);
+}
+
+unsigned int cw_cpus(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? (unsigned int)n : 1;
+}
+
+void cw_log_bad(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
