@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the C++ side throws: a text for people and the errno behind it.
+ */
+#ifndef CLOOPW_LIB_ERROR_H
+#define CLOOPW_LIB_ERROR_H
+
+#include <cerrno>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace cloopw {
+
+/* what() is a whole message without the program's name: "FILE: what failed: reason; remedy". */
+class Error : public std::runtime_error {
+public:
+    explicit Error(const std::string &message, int err = 0)
+        : std::runtime_error(message), err_(err) {}
+
+    /* A positive errno, or 0 when no system call failed. */
+    int err() const { return err_; }
+
+private:
+    int err_;
+};
+
+/* "No such file or directory"; takes errno with either sign. */
+std::string errno_text(int err);
+
+/* "FILE: what: reason" or "FILE: what: reason; remedy". err with either sign. */
+Error io_error(std::string_view file, std::string_view what, int err,
+               std::string_view remedy = {});
+
+}  // namespace cloopw
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * How a tool ends. A body throws cloopw::Error (exit 1) or UsageError (exit 2);
+ * run_tool() in tool.h prints "TOOL: what()" and returns the exit code.
+ */
+#ifndef CLOOPW_TOOLS_ERROR_H
+#define CLOOPW_TOOLS_ERROR_H
+
+#include "lib/error.h"
+
+namespace cloopw {
+
+enum ExitCode { kExitOk = 0, kExitFailure = 1, kExitUsage = 2 };
+
+/* The command line itself is wrong: run_tool() adds "try 'TOOL --help'". */
+class UsageError : public Error {
+public:
+    using Error::Error;
+};
+
+}  // namespace cloopw
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A progress line on a terminal: bar, amount, rate, time left. */
+#ifndef CLOOPW_TOOLS_PROGRESS_H
+#define CLOOPW_TOOLS_PROGRESS_H
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "tool.h"
+
+namespace cloopw {
+
+/*
+ * Silent unless streams.err is a terminal and wanted. One thread. The line is
+ * erased by done() and by the destructor, so that an error starts a clean line.
+ */
+class Progress {
+public:
+    /* total 0: not known (standard input); then no bar and no time left. */
+    Progress(Streams &streams, bool wanted, uint64_t total);
+    ~Progress();
+    Progress(const Progress &) = delete;
+    Progress &operator=(const Progress &) = delete;
+
+    /* Cheap; draws at most ten times a second. */
+    void update(uint64_t bytes);
+    void done();
+
+    /* What update() would draw. */
+    static std::string line(uint64_t bytes, uint64_t total, double seconds, int columns);
+
+private:
+    using Clock = std::chrono::steady_clock;
+
+    Streams &streams_;
+    bool shown_;
+    bool drawn_ = false;
+    uint64_t total_;
+    Clock::time_point start_ = Clock::now();
+    Clock::time_point next_ = start_;
+};
+
+}  // namespace cloopw
+
+#endif

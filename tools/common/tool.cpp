@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "tool.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+#include <new>
+#include <sstream>
+
+#ifndef CLOOPW_VERSION
+#define CLOOPW_VERSION "unknown"
+#endif
+
+namespace cloopw {
+
+Streams system_streams() {
+    struct winsize size = {};
+    int columns = 80;
+    bool terminal = isatty(STDERR_FILENO) != 0;
+    if (terminal && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+        columns = size.ws_col;
+    }
+    return {std::cout, std::cerr, STDIN_FILENO, STDOUT_FILENO, terminal, columns};
+}
+
+void setup_app(CLI::App &app) {
+    app.set_help_flag("-h,--help", "Print this help and exit");
+    app.set_version_flag("-V,--version", app.get_name() + " " CLOOPW_VERSION,
+                         "Print the version and exit");
+    app.get_formatter()->column_width(26);
+}
+
+bool parse_args(CLI::App &app, const Args &args, Streams &streams) {
+    /* CLI11 takes its vector from the back. */
+    Args reversed(args.rbegin(), args.rend());
+    try {
+        app.parse(std::move(reversed));
+    } catch (const CLI::ParseError &e) {
+        if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+            app.exit(e, streams.out, streams.err); /* --help, --version */
+            return false;
+        }
+        throw UsageError(e.what());
+    }
+    return true;
+}
+
+int run_tool(const std::string &name, Streams &streams, const std::function<int()> &body) {
+    int code = kExitFailure;
+    try {
+        code = body();
+        streams.out.flush();
+        if (!streams.out) {
+            throw Error("standard output: cannot write");
+        }
+    } catch (const UsageError &e) {
+        streams.err << name << ": " << e.what() << "\nTry '" << name << " --help'.\n";
+        code = kExitUsage;
+    } catch (const std::bad_alloc &) {
+        streams.err << name << ": not enough memory\n";
+        code = kExitFailure;
+    } catch (const std::exception &e) {
+        streams.err << name << ": " << e.what() << "\n";
+        code = kExitFailure;
+    }
+    streams.err.flush();
+    return code;
+}
+
+Args args_of(int argc, char **argv) { return Args(argv + std::min(argc, 1), argv + argc); }
+
+}  // namespace cloopw
