@@ -26,7 +26,9 @@ struct cw_cache_entry {
 	struct cw_cache_key key;                    /* constant */
 	u32 len;                                    /* constant */
 	u32 users;                                  /* cache lock */
+	bool hashed;                                /* cache lock */
 	int state;                                  /* cache lock; see cache.c */
+	int error;                                  /* cache lock; of a failed fill */
 	u8 *data; /* written by the filler, constant once the entry is ready */
 };
 

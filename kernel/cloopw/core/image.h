@@ -77,6 +77,10 @@ struct cw_image {
 
 	struct cw_workspace_pool workspaces;
 	struct cw_atomic64 errors; /* blocks that could not be read */
+
+	/* An index page for when the cache gets no memory. */
+	struct cw_mutex spare_lock;
+	u8 spare_page[CW_PAGE_SIZE]; /* spare_lock */
 };
 
 extern const struct cw_image_format cw_image_raw;
@@ -108,7 +112,14 @@ int cw_image_read(struct cw_image *img, u64 off, u32 len, void *buf);
 /* Decompressed length of block n: block_size but for the last. */
 u32 cw_image_block_len(const struct cw_image *img, u64 n);
 
-/* Reads a piece of the index through the cache, for formats' locate. */
+/*
+ * For formats' locate: reads from the index through the cache. The first
+ * takes any range of the file; the second a page that the format defines
+ * (at most CW_PAGE_SIZE long and within the file), whose checksum is checked
+ * when it is read in, and copies [skip, skip + len) of it.
+ */
 int cw_image_read_index(struct cw_image *img, u64 off, u32 len, void *buf);
+int cw_image_read_index_page(struct cw_image *img, u64 pos, u32 page_len,
+			     const u32 *crc, u32 skip, u32 len, void *buf);
 
 #endif

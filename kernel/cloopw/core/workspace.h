@@ -34,6 +34,7 @@ struct cw_workspace_pool {
 	struct cw_workspace *free; /* lock; the most recently used first */
 	struct cw_workspace_config config; /* constant */
 	const struct cw_codec *codec[CW_CODEC_IDS]; /* constant */
+	bool ready; /* init began: destroy has something to do */
 };
 
 int cw_workspace_pool_init(struct cw_workspace_pool *pool,

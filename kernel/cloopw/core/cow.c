@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cow.h"
+
+const struct cw_cow_format *const cw_cow_formats[] = {
+	&cw_cow_uml,
+};
+const unsigned int cw_cow_formats_count =
+	sizeof(cw_cow_formats) / sizeof(cw_cow_formats[0]);
+
+static int choose_format(struct cw_cow *cow, struct cw_report *report)
+{
+	u8 *head;
+	u64 size;
+	u32 len;
+	unsigned int i;
+	int err;
+
+	err = cw_size(cow->io, &size);
+	if (err)
+		return cw_refuse(report, err,
+				 "%s: its size cannot be told (error %d)",
+				 cow->io->name, -err);
+	if (!size)
+		return cw_refuse(report, -EINVAL, "%s: is empty, no COW file",
+				 cow->io->name);
+	head = cw_alloc(CW_HEAD_LEN);
+	if (!head)
+		return -ENOMEM;
+	len = cw_min(size, CW_HEAD_LEN);
+	err = cw_pread(cow->io, head, len, 0);
+	if (err)
+		cw_refuse(report, err, "%s: cannot be read (error %d)",
+			  cow->io->name, -err);
+	for (i = 0; !err && i < cw_cow_formats_count; i++)
+		if (!cow->format && cw_cow_formats[i]->probe(head, len))
+			cow->format = cw_cow_formats[i];
+	if (!err && !cow->format)
+		err = cw_refuse(report, -EINVAL,
+				"%s: is no COW file of a known format",
+				cow->io->name);
+	cw_free(head);
+	return err;
+}
+
+int cw_cow_open(struct cw_io *io, struct cw_cache *cache, bool writable,
+		const struct cw_cow_base *base, struct cw_cow **out,
+		struct cw_report *report)
+{
+	struct cw_cow *cow = cw_alloc(sizeof(*cow));
+	int err;
+
+	*out = NULL;
+	if (!cow)
+		return -ENOMEM;
+	cow->io = io;
+	cow->cache = cache;
+	cow->writable = writable;
+	cow->size = base->size;
+	err = choose_format(cow, report);
+	if (!err)
+		err = cow->format->open(cow, base, report);
+	if (err) {
+		cw_free(cow);
+		return err;
+	}
+	*out = cow;
+	return 0;
+}
+
+void cw_cow_close(struct cw_cow *cow)
+{
+	if (!cow)
+		return;
+	cow->format->close(cow);
+	cw_free(cow);
+}

@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * User-mode Linux COW files: a header, a bitmap with one bit a sector, and
+ * the data at the sector's own offset behind it. Described by
+ * arch/um/drivers/cow_user.c of the Linux kernel; read and written by
+ * uml_mkcow, uml_moo and the ubd driver.
+ *
+ * Order of writes. A set bit on the disk promises that the sector's data is
+ * there, so bits follow the data:
+ *   1. write() puts data into the file, then sets bits in memory.
+ *   2. flush() copies the changed bitmap pages aside, makes all data written
+ *      so far durable, writes the copies, makes those durable.
+ * A crash before the last step of flush loses sectors that were not flushed,
+ * which then show the base again. A sector whose bit was durable before is
+ * overwritten in place, as a disk does it.
+ */
+#include "cow.h"
+#include "format.h"
+
+#define UML_BITS_PER_PAGE (CW_PAGE_SIZE * 8)
+
+struct bitmap_page {
+	u8 bits[CW_PAGE_SIZE];  /* uml.lock */
+	u8 saved[CW_PAGE_SIZE]; /* uml.flush_lock: what flush writes */
+	bool dirty;             /* uml.lock: bits differ from the file's */
+	bool saving;            /* uml.flush_lock */
+};
+
+struct uml {
+	u32 sector_size;
+	u64 sectors;
+	u64 bitmap_offset;
+	u64 bitmap_len;
+	u64 data_offset;
+	u64 pages;
+
+	struct cw_mutex flush_lock; /* one flush at a time; before lock */
+	struct cw_rwsem lock;       /* the table and what says so above */
+	struct bitmap_page **page;  /* NULL: not read yet; stays once read */
+};
+
+static bool uml_probe(const u8 *head, u32 len)
+{
+	__be32 magic;
+
+	if (len < sizeof(magic))
+		return false;
+	memcpy(&magic, head, sizeof(magic));
+	return cw_from_be32(magic) == CW_UML_MAGIC;
+}
+
+static int check_base(const struct cw_cow *cow, const struct cw_disk_uml3 *head,
+		      const struct cw_cow_base *base, struct cw_report *report)
+{
+	u64 size = cw_from_be64(head->size);
+	u32 mtime = cw_from_be32(head->mtime);
+	const char *name = cow->io->name;
+
+	if (size > ~0ull - CW_SECTOR_SIZE ||
+	    cw_round_up(size, CW_SECTOR_SIZE) != base->size)
+		return cw_refuse(report, -EINVAL,
+				 "%s: was made for %.256s of %llu bytes, but %s has %llu",
+				 name, head->base, size, base->name,
+				 base->size);
+	if (base->mtime && (u32)base->mtime != mtime)
+		return cw_refuse(report, -EINVAL,
+				 "%s: was made for %.256s as modified at %u, but %s was modified at %lld",
+				 name, head->base, mtime, base->name,
+				 base->mtime);
+	return 0;
+}
+
+static int check_header(const struct cw_cow *cow,
+			const struct cw_disk_uml3 *head,
+			struct cw_report *report)
+{
+	u32 version = cw_from_be32(head->version);
+	u32 sector_size = cw_from_be32(head->sector_size);
+	u32 alignment = cw_from_be32(head->alignment);
+	const char *name = cow->io->name;
+
+	if (version != 3)
+		return cw_refuse(report, -EINVAL,
+				 "%s: UML COW file of version %u; only version 3 is known",
+				 name, version);
+	if (cw_from_be32(head->cow_format) != CW_UML_FORMAT_BITMAP)
+		return cw_refuse(report, -EINVAL,
+				 "%s: UML COW format %u is not known", name,
+				 cw_from_be32(head->cow_format));
+	if (!cw_is_power_of_2(sector_size) || sector_size < CW_SECTOR_SIZE ||
+	    sector_size > CW_PAGE_SIZE)
+		return cw_refuse(report, -EINVAL,
+				 "%s: sector size %u is no power of two within %u..%u",
+				 name, sector_size, CW_SECTOR_SIZE,
+				 CW_PAGE_SIZE);
+	if (!alignment || alignment > 1u << 30)
+		return cw_refuse(report, -EINVAL,
+				 "%s: an alignment of %u bytes is not possible",
+				 name, alignment);
+	if (!memchr(head->base, 0, sizeof(head->base)))
+		return cw_refuse(report, -EINVAL,
+				 "%s: the name of its base has no end", name);
+	return 0;
+}
+
+/* Alignments need not be powers of two. */
+static u64 align_up(u64 value, u32 alignment)
+{
+	return cw_div_up(value, alignment) * alignment;
+}
+
+static int set_layout(struct cw_cow *cow, const struct cw_disk_uml3 *head,
+		      struct cw_report *report)
+{
+	u32 alignment = cw_from_be32(head->alignment);
+	u64 size = cw_from_be64(head->size);
+	struct uml *uml = cow->priv;
+	u64 end, io_size;
+	int err;
+
+	uml->sector_size = cw_from_be32(head->sector_size);
+	uml->sectors = cw_div_up(size, uml->sector_size);
+	uml->bitmap_len = cw_div_up(uml->sectors, 8);
+	uml->bitmap_offset = align_up(sizeof(*head), alignment);
+	uml->data_offset =
+		align_up(uml->bitmap_offset + uml->bitmap_len, alignment);
+	uml->pages = cw_div_up(uml->bitmap_len, CW_PAGE_SIZE);
+	err = cw_size(cow->io, &io_size);
+	if (err)
+		return err;
+	if (cw_add_overflows(uml->data_offset, size, &end) || end > io_size)
+		return cw_refuse(report, -EINVAL,
+				 "%s: truncated: needs %llu bytes, the file has %llu",
+				 cow->io->name, end, io_size);
+	uml->page = cw_alloc(uml->pages * sizeof(*uml->page));
+	return uml->page ? 0 : -ENOMEM;
+}
+
+static void uml_close(struct cw_cow *cow)
+{
+	struct uml *uml = cow->priv;
+	u64 i;
+
+	for (i = 0; uml->page && i < uml->pages; i++)
+		cw_free(uml->page[i]);
+	cw_free(uml->page);
+	cw_rwsem_destroy(&uml->lock);
+	cw_mutex_destroy(&uml->flush_lock);
+	cw_free(uml);
+	cow->priv = NULL;
+}
+
+static int read_header(struct cw_cow *cow, const struct cw_cow_base *base,
+		       struct cw_report *report)
+{
+	struct cw_disk_uml3 *head = cw_alloc(sizeof(*head));
+	int err;
+
+	if (!head)
+		return -ENOMEM;
+	err = cw_pread(cow->io, head, sizeof(*head), 0);
+	if (err)
+		cw_refuse(report, err,
+			  "%s: truncated: no whole UML COW header (error %d)",
+			  cow->io->name, -err);
+	if (!err)
+		err = check_header(cow, head, report);
+	if (!err)
+		err = check_base(cow, head, base, report);
+	if (!err)
+		err = set_layout(cow, head, report);
+	cw_free(head);
+	return err;
+}
+
+static int uml_open(struct cw_cow *cow, const struct cw_cow_base *base,
+		    struct cw_report *report)
+{
+	struct uml *uml = cw_alloc(sizeof(*uml));
+	int err;
+
+	if (!uml)
+		return -ENOMEM;
+	cow->priv = uml;
+	cw_mutex_init(&uml->flush_lock);
+	cw_rwsem_init(&uml->lock);
+	err = read_header(cow, base, report);
+	if (err) {
+		uml_close(cow);
+		return err;
+	}
+	cow->granularity = uml->sector_size;
+	return 0;
+}
+
+/* Length of bitmap page n: CW_PAGE_SIZE but for the last. */
+static u32 page_len(const struct uml *uml, u64 n)
+{
+	return cw_min(CW_PAGE_SIZE, uml->bitmap_len - n * CW_PAGE_SIZE);
+}
+
+static u64 page_offset(const struct uml *uml, u64 n)
+{
+	return uml->bitmap_offset + n * CW_PAGE_SIZE;
+}
+
+/* Makes sure that bitmap page n is in memory; called without locks. */
+static int load_page(struct cw_cow *cow, u64 n)
+{
+	struct uml *uml = cow->priv;
+	struct bitmap_page *page;
+	bool there;
+	int err;
+
+	cw_rwsem_read_lock(&uml->lock);
+	there = uml->page[n];
+	cw_rwsem_read_unlock(&uml->lock);
+	if (there)
+		return 0;
+	page = cw_alloc(sizeof(*page));
+	if (!page)
+		return -ENOMEM;
+	err = cw_pread(cow->io, page->bits, page_len(uml, n),
+		       page_offset(uml, n));
+	if (err) {
+		cw_free(page);
+		return err;
+	}
+	cw_rwsem_write_lock(&uml->lock);
+	if (!uml->page[n]) { /* else somebody was faster, and may have set bits */
+		uml->page[n] = page;
+		page = NULL;
+	}
+	cw_rwsem_write_unlock(&uml->lock);
+	cw_free(page);
+	return 0;
+}
+
+static bool bit_is_set(const struct bitmap_page *page, u32 bit)
+{
+	return page->bits[bit / 8] & (1u << (bit % 8));
+}
+
+/*
+ * Whether the layer holds sector first, and for how many of the next max
+ * sectors the answer is the same. Does not look beyond first's bitmap page.
+ */
+static int find_run(struct cw_cow *cow, u64 first, u64 max, u64 *run)
+{
+	struct uml *uml = cow->priv;
+	u64 n = first / UML_BITS_PER_PAGE;
+	u32 bit = first % UML_BITS_PER_PAGE;
+	u32 end = cw_min(bit + max, UML_BITS_PER_PAGE);
+	u32 i;
+	bool set;
+	int err;
+
+	err = load_page(cow, n);
+	if (err)
+		return err;
+	cw_rwsem_read_lock(&uml->lock);
+	set = bit_is_set(uml->page[n], bit);
+	for (i = bit + 1; i < end; i++)
+		if (bit_is_set(uml->page[n], i) != set)
+			break;
+	cw_rwsem_read_unlock(&uml->lock);
+	*run = i - bit;
+	return set ? CW_COW_HIT : CW_COW_MISS;
+}
+
+static int uml_read(struct cw_cow *cow, u64 off, u32 len, void *buf, u32 *n)
+{
+	struct uml *uml = cow->priv;
+	u32 skip = off % uml->sector_size;
+	u64 run = 0;
+	int hit, err;
+
+	hit = find_run(cow, off / uml->sector_size,
+		       cw_div_up((u64)skip + len, uml->sector_size), &run);
+	if (hit < 0)
+		return hit;
+	*n = cw_min(len, run * uml->sector_size - skip);
+	if (!hit)
+		return CW_COW_MISS;
+	err = cw_pread(cow->io, buf, *n, uml->data_offset + off);
+	return err ? err : CW_COW_HIT;
+}
+
+/* The data of these sectors is in the file: let readers see it. */
+static void set_bits(struct uml *uml, u64 first, u64 count)
+{
+	u64 sector;
+
+	cw_rwsem_write_lock(&uml->lock);
+	for (sector = first; sector < first + count; sector++) {
+		struct bitmap_page *page = uml->page[sector / UML_BITS_PER_PAGE];
+		u32 bit = sector % UML_BITS_PER_PAGE;
+
+		if (bit_is_set(page, bit))
+			continue;
+		page->bits[bit / 8] |= 1u << (bit % 8);
+		page->dirty = true;
+	}
+	cw_rwsem_write_unlock(&uml->lock);
+}
+
+static int uml_write(struct cw_cow *cow, u64 off, u32 len, const void *buf)
+{
+	struct uml *uml = cow->priv;
+	u64 first = off / uml->sector_size;
+	u64 count = len / uml->sector_size;
+	u64 n;
+	int err;
+
+	for (n = first / UML_BITS_PER_PAGE;
+	     n <= (first + count - 1) / UML_BITS_PER_PAGE; n++) {
+		err = load_page(cow, n);
+		if (err)
+			return err;
+	}
+	err = cw_pwrite(cow->io, buf, len, uml->data_offset + off);
+	if (err)
+		return err;
+	set_bits(uml, first, count);
+	return 0;
+}
+
+/* Copies the changed pages aside; returns how many. flush_lock is held. */
+static u64 save_dirty_pages(struct uml *uml)
+{
+	u64 n, count = 0;
+
+	cw_rwsem_write_lock(&uml->lock);
+	for (n = 0; n < uml->pages; n++) {
+		struct bitmap_page *page = uml->page[n];
+
+		if (!page || !(page->dirty || page->saving))
+			continue;
+		memcpy(page->saved, page->bits, CW_PAGE_SIZE);
+		page->dirty = false;
+		page->saving = true;
+		count++;
+	}
+	cw_rwsem_write_unlock(&uml->lock);
+	return count;
+}
+
+/* A page that could not be written stays marked for the next flush. */
+static int write_saved_pages(struct cw_cow *cow)
+{
+	struct uml *uml = cow->priv;
+	u64 n;
+	int err;
+
+	for (n = 0; n < uml->pages; n++) {
+		struct bitmap_page *page = uml->page[n];
+
+		if (!page || !page->saving)
+			continue;
+		err = cw_pwrite(cow->io, page->saved, page_len(uml, n),
+				page_offset(uml, n));
+		if (err)
+			return err;
+	}
+	err = cw_flush(cow->io);
+	for (n = 0; !err && n < uml->pages; n++)
+		if (uml->page[n])
+			uml->page[n]->saving = false;
+	return err;
+}
+
+static int uml_flush(struct cw_cow *cow)
+{
+	struct uml *uml = cow->priv;
+	u64 changed;
+	int err;
+
+	if (!cow->writable)
+		return 0;
+	cw_mutex_lock(&uml->flush_lock);
+	changed = save_dirty_pages(uml);
+	err = cw_flush(cow->io);
+	if (!err && changed)
+		err = write_saved_pages(cow);
+	cw_mutex_unlock(&uml->flush_lock);
+	return err;
+}
+
+static u64 count_bits(const u8 *bits, u32 len)
+{
+	u64 count = 0;
+
+	while (len--)
+		count += __builtin_popcount(bits[len]);
+	return count;
+}
+
+static u64 count_page(struct cw_cow *cow, u64 n, u8 *scratch)
+{
+	struct uml *uml = cow->priv;
+	u64 count = 0;
+	bool there;
+
+	cw_rwsem_read_lock(&uml->lock);
+	there = uml->page[n];
+	if (there)
+		count = count_bits(uml->page[n]->bits, page_len(uml, n));
+	cw_rwsem_read_unlock(&uml->lock);
+	if (!there && !cw_pread(cow->io, scratch, page_len(uml, n),
+				page_offset(uml, n)))
+		count = count_bits(scratch, page_len(uml, n));
+	return count;
+}
+
+static void uml_stat(struct cw_cow *cow, struct cw_cow_stat *stat)
+{
+	struct uml *uml = cow->priv;
+	u8 *scratch = cw_alloc_raw(CW_PAGE_SIZE);
+	u64 n, sectors = 0;
+
+	for (n = 0; scratch && n < uml->pages; n++)
+		sectors += count_page(cow, n, scratch);
+	cw_free(scratch);
+	*stat = (struct cw_cow_stat){
+		.live_bytes = sectors * uml->sector_size,
+		.plain_bytes = sectors * uml->sector_size,
+	};
+	if (cw_size(cow->io, &stat->total_bytes))
+		stat->total_bytes = 0;
+}
+
+const struct cw_cow_format cw_cow_uml = {
+	.name = "uml",
+	.probe = uml_probe,
+	.open = uml_open,
+	.close = uml_close,
+	.read = uml_read,
+	.write = uml_write,
+	.flush = uml_flush,
+	.stat = uml_stat,
+};

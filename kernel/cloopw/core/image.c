@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "image.h"
+
+const struct cw_image_format *const cw_image_formats[] = {
+	&cw_image_cloopw,
+	&cw_image_cloop2,
+	&cw_image_raw,
+};
+const unsigned int cw_image_formats_count =
+	sizeof(cw_image_formats) / sizeof(cw_image_formats[0]);
+
+const struct cw_image_format *cw_image_format_by_name(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < cw_image_formats_count; i++)
+		if (!strcmp(cw_image_formats[i]->name, name))
+			return cw_image_formats[i];
+	return NULL;
+}
+
+static int choose_format(struct cw_image *img,
+			 const struct cw_image_format *wanted,
+			 struct cw_report *report)
+{
+	u32 len = cw_min(img->io_size, CW_HEAD_LEN);
+	u8 *head = cw_alloc(CW_HEAD_LEN);
+	unsigned int i;
+	int err;
+
+	if (!head)
+		return -ENOMEM;
+	err = cw_pread(img->io, head, len, 0);
+	if (err) {
+		cw_refuse(report, err, "%s: cannot be read (error %d)",
+			  img->io->name, -err);
+		goto out;
+	}
+	if (wanted && !wanted->probe(head, len)) {
+		err = cw_refuse(report, -EINVAL, "%s: is no %s image",
+				img->io->name, wanted->name);
+		goto out;
+	}
+	img->format = wanted;
+	for (i = 0; !img->format; i++) /* raw, the last, takes anything */
+		if (cw_image_formats[i]->probe(head, len))
+			img->format = cw_image_formats[i];
+out:
+	cw_free(head);
+	return err;
+}
+
+/* What every format with blocks must have set, checked in one place. */
+static int check_geometry(struct cw_image *img, struct cw_report *report)
+{
+	if (!img->format->locate)
+		return 0;
+	if (img->block_size < CW_IMAGE_MIN_BLOCK ||
+	    img->block_size > CW_IMAGE_MAX_BLOCK)
+		return cw_refuse(report, -EINVAL,
+				 "%s: block size %u is not within %u..%u",
+				 img->io->name, img->block_size,
+				 CW_IMAGE_MIN_BLOCK, CW_IMAGE_MAX_BLOCK);
+	img->blocks = cw_div_up(img->size, img->block_size);
+	return 0;
+}
+
+static int create_workspaces(struct cw_image *img)
+{
+	struct cw_workspace_config config = {
+		.codecs = img->codecs,
+		.stored_len = img->max_stored,
+		.plain_len = img->block_size,
+		.max_len = img->block_size,
+	};
+
+	if (!img->format->locate)
+		return 0;
+	return cw_workspace_pool_init(&img->workspaces, &config);
+}
+
+int cw_image_open(struct cw_io *io, struct cw_cache *cache,
+		  const struct cw_image_format *format, struct cw_image **out,
+		  struct cw_report *report)
+{
+	struct cw_image *img = cw_alloc(sizeof(*img));
+	int err;
+
+	*out = NULL;
+	if (!img)
+		return -ENOMEM;
+	cw_mutex_init(&img->spare_lock);
+	img->io = io;
+	img->cache = cache;
+	img->owner = cw_cache_new_owner(cache);
+	img->index_owner = cw_cache_new_owner(cache);
+	err = cw_size(io, &img->io_size);
+	if (err) {
+		cw_refuse(report, err, "%s: its size cannot be told (error %d)",
+			  io->name, -err);
+		goto free_img;
+	}
+	if (!img->io_size) {
+		err = cw_refuse(report, -EINVAL, "%s: is empty", io->name);
+		goto free_img;
+	}
+	err = choose_format(img, format, report);
+	if (err)
+		goto free_img;
+	err = img->format->open(img, report);
+	if (err)
+		goto drop_cached;
+	err = check_geometry(img, report);
+	if (err)
+		goto close_format;
+	err = create_workspaces(img);
+	if (err)
+		goto close_format;
+	*out = img;
+	return 0;
+
+close_format:
+	img->format->close(img);
+drop_cached:
+	cw_cache_drop_owner(cache, img->index_owner);
+free_img:
+	cw_mutex_destroy(&img->spare_lock);
+	cw_free(img);
+	return err;
+}
+
+void cw_image_close(struct cw_image *img)
+{
+	if (!img)
+		return;
+	cw_workspace_pool_destroy(&img->workspaces);
+	img->format->close(img);
+	cw_cache_drop_owner(img->cache, img->owner);
+	cw_cache_drop_owner(img->cache, img->index_owner);
+	cw_mutex_destroy(&img->spare_lock);
+	cw_free(img);
+}
+
+u32 cw_image_block_len(const struct cw_image *img, u64 n)
+{
+	return cw_min(img->block_size, img->size - n * img->block_size);
+}
+
+static int bad_block(struct cw_image *img, u64 n, u64 offset, const char *what,
+		     int err)
+{
+	cw_atomic64_inc(&img->errors);
+	cw_log_bad("%s: block %llu at offset %llu: %s (error %d)",
+		   img->io->name, n, offset, what, -err);
+	return -EIO;
+}
+
+/* Reads, checks and decompresses one block into buf, exactly len bytes. */
+static int read_stored(struct cw_image *img, struct cw_workspace *ws, u64 n,
+		       const struct cw_extent *extent, u8 *buf, u32 len)
+{
+	bool plain = extent->codec == CW_CODEC_NONE && extent->stored == len;
+	u8 *stored = plain ? buf : ws->stored;
+	int err;
+
+	err = cw_pread(img->io, stored, extent->stored, extent->offset);
+	if (err)
+		return bad_block(img, n, extent->offset, "cannot be read", err);
+	if (extent->has_crc && cw_crc32c(stored, extent->stored) != extent->crc)
+		return bad_block(img, n, extent->offset, "checksum is wrong",
+				 -EIO);
+	if (plain)
+		return 0;
+	err = cw_workspace_decompress(&img->workspaces, ws, extent->codec, buf,
+				      len, stored, extent->stored);
+	if (err)
+		return bad_block(img, n, extent->offset,
+				 "does not decompress", err);
+	return 0;
+}
+
+static int read_block(struct cw_image *img, struct cw_workspace *ws, u64 n,
+		      u8 *buf)
+{
+	u32 len = cw_image_block_len(img, n);
+	struct cw_extent extent;
+	int err;
+
+	err = img->format->locate(img, n, &extent);
+	if (err)
+		return bad_block(img, n, 0, "its place is not known", err);
+	if (!extent.stored) {
+		memset(buf, 0, len);
+		return 0;
+	}
+	return read_stored(img, ws, n, &extent, buf, len);
+}
+
+static int fill_block(void *arg, u64 n, u8 *buf, u32 len)
+{
+	struct cw_image *img = arg;
+	struct cw_workspace *ws = cw_workspace_get(&img->workspaces);
+	int err = read_block(img, ws, n, buf);
+
+	cw_workspace_put(&img->workspaces, ws);
+	return err;
+}
+
+/* The way that always works: no memory is asked for. */
+static int read_part_uncached(struct cw_image *img, u64 n, u32 skip, u32 len,
+			      u8 *buf)
+{
+	struct cw_workspace *ws = cw_workspace_get(&img->workspaces);
+	int err = read_block(img, ws, n, ws->plain);
+
+	if (!err)
+		memcpy(buf, ws->plain + skip, len);
+	cw_workspace_put(&img->workspaces, ws);
+	return err;
+}
+
+static int read_part(struct cw_image *img, u64 n, u32 skip, u32 len, u8 *buf)
+{
+	struct cw_cache_entry *entry;
+	int err;
+
+	err = cw_cache_get(img->cache, img->owner, n,
+			   cw_image_block_len(img, n), fill_block, img, &entry);
+	if (err == -ENOMEM)
+		return read_part_uncached(img, n, skip, len, buf);
+	if (err)
+		return err;
+	memcpy(buf, entry->data + skip, len);
+	cw_cache_put(img->cache, entry);
+	return 0;
+}
+
+/* A whole block goes past the cache, straight to where it is wanted. */
+static int read_whole(struct cw_image *img, u64 n, u8 *buf)
+{
+	struct cw_cache_entry *entry;
+
+	entry = cw_cache_peek(img->cache, img->owner, n);
+	if (!entry)
+		return fill_block(img, n, buf, cw_image_block_len(img, n));
+	memcpy(buf, entry->data, entry->len);
+	cw_cache_put(img->cache, entry);
+	return 0;
+}
+
+static int read_blocks(struct cw_image *img, u64 off, u32 len, u8 *buf)
+{
+	while (len) {
+		u64 n = off / img->block_size;
+		u32 skip = off % img->block_size;
+		u32 block_len = cw_image_block_len(img, n);
+		u32 part = cw_min(len, block_len - skip);
+		int err;
+
+		if (part == block_len)
+			err = read_whole(img, n, buf);
+		else
+			err = read_part(img, n, skip, part, buf);
+		if (err)
+			return err;
+		off += part;
+		buf += part;
+		len -= part;
+	}
+	return 0;
+}
+
+int cw_image_read(struct cw_image *img, u64 off, u32 len, void *buf)
+{
+	u32 inside = off < img->size ? cw_min(len, img->size - off) : 0;
+	int err = 0;
+
+	memset((u8 *)buf + inside, 0, len - inside);
+	if (!inside)
+		return 0;
+	if (img->format->locate)
+		return read_blocks(img, off, inside, buf);
+	err = cw_pread(img->io, buf, inside, off);
+	if (err)
+		cw_atomic64_inc(&img->errors);
+	return err;
+}
+
+struct index_fill {
+	struct cw_image *img;
+	const u32 *crc; /* of the page; NULL: the format has none */
+};
+
+static int fill_index(void *arg, u64 pos, u8 *buf, u32 len)
+{
+	const struct index_fill *fill = arg;
+	int err = cw_pread(fill->img->io, buf, len, pos);
+
+	if (!err && fill->crc && cw_crc32c(buf, len) != *fill->crc)
+		err = -EIO;
+	return err;
+}
+
+/* The way that always works: no memory is asked for. */
+static int read_index_uncached(struct index_fill *fill, u64 pos, u32 page_len,
+			       u32 skip, u32 len, void *buf)
+{
+	struct cw_image *img = fill->img;
+	int err;
+
+	cw_mutex_lock(&img->spare_lock);
+	err = fill_index(fill, pos, img->spare_page, page_len);
+	if (!err)
+		memcpy(buf, img->spare_page + skip, len);
+	cw_mutex_unlock(&img->spare_lock);
+	return err;
+}
+
+int cw_image_read_index_page(struct cw_image *img, u64 pos, u32 page_len,
+			     const u32 *crc, u32 skip, u32 len, void *buf)
+{
+	struct index_fill fill = { .img = img, .crc = crc };
+	struct cw_cache_entry *entry;
+	int err;
+
+	err = cw_cache_get(img->cache, img->index_owner, pos, page_len,
+			   fill_index, &fill, &entry);
+	if (err == -ENOMEM)
+		return read_index_uncached(&fill, pos, page_len, skip, len,
+					   buf);
+	if (err)
+		return err;
+	memcpy(buf, entry->data + skip, len);
+	cw_cache_put(img->cache, entry);
+	return 0;
+}
+
+int cw_image_read_index(struct cw_image *img, u64 off, u32 len, void *buf)
+{
+	u8 *out = buf;
+
+	if (cw_outside(off, len, img->io_size))
+		return -EIO;
+	while (len) {
+		u32 skip = off % CW_PAGE_SIZE;
+		u32 page_len = cw_min(CW_PAGE_SIZE, img->io_size - (off - skip));
+		u32 part = cw_min(len, page_len - skip);
+		int err;
+
+		err = cw_image_read_index_page(img, off - skip, page_len, NULL,
+					       skip, part, out);
+		if (err)
+			return err;
+		off += part;
+		out += part;
+		len -= part;
+	}
+	return 0;
+}

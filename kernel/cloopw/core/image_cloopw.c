@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The native image, version 1: docs/format.md, format.h. */
+#include "format.h"
+#include "image.h"
+
+/* Decoded from the superblock; constant. */
+struct native {
+	struct cw_extent root; /* stored == 0: the whole image is zeros */
+	u32 levels;
+	u64 end; /* of the file, as the superblock says; <= io_size */
+};
+
+static bool native_probe(const u8 *head, u32 len)
+{
+	return len >= 8 && !memcmp(head, CW_IMAGE_MAGIC, 8);
+}
+
+/* Decodes and bounds a reference; max is the longest its bytes may be. */
+static int decode_ref(const struct cw_disk_ref *disk, u64 end, u32 max,
+		      struct cw_extent *extent)
+{
+	u64 where = cw_from_le64(disk->where);
+
+	*extent = (struct cw_extent){
+		.offset = where & ((1ull << CW_REF_OFFSET_BITS) - 1),
+		.stored = cw_from_le32(disk->stored),
+		.crc = cw_from_le32(disk->crc),
+		.codec = (where >> CW_REF_CODEC_SHIFT) & 0xff,
+		.has_crc = true,
+	};
+	if (!extent->stored)
+		return where || extent->crc ? -EIO : 0;
+	if (where >> CW_REF_RESERVED_SHIFT || extent->stored > max ||
+	    extent->offset < CW_SUPER_LEN ||
+	    cw_outside(extent->offset, extent->stored, end))
+		return -EIO;
+	return 0;
+}
+
+/* Is this what a reference to an index page may be? */
+static bool is_index_page(const struct cw_extent *extent)
+{
+	return !extent->stored || (extent->stored == CW_INDEX_PAGE_LEN &&
+				   extent->codec == CW_CODEC_NONE);
+}
+
+static u32 levels_for(u64 blocks)
+{
+	u32 levels = 0;
+
+	for (; blocks > 1 || !levels; levels++)
+		blocks = cw_div_up(blocks, CW_INDEX_FANOUT);
+	return levels;
+}
+
+static int check_features(const struct cw_disk_super *super, const char *name,
+			  struct cw_report *report)
+{
+	u64 unknown = cw_from_le64(super->incompat) & ~CW_IMAGE_INCOMPAT_KNOWN;
+	u32 version = cw_from_le32(super->version);
+
+	if (version != CW_IMAGE_VERSION)
+		return cw_refuse(report, -EINVAL,
+				 "%s: cloopw image of version %u; this driver reads version %u",
+				 name, version, CW_IMAGE_VERSION);
+	if (unknown)
+		return cw_refuse(report, -EINVAL,
+				 "%s: uses features this driver does not know (incompatible feature bits %#llx): a newer cloopw is needed",
+				 name, unknown);
+	return 0;
+}
+
+static int check_crc(struct cw_disk_super *super, const char *name,
+		     struct cw_report *report)
+{
+	u32 crc = cw_from_le32(super->crc);
+
+	super->crc = cw_to_le32(0);
+	if (cw_crc32c(super, sizeof(*super)) != crc)
+		return cw_refuse(report, -EINVAL,
+				 "%s: the superblock is damaged (checksum)",
+				 name);
+	return 0;
+}
+
+static int check_geometry(const struct cw_disk_super *super, u64 io_size,
+			  const char *name, struct cw_report *report)
+{
+	u64 size = cw_from_le64(super->size);
+	u64 file_bytes = cw_from_le64(super->file_bytes);
+	u32 block_size = cw_from_le32(super->block_size);
+	u32 levels = cw_from_le32(super->levels);
+
+	if (!cw_is_power_of_2(block_size) || block_size < CW_NATIVE_MIN_BLOCK ||
+	    block_size > CW_NATIVE_MAX_BLOCK)
+		return cw_refuse(report, -EINVAL,
+				 "%s: block size %u is no power of two within %u..%u",
+				 name, block_size, CW_NATIVE_MIN_BLOCK,
+				 CW_NATIVE_MAX_BLOCK);
+	if (!size || size > 1ull << 62)
+		return cw_refuse(report, -EINVAL,
+				 "%s: a size of %llu bytes is not possible",
+				 name, size);
+	if (levels != levels_for(cw_div_up(size, block_size)) ||
+	    levels > CW_INDEX_MAX_LEVELS)
+		return cw_refuse(report, -EINVAL,
+				 "%s: an index of %u levels does not fit %llu bytes in blocks of %u",
+				 name, levels, size, block_size);
+	if (file_bytes > io_size)
+		return cw_refuse(report, -EINVAL,
+				 "%s: truncated: the image has %llu bytes, the file %llu",
+				 name, file_bytes, io_size);
+	if (cw_from_le32(super->codecs) >> CW_CODEC_IDS)
+		return cw_refuse(report, -EINVAL,
+				 "%s: uses codecs this driver does not know (%#x)",
+				 name, cw_from_le32(super->codecs));
+	return 0;
+}
+
+/* Every codec that occurs must be at hand before the device appears. */
+static int check_codecs(u32 codecs, const char *name, struct cw_report *report)
+{
+	unsigned int id;
+
+	for (id = 0; id < CW_CODEC_IDS; id++)
+		if (codecs & CW_CODEC_BIT(id) && !cw_codec_by_id(id))
+			return cw_refuse(report, -EINVAL,
+					 "%s: compressed with codec %u, which this driver does not have",
+					 name, id);
+	return 0;
+}
+
+/* Takes over what was checked. */
+static int adopt(struct cw_image *img, const struct cw_disk_super *super,
+		 struct cw_report *report)
+{
+	struct native *native = img->priv;
+
+	native->levels = cw_from_le32(super->levels);
+	native->end = cw_from_le64(super->file_bytes);
+	if (decode_ref(&super->root, native->end, CW_INDEX_PAGE_LEN,
+		       &native->root) ||
+	    !is_index_page(&native->root))
+		return cw_refuse(report, -EINVAL,
+				 "%s: the superblock's index reference is not valid",
+				 img->io->name);
+	img->size = cw_from_le64(super->size);
+	img->block_size = cw_from_le32(super->block_size);
+	img->max_stored = img->block_size;
+	img->codecs = cw_from_le32(super->codecs);
+	img->stored_bytes = native->end;
+	memcpy(img->uuid, super->uuid, CW_UUID_LEN);
+	memcpy(img->label, super->label, CW_LABEL_LEN);
+	return 0;
+}
+
+static int check_super(struct cw_image *img, struct cw_disk_super *super,
+		       struct cw_report *report)
+{
+	const char *name = img->io->name;
+	int err;
+
+	/* The version first: a later one may keep its checksum elsewhere. */
+	err = check_features(super, name, report);
+	if (!err)
+		err = check_crc(super, name, report);
+	if (!err)
+		err = check_geometry(super, img->io_size, name, report);
+	if (!err)
+		err = check_codecs(cw_from_le32(super->codecs), name, report);
+	return err;
+}
+
+static int native_open(struct cw_image *img, struct cw_report *report)
+{
+	struct cw_disk_super *super;
+	int err = -ENOMEM;
+
+	if (img->io_size < CW_SUPER_LEN)
+		return cw_refuse(report, -EINVAL,
+				 "%s: truncated: %llu bytes are less than a superblock",
+				 img->io->name, img->io_size);
+	super = cw_alloc_raw(sizeof(*super));
+	img->priv = cw_alloc(sizeof(struct native));
+	if (!super || !img->priv)
+		goto free_priv;
+	err = cw_pread(img->io, super, sizeof(*super), 0);
+	if (err) {
+		cw_refuse(report, err, "%s: the superblock cannot be read",
+			  img->io->name);
+		goto free_priv;
+	}
+	err = check_super(img, super, report);
+	if (!err)
+		err = adopt(img, super, report);
+	if (err)
+		goto free_priv;
+	cw_free(super);
+	return 0;
+
+free_priv:
+	cw_free(img->priv);
+	img->priv = NULL;
+	cw_free(super);
+	return err;
+}
+
+static void native_close(struct cw_image *img)
+{
+	cw_free(img->priv);
+	img->priv = NULL;
+}
+
+static int native_locate(struct cw_image *img, u64 n, struct cw_extent *extent)
+{
+	const struct native *native = img->priv;
+	struct cw_disk_ref ref;
+	u32 level = native->levels;
+	int err;
+
+	*extent = native->root;
+	while (level-- && extent->stored) {
+		u32 slot = (n >> (level * CW_INDEX_FANOUT_SHIFT)) &
+			   (CW_INDEX_FANOUT - 1);
+
+		err = cw_image_read_index_page(img, extent->offset,
+					       CW_INDEX_PAGE_LEN, &extent->crc,
+					       slot * sizeof(ref), sizeof(ref),
+					       &ref);
+		if (!err)
+			err = decode_ref(&ref, native->end,
+					 level ? CW_INDEX_PAGE_LEN :
+						 cw_image_block_len(img, n),
+					 extent);
+		if (!err && level && !is_index_page(extent))
+			err = -EIO;
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+const struct cw_image_format cw_image_cloopw = {
+	.name = "cloopw",
+	.probe = native_probe,
+	.open = native_open,
+	.close = native_close,
+	.locate = native_locate,
+};
