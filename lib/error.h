@@ -29,8 +29,7 @@ private:
 std::string errno_text(int err);
 
 /* "FILE: what: reason" or "FILE: what: reason; remedy". err with either sign. */
-Error io_error(std::string_view file, std::string_view what, int err,
-               std::string_view remedy = {});
+Error io_error(std::string_view file, std::string_view what, int err, std::string_view remedy = {});
 
 }  // namespace cloopw
 

@@ -2,7 +2,6 @@
 /* The parts of platform_posix.h that are too large for a header. */
 #include "platform.h"
 
-#include <crc32c/crc32c.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -19,11 +18,6 @@ void *cw_alloc_raw(size_t size)
 void cw_free(void *p)
 {
 	free(p);
-}
-
-u32 cw_crc32c(const void *buf, size_t len)
-{
-	return crc32c_value(buf, len);
 }
 
 unsigned int cw_cpus(void)

@@ -93,9 +93,8 @@ __attribute__((format(printf, 1, 2))) void cw_log_bad(const char *fmt, ...);
 }
 #endif
 
-__attribute__((format(printf, 3, 0)))
-static inline void cw_vformat(char *buf, size_t size, const char *fmt,
-			      va_list args)
+__attribute__((format(printf, 3, 0))) static inline void
+cw_vformat(char *buf, size_t size, const char *fmt, va_list args)
 {
 	vsnprintf(buf, size, fmt, args);
 }

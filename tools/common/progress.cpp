@@ -28,16 +28,16 @@ Progress::~Progress() { done(); }
 
 std::string Progress::line(uint64_t bytes, uint64_t total, double seconds, int columns) {
     double rate = seconds > 0 ? static_cast<double>(bytes) / seconds : 0;
-    std::string tail = fmt::format("{} {}/s", format_size(bytes),
-                                   format_size(static_cast<uint64_t>(rate)));
+    std::string tail =
+        fmt::format("{} {}/s", format_size(bytes), format_size(static_cast<uint64_t>(rate)));
     if (total == 0) {
         return tail;
     }
 
     double part = std::min(1.0, static_cast<double>(bytes) / static_cast<double>(total));
     if (rate > 0) {
-        tail += " " + format_time(static_cast<double>(total - std::min(bytes, total)) / rate) +
-                " left";
+        tail +=
+            " " + format_time(static_cast<double>(total - std::min(bytes, total)) / rate) + " left";
     }
     std::string head = fmt::format("{:3.0f}% ", part * 100);
     int room = columns - 1 - static_cast<int>(head.size() + tail.size()) - 3;

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "append_stream.h"
+
+#include <cstring>
+
+namespace cloopw {
+
+u64 AppendStream::append(const void *bytes, size_t len) {
+    u64 at = end_;
+    if (buffer_.size() + len > kBufferLen) {
+        write_out();
+    }
+    if (len >= kBufferLen) {
+        io_.write(bytes, len, at);
+    } else {
+        const u8 *from = static_cast<const u8 *>(bytes);
+        buffer_.insert(buffer_.end(), from, from + len);
+    }
+    end_ += len;
+    return at;
+}
+
+bool AppendStream::equals(u64 off, const void *bytes, size_t len) {
+    u64 written = end_ - buffer_.size();
+    if (off >= written) {
+        return std::memcmp(buffer_.data() + (off - written), bytes, len) == 0;
+    }
+    if (off + len > written) {
+        write_out();
+    }
+    if (scratch_.size() < len) {
+        scratch_.resize(len);
+    }
+    io_.read(scratch_.data(), len, off);
+    return std::memcmp(scratch_.data(), bytes, len) == 0;
+}
+
+void AppendStream::write_out() {
+    if (!buffer_.empty()) {
+        io_.write(buffer_.data(), buffer_.size(), end_ - buffer_.size());
+        buffer_.clear();
+    }
+}
+
+}  // namespace cloopw

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Appending to a file through one buffer, and looking back at what is there. */
+#ifndef CLOOPW_LIB_APPEND_STREAM_H
+#define CLOOPW_LIB_APPEND_STREAM_H
+
+#include <vector>
+
+#include "cloopw.h"
+
+namespace cloopw {
+
+/* One thread. The io is borrowed. */
+class AppendStream {
+public:
+    /* start: where the first byte goes */
+    AppendStream(const Io &io, u64 start) : io_(io), end_(start) { buffer_.reserve(kBufferLen); }
+
+    /* Where the next byte goes. */
+    u64 end() const { return end_; }
+
+    /* Returns where the bytes begin. */
+    u64 append(const void *bytes, size_t len);
+
+    /* Are these the bytes at off? What is not written yet is looked at too. */
+    bool equals(u64 off, const void *bytes, size_t len);
+
+    /* Writes what is buffered; does not flush the file. */
+    void write_out();
+
+private:
+    static constexpr size_t kBufferLen = 1 << 18;
+
+    const Io &io_;
+    u64 end_;
+    std::vector<u8> buffer_;  /* the bytes before end_ */
+    std::vector<u8> scratch_; /* for equals */
+};
+
+}  // namespace cloopw
+
+#endif

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cloopw.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <new>
+#include <utility>
+
+namespace cloopw {
+
+namespace {
+
+/* The engine's report, or what the errno says when it left none. */
+[[noreturn]] void throw_refusal(const char *name, int err, const cw_report &report) {
+    if (report.text[0] != '\0') {
+        throw Error(report.text, -err);
+    }
+    throw io_error(name, "cannot be opened", err);
+}
+
+void check(int err, const char *name, const char *what) {
+    if (err != 0) {
+        throw io_error(name, what, err);
+    }
+}
+
+void check_at(int err, const char *name, const char *what, u64 off) {
+    if (err != 0) {
+        throw io_error(name, std::string(what) + " at byte " + std::to_string(off), err);
+    }
+}
+
+const cw_image_format *find_format(const std::string &name) {
+    if (name.empty()) {
+        return nullptr;
+    }
+    const cw_image_format *format = cw_image_format_by_name(name.c_str());
+    if (format == nullptr) {
+        throw Error("no image format '" + name + "'", EINVAL);
+    }
+    return format;
+}
+
+}  // namespace
+
+Io Io::open(const std::string &path, Mode mode, u64 offset, u64 limit) {
+    int fd = ::open(path.c_str(), (mode == Mode::kRead ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    if (fd < 0) {
+        throw io_error(path, "cannot be opened", errno);
+    }
+    return adopt(fd, path, offset, limit);
+}
+
+Io Io::adopt(int fd, const std::string &name, u64 offset, u64 limit) {
+    cw_fd_io_config config = {fd, name.c_str(), offset, limit};
+    cw_io *io = nullptr;
+    int err = cw_fd_io_create(&config, &io);
+    if (err == 0) {
+        return Io(io);
+    }
+    ::close(fd);
+    if (err == -EINVAL) {
+        throw Error(name + ": is neither a file nor a block device", EINVAL);
+    }
+    throw io_error(name, "cannot be opened", err);
+}
+
+Io Io::memory(const std::string &name, const std::vector<u8> &bytes, u64 max) {
+    cw_io *io = nullptr;
+    int err = cw_mem_io_create(name.c_str(), bytes.data(), bytes.size(), max, &io);
+    check(err, name.c_str(), "cannot be made");
+    return Io(io);
+}
+
+u64 Io::size() const {
+    u64 size = 0;
+    check(cw_size(io_.get(), &size), name(), "its size cannot be told");
+    return size;
+}
+
+void Io::read(void *buf, size_t len, u64 off) const {
+    check_at(cw_pread(io_.get(), buf, len, off), name(), "cannot be read", off);
+}
+
+void Io::write(const void *buf, size_t len, u64 off) const {
+    check_at(cw_pwrite(io_.get(), buf, len, off), name(), "cannot be written", off);
+}
+
+void Io::flush() const { check(cw_flush(io_.get()), name(), "cannot be flushed"); }
+
+Image::Image(Io io, const std::string &format, u64 cache_bytes)
+    : io_(std::move(io)), cache_(cw_cache_create(cache_bytes)) {
+    if (!cache_) {
+        throw std::bad_alloc();
+    }
+    cw_image *image = nullptr;
+    cw_report report = {};
+    int err = cw_image_open(&io_.get(), cache_.get(), find_format(format), &image, &report);
+    if (err != 0) {
+        throw_refusal(io_.name(), err, report);
+    }
+    image_.reset(image);
+}
+
+void Image::read(void *buf, u32 len, u64 off) const {
+    check_at(cw_image_read(image_.get(), off, len, buf), io_.name(), "cannot be read", off);
+}
+
+Device::Device(Io base, std::vector<Io> layers, const Config &config)
+    : base_(std::move(base)), layers_(std::move(layers)) {
+    std::vector<cw_io *> ios;
+    ios.reserve(layers_.size());
+    for (const Io &layer : layers_) {
+        ios.push_back(&layer.get());
+    }
+    cw_device_config c = {};
+    c.base = &base_.get();
+    c.format = find_format(config.format);
+    c.layers = ios.data();
+    c.nr_layers = static_cast<u32>(ios.size());
+    c.read_only = config.read_only;
+    c.cache_bytes = config.cache_bytes;
+
+    cw_device *device = nullptr;
+    cw_report report = {};
+    int err = cw_device_open(&c, &device, &report);
+    if (err != 0) {
+        throw_refusal(base_.name(), err, report);
+    }
+    device_.reset(device);
+}
+
+Device::~Device() = default;
+
+void Device::close() {
+    check(cw_device_close(device_.release()), base_.name(), "cannot be flushed");
+}
+
+cw_device_info Device::info() const {
+    cw_device_info info = {};
+    cw_device_get_info(device_.get(), &info);
+    return info;
+}
+
+cw_device_stats Device::stats() const {
+    cw_device_stats stats = {};
+    cw_device_get_stats(device_.get(), &stats);
+    return stats;
+}
+
+void Device::read(void *buf, u32 len, u64 off) const {
+    check_at(cw_device_read(device_.get(), off, len, buf), base_.name(), "cannot be read", off);
+}
+
+void Device::write(const void *buf, u32 len, u64 off) {
+    check_at(cw_device_write(device_.get(), off, len, buf), base_.name(), "cannot be written", off);
+}
+
+void Device::zero(u64 off, u64 len) {
+    check_at(cw_device_zero(device_.get(), off, len), base_.name(), "cannot be zeroed", off);
+}
+
+void Device::discard(u64 off, u64 len) {
+    check_at(cw_device_discard(device_.get(), off, len), base_.name(), "cannot be discarded", off);
+}
+
+void Device::flush() { check(cw_device_flush(device_.get()), base_.name(), "cannot be flushed"); }
+
+Codec::Codec(const cw_codec &codec, int level, u32 max_len) : codec_(codec) {
+    if (codec.create != nullptr) {
+        check(codec.create(&ctx_, level, max_len), codec.name, "cannot be set up");
+    }
+}
+
+Codec::~Codec() {
+    if (codec_.destroy != nullptr) {
+        codec_.destroy(ctx_);
+    }
+}
+
+u32 Codec::compress(void *dst, u32 cap, const void *src, u32 len) {
+    int result = codec_.compress(ctx_, dst, cap, src, len);
+    if (result < 0) {
+        throw io_error(codec_.name, "cannot compress", result);
+    }
+    return static_cast<u32>(result);
+}
+
+}  // namespace cloopw

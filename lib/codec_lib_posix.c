@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "codec_lib_posix.h"
+
+#include <libdeflate.h>
+#include <lz4.h>
+#include <lz4hc.h>
+#include <stdlib.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+/* ---- lz4: the context is the compressor's hash table, or NULL ---- */
+
+int cw_lz4_create(void **ctx, int level, u32 max_len)
+{
+	(void)max_len;
+	*ctx = NULL;
+	if (level < 0)
+		return 0;
+	*ctx = malloc((size_t)LZ4_sizeofState());
+	return *ctx ? 0 : -ENOMEM;
+}
+
+void cw_lz4_destroy(void *ctx)
+{
+	free(ctx);
+}
+
+int cw_lz4_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
+		    u32 src_len)
+{
+	return LZ4_compress_fast_extState(ctx, src, dst, (int)src_len,
+					  (int)dst_cap, 1);
+}
+
+int cw_lz4_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
+		      u32 src_len)
+{
+	int len;
+
+	(void)ctx;
+	len = LZ4_decompress_safe(src, dst, (int)src_len, (int)dst_len);
+	return len >= 0 && (u32)len == dst_len ? 0 : -EIO;
+}
+
+/* ---- lz4hc ---- */
+
+struct lz4hc {
+	int level;
+	LZ4_streamHC_t *state;
+};
+
+int cw_lz4hc_create(void **ctx, int level, u32 max_len)
+{
+	struct lz4hc *hc;
+
+	(void)max_len;
+	*ctx = NULL;
+	if (level < 0)
+		return 0;
+	hc = calloc(1, sizeof(*hc));
+	if (!hc)
+		return -ENOMEM;
+	hc->level = level;
+	hc->state = LZ4_createStreamHC();
+	if (!hc->state) {
+		cw_lz4hc_destroy(hc);
+		return -ENOMEM;
+	}
+	*ctx = hc;
+	return 0;
+}
+
+void cw_lz4hc_destroy(void *ctx)
+{
+	struct lz4hc *hc = ctx;
+
+	if (!hc)
+		return;
+	LZ4_freeStreamHC(hc->state);
+	free(hc);
+}
+
+int cw_lz4hc_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
+		      u32 src_len)
+{
+	struct lz4hc *hc = ctx;
+
+	return LZ4_compress_HC_extStateHC(hc->state, src, dst, (int)src_len,
+					  (int)dst_cap, hc->level);
+}
+
+int cw_lz4hc_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
+			u32 src_len)
+{
+	return cw_lz4_decompress(ctx, dst, dst_len, src, src_len);
+}
+
+/* ---- zstd ---- */
+
+struct zstd {
+	ZSTD_CCtx *compressor;
+	ZSTD_DCtx *decompressor;
+};
+
+/* Frames carry their length and no checksum: a block has its own. */
+static int zstd_set_up(ZSTD_CCtx *compressor, int level)
+{
+	size_t result;
+
+	result = ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel,
+					level);
+	return ZSTD_isError(result) ? -EINVAL : 0;
+}
+
+int cw_zstd_create(void **ctx, int level, u32 max_len)
+{
+	struct zstd *zstd = calloc(1, sizeof(*zstd));
+	int err = -ENOMEM;
+
+	(void)max_len;
+	*ctx = NULL;
+	if (!zstd)
+		return -ENOMEM;
+	zstd->decompressor = ZSTD_createDCtx();
+	if (!zstd->decompressor)
+		goto destroy;
+	if (level >= 0) {
+		zstd->compressor = ZSTD_createCCtx();
+		if (!zstd->compressor)
+			goto destroy;
+		err = zstd_set_up(zstd->compressor, level);
+		if (err)
+			goto destroy;
+	}
+	*ctx = zstd;
+	return 0;
+
+destroy:
+	cw_zstd_destroy(zstd);
+	return err;
+}
+
+void cw_zstd_destroy(void *ctx)
+{
+	struct zstd *zstd = ctx;
+
+	if (!zstd)
+		return;
+	ZSTD_freeCCtx(zstd->compressor);
+	ZSTD_freeDCtx(zstd->decompressor);
+	free(zstd);
+}
+
+int cw_zstd_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
+		     u32 src_len)
+{
+	struct zstd *zstd = ctx;
+	size_t len;
+
+	len = ZSTD_compress2(zstd->compressor, dst, dst_cap, src, src_len);
+	if (!ZSTD_isError(len))
+		return (int)len;
+	switch (ZSTD_getErrorCode(len)) {
+	case ZSTD_error_dstSize_tooSmall:
+		return 0;
+	case ZSTD_error_memory_allocation:
+		return -ENOMEM;
+	default:
+		return -EIO;
+	}
+}
+
+int cw_zstd_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
+		       u32 src_len)
+{
+	struct zstd *zstd = ctx;
+	size_t len;
+
+	len = ZSTD_decompressDCtx(zstd->decompressor, dst, dst_len, src,
+				  src_len);
+	return len == dst_len ? 0 : -EIO;
+}
+
+/* ---- zlib streams through libdeflate ---- */
+
+struct zlib {
+	struct libdeflate_compressor *compressor;
+	struct libdeflate_decompressor *decompressor;
+};
+
+int cw_zlib_create(void **ctx, int level, u32 max_len)
+{
+	struct zlib *zlib = calloc(1, sizeof(*zlib));
+
+	(void)max_len;
+	*ctx = NULL;
+	if (!zlib)
+		return -ENOMEM;
+	zlib->decompressor = libdeflate_alloc_decompressor();
+	if (!zlib->decompressor)
+		goto destroy;
+	if (level >= 0) {
+		zlib->compressor = libdeflate_alloc_compressor(level);
+		if (!zlib->compressor)
+			goto destroy;
+	}
+	*ctx = zlib;
+	return 0;
+
+destroy:
+	cw_zlib_destroy(zlib);
+	return -ENOMEM;
+}
+
+void cw_zlib_destroy(void *ctx)
+{
+	struct zlib *zlib = ctx;
+
+	if (!zlib)
+		return;
+	libdeflate_free_compressor(zlib->compressor);
+	libdeflate_free_decompressor(zlib->decompressor);
+	free(zlib);
+}
+
+int cw_zlib_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
+		     u32 src_len)
+{
+	struct zlib *zlib = ctx;
+
+	return (int)libdeflate_zlib_compress(zlib->compressor, src, src_len,
+					     dst, dst_cap);
+}
+
+int cw_zlib_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
+		       u32 src_len)
+{
+	struct zlib *zlib = ctx;
+	size_t used, len;
+
+	if (libdeflate_zlib_decompress_ex(zlib->decompressor, src, src_len, dst,
+					  dst_len, &used, &len))
+		return -EIO;
+	return used == src_len && len == dst_len ? 0 : -EIO;
+}

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* fallocate */
+#endif
+#include "posix_io.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Linux transfers no more than about 2 GiB in one call. */
+#define MAX_TRANSFER (1u << 30)
+
+struct fd_io {
+	struct cw_io io;
+	char *name;
+	int fd;
+	u64 offset; /* constant */
+	u64 limit;  /* constant; 0: none */
+};
+
+static struct fd_io *to_fd_io(struct cw_io *io)
+{
+	return (struct fd_io *)((char *)io - offsetof(struct fd_io, io));
+}
+
+static bool outside_window(const struct fd_io *f, size_t len, u64 off)
+{
+	u64 end;
+
+	if (cw_add_overflows(off, len, &end) ||
+	    cw_add_overflows(f->offset, end, &end) || end > INT64_MAX)
+		return true;
+	return f->limit && cw_outside(off, len, f->limit);
+}
+
+static int fd_pread(struct cw_io *io, void *buf, size_t len, u64 off)
+{
+	struct fd_io *f = to_fd_io(io);
+	u8 *at = buf;
+
+	if (outside_window(f, len, off))
+		return -EIO;
+	off += f->offset;
+	while (len) {
+		ssize_t n =
+			pread(f->fd, at, cw_min(len, MAX_TRANSFER), (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			return -EIO;
+		at += n;
+		off += (u64)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int fd_pwrite(struct cw_io *io, const void *buf, size_t len, u64 off)
+{
+	struct fd_io *f = to_fd_io(io);
+	const u8 *at = buf;
+
+	if (outside_window(f, len, off))
+		return -ENOSPC;
+	off += f->offset;
+	while (len) {
+		ssize_t n = pwrite(f->fd, at, cw_min(len, MAX_TRANSFER),
+				   (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			return -EIO;
+		at += n;
+		off += (u64)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int fd_flush(struct cw_io *io)
+{
+	struct fd_io *f = to_fd_io(io);
+
+	while (fdatasync(f->fd))
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+static int fd_punch(struct cw_io *io, u64 off, u64 len)
+{
+	struct fd_io *f = to_fd_io(io);
+
+	if (outside_window(f, len, off))
+		return -EINVAL;
+	if (!len)
+		return 0;
+	while (fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 (off_t)(f->offset + off), (off_t)len)) {
+		if (errno == ENOSYS || errno == ENODEV)
+			return -EOPNOTSUPP;
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+static int whole_size(int fd, u64 *size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (S_ISBLK(st.st_mode))
+		return ioctl(fd, BLKGETSIZE64, size) ? -errno : 0;
+	*size = (u64)st.st_size;
+	return 0;
+}
+
+static int fd_size(struct cw_io *io, u64 *size)
+{
+	struct fd_io *f = to_fd_io(io);
+	u64 whole;
+	int err = whole_size(f->fd, &whole);
+
+	if (err)
+		return err;
+	*size = whole > f->offset ? whole - f->offset : 0;
+	if (f->limit)
+		*size = cw_min(*size, f->limit);
+	return 0;
+}
+
+static const struct cw_io_ops fd_ops = {
+	.pread = fd_pread,
+	.pwrite = fd_pwrite,
+	.flush = fd_flush,
+	.punch = fd_punch,
+	.size = fd_size,
+};
+
+static void fd_io_free(struct fd_io *f)
+{
+	free(f->name);
+	free(f);
+}
+
+int cw_fd_io_create(const struct cw_fd_io_config *config, struct cw_io **out)
+{
+	struct fd_io *f;
+	struct stat st;
+
+	*out = NULL;
+	if (fstat(config->fd, &st))
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return -EINVAL;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return -ENOMEM;
+	f->name = strdup(config->name);
+	if (!f->name) {
+		fd_io_free(f);
+		return -ENOMEM;
+	}
+	f->fd = config->fd;
+	f->offset = config->offset;
+	f->limit = config->limit;
+	f->io.ops = &fd_ops;
+	f->io.name = f->name;
+	f->io.mtime = st.st_mtime;
+	*out = &f->io;
+	return 0;
+}
+
+int cw_fd_io_fd(const struct cw_io *io)
+{
+	if (!io || io->ops != &fd_ops)
+		return -1;
+	return to_fd_io((struct cw_io *)io)->fd;
+}
+
+/* ---- memory ---- */
+
+struct mem_io {
+	struct cw_io io;
+	char *name;
+	u64 max; /* constant */
+	struct cw_rwsem lock;
+	u8 *bytes;    /* lock */
+	u64 size;     /* lock */
+	u64 capacity; /* lock; of bytes */
+};
+
+static struct mem_io *to_mem_io(struct cw_io *io)
+{
+	return (struct mem_io *)((char *)io - offsetof(struct mem_io, io));
+}
+
+static int mem_pread(struct cw_io *io, void *buf, size_t len, u64 off)
+{
+	struct mem_io *m = to_mem_io(io);
+	int err = 0;
+
+	cw_rwsem_read_lock(&m->lock);
+	if (cw_outside(off, len, m->size))
+		err = -EIO;
+	else if (len)
+		memcpy(buf, m->bytes + off, len);
+	cw_rwsem_read_unlock(&m->lock);
+	return err;
+}
+
+/* Makes the file at least size bytes long; the lock is held for writing. */
+static int mem_grow(struct mem_io *m, u64 size)
+{
+	u64 capacity = cw_max(m->capacity, 4096);
+	u8 *bytes;
+
+	if (size <= m->size)
+		return 0;
+	if (size > m->max)
+		return -ENOSPC;
+	while (capacity < size)
+		capacity *= 2;
+	if (capacity != m->capacity) {
+		bytes = realloc(m->bytes, capacity);
+		if (!bytes)
+			return -ENOMEM;
+		m->bytes = bytes;
+		m->capacity = capacity;
+	}
+	memset(m->bytes + m->size, 0, size - m->size);
+	m->size = size;
+	return 0;
+}
+
+static int mem_pwrite(struct cw_io *io, const void *buf, size_t len, u64 off)
+{
+	struct mem_io *m = to_mem_io(io);
+	u64 end;
+	int err;
+
+	if (cw_add_overflows(off, len, &end))
+		return -ENOSPC;
+	if (!len)
+		return 0;
+	cw_rwsem_write_lock(&m->lock);
+	err = mem_grow(m, end);
+	if (!err)
+		memcpy(m->bytes + off, buf, len);
+	cw_rwsem_write_unlock(&m->lock);
+	return err;
+}
+
+static int mem_flush(struct cw_io *io)
+{
+	(void)io;
+	return 0;
+}
+
+static int mem_punch(struct cw_io *io, u64 off, u64 len)
+{
+	struct mem_io *m = to_mem_io(io);
+
+	cw_rwsem_write_lock(&m->lock);
+	if (off < m->size)
+		memset(m->bytes + off, 0, cw_min(len, m->size - off));
+	cw_rwsem_write_unlock(&m->lock);
+	return 0;
+}
+
+static int mem_size(struct cw_io *io, u64 *size)
+{
+	struct mem_io *m = to_mem_io(io);
+
+	cw_rwsem_read_lock(&m->lock);
+	*size = m->size;
+	cw_rwsem_read_unlock(&m->lock);
+	return 0;
+}
+
+static const struct cw_io_ops mem_ops = {
+	.pread = mem_pread,
+	.pwrite = mem_pwrite,
+	.flush = mem_flush,
+	.punch = mem_punch,
+	.size = mem_size,
+};
+
+static void mem_io_free(struct mem_io *m)
+{
+	cw_rwsem_destroy(&m->lock);
+	free(m->bytes);
+	free(m->name);
+	free(m);
+}
+
+int cw_mem_io_create(const char *name, const void *bytes, size_t len, u64 max,
+		     struct cw_io **out)
+{
+	struct mem_io *m = calloc(1, sizeof(*m));
+	int err = -ENOMEM;
+
+	*out = NULL;
+	if (!m)
+		return -ENOMEM;
+	cw_rwsem_init(&m->lock);
+	m->io.ops = &mem_ops;
+	m->max = max;
+	m->name = strdup(name);
+	if (!m->name)
+		goto free_m;
+	m->io.name = m->name;
+	err = mem_pwrite(&m->io, bytes, len, 0);
+	if (err)
+		goto free_m;
+	*out = &m->io;
+	return 0;
+
+free_m:
+	mem_io_free(m);
+	return err;
+}
+
+void cw_io_destroy(struct cw_io *io)
+{
+	if (!io)
+		return;
+	if (io->ops == &mem_ops) {
+		mem_io_free(to_mem_io(io));
+		return;
+	}
+	close(to_fd_io(io)->fd);
+	fd_io_free(to_fd_io(io));
+}

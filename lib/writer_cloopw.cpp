@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The native image, version 1: docs/format.md, format.h.
+ *
+ * Blocks and index pages go into one stream behind the superblock's place; a
+ * page is written when it is full. The superblock is written last, behind a
+ * flush: before, the file begins with zeros and is no image.
+ */
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "append_stream.h"
+#include "image_writer.h"
+
+namespace cloopw {
+
+namespace {
+
+/* Where something is stored; stored == 0: nowhere, it is zeros. */
+struct Ref {
+    u64 offset = 0;
+    u32 stored = 0;
+    u32 crc = 0;
+    u8 codec = CW_CODEC_NONE;
+};
+
+cw_disk_ref encode_ref(const Ref &ref) {
+    cw_disk_ref disk = {};
+    if (ref.stored != 0) {
+        disk.where = cw_to_le64(ref.offset | u64{ref.codec} << CW_REF_CODEC_SHIFT);
+        disk.stored = cw_to_le32(ref.stored);
+        disk.crc = cw_to_le32(ref.crc);
+    }
+    return disk;
+}
+
+/* Builds the radix tree from the left to the right, one open page a level. */
+class IndexBuilder {
+public:
+    explicit IndexBuilder(AppendStream &stream) : stream_(stream) {}
+
+    void add(const Ref &ref) { add_at(0, ref); }
+
+    /* Closes all pages; levels is what the number of blocks asks for. */
+    Ref finish(u32 levels) {
+        for (u32 level = 0; level + 1 < levels; level++) {
+            add_at(level + 1, close(level));
+        }
+        return close(levels - 1);
+    }
+
+private:
+    struct Page {
+        cw_disk_index_page disk = {};
+        u32 used = 0;
+        bool zero = true; /* so far */
+    };
+
+    void add_at(u32 level, const Ref &ref) {
+        if (level >= CW_INDEX_MAX_LEVELS) {
+            throw Error("the image is too large for its block size", EFBIG);
+        }
+        if (level == pages_.size()) {
+            pages_.push_back(std::make_unique<Page>());
+        }
+        /* Only now, so that a full root is not put below another one. */
+        if (pages_[level]->used == CW_INDEX_FANOUT) {
+            add_at(level + 1, close(level));
+        }
+        Page &page = *pages_[level];
+        page.disk.ref[page.used++] = encode_ref(ref);
+        page.zero = page.zero && ref.stored == 0;
+    }
+
+    Ref close(u32 level) {
+        Page &page = *pages_[level];
+        Ref ref;
+        if (!page.zero) {
+            ref.offset = stream_.append(&page.disk, sizeof(page.disk));
+            ref.stored = sizeof(page.disk);
+            ref.crc = cw_crc32c(&page.disk, sizeof(page.disk));
+        }
+        page = Page();
+        return ref;
+    }
+
+    AppendStream &stream_;
+    std::vector<std::unique_ptr<Page>> pages_;
+};
+
+/* Where blocks seen before are stored: a table of fixed size that forgets. */
+class DedupeTable {
+public:
+    struct Entry {
+        std::array<u64, 2> hash = {};
+        Ref ref; /* stored == 0: empty */
+    };
+
+    DedupeTable() : entries_(kEntries) {}
+
+    /* The one entry that may know the block, and that it goes into. */
+    Entry &slot(const Block &block) { return entries_[block.hash[0] % kEntries]; }
+
+    static bool matches(const Entry &entry, const Block &block) {
+        return entry.ref.stored == block.stored_len && entry.ref.codec == block.codec &&
+               entry.hash == block.hash;
+    }
+
+private:
+    static constexpr size_t kEntries = size_t{1} << 18;
+
+    std::vector<Entry> entries_;
+};
+
+/* What the UUID is derived from: every stored block, then the options. */
+class Fingerprint {
+public:
+    Fingerprint() : state_(XXH3_createState()) {
+        if (!state_) {
+            throw std::bad_alloc();
+        }
+        XXH3_128bits_reset(state_.get());
+    }
+
+    void add(u64 value) {
+        __le64 disk = cw_to_le64(value);
+        XXH3_128bits_update(state_.get(), &disk, sizeof(disk));
+    }
+
+    void add(const std::string &text) {
+        add(text.size());
+        XXH3_128bits_update(state_.get(), text.data(), text.size());
+    }
+
+    Uuid uuid() const {
+        XXH128_canonical_t canonical;
+        XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state_.get()));
+        Uuid uuid;
+        std::memcpy(uuid.data(), canonical.digest, uuid.size());
+        uuid[6] = static_cast<u8>((uuid[6] & 0x0f) | 0x80); /* version 8: our own making */
+        uuid[8] = static_cast<u8>((uuid[8] & 0x3f) | 0x80);
+        return uuid;
+    }
+
+private:
+    std::unique_ptr<XXH3_state_t, CDeleter<XXH3_freeState>> state_;
+};
+
+u32 levels_for(u64 blocks) {
+    u32 levels = 0;
+    do {
+        blocks = cw_div_up(blocks, CW_INDEX_FANOUT);
+        levels++;
+    } while (blocks > 1);
+    return levels;
+}
+
+class NativeWriter : public ImageWriter {
+public:
+    NativeWriter(const Io &io, const ImageWriterOptions &options)
+        : io_(io), options_(options), stream_(io, CW_SUPER_LEN), index_(stream_) {
+        /* Whatever image was here is none from now on. */
+        cw_disk_super none = {};
+        io_.write(&none, sizeof(none), 0);
+        if (options_.dedupe) {
+            dedupe_ = std::make_unique<DedupeTable>();
+        }
+    }
+
+    void encode(Codec &codec, Block &block) const override;
+    void append(const Block &block) override;
+    void finish() override;
+    Uuid uuid() const override { return uuid_; }
+
+private:
+    Ref store(const Block &block);
+    cw_disk_super make_super(const Ref &root, u32 levels) const;
+
+    const Io &io_;
+    const ImageWriterOptions options_;
+    AppendStream stream_;
+    IndexBuilder index_;
+    std::unique_ptr<DedupeTable> dedupe_;
+    Fingerprint fingerprint_;
+    u32 codecs_ = 0; /* that occur */
+    Uuid uuid_ = {};
+};
+
+void NativeWriter::encode(Codec &codec, Block &block) const {
+    block.stored_len = 0;
+    block.codec = CW_CODEC_NONE;
+    block.crc = 0;
+    block.hash = {};
+    if (block.zero || all_zero(block.plain.data(), block.plain_len)) {
+        return;
+    }
+
+    if (block.stored.size() < options_.block_size) {
+        block.stored.resize(options_.block_size);
+    }
+    block.stored_len = codec.compress(block.stored.data(), block.plain_len - 1, block.plain.data(),
+                                      block.plain_len);
+    block.codec = codec.info().id;
+    if (block.stored_len == 0) {
+        block.plain.swap(block.stored);
+        block.stored_len = block.plain_len;
+        block.codec = CW_CODEC_NONE;
+    }
+    block.crc = cw_crc32c(block.stored.data(), block.stored_len);
+    XXH128_hash_t hash = XXH3_128bits(block.stored.data(), block.stored_len);
+    block.hash = {hash.low64, hash.high64};
+}
+
+Ref NativeWriter::store(const Block &block) {
+    DedupeTable::Entry *seen = dedupe_ ? &dedupe_->slot(block) : nullptr;
+    if (seen != nullptr && DedupeTable::matches(*seen, block) &&
+        stream_.equals(seen->ref.offset, block.stored.data(), block.stored_len)) {
+        stats_.duplicate_blocks++;
+        return seen->ref;
+    }
+
+    Ref ref;
+    ref.offset = stream_.append(block.stored.data(), block.stored_len);
+    ref.stored = block.stored_len;
+    ref.crc = block.crc;
+    ref.codec = block.codec;
+    if (stream_.end() >> CW_REF_OFFSET_BITS != 0) {
+        throw Error(std::string(io_.name()) + ": the image is too large", EFBIG);
+    }
+    if (seen != nullptr) {
+        *seen = {block.hash, ref};
+    }
+    return ref;
+}
+
+void NativeWriter::append(const Block &block) {
+    stats_.blocks++;
+    stats_.input_bytes += block.plain_len;
+    fingerprint_.add(block.stored_len | u64{block.codec} << 32);
+    fingerprint_.add(block.hash[0]);
+    fingerprint_.add(block.hash[1]);
+    if (block.stored_len == 0) {
+        stats_.zero_blocks++;
+        index_.add(Ref());
+        return;
+    }
+    if (block.codec == CW_CODEC_NONE) {
+        stats_.raw_blocks++;
+    }
+    codecs_ |= CW_CODEC_BIT(block.codec);
+    index_.add(store(block));
+}
+
+cw_disk_super NativeWriter::make_super(const Ref &root, u32 levels) const {
+    cw_disk_super super = {};
+    std::memcpy(super.magic, CW_IMAGE_MAGIC, sizeof(super.magic));
+    super.version = cw_to_le32(CW_IMAGE_VERSION);
+    std::copy(uuid_.begin(), uuid_.end(), super.uuid);
+    super.size = cw_to_le64(stats_.input_bytes);
+    super.file_bytes = cw_to_le64(stream_.end());
+    super.block_size = cw_to_le32(options_.block_size);
+    super.levels = cw_to_le32(levels);
+    super.codecs = cw_to_le32(codecs_);
+    super.codec = cw_to_le32(options_.codec->id);
+    super.level = cw_to_le32(static_cast<u32>(options_.level));
+    super.created = cw_to_le64(options_.created);
+    super.root = encode_ref(root);
+    std::copy(options_.label.begin(), options_.label.end(), super.label);
+    super.crc = cw_to_le32(cw_crc32c(&super, sizeof(super)));
+    return super;
+}
+
+void NativeWriter::finish() {
+    if (stats_.blocks == 0) {
+        throw Error("there is nothing to make an image of", EINVAL);
+    }
+    u32 levels = levels_for(stats_.blocks);
+    Ref root = index_.finish(levels);
+
+    uuid_ = options_.uuid;
+    if (uuid_ == Uuid{}) {
+        fingerprint_.add(stats_.input_bytes);
+        fingerprint_.add(options_.block_size);
+        fingerprint_.add(options_.codec->id);
+        fingerprint_.add(static_cast<u32>(options_.level));
+        fingerprint_.add(options_.created);
+        fingerprint_.add(options_.label);
+        uuid_ = fingerprint_.uuid();
+    }
+    cw_disk_super super = make_super(root, levels);
+    stream_.write_out();
+    io_.flush();
+    io_.write(&super, sizeof(super), 0);
+    io_.flush();
+    stats_.output_bytes = stream_.end();
+}
+
+std::unique_ptr<ImageWriter> create(const Io &io, const ImageWriterOptions &options) {
+    return std::make_unique<NativeWriter>(io, options);
+}
+
+}  // namespace
+
+const ImageWriterFormat image_writer_cloopw = {
+    .name = "cloopw",
+    .default_codec = "zstd",
+    .min_block_size = CW_NATIVE_MIN_BLOCK,
+    .max_block_size = CW_NATIVE_MAX_BLOCK,
+    .block_size_multiple = CW_NATIVE_MIN_BLOCK,
+    .power_of_two = true,
+    .has_label = true,
+    .codecs = CW_CODEC_BIT(CW_CODEC_NONE) | CW_CODEC_BIT(CW_CODEC_ZLIB) |
+              CW_CODEC_BIT(CW_CODEC_LZ4) | CW_CODEC_BIT(CW_CODEC_ZSTD),
+    .create = create,
+};
+
+}  // namespace cloopw
