@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# make demo     the main job on a real kernel, in QEMU
+# make check    all tests: unit tests, tools, the driver on both kernels
+# make          the tools (build/bin) and the modules (build/modules)
+# make install  tools, and the module for the running kernel
+#
+# As root, each installs the Debian packages it needs; otherwise it names them.
+
+KERNELS := 6.1 6.12
+PREFIX ?= /usr/local
+BUILD := build/cmake
+CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
+
+.PHONY: all tools modules demo check check-unit check-vm check-long \
+	check-sanitizers lint bench install clean help
+
+all: tools modules
+
+help:
+	@sed -n 's/^# \{0,1\}//; 3,8p' Makefile
+
+tools:
+	@scripts/deps.sh build
+	@cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) >/dev/null
+	@cmake --build $(BUILD)
+
+modules:
+	@scripts/deps.sh build
+	@for kernel in $(KERNELS); do \
+		release=$$(tests/vm/kernels release $$kernel) && \
+		scripts/build-module $$release || exit 1; \
+	done
+
+demo: tools modules
+	@demo/run
+
+check: lint check-unit check-vm
+
+check-unit: tools
+	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
+
+check-vm: tools modules
+	@tests/vm/check $(KERNELS)
+
+# The same unit tests under the sanitizers.
+check-sanitizers:
+	@scripts/check-sanitizers address,undefined
+	@scripts/check-sanitizers thread
+
+check-long: check check-sanitizers
+
+lint: tools
+	@scripts/deps.sh lint
+	@scripts/lint $(KERNELS)
+
+bench: tools modules
+	@scripts/deps.sh bench
+	@bench/run
+
+install: tools
+	@scripts/build-module $$(uname -r)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 build/bin/mkcloopw $(DESTDIR)$(PREFIX)/bin
+	install -m 755 build/bin/cloopwsetup $(DESTDIR)$(PREFIX)/sbin
+	install -D -m 644 build/modules/$$(uname -r)/cloopw.ko \
+		$(DESTDIR)/lib/modules/$$(uname -r)/extra/cloopw.ko
+	[ -n "$(DESTDIR)" ] || depmod
+
+clean:
+	rm -rf $(BUILD) build/bin build/modules build/vm
