@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "attach.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "cow_file.h"
+#include "fd.h"
+#include "image_facts.h"
+#include "lib/error.h"
+#include "refusal.h"
+#include "tools/common/error.h"
+
+namespace cloopw {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int kFindTries = 32; /* others may take the free device first */
+constexpr int kReadySteps = 50;
+constexpr milliseconds kReadyStep(20);
+
+bool same_file(const struct stat &a, const struct stat &b) {
+    if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode)) {
+        return a.st_rdev == b.st_rdev;
+    }
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* The COW file that attach() makes; removed again unless the attach succeeds. */
+class NewCow {
+public:
+    NewCow() = default;
+    NewCow(const NewCow &) = delete;
+    NewCow &operator=(const NewCow &) = delete;
+    ~NewCow() {
+        if (!path_.empty()) {
+            unlink(path_.c_str());
+        }
+    }
+    void create(const std::string &path, const CowFormat &format, const CowBase &base) {
+        create_cow_file(path, format, base);
+        path_ = path;
+    }
+    void keep() { path_.clear(); }
+
+private:
+    std::string path_;
+};
+
+const CowFormat *wanted_cow_format(const std::string &name) {
+    if (name.empty()) {
+        return nullptr;
+    }
+    const CowFormat *format = cow_format_by_name(name);
+    if (format == nullptr) {
+        throw UsageError("--cow-format: no format '" + name + "', there is: " + cow_format_names());
+    }
+    return format;
+}
+
+/* Whether the top layer has to be made. Throws for layers that cannot be used. */
+bool check_layers(const AttachOptions &options, const struct stat &image) {
+    if (options.cows.size() > CLOOPW_MAX_LAYERS) {
+        throw UsageError("-c: " + std::to_string(options.cows.size()) +
+                         " COW files are more than " + std::to_string(CLOOPW_MAX_LAYERS));
+    }
+    const CowFormat *format = wanted_cow_format(options.cow_format);
+    bool make_top = false;
+    std::vector<struct stat> seen;
+    for (size_t i = 0; i < options.cows.size(); i++) {
+        const std::string &path = options.cows[i];
+        struct stat st = {};
+        if (check_cow_file(path, format) == CowFile::kThere) {
+            if (stat(path.c_str(), &st) != 0) {
+                throw io_error(path, "cannot be looked at", errno);
+            }
+            if (same_file(st, image)) {
+                throw Error(path + ": is the image, it cannot be its own COW file", EINVAL);
+            }
+            for (const struct stat &other : seen) {
+                if (same_file(st, other)) {
+                    throw Error(path + ": is given twice with -c", EINVAL);
+                }
+            }
+            seen.push_back(st);
+            continue;
+        }
+        if (i != 0) {
+            throw io_error(path, "cannot open the lower COW layer", ENOENT,
+                           "only the first -c, the top layer, is made when it is missing");
+        }
+        if (options.read_only) {
+            throw io_error(path, "cannot open", ENOENT,
+                           "with -r no COW file is made: leave -r away");
+        }
+        make_top = true;
+    }
+    return make_top;
+}
+
+std::vector<Fd> open_layers(const AttachOptions &options) {
+    std::vector<Fd> fds;
+    for (const std::string &path : options.cows) {
+        bool write = fds.empty() && !options.read_only;
+        Fd fd(open(path.c_str(), (write ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+        if (fd.get() < 0) {
+            const char *remedy = "";
+            if (write && (errno == EROFS || errno == EACCES || errno == EPERM)) {
+                remedy = "-r attaches without writing to it";
+            }
+            throw io_error(path, write ? "cannot open for writing" : "cannot open", errno, remedy);
+        }
+        fds.push_back(std::move(fd));
+    }
+    return fds;
+}
+
+/* The driver's reasons begin with the file they are about. */
+bool names_a_file(const std::string &message, const AttachOptions &options) {
+    auto begins = [&](const std::string &path) {
+        std::string name = path.substr(path.rfind('/') + 1);
+        size_t colon = message.find(": ");
+        return colon != std::string::npos && colon >= name.size() &&
+               message.compare(colon - name.size(), name.size(), name) == 0;
+    };
+    if (begins(options.image)) {
+        return true;
+    }
+    for (const std::string &cow : options.cows) {
+        if (begins(cow)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+Error refusal(const DeviceRef &device, const AttachOptions &options, std::string message, int err) {
+    while (!message.empty() && message.back() == '\n') {
+        message.pop_back();
+    }
+    std::string remedy = remedy_of_refusal(message, -err);
+    if (message.empty()) {
+        message = errno_text(err);
+    }
+    if (!names_a_file(message, options)) {
+        message = device.path + ": cannot attach " + options.image + ": " + message;
+    }
+    return Error(message + remedy, -err);
+}
+
+/* Calls the ioctl. 0, or -errno with the driver's reason in *message. */
+int configure(Handle &node, const AttachOptions &options, int image, const std::vector<Fd> &layers,
+              std::string *message) {
+    std::vector<__s32> fds;
+    for (const Fd &fd : layers) {
+        fds.push_back(fd.get());
+    }
+    std::vector<char> reason(CLOOPW_MESSAGE_LEN);
+    struct cloopw_config config = {};
+    config.size = sizeof(config);
+    config.flags = (options.read_only || layers.empty() ? CLOOPW_F_READ_ONLY : 0) |
+                   (options.partscan ? CLOOPW_F_PARTSCAN : 0) |
+                   (options.direct_io ? CLOOPW_F_DIRECT_IO : 0);
+    config.image_fd = image;
+    config.nr_layers = static_cast<__u32>(fds.size());
+    config.layer_fds = reinterpret_cast<__u64>(fds.data());
+    config.offset = options.offset;
+    config.sizelimit = options.sizelimit;
+    config.cache_bytes = options.cache_bytes;
+    options.format.copy(config.format, sizeof(config.format) - 1);
+    config.message = reinterpret_cast<__u64>(reason.data());
+    config.message_len = static_cast<__u32>(reason.size());
+    int err = node.ioctl(CLOOPW_CONFIGURE, reinterpret_cast<unsigned long>(&config));
+    reason.back() = '\0';
+    *message = reason.data();
+    return err;
+}
+
+Error busy(Driver &driver, const DeviceRef &device) {
+    std::string image = driver.attribute(device, "image");
+    return Error(device.path + ": has an image already" + (image.empty() ? "" : ": " + image) +
+                     "; detach it with 'cloopwsetup -d " + device.path +
+                     "', or take a free device with -f",
+                 EBUSY);
+}
+
+/* The size shows when the device can be read. */
+void wait_until_ready(Driver &driver, const DeviceRef &device) {
+    for (int i = 0; i < kReadySteps; i++) {
+        auto status = driver.status(device);
+        if (status && status->device_size > 0) {
+            return;
+        }
+        driver.kernel().pause(kReadyStep);
+    }
+    throw Error(device.path + ": was attached, but has no size; 'dmesg | tail' may tell more", EIO);
+}
+
+/* nullopt: another program took the free device first. */
+std::optional<DeviceRef> try_attach(Driver &driver, const AttachOptions &options, int image,
+                                    const std::vector<Fd> &layers) {
+    const bool find = options.device.empty();
+    DeviceRef device = find ? driver.find_free() : driver.find(options.device, true);
+    std::string message;
+    int err = 0;
+    {
+        Handle node = driver.open(device, (options.read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK);
+        err = configure(node, options, image, layers, &message);
+    }
+    if (err == -EBUSY && message.empty()) {
+        if (find) {
+            return std::nullopt;
+        }
+        throw busy(driver, device);
+    }
+    if (err < 0) {
+        throw refusal(device, options, message, err);
+    }
+    return device;
+}
+
+}  // namespace
+
+DeviceRef attach(Driver &driver, const AttachOptions &options) {
+    ImageFacts image =
+        inspect_image(options.image, options.format, options.offset, options.sizelimit);
+    bool make_top = check_layers(options, image.st);
+    /* Whatever can fail without a COW file should, before one is made. */
+    if (options.device.empty()) {
+        driver.find_free();
+    } else {
+        DeviceRef device = driver.find(options.device, true);
+        if (driver.attached(device)) {
+            throw busy(driver, device);
+        }
+    }
+    NewCow made;
+    if (make_top) {
+        const CowFormat *format = wanted_cow_format(options.cow_format);
+        CowBase base = {options.image, image.st.st_mtime, image.size};
+        made.create(options.cows.front(), format != nullptr ? *format : default_cow_format(), base);
+        driver.say("made " + options.cows.front());
+    }
+    std::vector<Fd> layers = open_layers(options);
+    for (int i = 0; i < kFindTries; i++) {
+        if (auto device = try_attach(driver, options, image.fd.get(), layers)) {
+            made.keep();
+            wait_until_ready(driver, *device);
+            driver.say(device->path + ": attached " + options.image + ", " + image.format + ", " +
+                       std::to_string(image.size) + " bytes");
+            return *device;
+        }
+    }
+    throw Error("cloopw: other programs take every free device; try again", EBUSY);
+}
+
+}  // namespace cloopw

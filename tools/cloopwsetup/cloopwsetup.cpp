@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cloopwsetup.h"
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "attach.h"
+#include "cow_file.h"
+#include "detach.h"
+#include "driver.h"
+#include "image_facts.h"
+#include "list.h"
+#include "tools/common/size.h"
+
+namespace cloopw {
+namespace {
+
+constexpr const char *kName = "cloopwsetup";
+
+/* One screen of 80 x 24 with its prompt; a test compares it with the options. */
+constexpr const char *kHelp =
+    R"(Usage: cloopwsetup [OPTIONS] DEVICE IMAGE  attach a compressed or raw image
+       cloopwsetup [OPTIONS] -f [IMAGE]    the same to a free device, or name one
+       cloopwsetup -d DEVICE... | -D       detach these, or all
+       cloopwsetup DEVICE                  tell all about one
+       cloopwsetup [-l] [DEVICE...]        list these, or all in use
+Attach:
+  -c, --cow FILE         keep changes there, made if missing; several: top first
+  -r, --read-only        write to no file
+  -o, --offset SIZE      where the image begins in its file
+      --sizelimit SIZE   how much of the file it is
+      --format NAME      of the image: raw, cloop2, cloopw; found out by default
+      --cow-format NAME  of a COW file to be made: uml
+      --cache SIZE       memory for decompressed data
+  -P, --partscan         look for partitions
+      --direct-io[=off]  read the image past the page cache
+  -f, --find  --show     take a free device; print the name of the device
+  -d, --detach  -D, --detach-all
+List:
+  -l, --list, -a, --all  the devices in use      -j, --associated FILE  of a file
+  -O, --output NAME,...  columns                 --output-all    every column
+  -n, --noheadings       -J, --json              --raw           other forms
+  -v, --verbose          -V, --version           -h, --help
+Exit status: 0 all done, 1 something failed, 2 wrong usage.
+)";
+
+class ScreenHelp : public CLI::Formatter {
+public:
+    std::string make_help(const CLI::App *, std::string, CLI::AppFormatMode) const override {
+        return kHelp;
+    }
+};
+
+struct Options {
+    std::vector<std::string> names; /* DEVICE, IMAGE */
+    AttachOptions attach;
+    ListOptions list;
+    std::string offset;
+    std::string sizelimit;
+    std::string cache;
+    std::string direct_io;
+    std::string associated;
+    bool find = false;
+    bool show = false;
+    bool detach = false;
+    bool detach_all = false;
+    bool list_wanted = false;
+    bool no_headings = false;
+    bool verbose = false;
+};
+
+constexpr const char *kAttachGroup = "Attach";
+constexpr const char *kListGroup = "List";
+
+void declare(CLI::App &app, Options &o) {
+    app.formatter(std::make_shared<ScreenHelp>());
+    app.add_option("names", o.names);
+    app.add_flag("-f,--find", o.find);
+    app.add_flag("-d,--detach", o.detach);
+    app.add_flag("-D,--detach-all", o.detach_all);
+    app.add_flag("-l,--list,-a,--all", o.list_wanted);
+    app.add_flag("-v,--verbose", o.verbose);
+    app.add_option("-o,--offset", o.offset);
+
+    auto attach = [](CLI::Option *option) { option->group(kAttachGroup); };
+    attach(app.add_option("-c,--cow", o.attach.cows)->allow_extra_args(false));
+    attach(app.add_flag("-r,--read-only", o.attach.read_only));
+    attach(app.add_option("--sizelimit", o.sizelimit));
+    attach(app.add_option("--format", o.attach.format));
+    attach(app.add_option("--cow-format", o.attach.cow_format));
+    attach(app.add_option("--cache", o.cache));
+    attach(app.add_flag("-P,--partscan", o.attach.partscan));
+    attach(app.add_flag("--direct-io{on}", o.direct_io));
+    attach(app.add_flag("--show", o.show));
+
+    auto list = [](CLI::Option *option) { option->group(kListGroup); };
+    list(app.add_option("-j,--associated", o.associated));
+    list(app.add_option("-O,--output", o.list.columns));
+    list(app.add_flag("--output-all", o.list.all_columns));
+    list(app.add_flag("-n,--noheadings", o.no_headings));
+    list(app.add_flag("-J,--json", o.list.json));
+    list(app.add_flag("--raw", o.list.raw));
+}
+
+enum class Action { kAttach, kPrintFree, kDetach, kDetachAll, kStatus, kList };
+
+const char *name_of(Action action) {
+    switch (action) {
+        case Action::kAttach:
+            return "attaching";
+        case Action::kPrintFree:
+            return "finding a free device";
+        case Action::kDetach:
+        case Action::kDetachAll:
+            return "detaching";
+        case Action::kStatus:
+        case Action::kList:
+            break;
+    }
+    return "listing";
+}
+
+bool given(const CLI::App &app, const std::string &name) { return app.count(name) > 0; }
+
+void want_names(const Options &o, size_t least, size_t most, const char *what) {
+    if (o.names.size() < least || o.names.size() > most) {
+        throw UsageError(std::string(what));
+    }
+}
+
+Action choose_action(const CLI::App &app, const Options &o) {
+    constexpr size_t kAny = SIZE_MAX;
+    bool list = o.list_wanted || given(app, "-j");
+    if (int{o.find} + int{o.detach} + int{o.detach_all} + int{list} > 1) {
+        throw UsageError("only one of -f, -d, -D, and -l or -j at a time");
+    }
+    if (o.detach) {
+        want_names(o, 1, kAny, "-d: which DEVICE?");
+        return Action::kDetach;
+    }
+    if (o.detach_all) {
+        want_names(o, 0, 0, "-D takes no DEVICE; -d does");
+        return Action::kDetachAll;
+    }
+    if (o.find) {
+        want_names(o, 0, 1, "-f finds the device by itself: give only an IMAGE");
+        return o.names.empty() ? Action::kPrintFree : Action::kAttach;
+    }
+    if (list || o.names.empty()) {
+        return Action::kList;
+    }
+    want_names(o, 1, 2, "one DEVICE and one IMAGE at a time");
+    return o.names.size() == 2 ? Action::kAttach : Action::kStatus;
+}
+
+/* Options that mean nothing for the action are mistakes. */
+void check_options(const CLI::App &app, Action action) {
+    for (const CLI::Option *option : app.get_options()) {
+        bool attach = option->get_group() == kAttachGroup;
+        bool list = option->get_group() == kListGroup;
+        bool lists = action == Action::kList || action == Action::kStatus;
+        if (option->count() > 0 && ((attach && action != Action::kAttach) || (list && !lists))) {
+            throw UsageError(option->get_name(false, true) + " has no meaning when " +
+                             name_of(action) +
+                             (attach && lists ? "; to attach, give DEVICE and IMAGE" : ""));
+        }
+    }
+    if (given(app, "-o") && action != Action::kAttach && !given(app, "-j")) {
+        throw UsageError(std::string("-o has no meaning when ") + name_of(action));
+    }
+}
+
+uint64_t size_or_zero(const std::string &text, const char *what) {
+    return text.empty() ? 0 : parse_size(text, what);
+}
+
+/* What the strings of the command line say, checked. */
+void settle(const CLI::App &app, Options &o) {
+    o.attach.offset = size_or_zero(o.offset, "--offset");
+    o.attach.sizelimit = size_or_zero(o.sizelimit, "--sizelimit");
+    o.attach.cache_bytes = size_or_zero(o.cache, "--cache");
+    if (given(app, "--direct-io") && o.direct_io != "on" && o.direct_io != "off") {
+        throw UsageError("--direct-io: 'on' or 'off', not '" + o.direct_io + "'");
+    }
+    o.attach.direct_io = o.direct_io == "on";
+    if (!o.attach.format.empty() && !is_image_format(o.attach.format)) {
+        throw UsageError("--format: no format '" + o.attach.format +
+                         "', there are: " + image_format_names());
+    }
+    if (!o.attach.cow_format.empty() && o.attach.cows.empty()) {
+        throw UsageError("--cow-format: without -c there is no COW file");
+    }
+    o.list.headings = !o.no_headings;
+    if (o.list.json && o.list.raw) {
+        throw UsageError("--json or --raw, not both");
+    }
+    if (given(app, "-O") && o.list.all_columns) {
+        throw UsageError("-O or --output-all, not both");
+    }
+}
+
+int do_attach(Driver &driver, Options &o, Streams &streams) {
+    o.attach.image = o.names.back();
+    o.attach.device = o.find ? "" : o.names.front();
+    DeviceRef device = attach(driver, o.attach);
+    if (o.show) {
+        streams.out << device.path << '\n';
+    }
+    return kExitOk;
+}
+
+/* One that fails does not keep the others. */
+int do_detach(Driver &driver, const std::vector<std::function<DeviceRef()>> &devices,
+              Streams &streams) {
+    int code = kExitOk;
+    for (const auto &device : devices) {
+        try {
+            detach(driver, device());
+        } catch (const Error &e) {
+            streams.err << kName << ": " << e.what() << '\n';
+            code = kExitFailure;
+        }
+    }
+    return code;
+}
+
+std::vector<DeviceRef> attached_devices(Driver &driver) {
+    std::vector<DeviceRef> devices;
+    for (const DeviceRef &device : driver.devices()) {
+        if (driver.attached(device)) {
+            devices.push_back(device);
+        }
+    }
+    return devices;
+}
+
+DeviceRef find_attached(Driver &driver, const std::string &name) {
+    DeviceRef device = driver.find(name, false);
+    if (!driver.attached(device)) {
+        throw Error(device.path + ": has no image", ENXIO);
+    }
+    return device;
+}
+
+int do_list(Driver &driver, const CLI::App &app, const Options &o, Streams &streams) {
+    std::vector<DeviceRef> devices;
+    for (const std::string &name : o.names) {
+        devices.push_back(find_attached(driver, name));
+    }
+    if (o.names.empty()) {
+        devices = attached_devices(driver);
+    }
+    if (given(app, "-j")) {
+        devices = associated(driver, devices, o.associated);
+    }
+    if (given(app, "-j") && given(app, "-o")) {
+        std::string offset = std::to_string(o.attach.offset);
+        auto other = [&](const DeviceRef &device) {
+            return driver.attribute(device, "offset") != offset;
+        };
+        devices.erase(std::remove_if(devices.begin(), devices.end(), other), devices.end());
+    }
+    list(driver, devices, o.list, streams.out);
+    return kExitOk;
+}
+
+int do_status(Driver &driver, const CLI::App &app, Options &o, Streams &streams) {
+    DeviceRef device = find_attached(driver, o.names.front());
+    bool columns = given(app, "-O");
+    if (columns || o.list.json || o.list.raw || o.list.all_columns) {
+        o.list.all_columns = !columns;
+        list(driver, {device}, o.list, streams.out);
+    } else {
+        print_status(driver, device, streams.out);
+    }
+    return kExitOk;
+}
+
+int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
+    Action action = choose_action(app, o);
+    check_options(app, action);
+    settle(app, o);
+    Driver driver(kernel, [&](const std::string &text) {
+        if (o.verbose) {
+            streams.err << kName << ": " << text << '\n';
+        }
+    });
+    std::vector<std::function<DeviceRef()>> devices;
+    switch (action) {
+        case Action::kAttach:
+            return do_attach(driver, o, streams);
+        case Action::kPrintFree:
+            streams.out << driver.find_free().path << '\n';
+            return kExitOk;
+        case Action::kDetach:
+            for (const std::string &name : o.names) {
+                devices.emplace_back([&driver, name] { return driver.find(name, false); });
+            }
+            return do_detach(driver, devices, streams);
+        case Action::kDetachAll:
+            for (const DeviceRef &device : attached_devices(driver)) {
+                devices.emplace_back([device] { return device; });
+            }
+            return do_detach(driver, devices, streams);
+        case Action::kStatus:
+            return do_status(driver, app, o, streams);
+        case Action::kList:
+            break;
+    }
+    return do_list(driver, app, o, streams);
+}
+
+}  // namespace
+
+int cloopwsetup(const Args &args, Streams &streams, Kernel &kernel) {
+    return run_tool(kName, streams, [&] {
+        CLI::App app{"", kName};
+        Options options;
+        setup_app(app);
+        declare(app, options);
+        if (!parse_args(app, args, streams)) {
+            return static_cast<int>(kExitOk);
+        }
+        return run(app, options, streams, kernel);
+    });
+}
+
+}  // namespace cloopw

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cow_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <vector>
+
+#include "fd.h"
+#include "lib/core.h"
+#include "lib/error.h"
+#include "lib/uml_cow_writer.h"
+
+namespace cloopw {
+namespace {
+
+/* What is written to a device is its owner's business. */
+constexpr mode_t kMode = 0600;
+
+void write_uml(int fd, const std::string &name, const CowBase &base) {
+    write_uml_cow(fd, name, {uml_base_path(base.path), base.mtime, base.size});
+}
+
+/* The first is the default. */
+constexpr std::array kFormats = {
+    CowFormat{"uml", write_uml},
+};
+
+/* The engine's word on what a file is; nullptr: no COW file. */
+const struct cw_cow_format *probe(const std::string &path, int fd) {
+    std::vector<u8> head(CW_HEAD_LEN);
+    ssize_t n = pread(fd, head.data(), head.size(), 0);
+    if (n < 0) {
+        throw io_error(path, "cannot read", errno);
+    }
+    for (unsigned int i = 0; i < cw_cow_formats_count; i++) {
+        if (cw_cow_formats[i]->probe(head.data(), static_cast<u32>(n))) {
+            return cw_cow_formats[i];
+        }
+    }
+    return nullptr;
+}
+
+std::string directory_of(const std::string &path) {
+    std::filesystem::path parent = std::filesystem::path(path).parent_path();
+    return parent.empty() ? "." : parent.string();
+}
+
+Error cannot_make(const std::string &path, int err) {
+    const char *remedy = "";
+    if (err == EEXIST) {
+        remedy = "something of that name has appeared meanwhile";
+    } else if (err == EROFS) {
+        remedy = "put it on a file system that can be written";
+    }
+    return io_error(path, "cannot make the COW file", err, remedy);
+}
+
+void sync_directory(const std::string &path) {
+    Fd dir(open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    /* Some file systems cannot sync a directory; then there is nothing to do. */
+    if (dir.get() >= 0 && fsync(dir.get()) != 0 && errno != EINVAL) {
+        throw io_error(directory_of(path), "cannot sync", errno);
+    }
+}
+
+void sync_file(int fd, const std::string &path) {
+    if (fsync(fd) != 0) {
+        throw io_error(path, "cannot sync", errno);
+    }
+}
+
+bool create_unnamed(const std::string &path, const std::function<void(int)> &fill) {
+    Fd fd(open(directory_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kMode));
+    if (fd.get() < 0) {
+        if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL) {
+            return false;
+        }
+        throw cannot_make(path, errno);
+    }
+    fill(fd.get());
+    sync_file(fd.get(), path);
+    std::string link = "/proc/self/fd/" + std::to_string(fd.get());
+    if (linkat(AT_FDCWD, link.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+        if (errno == EEXIST) {
+            throw cannot_make(path, errno);
+        }
+        return false; /* no /proc, or no hard links */
+    }
+    return true;
+}
+
+/* Removes a temporary file unless it got its name. */
+class TemporaryName {
+public:
+    explicit TemporaryName(std::string name) : name_(std::move(name)) {}
+    TemporaryName(const TemporaryName &) = delete;
+    TemporaryName &operator=(const TemporaryName &) = delete;
+    ~TemporaryName() {
+        if (!name_.empty()) {
+            unlink(name_.c_str());
+        }
+    }
+    void keep() { name_.clear(); }
+
+private:
+    std::string name_;
+};
+
+void create_renamed(const std::string &path, const std::function<void(int)> &fill) {
+    std::string temporary =
+        directory_of(path) + "/." + std::filesystem::path(path).filename().string() + ".XXXXXX";
+    Fd fd(mkostemp(temporary.data(), O_CLOEXEC));
+    if (fd.get() < 0) {
+        throw cannot_make(path, errno);
+    }
+    TemporaryName guard(temporary);
+    fill(fd.get());
+    sync_file(fd.get(), path);
+    if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
+        throw cannot_make(path, errno);
+    }
+    guard.keep();
+}
+
+}  // namespace
+
+const CowFormat *cow_format_by_name(const std::string &name) {
+    for (const CowFormat &format : kFormats) {
+        if (name == format.name) {
+            return &format;
+        }
+    }
+    return nullptr;
+}
+
+const CowFormat &default_cow_format() { return kFormats.front(); }
+
+std::string cow_format_names() {
+    std::string names;
+    for (const CowFormat &format : kFormats) {
+        names.append(names.empty() ? "" : ", ").append(format.name);
+    }
+    return names;
+}
+
+CowFile check_cow_file(const std::string &path, const CowFormat *format) {
+    struct stat st = {};
+    if (stat(path.c_str(), &st) != 0) {
+        if (errno != ENOENT) {
+            throw io_error(path, "cannot be looked at", errno);
+        }
+        if (lstat(path.c_str(), &st) == 0) {
+            throw Error(
+                path + ": is a symbolic link to nothing; remove it or make what it points to",
+                ENOENT);
+        }
+        if (stat(directory_of(path).c_str(), &st) != 0) {
+            throw io_error(path, "its directory", errno, "make the directory first");
+        }
+        return CowFile::kMissing;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        throw Error(path + ": is a directory, not a COW file; name a file in it", EISDIR);
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+        throw Error(path + ": is neither a file nor a block device", EINVAL);
+    }
+    Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (fd.get() < 0) {
+        throw io_error(path, "cannot open", errno);
+    }
+    if (S_ISREG(st.st_mode) && st.st_size == 0) {
+        throw Error(path + ": is empty, not a COW file; remove it, a new one is made then", EINVAL);
+    }
+    const struct cw_cow_format *found = probe(path, fd.get());
+    if (found == nullptr) {
+        throw Error(path +
+                        ": is not a COW file and is left as it is; name another file, it is "
+                        "made when it does not exist",
+                    EINVAL);
+    }
+    if (format != nullptr && std::string(format->name) != found->name) {
+        throw Error(path + ": is a COW file of format " + found->name + ", not " + format->name +
+                        "; leave --cow-format away",
+                    EINVAL);
+    }
+    return CowFile::kThere;
+}
+
+bool create_whole_file(const std::string &path, Appear how, const std::function<void(int)> &fill) {
+    if (how == Appear::kRenamed) {
+        create_renamed(path, fill);
+    } else if (!create_unnamed(path, fill)) {
+        return false;
+    }
+    sync_directory(path);
+    return true;
+}
+
+void create_cow_file(const std::string &path, const CowFormat &format, const CowBase &base) {
+    auto fill = [&](int fd) { format.write(fd, path, base); };
+    if (!create_whole_file(path, Appear::kUnnamed, fill)) {
+        create_whole_file(path, Appear::kRenamed, fill);
+    }
+}
+
+}  // namespace cloopw

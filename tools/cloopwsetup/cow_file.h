@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* COW files: what is there, and making what is not. One row a format. */
+#ifndef CLOOPWSETUP_COW_FILE_H
+#define CLOOPWSETUP_COW_FILE_H
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace cloopw {
+
+/* What a new COW file is made for. */
+struct CowBase {
+    std::string path;  /* of the image, as given */
+    int64_t mtime = 0; /* of that path */
+    uint64_t size = 0; /* of the device, bytes */
+};
+
+struct CowFormat {
+    const char *name;
+    /* Fills the empty file fd. name is for messages. Throws Error. */
+    void (*write)(int fd, const std::string &name, const CowBase &base);
+};
+
+/* nullptr: what is made when the user does not say. */
+const CowFormat *cow_format_by_name(const std::string &name);
+const CowFormat &default_cow_format();
+std::string cow_format_names(); /* "uml" */
+
+enum class CowFile { kMissing, kThere };
+
+/*
+ * Looks at a COW file before the kernel does. Throws Error for what is none:
+ * it must not be overwritten. format: it has to be of this one; nullptr: any.
+ */
+CowFile check_cow_file(const std::string &path, const CowFormat *format);
+
+/* Makes the file, whole or not at all, and durable. Throws Error, also when it exists. */
+void create_cow_file(const std::string &path, const CowFormat &format, const CowBase &base);
+
+/* How a file that has to appear as a whole comes to its name. */
+enum class Appear {
+    kUnnamed, /* O_TMPFILE and link: nothing is left whatever happens */
+    kRenamed, /* temporary name and rename: for file systems without the above */
+};
+
+/*
+ * Makes path with what fill writes into it, synced. false when the file system
+ * cannot do it in this way; nothing is there then. Throws Error.
+ */
+bool create_whole_file(const std::string &path, Appear how, const std::function<void(int)> &fill);
+
+}  // namespace cloopw
+
+#endif

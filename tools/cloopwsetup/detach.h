@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef CLOOPWSETUP_DETACH_H
+#define CLOOPWSETUP_DETACH_H
+
+#include <string>
+#include <vector>
+
+#include "driver.h"
+
+namespace cloopw {
+
+/* Throws Error; one for a device in use says by whom. */
+void detach(Driver &driver, const DeviceRef &device);
+
+/* Who keeps a device or its partitions open, and what ends that. */
+struct Holder {
+    std::string what;   /* "mounted on /mnt" */
+    std::string remedy; /* "umount /mnt" */
+};
+std::vector<Holder> holders_of(Driver &driver, const DeviceRef &device);
+
+}  // namespace cloopw
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What is attached, as a table, as JSON, as lines. One row of a table a column. */
+#ifndef CLOOPWSETUP_LIST_H
+#define CLOOPWSETUP_LIST_H
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "driver.h"
+
+namespace cloopw {
+
+struct ListOptions {
+    std::string columns; /* names with commas; empty: the usual */
+    bool all_columns = false;
+    bool json = false;
+    bool raw = false;
+    bool headings = true;
+};
+
+/* Throws UsageError for unknown columns, before anything is printed. */
+void list(Driver &driver, const std::vector<DeviceRef> &devices, const ListOptions &options,
+          std::ostream &out);
+
+/* All of one device, "key: value" lines. */
+void print_status(Driver &driver, const DeviceRef &device, std::ostream &out);
+
+/* Those of the devices whose image or COW the file is. */
+std::vector<DeviceRef> associated(Driver &driver, const std::vector<DeviceRef> &devices,
+                                  const std::string &file);
+
+std::string column_names(); /* "NAME SIZE ..." */
+
+}  // namespace cloopw
+
+#endif
