@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <memory>
+
+#include "jobs.h"
+#include "ordered_pool.h"
+#include "output_file.h"
+#include "source.h"
+#include "tools/common/progress.h"
+
+namespace cloopw {
+
+namespace {
+
+/*
+ * A thread has one plain buffer, a block in the window one for what is stored:
+ * with a window of three blocks a thread that is four blocks a thread.
+ */
+constexpr unsigned kWindowPerThread = 3;
+
+class CompressWork : public OrderedWork {
+public:
+    CompressWork(const Job &job, Source &source, ImageWriter &writer)
+        : source_(source), writer_(writer), threads_(job.threads) {
+        for (Thread &thread : threads_) {
+            thread.codec = std::make_unique<Codec>(*job.options.codec, job.options.level,
+                                                   job.options.block_size);
+        }
+    }
+
+    bool claim(unsigned thread, u64 n, Block &block) override {
+        block.plain.swap(threads_[thread].plain);
+        bool more = source_.claim(n, block);
+        block.plain.swap(threads_[thread].plain);
+        return more;
+    }
+
+    void work(unsigned thread, u64 n, Block &block) override {
+        block.plain.swap(threads_[thread].plain);
+        source_.fill(n, block);
+        writer_.encode(*threads_[thread].codec, block);
+        block.plain.swap(threads_[thread].plain);
+    }
+
+    void emit(u64 /*n*/, Block &block) override {
+        writer_.append(block);
+        done_ += block.plain_len;
+    }
+
+    u64 done() const { return done_; }
+
+private:
+    struct Thread {
+        std::unique_ptr<Codec> codec;
+        std::vector<u8> plain;
+    };
+
+    Source &source_;
+    ImageWriter &writer_;
+    std::vector<Thread> threads_; /* each its own */
+    std::atomic<u64> done_ = 0;
+};
+
+}  // namespace
+
+CompressResult compress(const Job &job, Streams &streams) {
+    SourceOptions source_options = {job.input, job.input_format, streams.in_fd,
+                                    job.options.block_size, job.cancelled};
+    std::unique_ptr<Source> source = open_source(source_options);
+    OutputFile output(job.output, job.input == "-" ? "" : job.input, job.force);
+
+    ImageWriterOptions options = job.options;
+    options.size = source->size();
+    std::unique_ptr<ImageWriter> writer = job.format->create(output.io(), options);
+
+    Progress progress(streams, !job.quiet, source->size().value_or(0));
+    CompressWork work(job, *source, *writer);
+    OrderedPoolConfig pool = {job.threads, job.threads * kWindowPerThread, job.cancelled,
+                              [&] { progress.update(work.done()); }};
+    OrderedPool(pool, work).run();
+    writer->finish();
+    output.commit();
+    return {writer->stats(), writer->uuid()};
+}
+
+}  // namespace cloopw

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <optional>
+
+#include "jobs.h"
+#include "ordered_pool.h"
+#include "output_file.h"
+#include "tools/common/progress.h"
+
+namespace cloopw {
+
+namespace {
+
+constexpr u32 kChunkLen = 1 << 18; /* at least so much at once */
+constexpr u32 kHoleLen = 4096;     /* zeros of this length are left out */
+constexpr unsigned kWindowPerThread = 3;
+
+/* Reads and decompresses in many threads; a subclass says where it goes. */
+class ExtractWork : public OrderedWork {
+public:
+    explicit ExtractWork(const Image &image) : image_(image), chunk_len_(chunk_len(image)) {}
+
+    bool claim(unsigned /*thread*/, u64 n, Block &block) override {
+        u64 off = n * chunk_len_;
+        if (off >= image_.size()) {
+            return false;
+        }
+        block.plain_len = static_cast<u32>(cw_min(chunk_len_, image_.size() - off));
+        return true;
+    }
+
+    void work(unsigned /*thread*/, u64 n, Block &block) override {
+        if (block.plain.size() < chunk_len_) {
+            block.plain.resize(chunk_len_);
+        }
+        image_.read(block.plain.data(), block.plain_len, n * chunk_len_);
+        put(n * chunk_len_, block);
+    }
+
+    void emit(u64 /*n*/, Block &block) override {
+        put_ordered(block);
+        done_ += block.plain_len;
+    }
+
+    u64 done() const { return done_; }
+
+protected:
+    virtual void put(u64 off, const Block &block) = 0;
+    virtual void put_ordered(const Block &block) = 0;
+
+private:
+    /* Whole blocks, so that none is decompressed twice. */
+    static u32 chunk_len(const Image &image) {
+        u32 block = std::max(image.block_size(), 1u);
+        return block >= kChunkLen ? block : kChunkLen / block * block;
+    }
+
+    const Image &image_;
+    const u32 chunk_len_;
+    std::atomic<u64> done_ = 0;
+};
+
+/* To a file, in any order, without its zeros; to a device with them. */
+class FileWork : public ExtractWork {
+public:
+    FileWork(const Image &image, const OutputFile &output)
+        : ExtractWork(image), io_(output.io()), sparse_(!output.is_device()) {}
+
+protected:
+    void put(u64 off, const Block &block) override {
+        if (!sparse_) {
+            io_.write(block.plain.data(), block.plain_len, off);
+            return;
+        }
+        u32 at = 0;
+        while (at < block.plain_len) {
+            u32 begin = run_end(block, at, true);
+            u32 end = run_end(block, begin, false);
+            if (end > begin) {
+                io_.write(block.plain.data() + begin, end - begin, off + begin);
+            }
+            at = end;
+        }
+    }
+
+    void put_ordered(const Block & /*block*/) override {}
+
+private:
+    /* Where the run of zeros, or of anything else, that begins at `at` ends. */
+    static u32 run_end(const Block &block, u32 at, bool zeros) {
+        while (at < block.plain_len) {
+            u32 len = std::min(kHoleLen, block.plain_len - at);
+            if (all_zero(block.plain.data() + at, len) != zeros) {
+                break;
+            }
+            at += len;
+        }
+        return at;
+    }
+
+    const Io &io_;
+    const bool sparse_;
+};
+
+/* To a pipe, in order. */
+class StreamWork : public ExtractWork {
+public:
+    StreamWork(const Image &image, int fd) : ExtractWork(image), fd_(fd) {}
+
+protected:
+    void put(u64 /*off*/, const Block & /*block*/) override {}
+
+    void put_ordered(const Block &block) override {
+        for (size_t at = 0; at < block.plain_len;) {
+            ssize_t n = ::write(fd_, block.plain.data() + at, block.plain_len - at);
+            if (n < 0 && errno != EINTR) {
+                throw io_error("standard output", "cannot be written", errno);
+            }
+            at += n > 0 ? static_cast<size_t>(n) : 0;
+        }
+    }
+
+private:
+    const int fd_;
+};
+
+}  // namespace
+
+ExtractResult extract(const Job &job, Streams &streams) {
+    Image image(Io::open(job.input, Io::Mode::kRead), job.input_format);
+    std::optional<OutputFile> file;
+    std::unique_ptr<ExtractWork> work;
+    if (job.output == "-") {
+        work = std::make_unique<StreamWork>(image, streams.out_fd);
+    } else {
+        file.emplace(job.output, job.input, job.force);
+        work = std::make_unique<FileWork>(image, *file);
+    }
+
+    Progress progress(streams, !job.quiet, image.size());
+    OrderedPoolConfig pool = {job.threads, job.threads * kWindowPerThread, job.cancelled,
+                              [&] { progress.update(work->done()); }};
+    OrderedPool(pool, *work).run();
+    if (file) {
+        if (!file->is_device() &&
+            ::ftruncate(file->io().fd(), static_cast<off_t>(image.size())) != 0) {
+            throw io_error(job.output, "cannot be given its size", errno);
+        }
+        file->commit();
+    }
+    return {image.size(), image.info().format->name, image.io().size()};
+}
+
+}  // namespace cloopw

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What mkcloopw does, apart from its command line. */
+#ifndef CLOOPW_MKCLOOPW_JOBS_H
+#define CLOOPW_MKCLOOPW_JOBS_H
+
+#include <atomic>
+#include <string>
+
+#include "lib/image_writer.h"
+#include "tools/common/tool.h"
+
+namespace cloopw {
+
+struct Job {
+    std::string input;        /* "-": streams.in_fd */
+    std::string input_format; /* empty: look at it */
+    std::string output;       /* "-": streams.out_fd, when extracting */
+    unsigned threads = 1;
+    bool force = false;
+    bool quiet = false;
+    const std::atomic<bool> *cancelled = nullptr;
+
+    /* For compressing only. */
+    const ImageWriterFormat *format = nullptr;
+    ImageWriterOptions options;
+};
+
+struct CompressResult {
+    ImageWriterStats stats;
+    Uuid uuid = {};
+};
+
+CompressResult compress(const Job &job, Streams &streams);
+
+struct ExtractResult {
+    u64 bytes = 0;
+    std::string format; /* of the image */
+    u64 image_bytes = 0;
+};
+
+ExtractResult extract(const Job &job, Streams &streams);
+
+}  // namespace cloopw
+
+#endif
