@@ -4,6 +4,7 @@
 #define CLOOPW_PLATFORM_LINUX_H
 
 #include <linux/atomic.h>
+#include <linux/bitops.h>
 #include <linux/crc32c.h>
 #include <linux/cpumask.h>
 #include <linux/errno.h>
@@ -18,6 +19,9 @@
 #include <linux/wait.h>
 
 #include <asm/byteorder.h>
+
+/* The compiler would call a function of libgcc, which the kernel has not. */
+#define __builtin_popcount(bits) hweight32(bits)
 
 static inline u16 cw_from_le16(__le16 v)
 {
@@ -104,7 +108,7 @@ static inline __printf(3, 0) void cw_vformat(char *buf, size_t size,
 }
 
 struct cw_mutex {
-	struct mutex m;
+	struct mutex m; /* guards what its owner says */
 };
 
 /* A macro, so that lockdep sees a class for each place that makes a lock. */

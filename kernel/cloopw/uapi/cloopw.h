@@ -6,9 +6,9 @@
  * /dev/cloopwN          CLOOPW_CONFIGURE, CLOOPW_CLEAR, CLOOPW_GET_STATUS
  *
  * Structures begin with their size as the caller knows it. The kernel takes
- * shorter ones (what is missing counts as 0) and longer ones whose unknown
- * rest is 0; others get E2BIG. Unknown flags and non-zero reserved fields get
- * EINVAL.
+ * those of older versions (what is missing counts as 0) and longer ones whose
+ * unknown rest is 0; others get E2BIG. Unknown flags and non-zero reserved
+ * fields get EINVAL.
  */
 #ifndef _UAPI_CLOOPW_H
 #define _UAPI_CLOOPW_H
@@ -25,9 +25,8 @@
 /* cloopw_config.flags, cloopw_status.flags */
 #define CLOOPW_F_READ_ONLY (1u << 0) /* no layer is written */
 #define CLOOPW_F_PARTSCAN (1u << 1)  /* look for a partition table */
-#define CLOOPW_F_DIRECT_IO (1u << 2) /* read the base past the page cache */
-#define CLOOPW_F_ALL \
-	(CLOOPW_F_READ_ONLY | CLOOPW_F_PARTSCAN | CLOOPW_F_DIRECT_IO)
+#define CLOOPW_F_DIRECT_IO (1u << 2) /* not there yet: EINVAL */
+#define CLOOPW_F_ALL (CLOOPW_F_READ_ONLY | CLOOPW_F_PARTSCAN)
 
 /* Attaches an image to an idle device, in one step. */
 struct cloopw_config {

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "attachment.h"
+
+#include <linux/slab.h>
+
+#include "disk.h"
+#include "uapi/cloopw.h"
+
+/* ---- the cache gives way when memory is short; counted in pages ---- */
+
+static unsigned long count_cached(struct shrinker *shrinker,
+				  struct shrink_control *sc)
+{
+	struct cw_cache *cache = cw_compat_shrinker_owner(shrinker);
+	unsigned long pages = cw_cache_evictable(cache) >> PAGE_SHIFT;
+
+	return pages ? pages : SHRINK_EMPTY;
+}
+
+static unsigned long shrink_cached(struct shrinker *shrinker,
+				   struct shrink_control *sc)
+{
+	struct cw_cache *cache = cw_compat_shrinker_owner(shrinker);
+	u64 freed = cw_cache_shrink(cache, (u64)sc->nr_to_scan << PAGE_SHIFT);
+
+	return freed ? freed >> PAGE_SHIFT : SHRINK_STOP;
+}
+
+static int start_shrinker(struct cloopw_attachment *att, const char *name)
+{
+	return cw_compat_shrinker_start(&att->shrinker, count_cached,
+					shrink_cached,
+					cw_device_cache(att->engine), name);
+}
+
+/* ---- making one ---- */
+
+static int open_backings(struct cloopw_attachment *att,
+			 struct cloopw_disk *disk,
+			 const struct cloopw_setup *setup,
+			 struct cw_report *report)
+{
+	struct cw_backing_request request = {
+		.fd = setup->image_fd,
+		.role = "image",
+		.offset = setup->offset,
+		.sizelimit = setup->sizelimit,
+		.disk = disk->gd,
+	};
+	u32 i;
+	int err;
+
+	err = cw_backing_open(&request, &att->image, report);
+	if (err)
+		return err;
+	request.role = "COW layer";
+	request.offset = 0;
+	request.sizelimit = 0;
+	for (i = 0; i < setup->nr_layers; i++) {
+		request.fd = setup->layer_fds[i];
+		request.writable = i == 0 &&
+				   !(setup->flags & CLOOPW_F_READ_ONLY);
+		err = cw_backing_open(&request, &att->layers[i], report);
+		if (err)
+			return err;
+		att->nr_layers++;
+	}
+	return 0;
+}
+
+static int open_engine(struct cloopw_attachment *att,
+		       const struct cloopw_setup *setup,
+		       struct cw_report *report)
+{
+	struct cw_device_config config = {
+		.base = &att->image->io,
+		.format = setup->format,
+		.nr_layers = att->nr_layers,
+		.read_only = setup->flags & CLOOPW_F_READ_ONLY,
+		.cache_bytes = setup->cache_bytes,
+	};
+	struct cw_io **ios;
+	u32 i;
+	int err;
+
+	ios = kcalloc(CW_MAX_LAYERS, sizeof(*ios), GFP_KERNEL);
+	if (!ios)
+		return -ENOMEM;
+	for (i = 0; i < att->nr_layers; i++)
+		ios[i] = &att->layers[i]->io;
+	config.layers = ios;
+	err = cw_device_open(&config, &att->engine, report);
+	kfree(ios);
+	if (err)
+		return err;
+	cw_device_get_info(att->engine, &att->info);
+	if (!att->info.size)
+		return cw_refuse(report, -EINVAL, "%s: is empty",
+				 att->image->io.name);
+	return 0;
+}
+
+int cloopw_attachment_create(struct cloopw_disk *disk,
+			     const struct cloopw_setup *setup,
+			     struct cloopw_attachment **out,
+			     struct cw_report *report)
+{
+	const char *name = disk->gd->disk_name;
+	struct cloopw_attachment *att;
+	int err;
+
+	*out = NULL;
+	att = kzalloc(sizeof(*att), GFP_KERNEL);
+	if (!att)
+		return -ENOMEM;
+	att->flags = setup->flags;
+	att->offset = setup->offset;
+	att->sizelimit = setup->sizelimit;
+	err = open_backings(att, disk, setup, report);
+	if (err)
+		goto destroy;
+	err = open_engine(att, setup, report);
+	if (err)
+		goto destroy;
+	err = -ENOMEM;
+	att->workers = alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0,
+				       name);
+	if (!att->workers)
+		goto destroy;
+	err = start_shrinker(att, name);
+	if (err)
+		goto destroy;
+	*out = att;
+	return 0;
+
+destroy:
+	cloopw_attachment_destroy(att);
+	return err;
+}
+
+int cloopw_attachment_destroy(struct cloopw_attachment *att)
+{
+	u32 i;
+	int err;
+
+	if (!att)
+		return 0;
+	cw_compat_shrinker_stop(&att->shrinker);
+	if (att->workers)
+		destroy_workqueue(att->workers);
+	err = cw_device_close(att->engine);
+	for (i = 0; i < att->nr_layers; i++)
+		cw_backing_close(att->layers[i]);
+	cw_backing_close(att->image);
+	kfree(att);
+	return err;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * All that a disk has while an image is attached to it: the engine, the files
+ * behind it and the threads that serve it. Made before the disk sees it, and
+ * constant from then on.
+ */
+#ifndef CLOOPW_ATTACHMENT_H
+#define CLOOPW_ATTACHMENT_H
+
+#include <linux/workqueue.h>
+
+#include "backing.h"
+#include "compat.h"
+#include "core/device.h"
+
+struct cloopw_disk;
+
+/* What was asked for, decoded and checked. */
+struct cloopw_setup {
+	u32 flags; /* CLOOPW_F_* */
+	int image_fd;
+	u32 nr_layers;
+	int layer_fds[CW_MAX_LAYERS]; /* the top first */
+	u64 offset;
+	u64 sizelimit;
+	u64 cache_bytes;
+	const struct cw_image_format *format; /* NULL: probe */
+};
+
+struct cloopw_attachment {
+	u32 flags;
+	u64 offset;
+	u64 sizelimit;
+	u32 nr_layers;
+	struct cw_backing *image;
+	struct cw_backing *layers[CW_MAX_LAYERS];
+	struct cw_device *engine;
+	struct cw_device_info info;
+	struct workqueue_struct *workers; /* one a disk: disks can be stacked */
+	struct cw_compat_shrinker shrinker;
+};
+
+/* On error *out is NULL and the report says why. */
+int cloopw_attachment_create(struct cloopw_disk *disk,
+			     const struct cloopw_setup *setup,
+			     struct cloopw_attachment **out,
+			     struct cw_report *report);
+
+/*
+ * Nothing may be in flight. Flushes and frees all of it; returns what the
+ * flush did. NULL is fine, and so is one that was made by half.
+ */
+int cloopw_attachment_destroy(struct cloopw_attachment *att);
+
+#endif

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "backing.h"
+
+#include <linux/blkdev.h>
+#include <linux/cred.h>
+#include <linux/falloc.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kdev_t.h>
+#include <linux/slab.h>
+#include <linux/stat.h>
+#include <linux/string_helpers.h>
+
+#include "disk.h"
+
+/*
+ * All backings there are, so that a file that one device writes is not used
+ * by another.
+ */
+static LIST_HEAD(backings); /* backings_lock */
+static DEFINE_MUTEX(backings_lock);
+
+static struct cw_backing *to_backing(struct cw_io *io)
+{
+	return container_of(io, struct cw_backing, io);
+}
+
+/* Of the file's data; for a block device not the inode of its node. */
+static struct inode *data_inode(const struct file *file)
+{
+	return file->f_mapping->host;
+}
+
+/* ---- the engine's operations ---- */
+
+static int file_read(struct file *file, u8 *buf, size_t len, loff_t pos)
+{
+	while (len) {
+		ssize_t n = kernel_read(file, buf, len, &pos);
+
+		if (n <= 0)
+			return n < 0 ? n : -EIO;
+		buf += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int file_write(struct file *file, const u8 *buf, size_t len, loff_t pos)
+{
+	while (len) {
+		ssize_t n = kernel_write(file, buf, len, &pos);
+
+		if (n <= 0)
+			return n < 0 ? n : -EIO;
+		buf += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/* Where [off, off + len) of the window is in the file; false: nowhere. */
+static bool in_file(const struct cw_backing *b, u64 off, u64 len, loff_t *pos)
+{
+	u64 start, end;
+
+	if (cw_outside(off, len, b->sizelimit) ||
+	    cw_add_overflows(b->offset, off, &start) ||
+	    cw_add_overflows(start, len, &end) || end > LLONG_MAX)
+		return false;
+	*pos = start;
+	return true;
+}
+
+static int backing_pread(struct cw_io *io, void *buf, size_t len, u64 off)
+{
+	struct cw_backing *b = to_backing(io);
+	loff_t pos;
+
+	if (!in_file(b, off, len, &pos))
+		return -EIO;
+	return file_read(b->file, buf, len, pos);
+}
+
+static int backing_pwrite(struct cw_io *io, const void *buf, size_t len,
+			  u64 off)
+{
+	struct cw_backing *b = to_backing(io);
+	loff_t pos;
+
+	if (!b->writable)
+		return -EROFS;
+	if (!in_file(b, off, len, &pos))
+		return -EFBIG;
+	return file_write(b->file, buf, len, pos);
+}
+
+static int backing_flush(struct cw_io *io)
+{
+	struct cw_backing *b = to_backing(io);
+
+	return b->writable ? vfs_fsync(b->file, 1) : 0;
+}
+
+/* A block device only takes whole blocks; parts of one keep their data. */
+static int backing_punch(struct cw_io *io, u64 off, u64 len)
+{
+	struct cw_backing *b = to_backing(io);
+	struct inode *inode = data_inode(b->file);
+	loff_t pos, end;
+
+	if (!b->writable)
+		return -EROFS;
+	if (!in_file(b, off, len, &pos))
+		return -EINVAL;
+	end = pos + len;
+	if (S_ISBLK(inode->i_mode)) {
+		unsigned int block = bdev_logical_block_size(I_BDEV(inode));
+
+		pos = round_up(pos, block);
+		end = round_down(end, block);
+	}
+	if (pos >= end)
+		return 0;
+	return vfs_fallocate(b->file, FALLOC_FL_PUNCH_HOLE |
+			     FALLOC_FL_KEEP_SIZE, pos, end - pos);
+}
+
+static int backing_size(struct cw_io *io, u64 *size)
+{
+	struct cw_backing *b = to_backing(io);
+	u64 bytes = i_size_read(data_inode(b->file));
+
+	bytes = bytes > b->offset ? bytes - b->offset : 0;
+	*size = cw_min(bytes, b->sizelimit);
+	return 0;
+}
+
+static const struct cw_io_ops backing_ops = {
+	.pread = backing_pread,
+	.pwrite = backing_pwrite,
+	.flush = backing_flush,
+	.punch = backing_punch,
+	.size = backing_size,
+};
+
+/* ---- opening ---- */
+
+/* Allocated; a newline in it is escaped, so that it is one line everywhere. */
+static char *name_of(struct file *file)
+{
+	char *buf = kmalloc(PATH_MAX, GFP_KERNEL);
+	char *path, *name = NULL;
+	int len;
+
+	if (!buf)
+		return NULL;
+	path = file_path(file, buf, PATH_MAX);
+	if (IS_ERR(path))
+		path = "(unnamed)";
+	len = string_escape_mem(path, strlen(path), NULL, 0, ESCAPE_OCTAL,
+				"\n");
+	name = kmalloc(len + 1, GFP_KERNEL);
+	if (name) {
+		string_escape_mem(path, strlen(path), name, len, ESCAPE_OCTAL,
+				  "\n");
+		name[len] = 0;
+	}
+	kfree(buf);
+	return name;
+}
+
+static int check_kind(struct file *file, const char *name,
+		      struct cw_report *report)
+{
+	umode_t mode = data_inode(file)->i_mode;
+
+	if (S_ISDIR(mode))
+		return cw_refuse(report, -EISDIR, "%s: is a directory", name);
+	if (!S_ISREG(mode) && !S_ISBLK(mode))
+		return cw_refuse(report, -EINVAL,
+				 "%s: neither a file nor a block device", name);
+	return 0;
+}
+
+static int check_access(struct file *file, const char *name,
+			const struct cw_backing_request *request,
+			struct cw_report *report)
+{
+	if (!(file->f_mode & FMODE_READ))
+		return cw_refuse(report, -EBADF,
+				 "%s: %s is not open for reading", name,
+				 request->role);
+	if (request->writable && !(file->f_mode & FMODE_WRITE))
+		return cw_refuse(report, -EBADF,
+				 "%s: %s is not open for writing", name,
+				 request->role);
+	return 0;
+}
+
+/* What /proc and the like offer as files cannot be read by the kernel. */
+static int check_operations(struct file *file, const char *name,
+			    const struct cw_backing_request *request,
+			    struct cw_report *report)
+{
+	const struct file_operations *ops = file->f_op;
+
+	if (!ops->read_iter || ops->read ||
+	    (request->writable && (!ops->write_iter || ops->write)))
+		return cw_refuse(report, -EINVAL,
+				 "%s: a file of this kind cannot be a %s",
+				 name, request->role);
+	return 0;
+}
+
+/*
+ * A device must not become its own backing, directly or through others. It can
+ * only be through one of ours that is not attached yet: one that is attached
+ * has all of its backings, and none of them can be this device, which is not.
+ * The file has been opened, so that it cannot be detached after the check.
+ */
+static int check_disk(struct file *file, const char *name,
+		      const struct cw_backing_request *request,
+		      struct cw_report *report)
+{
+	struct gendisk *disk;
+
+	if (!S_ISBLK(data_inode(file)->i_mode))
+		return 0;
+	disk = I_BDEV(data_inode(file))->bd_disk;
+	if (disk == request->disk)
+		return cw_refuse(report, -EINVAL,
+				 "%s: a device cannot be its own %s", name,
+				 request->role);
+	if (cloopw_is_unattached(disk))
+		return cw_refuse(report, -EINVAL,
+				 "%s: nothing is attached to it", name);
+	return 0;
+}
+
+static int check_window(struct file *file, const char *name,
+			const struct cw_backing_request *request,
+			struct cw_report *report)
+{
+	u64 size = i_size_read(data_inode(file));
+
+	if (request->offset > size)
+		return cw_refuse(report, -EINVAL,
+				 "%s: offset %llu is behind its end at %llu",
+				 name, request->offset, size);
+	return 0;
+}
+
+/* Our own open of the same file: others cannot set O_APPEND on it. */
+static struct file *open_again(struct file *user, bool writable)
+{
+	int flags = O_LARGEFILE | O_NOATIME | (writable ? O_RDWR : O_RDONLY);
+
+	return dentry_open(&user->f_path, flags, current_cred());
+}
+
+static int fill_stat(struct cw_backing *b)
+{
+	struct kstat stat;
+	int err = vfs_getattr(&b->file->f_path, &stat, STATX_BASIC_STATS,
+			      AT_STATX_SYNC_AS_STAT);
+
+	if (err)
+		return err;
+	b->dev = huge_encode_dev(stat.dev);
+	b->ino = stat.ino;
+	/* That of a device's node changes with its permissions. */
+	if (S_ISREG(stat.mode))
+		b->io.mtime = stat.mtime.tv_sec;
+	return 0;
+}
+
+/* Enters it in the list unless it conflicts with one there. */
+static int announce(struct cw_backing *b, struct cw_report *report)
+{
+	struct inode *inode = data_inode(b->file);
+	struct cw_backing *other;
+	int err = 0;
+
+	mutex_lock(&backings_lock);
+	list_for_each_entry(other, &backings, node)
+		if (data_inode(other->file) == inode &&
+		    (other->writable || b->writable)) {
+			err = cw_refuse(report, -EBUSY,
+					"%s: already in use%s", b->io.name,
+					other->writable ? " for writing" : "");
+			break;
+		}
+	if (!err)
+		list_add(&b->node, &backings);
+	mutex_unlock(&backings_lock);
+	return err;
+}
+
+static int open_file(struct cw_backing *b, struct file *user,
+		     const struct cw_backing_request *request,
+		     struct cw_report *report)
+{
+	const char *name = b->io.name;
+	struct file *file;
+	int err;
+
+	err = check_kind(user, name, report);
+	if (!err)
+		err = check_access(user, name, request, report);
+	if (!err)
+		err = check_operations(user, name, request, report);
+	if (err)
+		return err;
+	file = open_again(user, request->writable);
+	if (IS_ERR(file))
+		return cw_refuse(report, PTR_ERR(file),
+				 "%s: cannot be opened: error %ld", name,
+				 PTR_ERR(file));
+	b->file = file;
+	err = check_disk(file, name, request, report);
+	if (!err)
+		err = check_window(file, name, request, report);
+	if (!err)
+		err = fill_stat(b);
+	if (!err)
+		err = announce(b, report);
+	return err;
+}
+
+int cw_backing_open(const struct cw_backing_request *request,
+		    struct cw_backing **out, struct cw_report *report)
+{
+	struct cw_backing *b;
+	struct file *user;
+	int err = -ENOMEM;
+
+	*out = NULL;
+	user = fget(request->fd);
+	if (!user)
+		return cw_refuse(report, -EBADF, "%s: no open file %d",
+				 request->role, request->fd);
+	b = kzalloc(sizeof(*b), GFP_KERNEL);
+	if (!b)
+		goto put_user;
+	INIT_LIST_HEAD(&b->node);
+	b->io.ops = &backing_ops;
+	b->io.name = name_of(user);
+	if (!b->io.name)
+		goto close;
+	b->writable = request->writable;
+	b->offset = request->offset;
+	b->sizelimit = request->sizelimit ? request->sizelimit : U64_MAX;
+	err = open_file(b, user, request, report);
+	if (err)
+		goto close;
+	fput(user);
+	*out = b;
+	return 0;
+
+close:
+	cw_backing_close(b);
+put_user:
+	fput(user);
+	return err;
+}
+
+void cw_backing_close(struct cw_backing *backing)
+{
+	if (!backing)
+		return;
+	mutex_lock(&backings_lock);
+	list_del_init(&backing->node);
+	mutex_unlock(&backings_lock);
+	if (backing->file)
+		fput(backing->file);
+	kfree(backing->io.name);
+	kfree(backing);
+}

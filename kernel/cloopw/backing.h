@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Backing files: the engine's I/O over a file or a block device.
+ */
+#ifndef CLOOPW_BACKING_H
+#define CLOOPW_BACKING_H
+
+#include <linux/types.h>
+
+#include "core/io.h"
+#include "core/report.h"
+
+struct gendisk;
+
+struct cw_backing_request {
+	int fd;               /* of the process that asks */
+	const char *role;     /* "image", "COW layer": for messages */
+	bool writable;
+	u64 offset;           /* where the window begins in the file */
+	u64 sizelimit;        /* and how long it is; 0: up to the file's end */
+	struct gendisk *disk; /* the device it is for */
+};
+
+struct cw_backing {
+	struct cw_io io;       /* all of these are constant */
+	struct file *file;     /* opened by us: its flags are nobody else's */
+	u64 offset;
+	u64 sizelimit;         /* U64_MAX: none */
+	bool writable;
+	u64 dev;               /* st_dev and st_ino of the file */
+	u64 ino;
+	struct list_head node; /* backings_lock */
+};
+
+/* On error *out is NULL and the report says why. */
+int cw_backing_open(const struct cw_backing_request *request,
+		    struct cw_backing **out, struct cw_report *report);
+void cw_backing_close(struct cw_backing *backing); /* NULL is fine */
+
+#endif

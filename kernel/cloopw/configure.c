@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: GPL-2.0
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include "configure.h"
+
+#include <linux/capability.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "attachment.h"
+#include "disk.h"
+#include "uapi/cloopw.h"
+
+/* The structures as they were first published; none is shorter. */
+#define CONFIG_SIZE_1 80
+#define STATUS_SIZE_1 280
+static_assert(sizeof(struct cloopw_config) == CONFIG_SIZE_1);
+static_assert(sizeof(struct cloopw_status) == STATUS_SIZE_1);
+static_assert(CLOOPW_MAX_LAYERS == CW_MAX_LAYERS);
+static_assert(CLOOPW_MESSAGE_LEN == CW_REPORT_LEN);
+static_assert(CLOOPW_LABEL_LEN == CW_LABEL_LEN + 1);
+
+/* ---- what the caller wants ---- */
+
+/* On the heap: too large for the stack below file systems. */
+struct config_request {
+	struct cloopw_config config;
+	struct cloopw_setup setup;
+	struct cw_report report;
+};
+
+/* The size of a structure, which is its first field. */
+static int read_size(const void __user *arg, size_t least, u32 *size)
+{
+	if (get_user(*size, (const u32 __user *)arg))
+		return -EFAULT;
+	if (*size < least)
+		return -EINVAL;
+	return *size > PAGE_SIZE ? -E2BIG : 0;
+}
+
+static int check_config(const struct cloopw_config *config,
+			struct cw_report *report)
+{
+	u64 end;
+
+	if (config->flags & ~CLOOPW_F_ALL)
+		return cw_refuse(report, -EINVAL, "unknown flags 0x%x",
+				 config->flags & ~CLOOPW_F_ALL);
+	if (config->reserved)
+		return cw_refuse(report, -EINVAL,
+				 "a reserved field is not zero");
+	if (config->nr_layers > CLOOPW_MAX_LAYERS)
+		return cw_refuse(report, -EINVAL,
+				 "%u COW layers are more than %u",
+				 config->nr_layers, CLOOPW_MAX_LAYERS);
+	if (config->offset % SECTOR_SIZE)
+		return cw_refuse(report, -EINVAL,
+				 "offset %llu is not a multiple of %u",
+				 config->offset, SECTOR_SIZE);
+	if (cw_add_overflows(config->offset, config->sizelimit, &end) ||
+	    end > LLONG_MAX)
+		return cw_refuse(report, -EOVERFLOW,
+				 "offset and size limit are too large");
+	return 0;
+}
+
+static int find_format(const struct cloopw_config *config,
+		       const struct cw_image_format **format,
+		       struct cw_report *report)
+{
+	*format = NULL;
+	if (strnlen(config->format, sizeof(config->format)) ==
+	    sizeof(config->format))
+		return cw_refuse(report, -EINVAL,
+				 "the format's name does not end");
+	if (!config->format[0])
+		return 0;
+	*format = cw_image_format_by_name(config->format);
+	if (!*format)
+		return cw_refuse(report, -EINVAL, "unknown format '%s'",
+				 config->format);
+	return 0;
+}
+
+static int decode_config(struct config_request *request)
+{
+	const struct cloopw_config *config = &request->config;
+	struct cloopw_setup *setup = &request->setup;
+	int err;
+
+	err = check_config(config, &request->report);
+	if (!err)
+		err = find_format(config, &setup->format, &request->report);
+	if (err)
+		return err;
+	setup->flags = config->flags;
+	setup->image_fd = config->image_fd;
+	setup->nr_layers = config->nr_layers;
+	setup->offset = config->offset;
+	setup->sizelimit = config->sizelimit;
+	setup->cache_bytes = config->cache_bytes;
+	if (copy_from_user(setup->layer_fds, u64_to_user_ptr(config->layer_fds),
+			   config->nr_layers * sizeof(setup->layer_fds[0])))
+		return -EFAULT;
+	return 0;
+}
+
+/* The reason for a failure; that it cannot be written is no other failure. */
+static void write_message(const struct config_request *request)
+{
+	const struct cloopw_config *config = &request->config;
+	char text[CW_REPORT_LEN];
+	size_t len;
+
+	len = min_t(size_t, config->message_len, sizeof(text));
+	if (!config->message || !len)
+		return;
+	strscpy(text, request->report.text, len);
+	if (copy_to_user(u64_to_user_ptr(config->message), text,
+			 strlen(text) + 1))
+		pr_debug("the message's address is bad\n");
+}
+
+/* ---- phases ---- */
+
+/* Goes from one phase to another; the error when it was in none of the two. */
+static int begin_configure(struct cloopw_disk *disk)
+{
+	int err = 0;
+
+	if (mutex_lock_killable(&disk->lock))
+		return -EINTR;
+	if (disk->phase == CLOOPW_IDLE)
+		disk->phase = CLOOPW_CONFIGURING;
+	else
+		err = -EBUSY;
+	mutex_unlock(&disk->lock);
+	return err;
+}
+
+/* From here to its end nobody can open it; the caller has it open. */
+static int begin_clear(struct cloopw_disk *disk)
+{
+	int err = 0;
+
+	if (mutex_lock_killable(&disk->lock))
+		return -EINTR;
+	if (disk->phase == CLOOPW_IDLE)
+		err = -ENXIO;
+	else if (disk->phase != CLOOPW_ATTACHED || disk->openers > 1)
+		err = -EBUSY;
+	else
+		disk->phase = CLOOPW_CLEARING;
+	mutex_unlock(&disk->lock);
+	return err;
+}
+
+static void set_phase(struct cloopw_disk *disk, enum cloopw_phase phase)
+{
+	mutex_lock(&disk->lock);
+	disk->phase = phase;
+	mutex_unlock(&disk->lock);
+}
+
+/* ---- configure ---- */
+
+static int install(struct cloopw_disk *disk, struct cloopw_attachment *att)
+{
+	struct request_queue *queue = disk->gd->queue;
+	int err;
+
+	blk_mq_freeze_queue(queue);
+	err = cloopw_queue_set_limits(disk, att);
+	if (!err)
+		disk->attachment = att;
+	blk_mq_unfreeze_queue(queue);
+	return err;
+}
+
+/*
+ * Shows the attachment to the world; one event tells of it. The caller, who
+ * has the disk open, cannot have it detached meanwhile but by itself, so only
+ * what was copied before may be used behind set_phase().
+ */
+static void publish(struct cloopw_disk *disk,
+		    const struct cloopw_attachment *att)
+{
+	bool partscan = att->flags & CLOOPW_F_PARTSCAN;
+	struct gendisk *gd = disk->gd;
+	struct device *dev = disk_to_dev(gd);
+
+	__module_get(THIS_MODULE); /* put by clear */
+	dev_set_uevent_suppress(dev, 1);
+	cw_compat_new_medium(gd);
+	set_disk_ro(gd, !att->info.writable);
+	set_capacity_and_notify(gd, att->info.size >> SECTOR_SHIFT);
+	if (partscan)
+		clear_bit(GD_SUPPRESS_PART_SCAN, &gd->state);
+	dev_set_uevent_suppress(dev, 0);
+	set_phase(disk, CLOOPW_ATTACHED);
+	kobject_uevent(&dev->kobj, KOBJ_CHANGE);
+	if (!partscan)
+		return;
+	mutex_lock(&gd->open_mutex);
+	if (bdev_disk_changed(gd, false))
+		pr_warn("%s: its partitions could not be read\n",
+			gd->disk_name);
+	mutex_unlock(&gd->open_mutex);
+}
+
+/* In phase CONFIGURING. */
+static int attach(struct cloopw_disk *disk, const struct cloopw_setup *setup,
+		  struct cw_report *report)
+{
+	struct cloopw_attachment *att;
+	int err;
+
+	err = cloopw_attachment_create(disk, setup, &att, report);
+	if (err)
+		return err;
+	err = install(disk, att);
+	if (err) {
+		cloopw_attachment_destroy(att);
+		return err;
+	}
+	publish(disk, att);
+	return 0;
+}
+
+/*
+ * Who has the disk open alone, or with others but not exclusively, can
+ * configure it; a claim keeps others from opening it exclusively meanwhile.
+ */
+static int attach_claimed(struct cloopw_disk *disk, bool exclusive,
+			  struct config_request *request)
+{
+	struct block_device *bdev = disk->gd->part0;
+	int err;
+
+	err = begin_configure(disk);
+	if (err)
+		return cw_refuse(&request->report, err,
+				 "%s: is already attached",
+				 disk->gd->disk_name);
+	if (!exclusive) {
+		err = cw_compat_claim(bdev, disk);
+		if (err) {
+			cw_refuse(&request->report, err, "%s: is in use",
+				  disk->gd->disk_name);
+			goto idle;
+		}
+	}
+	err = attach(disk, &request->setup, &request->report);
+	if (!exclusive)
+		bd_abort_claiming(bdev, disk);
+	if (!err)
+		return 0;
+idle:
+	set_phase(disk, CLOOPW_IDLE);
+	return err;
+}
+
+static int configure(struct cloopw_disk *disk, bool exclusive,
+		     const void __user *arg)
+{
+	struct config_request *request;
+	u32 size;
+	int err;
+
+	err = read_size(arg, CONFIG_SIZE_1, &size);
+	if (err)
+		return err;
+	request = kzalloc(sizeof(*request), GFP_KERNEL);
+	if (!request)
+		return -ENOMEM;
+	err = copy_struct_from_user(&request->config, sizeof(request->config),
+				    arg, size);
+	if (err)
+		goto free;
+	err = decode_config(request);
+	if (!err)
+		err = attach_claimed(disk, exclusive, request);
+	if (err)
+		write_message(request);
+free:
+	kfree(request);
+	return err;
+}
+
+/* ---- clear ---- */
+
+static struct cloopw_attachment *uninstall(struct cloopw_disk *disk)
+{
+	struct request_queue *queue = disk->gd->queue;
+	struct cloopw_attachment *att;
+
+	blk_mq_freeze_queue(queue);
+	att = disk->attachment;
+	disk->attachment = NULL;
+	blk_mq_unfreeze_queue(queue);
+	return att;
+}
+
+/* Undoes publish(), but for the phase and the event. */
+static void retract(struct cloopw_disk *disk)
+{
+	struct gendisk *gd = disk->gd;
+	struct device *dev = disk_to_dev(gd);
+
+	dev_set_uevent_suppress(dev, 1);
+	invalidate_disk(gd);
+	cw_compat_new_medium(gd);
+	set_disk_ro(gd, false);
+	set_bit(GD_SUPPRESS_PART_SCAN, &gd->state);
+	dev_set_uevent_suppress(dev, 0);
+	/* Also those that others than us added. */
+	mutex_lock(&gd->open_mutex);
+	if (bdev_disk_changed(gd, false))
+		pr_warn("%s: its partitions could not be removed\n",
+			gd->disk_name);
+	mutex_unlock(&gd->open_mutex);
+}
+
+/*
+ * Detaches in any case, once it is sure that nobody else uses the disk: to
+ * keep what cannot be written attached would help nobody.
+ */
+static int clear(struct cloopw_disk *disk)
+{
+	struct cloopw_attachment *att;
+	int sync_err, flush_err;
+	int err = begin_clear(disk);
+
+	if (err)
+		return err;
+	/* What others have written and closed may still be in the page cache */
+	sync_err = sync_blockdev(disk->gd->part0);
+	att = uninstall(disk);
+	retract(disk);
+	flush_err = cloopw_attachment_destroy(att);
+	err = sync_err ? sync_err : flush_err;
+	if (err)
+		pr_err("%s: detached, but not all that was written to it is safe: error %d\n",
+		       disk->gd->disk_name, err);
+	set_phase(disk, CLOOPW_IDLE);
+	kobject_uevent(&disk_to_dev(disk->gd)->kobj, KOBJ_CHANGE);
+	module_put(THIS_MODULE); /* not the last: the disk is open */
+	return err;
+}
+
+/* ---- status ---- */
+
+static void fill_image(const struct cloopw_attachment *att,
+		       struct cloopw_status *status)
+{
+	const struct cw_image *image = att->info.image;
+
+	status->image_size = image->size;
+	status->image_stored = image->stored_bytes;
+	status->offset = att->offset;
+	status->sizelimit = att->sizelimit;
+	status->image_dev = att->image->dev;
+	status->image_ino = att->image->ino;
+	status->block_size = image->block_size;
+	memcpy(status->uuid, image->uuid, sizeof(status->uuid));
+	strscpy(status->label, image->label, sizeof(status->label));
+	strscpy(status->format, image->format->name, sizeof(status->format));
+}
+
+static void fill_stats(const struct cloopw_attachment *att,
+		       struct cloopw_status *status)
+{
+	struct cw_device_stats stats;
+
+	cw_device_get_stats(att->engine, &stats);
+	status->cow_live = stats.cow.live_bytes;
+	status->cow_dead = stats.cow.dead_bytes;
+	status->cow_total = stats.cow.total_bytes;
+	status->cow_plain = stats.cow.plain_bytes;
+	status->cache_hits = stats.cache.hits;
+	status->cache_misses = stats.cache.misses;
+	status->cache_bytes = stats.cache.bytes;
+	status->cache_limit = stats.cache.limit;
+	status->read_errors = stats.read_errors;
+	status->write_errors = stats.write_errors;
+}
+
+static void fill_status(const struct cloopw_attachment *att,
+			struct cloopw_status *status)
+{
+	status->state = CLOOPW_STATE_OK;
+	status->flags = att->flags;
+	if (!att->info.writable)
+		status->flags |= CLOOPW_F_READ_ONLY;
+	status->nr_layers = att->nr_layers;
+	status->device_size = att->info.size;
+	if (att->nr_layers)
+		strscpy(status->cow_format,
+			cw_device_layer_format(att->engine, 0),
+			sizeof(status->cow_format));
+	fill_image(att, status);
+	fill_stats(att, status);
+}
+
+static int get_status(struct cloopw_disk *disk, void __user *arg)
+{
+	struct cloopw_status status = {};
+	size_t known;
+	u32 size;
+	int err;
+
+	err = read_size(arg, STATUS_SIZE_1, &size);
+	if (err)
+		return err;
+	if (mutex_lock_killable(&disk->lock))
+		return -EINTR;
+	if (disk->phase == CLOOPW_ATTACHED)
+		fill_status(disk->attachment, &status);
+	mutex_unlock(&disk->lock);
+	known = min_t(size_t, size, sizeof(status));
+	status.size = known;
+	if (copy_to_user(arg, &status, known) ||
+	    clear_user(arg + known, size - known))
+		return -EFAULT;
+	return 0;
+}
+
+/* ---- the door ---- */
+
+int cloopw_ioctl(struct block_device *bdev, cw_blk_mode_t mode,
+		 unsigned int cmd, unsigned long arg)
+{
+	struct cloopw_disk *disk = bdev->bd_disk->private_data;
+
+	if (cmd != CLOOPW_CONFIGURE && cmd != CLOOPW_CLEAR &&
+	    cmd != CLOOPW_GET_STATUS)
+		return -ENOTTY;
+	if (bdev_is_partition(bdev))
+		return -EINVAL;
+	if (cmd == CLOOPW_GET_STATUS)
+		return get_status(disk, (void __user *)arg);
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (cmd == CLOOPW_CLEAR)
+		return clear(disk);
+	return configure(disk, cw_compat_exclusive(mode),
+			 (const void __user *)arg);
+}

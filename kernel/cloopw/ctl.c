@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The control device, and which disks there are. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/capability.h>
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/idr.h>
+#include <linux/kdev_t.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+
+#include "disk.h"
+#include "uapi/cloopw.h"
+
+static DEFINE_IDR(disks); /* by number; ctl_lock */
+static DEFINE_MUTEX(ctl_lock);
+
+/* number -1: any. Returns the number or -errno. ctl_lock is held. */
+static int add_disk_numbered(int number)
+{
+	int first = number < 0 ? 0 : number;
+	int end = number < 0 ? MINORMASK + 1 : number + 1;
+	struct cloopw_disk *disk;
+	int got;
+
+	got = idr_alloc(&disks, NULL, first, end, GFP_KERNEL);
+	if (got < 0)
+		return got == -ENOSPC && number >= 0 ? -EEXIST : got;
+	disk = cloopw_disk_add(got);
+	if (IS_ERR(disk)) {
+		idr_remove(&disks, got);
+		return PTR_ERR(disk);
+	}
+	idr_replace(&disks, disk, got);
+	return got;
+}
+
+static int ctl_add(int number)
+{
+	if (number < -1 || number > MINORMASK)
+		return -EINVAL;
+	return add_disk_numbered(number);
+}
+
+static int ctl_remove(int number)
+{
+	struct cloopw_disk *disk;
+	int err;
+
+	if (number < 0)
+		return -EINVAL;
+	disk = idr_find(&disks, number);
+	if (!disk)
+		return -ENODEV;
+	err = cloopw_disk_remove(disk);
+	if (err)
+		return err;
+	idr_remove(&disks, number);
+	return number;
+}
+
+static int ctl_get_free(void)
+{
+	struct cloopw_disk *disk;
+	int number;
+
+	idr_for_each_entry(&disks, disk, number)
+		if (cloopw_disk_is_idle(disk))
+			return number;
+	return add_disk_numbered(-1);
+}
+
+static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	long ret;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (mutex_lock_killable(&ctl_lock))
+		return -EINTR;
+	switch (cmd) {
+	case CLOOPW_CTL_ADD:
+		ret = ctl_add(arg);
+		break;
+	case CLOOPW_CTL_REMOVE:
+		ret = ctl_remove(arg);
+		break;
+	case CLOOPW_CTL_GET_FREE:
+		ret = ctl_get_free();
+		break;
+	default:
+		ret = -ENOTTY;
+	}
+	mutex_unlock(&ctl_lock);
+	return ret;
+}
+
+static const struct file_operations ctl_fops = {
+	.owner = THIS_MODULE,
+	.open = nonseekable_open,
+	.unlocked_ioctl = ctl_ioctl,
+	.compat_ioctl = ctl_ioctl, /* no argument is an address */
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice ctl_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = CLOOPW_CONTROL_NAME,
+	.fops = &ctl_fops,
+	.mode = 0600,
+};
+
+/*
+ * What can fail comes first: disks that are there may be open, and could not
+ * be taken back. So one that could not be made is only a pity.
+ */
+int cloopw_ctl_init(unsigned int devices)
+{
+	unsigned int i;
+	int err;
+
+	if (devices > MINORMASK + 1)
+		return -EINVAL;
+	err = misc_register(&ctl_device);
+	if (err)
+		return err;
+	mutex_lock(&ctl_lock);
+	for (i = 0; i < devices && err >= 0; i++)
+		err = add_disk_numbered(i);
+	mutex_unlock(&ctl_lock);
+	if (err < 0 && err != -EEXIST)
+		pr_warn("device %u of %u could not be made: error %d\n", i,
+			devices, err);
+	return 0;
+}
+
+/* Nobody has one open, or the module could not go. */
+void cloopw_ctl_exit(void)
+{
+	struct cloopw_disk *disk;
+	int number;
+
+	misc_deregister(&ctl_device);
+	idr_for_each_entry(&disks, disk, number)
+		WARN_ON_ONCE(cloopw_disk_remove(disk));
+	idr_destroy(&disks);
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "disk.h"
+
+#include <linux/blkdev.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "compat.h"
+#include "configure.h"
+
+static int major; /* constant after init */
+
+static int disk_open(struct gendisk *gd)
+{
+	struct cloopw_disk *disk = gd->private_data;
+	int err = 0;
+
+	mutex_lock(&disk->lock);
+	if (disk->phase == CLOOPW_CLEARING || disk->phase == CLOOPW_REMOVED)
+		err = -ENXIO;
+	else
+		disk->openers++;
+	mutex_unlock(&disk->lock);
+	return err;
+}
+
+CW_COMPAT_DEFINE_OPEN(disk_open)
+
+static void disk_release(struct gendisk *gd)
+{
+	struct cloopw_disk *disk = gd->private_data;
+
+	mutex_lock(&disk->lock);
+	disk->openers--;
+	mutex_unlock(&disk->lock);
+}
+
+CW_COMPAT_DEFINE_RELEASE(disk_release)
+
+static const struct block_device_operations disk_ops = {
+	.owner = THIS_MODULE,
+	.open = disk_open_op,
+	.release = disk_release_op,
+	.ioctl = cloopw_ioctl,
+	.compat_ioctl = blkdev_compat_ptr_ioctl,
+};
+
+int cloopw_disk_init(void)
+{
+	major = register_blkdev(0, "cloopw");
+	return major < 0 ? major : 0;
+}
+
+void cloopw_disk_exit(void)
+{
+	unregister_blkdev(major, "cloopw");
+}
+
+bool cloopw_disk_is_idle(struct cloopw_disk *disk)
+{
+	bool idle;
+
+	mutex_lock(&disk->lock);
+	idle = disk->phase == CLOOPW_IDLE;
+	mutex_unlock(&disk->lock);
+	return idle;
+}
+
+bool cloopw_is_unattached(struct gendisk *gd)
+{
+	struct cloopw_disk *disk = gd->private_data;
+	bool attached;
+
+	if (gd->fops != &disk_ops)
+		return false;
+	mutex_lock(&disk->lock);
+	attached = disk->phase == CLOOPW_ATTACHED;
+	mutex_unlock(&disk->lock);
+	return !attached;
+}
+
+static int make_gendisk(struct cloopw_disk *disk)
+{
+	struct gendisk *gd = cw_compat_alloc_disk(&disk->tags, disk);
+
+	if (IS_ERR(gd))
+		return PTR_ERR(gd);
+	gd->major = major;
+	gd->first_minor = disk->number;
+	gd->minors = 1; /* partitions get theirs from the common range */
+	gd->fops = &disk_ops;
+	gd->private_data = disk;
+	snprintf(gd->disk_name, sizeof(gd->disk_name), "cloopw%d",
+		 disk->number);
+	/* Only those who ask for partitions get them. */
+	set_bit(GD_SUPPRESS_PART_SCAN, &gd->state);
+	disk->gd = gd;
+	return 0;
+}
+
+struct cloopw_disk *cloopw_disk_add(int number)
+{
+	struct cloopw_disk *disk = kzalloc(sizeof(*disk), GFP_KERNEL);
+	int err;
+
+	if (!disk)
+		return ERR_PTR(-ENOMEM);
+	disk->number = number;
+	mutex_init(&disk->lock);
+	err = cloopw_queue_init(disk);
+	if (err)
+		goto free_disk;
+	err = make_gendisk(disk);
+	if (err)
+		goto exit_queue;
+	err = device_add_disk(NULL, disk->gd, cloopw_disk_groups);
+	if (err)
+		goto put_gendisk;
+	return disk;
+
+put_gendisk:
+	put_disk(disk->gd);
+exit_queue:
+	cloopw_queue_exit(disk);
+free_disk:
+	mutex_destroy(&disk->lock);
+	kfree(disk);
+	return ERR_PTR(err);
+}
+
+/*
+ * Nobody has it open, and who tries to meanwhile is told off under open_mutex,
+ * which del_gendisk() takes too: behind it nobody knows the disk any more.
+ */
+int cloopw_disk_remove(struct cloopw_disk *disk)
+{
+	int err = 0;
+
+	mutex_lock(&disk->lock);
+	if (disk->phase != CLOOPW_IDLE || disk->openers)
+		err = -EBUSY;
+	else
+		disk->phase = CLOOPW_REMOVED;
+	mutex_unlock(&disk->lock);
+	if (err)
+		return err;
+	del_gendisk(disk->gd);
+	cloopw_queue_exit(disk);
+	put_disk(disk->gd);
+	mutex_destroy(&disk->lock);
+	kfree(disk);
+	return 0;
+}

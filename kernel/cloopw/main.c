@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+/* cloopw: a transparently compressed, writable loop device. */
+#include <linux/module.h>
+
+#include "disk.h"
+
+static unsigned int devices = 8;
+module_param(devices, uint, 0444);
+MODULE_PARM_DESC(devices, "Devices made at the start; more through /dev/cloopw-control (default 8)");
+
+static int __init cloopw_init(void)
+{
+	int err = cloopw_disk_init();
+
+	if (err)
+		return err;
+	err = cloopw_ctl_init(devices);
+	if (err)
+		cloopw_disk_exit();
+	return err;
+}
+module_init(cloopw_init);
+
+static void __exit cloopw_exit(void)
+{
+	cloopw_ctl_exit();
+	cloopw_disk_exit();
+}
+module_exit(cloopw_exit);
+
+MODULE_DESCRIPTION("Transparently compressed, writable loop device");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1");
+/* lz4, zstd and libcrc32c come by their symbols, the latter's algorithm not. */
+MODULE_SOFTDEP("pre: crc32c");

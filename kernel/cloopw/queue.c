@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Requests. Each is a work item of its own, so that as many as the machine has
+ * processors are decompressed at once while others wait for their files.
+ */
+#include <linux/backing-dev.h>
+#include <linux/blk-mq.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/vmalloc.h>
+
+#include "attachment.h"
+#include "compat.h"
+#include "disk.h"
+
+#define QUEUE_DEPTH 128
+#define MAX_TRANSFER SZ_256K
+#define MAX_PAGES (MAX_TRANSFER / PAGE_SIZE + 1) /* it may begin inside one */
+#define MIN_READAHEAD SZ_512K
+#define READAHEAD_CLUSTERS 4
+#define PHYSICAL_BLOCK CW_PAGE_SIZE /* the COW's page: less costs a read */
+
+struct request_work {
+	struct work_struct work;
+};
+
+/* A way to move the data of (a part of) a request. */
+struct transfer {
+	struct cw_device *engine;
+	bool write;
+	u64 off; /* on the device */
+};
+
+static int move(const struct transfer *t, u64 skip, u32 len, void *buf)
+{
+	if (t->write)
+		return cw_device_write(t->engine, t->off + skip, len, buf);
+	return cw_device_read(t->engine, t->off + skip, len, buf);
+}
+
+/* ---- the pages of a request as one range of addresses ---- */
+
+/*
+ * The queue's virt_boundary sees to it that the pages of a request have no
+ * gaps. Where they follow each other in the direct map too, that is the range.
+ */
+static void *direct_range(struct request *rq)
+{
+	void *start = NULL, *end = NULL;
+	struct req_iterator iter;
+	struct bio_vec bv;
+
+	rq_for_each_bvec(bv, rq, iter) {
+		void *at = bvec_virt(&bv);
+
+		if (!start)
+			start = at;
+		else if (at != end)
+			return NULL;
+		end = at + bv.bv_len;
+	}
+	return start;
+}
+
+/*
+ * Otherwise they are mapped. Returns where the data begins, or NULL; not
+ * inlined, to have the array off the stack when the engine runs.
+ */
+static noinline void *map_range(struct request *rq, unsigned int *pages)
+{
+	struct page *page[MAX_PAGES];
+	struct req_iterator iter;
+	struct bio_vec bv;
+	unsigned int skip = 0, n = 0;
+	void *map;
+
+	rq_for_each_bvec(bv, rq, iter) {
+		void *at = bvec_virt(&bv), *end = at + bv.bv_len;
+
+		if (!n)
+			skip = offset_in_page(at);
+		for (at -= offset_in_page(at); at < end; at += PAGE_SIZE) {
+			if (n == MAX_PAGES)
+				return NULL;
+			page[n++] = virt_to_page(at);
+		}
+	}
+	map = vm_map_ram(page, n, NUMA_NO_NODE);
+	*pages = n;
+	return map ? map + skip : NULL;
+}
+
+static int transfer_mapped(const struct transfer *t, u32 len, void *buf)
+{
+	int err;
+
+	if (t->write)
+		invalidate_kernel_vmap_range(buf, len);
+	err = move(t, 0, len, buf);
+	if (!t->write)
+		flush_kernel_vmap_range(buf, len);
+	return err;
+}
+
+/* When there is no memory to map them: piece by piece. */
+static int transfer_pieces(const struct transfer *t, struct request *rq)
+{
+	struct req_iterator iter;
+	struct bio_vec bv;
+	u64 skip = 0;
+
+	rq_for_each_bvec(bv, rq, iter) {
+		int err = move(t, skip, bv.bv_len, bvec_virt(&bv));
+
+		if (err)
+			return err;
+		skip += bv.bv_len;
+	}
+	return 0;
+}
+
+/* For processors whose caches tell addresses of one page apart. */
+static void flush_pages(struct request *rq)
+{
+	struct req_iterator iter;
+	struct bio_vec bv;
+
+	rq_for_each_segment(bv, rq, iter)
+		flush_dcache_page(bv.bv_page);
+}
+
+static int transfer(struct cw_device *engine, struct request *rq)
+{
+	struct transfer t = {
+		.engine = engine,
+		.write = req_op(rq) == REQ_OP_WRITE,
+		.off = (u64)blk_rq_pos(rq) << SECTOR_SHIFT,
+	};
+	u32 len = blk_rq_bytes(rq);
+	unsigned int pages;
+	void *range;
+	int err;
+
+	if (t.write)
+		flush_pages(rq);
+	range = direct_range(rq);
+	if (range) {
+		err = move(&t, 0, len, range);
+	} else {
+		range = map_range(rq, &pages);
+		if (range) {
+			err = transfer_mapped(&t, len, range);
+			vm_unmap_ram(range - offset_in_page(range), pages);
+		} else {
+			err = transfer_pieces(&t, rq);
+		}
+	}
+	if (!t.write)
+		flush_pages(rq);
+	return err;
+}
+
+/* ---- serving requests ---- */
+
+static int serve(struct cw_device *engine, struct request *rq)
+{
+	u64 off = (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
+	int err;
+
+	switch (req_op(rq)) {
+	case REQ_OP_READ:
+		return transfer(engine, rq);
+	case REQ_OP_WRITE:
+		err = transfer(engine, rq);
+		break;
+	case REQ_OP_WRITE_ZEROES:
+		err = cw_device_zero(engine, off, blk_rq_bytes(rq));
+		break;
+	case REQ_OP_DISCARD:
+		return cw_device_discard(engine, off, blk_rq_bytes(rq));
+	case REQ_OP_FLUSH:
+		return cw_device_flush(engine);
+	default:
+		return -EOPNOTSUPP;
+	}
+	if (!err && (rq->cmd_flags & REQ_FUA))
+		err = cw_device_flush(engine);
+	return err;
+}
+
+/*
+ * Memory that is asked for here must not be got by writing to this device.
+ * PF_LOCAL_THROTTLE: writing dirty pages of one file to make dirty pages of
+ * another must not wait for the former to become fewer.
+ */
+static void serve_work(struct work_struct *work)
+{
+	struct request_work *rw = container_of(work, struct request_work, work);
+	struct request *rq = blk_mq_rq_from_pdu(rw);
+	struct cloopw_disk *disk = rq->q->queuedata;
+	unsigned int throttle = current->flags & PF_LOCAL_THROTTLE;
+	unsigned int noio = memalloc_noio_save();
+	int err;
+
+	current->flags |= PF_LOCAL_THROTTLE;
+	err = serve(disk->attachment->engine, rq);
+	if (!throttle)
+		current->flags &= ~PF_LOCAL_THROTTLE;
+	memalloc_noio_restore(noio);
+	blk_mq_end_request(rq, errno_to_blk_status(err));
+}
+
+static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx,
+			     const struct blk_mq_queue_data *bd)
+{
+	struct request_work *rw = blk_mq_rq_to_pdu(bd->rq);
+	struct cloopw_disk *disk = bd->rq->q->queuedata;
+
+	blk_mq_start_request(bd->rq);
+	if (!disk->attachment)
+		return BLK_STS_IOERR;
+	queue_work(disk->attachment->workers, &rw->work);
+	return BLK_STS_OK;
+}
+
+static int init_request(struct blk_mq_tag_set *set, struct request *rq,
+			unsigned int hctx_idx, unsigned int numa_node)
+{
+	struct request_work *rw = blk_mq_rq_to_pdu(rq);
+
+	INIT_WORK(&rw->work, serve_work);
+	return 0;
+}
+
+static const struct blk_mq_ops queue_ops = {
+	.queue_rq = queue_rq,
+	.init_request = init_request,
+};
+
+/* ---- the queue ---- */
+
+int cloopw_queue_init(struct cloopw_disk *disk)
+{
+	disk->tags.ops = &queue_ops;
+	disk->tags.nr_hw_queues = 1;
+	disk->tags.queue_depth = QUEUE_DEPTH;
+	disk->tags.numa_node = NUMA_NO_NODE;
+	disk->tags.cmd_size = sizeof(struct request_work);
+	disk->tags.flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_STACKING |
+			   BLK_MQ_F_NO_SCHED_BY_DEFAULT;
+	return blk_mq_alloc_tag_set(&disk->tags);
+}
+
+void cloopw_queue_exit(struct cloopw_disk *disk)
+{
+	blk_mq_free_tag_set(&disk->tags);
+}
+
+/*
+ * Reads are split where clusters are, so that each is decompressed by a
+ * processor of its own, and read-ahead asks for several at once. io_min stays
+ * the COW's page: file systems pad their logs to it.
+ */
+int cloopw_queue_set_limits(struct cloopw_disk *disk,
+			    const struct cloopw_attachment *att)
+{
+	const struct cw_device_info *info = &att->info;
+	u32 cluster = info->cluster;
+	struct cw_limits limits = {
+		.physical_block = PHYSICAL_BLOCK,
+		.max_transfer = MAX_TRANSFER,
+		.max_change = round_down(UINT_MAX, PHYSICAL_BLOCK),
+		.writable = info->writable,
+		.discard = info->can_discard,
+		.zero = info->can_zero,
+	};
+	u64 readahead = max_t(u64, MIN_READAHEAD,
+			      (u64)cluster * READAHEAD_CLUSTERS);
+	int err;
+
+	if (cluster > PHYSICAL_BLOCK && is_power_of_2(cluster)) {
+		limits.io_opt = cluster;
+		limits.chunk = cluster;
+	}
+	err = cw_compat_set_limits(disk->gd, &limits);
+	if (!err)
+		disk->gd->bdi->ra_pages = readahead >> PAGE_SHIFT;
+	return err;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /sys/block/cloopwN/cloopw/. All files but state are empty while nothing is
+ * attached.
+ */
+#include <linux/blkdev.h>
+#include <linux/device.h>
+#include <linux/sysfs.h>
+#include <linux/uuid.h>
+
+#include "attachment.h"
+#include "disk.h"
+
+typedef ssize_t (*show_fn)(const struct cloopw_attachment *att, char *buf);
+
+/* The disk's lock keeps what is attached from being detached meanwhile. */
+static ssize_t show_attached(struct device *dev, char *buf, show_fn show)
+{
+	struct cloopw_disk *disk = dev_to_disk(dev)->private_data;
+	ssize_t len = 0;
+
+	mutex_lock(&disk->lock);
+	if (disk->phase == CLOOPW_ATTACHED)
+		len = show(disk->attachment, buf);
+	mutex_unlock(&disk->lock);
+	return len;
+}
+
+/* Defines the attribute name, whose text show_name() writes. */
+#define ATTACHED_ATTR(name)						\
+	static ssize_t name##_show(struct device *dev,			\
+				   struct device_attribute *attr,	\
+				   char *buf)				\
+	{								\
+		return show_attached(dev, buf, show_##name);		\
+	}								\
+	static DEVICE_ATTR_RO(name)
+
+/* The same for one number. */
+#define NUMBER_ATTR(name, value)					\
+	static ssize_t show_##name(const struct cloopw_attachment *att,	\
+				   char *buf)				\
+	{								\
+		return sysfs_emit(buf, "%llu\n", (u64)(value));		\
+	}								\
+	ATTACHED_ATTR(name)
+
+static struct cw_device_stats stats_of(const struct cloopw_attachment *att)
+{
+	struct cw_device_stats stats;
+
+	cw_device_get_stats(att->engine, &stats);
+	return stats;
+}
+
+/* ---- the image ---- */
+
+static ssize_t show_image(const struct cloopw_attachment *att, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", att->image->io.name);
+}
+ATTACHED_ATTR(image);
+
+static ssize_t show_image_format(const struct cloopw_attachment *att, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", att->info.image->format->name);
+}
+ATTACHED_ATTR(image_format);
+
+static ssize_t show_label(const struct cloopw_attachment *att, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", att->info.image->label);
+}
+ATTACHED_ATTR(label);
+
+static ssize_t show_uuid(const struct cloopw_attachment *att, char *buf)
+{
+	const u8 *uuid = att->info.image->uuid;
+
+	if (!memchr_inv(uuid, 0, CW_UUID_LEN))
+		return sysfs_emit(buf, "\n");
+	return sysfs_emit(buf, "%pUb\n", uuid);
+}
+ATTACHED_ATTR(uuid);
+
+/* Names of those that occur, in one line. */
+static ssize_t show_codecs(const struct cloopw_attachment *att, char *buf)
+{
+	u32 codecs = att->info.image->codecs;
+	unsigned int id;
+	int len = 0;
+
+	for (id = 0; id < CW_CODEC_IDS; id++) {
+		const struct cw_codec *codec = cw_codec_by_id(id);
+
+		if (codec && codecs & CW_CODEC_BIT(id))
+			len += sysfs_emit_at(buf, len, "%s%s", len ? " " : "",
+					     codec->name);
+	}
+	return len + sysfs_emit_at(buf, len, "\n");
+}
+ATTACHED_ATTR(codecs);
+
+/* How many times smaller the image is than what it holds. */
+static ssize_t show_ratio(const struct cloopw_attachment *att, char *buf)
+{
+	const struct cw_image *image = att->info.image;
+	u64 stored = image->stored_bytes;
+
+	if (!stored)
+		return sysfs_emit(buf, "\n");
+	return sysfs_emit(buf, "%llu.%02llu\n", image->size / stored,
+			  image->size % stored * 100 / stored);
+}
+ATTACHED_ATTR(ratio);
+
+NUMBER_ATTR(offset, att->offset);
+NUMBER_ATTR(sizelimit, att->sizelimit);
+NUMBER_ATTR(size, att->info.image->size);
+NUMBER_ATTR(block_size, att->info.image->block_size);
+NUMBER_ATTR(stored_bytes, att->info.image->stored_bytes);
+
+/* ---- the COW layers ---- */
+
+/* One path a line, the top first. */
+static ssize_t show_cow(const struct cloopw_attachment *att, char *buf)
+{
+	int len = 0;
+	u32 i;
+
+	for (i = 0; i < att->nr_layers; i++)
+		len += sysfs_emit_at(buf, len, "%s\n", att->layers[i]->io.name);
+	return len;
+}
+ATTACHED_ATTR(cow);
+
+static ssize_t show_cow_format(const struct cloopw_attachment *att, char *buf)
+{
+	if (!att->nr_layers)
+		return sysfs_emit(buf, "\n");
+	return sysfs_emit(buf, "%s\n", cw_device_layer_format(att->engine, 0));
+}
+ATTACHED_ATTR(cow_format);
+
+NUMBER_ATTR(cow_live_bytes, stats_of(att).cow.live_bytes);
+NUMBER_ATTR(cow_dead_bytes, stats_of(att).cow.dead_bytes);
+NUMBER_ATTR(cow_total_bytes, stats_of(att).cow.total_bytes);
+
+/* ---- how it does ---- */
+
+NUMBER_ATTR(read_only, !att->info.writable);
+NUMBER_ATTR(read_errors, stats_of(att).read_errors);
+NUMBER_ATTR(write_errors, stats_of(att).write_errors);
+NUMBER_ATTR(cache_hits, stats_of(att).cache.hits);
+NUMBER_ATTR(cache_misses, stats_of(att).cache.misses);
+NUMBER_ATTR(cache_bytes, stats_of(att).cache.bytes);
+
+static ssize_t show_cache_limit(const struct cloopw_attachment *att, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", stats_of(att).cache.limit);
+}
+
+static ssize_t cache_limit_show(struct device *dev,
+				struct device_attribute *attr, char *buf)
+{
+	return show_attached(dev, buf, show_cache_limit);
+}
+
+static ssize_t cache_limit_store(struct device *dev,
+				 struct device_attribute *attr,
+				 const char *buf, size_t count)
+{
+	struct cloopw_disk *disk = dev_to_disk(dev)->private_data;
+	u64 limit;
+	int err = kstrtou64(buf, 0, &limit);
+
+	if (err)
+		return err;
+	mutex_lock(&disk->lock);
+	if (disk->phase == CLOOPW_ATTACHED)
+		cw_cache_set_limit(cw_device_cache(disk->attachment->engine),
+				   limit);
+	else
+		err = -ENXIO;
+	mutex_unlock(&disk->lock);
+	return err ? err : count;
+}
+static DEVICE_ATTR_RW(cache_limit);
+
+static ssize_t state_show(struct device *dev, struct device_attribute *attr,
+			  char *buf)
+{
+	struct cloopw_disk *disk = dev_to_disk(dev)->private_data;
+	bool attached;
+
+	mutex_lock(&disk->lock);
+	attached = disk->phase == CLOOPW_ATTACHED;
+	mutex_unlock(&disk->lock);
+	return sysfs_emit(buf, "%s\n", attached ? "ok" : "idle");
+}
+static DEVICE_ATTR_RO(state);
+
+static struct attribute *disk_attrs[] = {
+	&dev_attr_image.attr,
+	&dev_attr_image_format.attr,
+	&dev_attr_label.attr,
+	&dev_attr_uuid.attr,
+	&dev_attr_codecs.attr,
+	&dev_attr_ratio.attr,
+	&dev_attr_offset.attr,
+	&dev_attr_sizelimit.attr,
+	&dev_attr_size.attr,
+	&dev_attr_block_size.attr,
+	&dev_attr_stored_bytes.attr,
+	&dev_attr_cow.attr,
+	&dev_attr_cow_format.attr,
+	&dev_attr_cow_live_bytes.attr,
+	&dev_attr_cow_dead_bytes.attr,
+	&dev_attr_cow_total_bytes.attr,
+	&dev_attr_read_only.attr,
+	&dev_attr_read_errors.attr,
+	&dev_attr_write_errors.attr,
+	&dev_attr_cache_hits.attr,
+	&dev_attr_cache_misses.attr,
+	&dev_attr_cache_bytes.attr,
+	&dev_attr_cache_limit.attr,
+	&dev_attr_state.attr,
+	NULL,
+};
+
+static const struct attribute_group disk_group = {
+	.name = "cloopw",
+	.attrs = disk_attrs,
+};
+
+const struct attribute_group *cloopw_disk_groups[] = {
+	&disk_group,
+	NULL,
+};
