@@ -98,6 +98,48 @@ static int fd_flush(struct cw_io *io)
 	return 0;
 }
 
+static bool is_device(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISBLK(st.st_mode);
+}
+
+static int whole_size(int fd, u64 *size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (S_ISBLK(st.st_mode))
+		return ioctl(fd, BLKGETSIZE64, size) ? -errno : 0;
+	*size = (u64)st.st_size;
+	return 0;
+}
+
+static int fd_allocate(struct cw_io *io, u64 off, u64 len)
+{
+	struct fd_io *f = to_fd_io(io);
+	u64 size;
+	int err;
+
+	if (outside_window(f, len, off))
+		return -ENOSPC;
+	if (is_device(f->fd)) {
+		err = whole_size(f->fd, &size);
+		if (err)
+			return err;
+		return cw_outside(f->offset + off, len, size) ? -ENOSPC : 0;
+	}
+	while (fallocate(f->fd, 0, (off_t)(f->offset + off), (off_t)len)) {
+		if (errno == ENOSYS || errno == ENODEV)
+			return -EOPNOTSUPP;
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
 static int fd_punch(struct cw_io *io, u64 off, u64 len)
 {
 	struct fd_io *f = to_fd_io(io);
@@ -113,18 +155,6 @@ static int fd_punch(struct cw_io *io, u64 off, u64 len)
 		if (errno != EINTR)
 			return -errno;
 	}
-	return 0;
-}
-
-static int whole_size(int fd, u64 *size)
-{
-	struct stat st;
-
-	if (fstat(fd, &st))
-		return -errno;
-	if (S_ISBLK(st.st_mode))
-		return ioctl(fd, BLKGETSIZE64, size) ? -errno : 0;
-	*size = (u64)st.st_size;
 	return 0;
 }
 
@@ -146,6 +176,7 @@ static const struct cw_io_ops fd_ops = {
 	.pread = fd_pread,
 	.pwrite = fd_pwrite,
 	.flush = fd_flush,
+	.allocate = fd_allocate,
 	.punch = fd_punch,
 	.size = fd_size,
 };
@@ -272,6 +303,20 @@ static int mem_flush(struct cw_io *io)
 	return 0;
 }
 
+static int mem_allocate(struct cw_io *io, u64 off, u64 len)
+{
+	struct mem_io *m = to_mem_io(io);
+	u64 end;
+	int err;
+
+	if (cw_add_overflows(off, len, &end))
+		return -ENOSPC;
+	cw_rwsem_write_lock(&m->lock);
+	err = mem_grow(m, end);
+	cw_rwsem_write_unlock(&m->lock);
+	return err;
+}
+
 static int mem_punch(struct cw_io *io, u64 off, u64 len)
 {
 	struct mem_io *m = to_mem_io(io);
@@ -297,6 +342,7 @@ static const struct cw_io_ops mem_ops = {
 	.pread = mem_pread,
 	.pwrite = mem_pwrite,
 	.flush = mem_flush,
+	.allocate = mem_allocate,
 	.punch = mem_punch,
 	.size = mem_size,
 };

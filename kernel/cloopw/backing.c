@@ -102,6 +102,22 @@ static int backing_flush(struct cw_io *io)
 	return b->writable ? vfs_fsync(b->file, 1) : 0;
 }
 
+/* The space of a block device is there; a file gets its blocks now. */
+static int backing_allocate(struct cw_io *io, u64 off, u64 len)
+{
+	struct cw_backing *b = to_backing(io);
+	struct inode *inode = data_inode(b->file);
+	loff_t pos;
+
+	if (!b->writable)
+		return -EROFS;
+	if (!in_file(b, off, len, &pos))
+		return -ENOSPC;
+	if (S_ISBLK(inode->i_mode))
+		return pos + len > i_size_read(inode) ? -ENOSPC : 0;
+	return vfs_fallocate(b->file, 0, pos, len);
+}
+
 /* A block device only takes whole blocks; parts of one keep their data. */
 static int backing_punch(struct cw_io *io, u64 off, u64 len)
 {
@@ -140,6 +156,7 @@ static const struct cw_io_ops backing_ops = {
 	.pread = backing_pread,
 	.pwrite = backing_pwrite,
 	.flush = backing_flush,
+	.allocate = backing_allocate,
 	.punch = backing_punch,
 	.size = backing_size,
 };

@@ -2,6 +2,7 @@
 #include "cow.h"
 
 const struct cw_cow_format *const cw_cow_formats[] = {
+	&cw_cow_log,
 	&cw_cow_uml,
 };
 const unsigned int cw_cow_formats_count =

@@ -81,6 +81,7 @@ struct cw_cow {
 	void *priv;
 };
 
+extern const struct cw_cow_format cw_cow_log;
 extern const struct cw_cow_format cw_cow_uml;
 
 extern const struct cw_cow_format *const cw_cow_formats[];

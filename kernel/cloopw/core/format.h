@@ -134,4 +134,137 @@ struct cw_disk_uml3 {
 } __attribute__((packed));
 CW_ASSERT_SIZE(struct cw_disk_uml3, 4128);
 
+/*
+ * ---- cloopw COW log, version 1 (little-endian) ----
+ * Two superblocks, then segments. docs/format.md, docs/cow-log.md.
+ */
+
+#define CW_LOG_MAGIC "cloopwC\n" /* 8 bytes */
+#define CW_LOG_VERSION 1u
+#define CW_LOG_SUPER_LEN 4096u
+#define CW_LOG_SUPERS 2u
+#define CW_LOG_SUPER_STRIDE 32768u /* superblock n is at n times this */
+#define CW_LOG_START 65536u        /* segment 0 */
+#define CW_LOG_SEGMENT_SHIFT 20
+#define CW_LOG_SEGMENT_LEN (1u << CW_LOG_SEGMENT_SHIFT)
+#define CW_LOG_SEGMENT_SECTORS (CW_LOG_SEGMENT_LEN / CW_SECTOR_SIZE)
+#define CW_LOG_EXTENT_PAGES 16u    /* of 4 KiB that one record can hold */
+#define CW_LOG_PARENT_LEN 1024u
+
+#define CW_LOG_COMPAT_KNOWN 0ull
+#define CW_LOG_RO_COMPAT_KNOWN 0ull
+#define CW_LOG_INCOMPAT_KNOWN 0ull
+
+/*
+ * Where a page is: an entry of the map, and of the pages that refer to map
+ * pages. Zero: nowhere, what is below shows.
+ */
+#define CW_LOG_ENTRY_SECTOR_BITS 40 /* 0..39: sector / 512, from segment 0 */
+#define CW_LOG_ENTRY_INDEX_SHIFT 40 /* 40..43: which of the record's pages */
+#define CW_LOG_ENTRY_SECTORS_SHIFT 44 /* 44..51: sectors of the record */
+#define CW_LOG_ENTRY_CODEC_SHIFT 52   /* 52..55: its codec */
+#define CW_LOG_ENTRY_PAGES_SHIFT 56   /* 56..59: pages it holds, less 1 */
+#define CW_LOG_ENTRY_STATE_SHIFT 62   /* 62..63: enum cw_log_state */
+
+enum cw_log_state {
+	CW_LOG_ABSENT = 0,
+	CW_LOG_ZERO = 1,
+	CW_LOG_DATA = 2,
+};
+
+#define CW_LOG_FANOUT 512u /* entries in a page of the map */
+
+struct cw_disk_log_page {
+	__le64 entry[CW_LOG_FANOUT];
+};
+CW_ASSERT_SIZE(struct cw_disk_log_page, CW_PAGE_SIZE);
+
+/* An entry of a usage page, one a segment. */
+#define CW_LOG_USAGE_LIVE_SHIFT 0   /* 0..15: pages' shares, see log.h */
+#define CW_LOG_USAGE_GEN_SHIFT 16   /* 16..63: generation of its content */
+
+#define CW_LOG_MAP_ROOTS 64u   /* each: 512 x 512 map pages, 512 GiB */
+#define CW_LOG_USAGE_ROOTS 16u /* each: 512 usage pages, 256 GiB of file */
+
+struct cw_disk_log_super {
+	u8 magic[8];
+	__le32 version;
+	__le32 crc;           /* crc32c of these 4096 bytes, this field 0 */
+	__le64 compat;        /* feature words, as in the image */
+	__le64 ro_compat;
+	__le64 incompat;
+	u8 uuid[16];
+	__le64 seq;           /* of the checkpoint; the higher one is valid */
+	__le64 size;          /* bytes of the device */
+	u8 base_uuid[16];     /* of what is below; zeros: see base_mtime */
+	__le64 base_mtime;    /* seconds since 1970; 0: not checked */
+	__le32 codec;         /* enum cw_codec_id for new data */
+	__le32 codec_level;   /* two's complement */
+	__le64 limit;         /* bytes the file may have; 0: any number */
+	__le64 gen_limit;     /* no generation handed out is this or more */
+	__le64 segments;      /* that the usage pages describe */
+	__le64 log_gen;       /* generation of the segment to recover from */
+	__le64 log_seq;       /* sequence number of the first record there */
+	__le32 log_segment;   /* which segment; all ones: nothing to recover */
+	__le32 log_sector;    /* where in it */
+	__le32 meta_segment;  /* where the next map page goes */
+	__le32 meta_sector;
+	__le64 map_root[CW_LOG_MAP_ROOTS];
+	__le64 usage_root[CW_LOG_USAGE_ROOTS];
+	char parent[CW_LOG_PARENT_LEN]; /* name of what is below, a hint */
+	__le32 codec_hc;      /* 1: codec lz4 by its thorough compressor */
+	__le32 reserved0;
+	u8 reserved[2264];
+};
+CW_ASSERT_SIZE(struct cw_disk_log_super, CW_LOG_SUPER_LEN);
+
+#define CW_LOG_NO_SEGMENT 0xffffffffu
+#define CW_LOG_RECORD_MAGIC 0x52576c63u /* "clWR" */
+
+enum cw_log_record_type {
+	CW_LOG_SEGMENT = 1, /* first of a segment of data */
+	CW_LOG_JUMP = 2,    /* last of one: the log goes on elsewhere */
+	CW_LOG_WRITE = 3,   /* pages with data, and zero pages among them */
+	CW_LOG_MOVE = 4,    /* the same, copied by the cleaner */
+	CW_LOG_DROP = 5,    /* a range of pages is absent */
+	CW_LOG_WIPE = 6,    /* a range of pages is zeros */
+	CW_LOG_PAD = 7,     /* a record that could not be written */
+	CW_LOG_META = 8,    /* a page of the map or of what leads to it */
+};
+
+/* What a META record is, in its field from. */
+enum cw_log_meta {
+	CW_LOG_META_MAP = 1,       /* 512 entries, one a device page */
+	CW_LOG_META_MAP_DIR = 2,   /* 512 entries, one a map page */
+	CW_LOG_META_MAP_ROOT = 3,  /* 512 entries, one a directory page */
+	CW_LOG_META_USAGE = 4,     /* 512 usages, one a segment */
+	CW_LOG_META_USAGE_DIR = 5, /* 512 entries, one a usage page */
+};
+
+/*
+ * Begins each record, at a multiple of 512 bytes. With codec none one
+ * __le32 crc32c a stored page follows, then the payload; with others the
+ * payload follows at once.
+ */
+struct cw_disk_log_record {
+	__le32 magic;
+	__le32 header_crc;  /* of the header with this field 0, and page crcs */
+	__le64 gen;         /* of the segment */
+	__le64 seq;         /* one more than the record before */
+	__le64 page;        /* first device page; META: number of the page */
+	__le32 pages;       /* WRITE, MOVE: 1..16; DROP, WIPE: 1.. */
+	__le32 stored;      /* bytes of payload */
+	__le32 payload_crc; /* crc32c of it; codec none: 0 */
+	u8 type;
+	u8 codec;
+	__le16 data_mask;   /* WRITE, MOVE: bit n: page + n is in the payload */
+	__le16 zero_mask;   /* WRITE: bit n: page + n is zeros */
+	__le16 sectors;     /* of the record, all in all */
+	__le32 reserved;
+	__le64 from;        /* MOVE: sector it was at; JUMP: next segment; META:
+			     * enum cw_log_meta */
+	__le64 next_gen;    /* JUMP: generation of the next segment */
+};
+CW_ASSERT_SIZE(struct cw_disk_log_record, 72);
+
 #endif

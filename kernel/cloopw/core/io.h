@@ -25,6 +25,13 @@ struct cw_io_ops {
 	int (*flush)(struct cw_io *io);
 
 	/*
+	 * Writes to [off, off + len) will find space; the file is extended.
+	 * -ENOSPC when there is none, -EOPNOTSUPP (or NULL) when the medium
+	 * cannot tell in advance.
+	 */
+	int (*allocate)(struct cw_io *io, u64 off, u64 len);
+
+	/*
 	 * Gives the space of [off, off + len) back; the file keeps its size.
 	 * Afterwards it reads as zeros or as before. -EOPNOTSUPP when the
 	 * medium cannot.
@@ -55,6 +62,13 @@ static inline int cw_pwrite(struct cw_io *io, const void *buf, size_t len,
 static inline int cw_flush(struct cw_io *io)
 {
 	return io->ops->flush(io);
+}
+
+static inline int cw_allocate(struct cw_io *io, u64 off, u64 len)
+{
+	if (!io->ops->allocate)
+		return -EOPNOTSUPP;
+	return io->ops->allocate(io, off, len);
 }
 
 static inline int cw_punch(struct cw_io *io, u64 off, u64 len)

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The native COW log, inside: shared by cow_log.c and log_*.c only.
+ * docs/cow-log.md says why it is correct; read that first.
+ *
+ *   cow_log.c         the format's operations; reading
+ *   log_append.c      records, in order, into the current segment
+ *   log_segment.c     which segments there are, what lives in them
+ *   log_map.c         where each page is; map pages in memory
+ *   log_checkpoint.c  making the map durable; superblocks
+ *   log_recover.c     attaching: superblock, map, roll-forward
+ *   log_clean.c       room: growing, cleaning, giving back
+ *
+ * Two locks. maint is held by whoever writes a checkpoint, cleans or grows the
+ * file; lock guards all that changes in memory and is held for short: of all
+ * I/O only the two sectors that close a segment and open the next are written
+ * under it. maint is taken first.
+ */
+#ifndef CLOOPW_LOG_H
+#define CLOOPW_LOG_H
+
+#include "cow.h"
+#include "format.h"
+
+/* Map pages that may differ from the last durable checkpoint. */
+#define LOG_DIRTY_MAX 512u
+/* Map pages in memory, dirty ones included. */
+#define LOG_CACHED_MAX 1024u
+/* Usage pages a file can have: 4 TiB of segments. */
+#define LOG_USAGE_PAGES (CW_LOG_USAGE_ROOTS * CW_LOG_FANOUT)
+#define LOG_MAX_SEGMENTS (LOG_USAGE_PAGES * CW_LOG_FANOUT)
+/* Shares in a segment that is full of live data. */
+#define LOG_SHARES (CW_LOG_SEGMENT_SECTORS * CW_LOG_EXTENT_PAGES)
+/* A checkpoint is due after so many sectors of log. */
+#define LOG_CHECKPOINT_SECTORS (64u << (20 - CW_SECTOR_SHIFT))
+/* Generations made durable in advance, so that none is used twice. */
+#define LOG_GEN_STEP (1u << 16)
+
+#define LOG_RECORD_MAX \
+	(sizeof(struct cw_disk_log_record) + \
+	 CW_LOG_EXTENT_PAGES * (sizeof(__le32) + CW_PAGE_SIZE))
+#define LOG_RECORD_ROOM ((LOG_RECORD_MAX + CW_SECTOR_SIZE - 1) & ~511ul)
+
+enum log_segment_state {
+	SEGMENT_FREE = 0,
+	SEGMENT_DATA,
+	SEGMENT_META,
+};
+
+struct log_segment {
+	u64 gen;      /* of what is in it */
+	u32 pins;     /* readers at work in it; it is not reused meanwhile */
+	u16 live;     /* shares in use */
+	u16 pending;  /* META: shares that die with the next checkpoint */
+	u8 state;     /* enum log_segment_state */
+	bool dying;   /* free once the running checkpoint is durable */
+	bool backed;  /* FREE: its space in the file is allocated */
+	bool changed; /* its usage differs from the last checkpoint's */
+	bool bad;     /* a record in it cannot be read: never reused */
+};
+
+/* A map entry, decoded. See CW_LOG_ENTRY_*. */
+struct log_entry {
+	u64 sector; /* of the record, from segment 0 */
+	u32 index;  /* of the page among the record's stored pages */
+	u32 sectors;
+	u32 pages;
+	u8 codec;
+	u8 state;
+};
+
+/* A map page in memory. All under log.lock. */
+struct log_page {
+	struct log_page *hash_next;
+	struct log_page *lru_prev, *lru_next;
+	u32 n;
+	u32 pins;
+	bool dirty;  /* changed since the last checkpoint's snapshot */
+	bool saving; /* in a snapshot that is not durable yet */
+	u64 entry[CW_LOG_FANOUT];
+};
+
+/* What a record does, decoded; fields as in struct cw_disk_log_record. */
+struct log_record {
+	u64 gen;
+	u64 seq;
+	u64 page;
+	u32 pages;
+	u32 stored;
+	u32 payload_crc;
+	u8 type;
+	u8 codec;
+	u16 data_mask;
+	u16 zero_mask;
+	u32 sectors;
+	u64 from;
+	u64 next_gen;
+};
+
+/*
+ * A record on its way. In the list from the moment its place is known until
+ * it and all before it are in the file; then the map learns of it. So the map
+ * changes in the order of the log, and what is acknowledged has nothing
+ * unwritten before it.
+ */
+struct log_append {
+	struct log_append *next; /* log.lock */
+	struct log_record record;
+	u64 sector;              /* where it goes */
+	struct log_page *map[2]; /* pinned; what it changes */
+	bool written;            /* log.lock */
+	bool retired;            /* log.lock */
+	bool reserve;            /* may take the last free segments */
+	int err;                 /* log.lock */
+};
+
+/* The state of the map at one moment, for a checkpoint. */
+struct log_snapshot {
+	u64 log_gen, log_seq;
+	u32 log_segment, log_sector;
+	u64 appended_sectors;
+	u32 nr_segments;
+	u32 usage_room; /* in usage, a multiple of CW_LOG_FANOUT */
+	u64 *usage;
+	u64 scratch[CW_LOG_FANOUT]; /* one page being put together */
+	u32 nr_pages;
+	u32 page_n[LOG_DIRTY_MAX];
+	u64 page[LOG_DIRTY_MAX][CW_LOG_FANOUT];
+};
+
+#define LOG_HASH_BITS 8
+
+struct cw_log {
+	struct cw_cow *cow;
+	struct cw_io *io;
+
+	/* Constant after open. */
+	u64 pages;     /* of the device */
+	u32 map_pages; /* that the device needs */
+	u32 map_dirs;
+	u64 owner;     /* in the cluster cache */
+	u64 limit;
+	u64 max_segments;
+	const struct cw_codec *codec;
+	/*
+	 * For reading and writing data; and for map pages and the cleaner,
+	 * apart, because a writer may hold one of the first while it waits for
+	 * room, and room is made with the second.
+	 */
+	struct cw_workspace_pool workspaces;
+	struct cw_workspace_pool meta_workspaces;
+
+	struct cw_mutex maint; /* before lock */
+	/* maint: */
+	struct cw_disk_log_super *super; /* as last written */
+	u32 super_slot;                  /* where that is */
+	u64 super_seq;
+	u32 meta_segment;                /* CW_LOG_NO_SEGMENT: none is open */
+	u32 meta_sector;
+	struct log_snapshot *snapshot;
+	u8 *clean_buf; /* one segment */
+
+	struct cw_mutex lock;
+	struct cw_cond changed; /* with lock: something below has changed */
+	/* lock: */
+	int failed; /* -errno: a write or flush failed; nothing is written any
+		     * more, reading goes on */
+	bool full;  /* the last write found no room */
+	bool begun; /* there is a durable checkpoint that leads to segment */
+	u64 next_gen;
+	u64 gen_limit; /* the durable superblock's; next_gen stays below */
+	u64 next_seq;
+	u32 segment; /* being filled; CW_LOG_NO_SEGMENT: none */
+	u32 sector;  /* next free one in it */
+	u8 mark_buf[CW_SECTOR_SIZE]; /* for records without payload */
+	u64 appended_sectors; /* since the last checkpoint */
+	struct log_append *first, *last; /* on their way, in log order */
+
+	struct log_segment *segments;
+	u32 nr_segments;
+	u32 segment_room;
+	u32 nr_free;   /* FREE, backed and not pinned */
+	u32 nr_used;   /* not FREE */
+	u64 live;      /* sum of live over DATA segments */
+	u64 plain_pages; /* that this layer holds */
+
+	u64 *map_at;      /* [map_pages] entries of map pages */
+	u64 *map_dir_at;  /* [map_dirs] entries of directory pages */
+	bool *map_dir_changed;
+	u64 map_root_at[CW_LOG_MAP_ROOTS];
+	bool map_root_changed[CW_LOG_MAP_ROOTS];
+	u64 *usage_at;    /* [LOG_USAGE_PAGES] */
+	bool *usage_changed; /* [LOG_USAGE_PAGES] */
+	u64 usage_dir_at[CW_LOG_USAGE_ROOTS];
+	bool usage_dir_changed[CW_LOG_USAGE_ROOTS];
+
+	struct log_page *hash[1u << LOG_HASH_BITS];
+	struct log_page lru; /* list head; only pages without pins; next is the
+			      * oldest */
+	u32 cached_pages;
+	u32 dirty_pages;    /* dirty or saving */
+	u32 reserved_pages; /* may become dirty by appends on their way */
+
+	bool flushing;
+	u64 flushes_begun;
+	u64 flushes_done;
+};
+
+static inline u64 log_sector_offset(u64 sector)
+{
+	return CW_LOG_START + (sector << CW_SECTOR_SHIFT);
+}
+
+static inline u32 log_segment_of(u64 sector)
+{
+	return sector / CW_LOG_SEGMENT_SECTORS;
+}
+
+/* The segment that a map entry with data refers to. */
+static inline u32 log_home(u64 word)
+{
+	return log_segment_of(word & ((1ull << CW_LOG_ENTRY_SECTOR_BITS) - 1));
+}
+
+static inline u64 log_first_sector(u32 segment)
+{
+	return (u64)segment * CW_LOG_SEGMENT_SECTORS;
+}
+
+/* ---- log_append.c ---- */
+
+u64 cw_log_entry_encode(const struct log_entry *entry);
+void cw_log_entry_decode(u64 word, struct log_entry *entry);
+
+/* What one page of a record counts in its segment, in 1/16 sectors. */
+u32 cw_log_entry_share(const struct log_entry *entry);
+
+/*
+ * Header and payload in buf, room for LOG_RECORD_ROOM. The payload must be at
+ * cw_log_payload_at(); pads to whole sectors. record gets sectors and crcs.
+ */
+u32 cw_log_payload_at(const struct log_record *record);
+void cw_log_record_encode(u8 *buf, struct log_record *record);
+
+/* 0 when buf begins with a sound header; len: bytes in buf. */
+int cw_log_record_decode(const u8 *buf, u32 len, struct log_record *record);
+/* 0 when the payload, too, is what was written. buf holds all of it. */
+int cw_log_record_check(const u8 *buf, const struct log_record *record);
+/* The same for one page of a record whose codec is none. */
+int cw_log_page_check(const u8 *header, u32 index, const u8 *page);
+/* Nothing is written any more: the log and what is acknowledged may differ. */
+void cw_log_fail(struct cw_log *log, int err);
+
+/*
+ * Appends: gives append its place, writes buf there, waits for all before it,
+ * applies it to the map. -EAGAIN when there is no free segment: make room.
+ */
+int cw_log_append(struct cw_log *log, struct log_append *append, u8 *buf);
+
+/* Goes on in a new segment, or begins in the first; with lock held. */
+int cw_log_open_segment(struct cw_log *log, bool may_use_reserve);
+
+/* Applies a record to the map: after an append, and when rolling forward. */
+void cw_log_apply(struct cw_log *log, struct log_append *append);
+
+/* ---- log_segment.c ---- */
+
+/* All with lock held. */
+int cw_log_segments_grow(struct cw_log *log, u32 nr);
+struct log_segment *cw_log_segment_at(struct cw_log *log, u64 sector);
+void cw_log_account(struct cw_log *log, u64 word, int sign);
+u32 cw_log_take_free_segment(struct cw_log *log, u8 state);
+void cw_log_free_segment(struct cw_log *log, u32 n);
+void cw_log_pin(struct cw_log *log, u32 n);
+void cw_log_unpin(struct cw_log *log, u32 n);
+
+/* ---- log_map.c ---- */
+
+u32 cw_log_map_page_of(u64 page);
+
+/*
+ * Brings map page n into memory and pins it. *out NULL: it does not exist
+ * (nothing in its range was ever written), unless create is set.
+ */
+int cw_log_map_get(struct cw_log *log, u32 n, bool create,
+		   struct log_page **out);
+void cw_log_map_put(struct cw_log *log, struct log_page *page);
+/* With lock held: the page will differ from the last checkpoint. */
+void cw_log_map_dirty(struct cw_log *log, struct log_page *page);
+void cw_log_map_destroy(struct cw_log *log);
+
+/* Reads a META record into 512 host-order entries. */
+int cw_log_meta_read(struct cw_log *log, u64 word, enum cw_log_meta kind,
+		     u64 number, u64 *entry);
+
+/* ---- log_checkpoint.c ---- */
+
+/* With maint held. Makes all that is acknowledged durable, too. */
+int cw_log_checkpoint(struct cw_log *log);
+/* Whenever there are more segments: room for their usage in the snapshot. */
+int cw_log_snapshot_room(struct cw_log *log);
+u32 cw_log_super_crc(struct cw_disk_log_super *super);
+
+/* ---- log_recover.c ---- */
+
+int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,
+		   struct cw_report *report);
+
+/* ---- log_clean.c ---- */
+
+/* Free segments that discards, the cleaner and a checkpoint may need. */
+u32 cw_log_reserve(struct cw_log *log); /* with lock held */
+
+/* After -EAGAIN: returns when it may be tried again, or -ENOSPC. */
+int cw_log_make_room(struct cw_log *log, bool reserve);
+
+/*
+ * A checkpoint when one is due, cleaning when the file has become too large
+ * for what lives in it, holes for what is free.
+ */
+int cw_log_reclaim(struct cw_log *log, bool all);
+void cw_log_checkpoint_if_due(struct cw_log *log);
+
+/* ---- cow_log.c ---- */
+
+/*
+ * Pins the map pages that [page, page + pages) needs, at most two, and keeps
+ * room for them to become dirty, with a checkpoint if that is what it takes.
+ * create as in cw_log_map_get().
+ */
+int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create,
+		   bool maint_held);
+void cw_log_finish(struct cw_log *log, struct log_append *append);
+
+/*
+ * Compresses nr pages into ws->stored behind the place for the header, and
+ * completes the record with codec, length and checksums.
+ */
+void cw_log_fill_record(struct cw_log *log, struct cw_workspace *ws,
+			const u8 *pages, u32 nr, struct log_record *record);
+
+#endif

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Records: encoding, checking, appending in order, applying to the map. */
+#include "log.h"
+
+u64 cw_log_entry_encode(const struct log_entry *entry)
+{
+	return entry->sector |
+	       (u64)entry->index << CW_LOG_ENTRY_INDEX_SHIFT |
+	       (u64)entry->sectors << CW_LOG_ENTRY_SECTORS_SHIFT |
+	       (u64)entry->codec << CW_LOG_ENTRY_CODEC_SHIFT |
+	       (u64)(entry->pages - 1) << CW_LOG_ENTRY_PAGES_SHIFT |
+	       (u64)entry->state << CW_LOG_ENTRY_STATE_SHIFT;
+}
+
+void cw_log_entry_decode(u64 word, struct log_entry *entry)
+{
+	*entry = (struct log_entry){
+		.sector = word & ((1ull << CW_LOG_ENTRY_SECTOR_BITS) - 1),
+		.index = (word >> CW_LOG_ENTRY_INDEX_SHIFT) & 0xf,
+		.sectors = (word >> CW_LOG_ENTRY_SECTORS_SHIFT) & 0xff,
+		.codec = (word >> CW_LOG_ENTRY_CODEC_SHIFT) & 0xf,
+		.pages = ((word >> CW_LOG_ENTRY_PAGES_SHIFT) & 0xf) + 1,
+		.state = word >> CW_LOG_ENTRY_STATE_SHIFT,
+	};
+}
+
+u32 cw_log_entry_share(const struct log_entry *entry)
+{
+	return entry->sectors * CW_LOG_EXTENT_PAGES / entry->pages;
+}
+
+static bool has_page_crcs(const struct log_record *record)
+{
+	return record->codec == CW_CODEC_NONE &&
+	       (record->type == CW_LOG_WRITE || record->type == CW_LOG_MOVE);
+}
+
+u32 cw_log_payload_at(const struct log_record *record)
+{
+	u32 at = sizeof(struct cw_disk_log_record);
+
+	if (has_page_crcs(record))
+		at += __builtin_popcount(record->data_mask) * sizeof(__le32);
+	return at;
+}
+
+/* Of the header in buf, taking its own crc for 0. */
+static u32 header_crc(const u8 *buf, const struct log_record *record)
+{
+	u8 copy[sizeof(struct cw_disk_log_record) +
+		CW_LOG_EXTENT_PAGES * sizeof(__le32)];
+	u32 len = cw_log_payload_at(record);
+
+	memcpy(copy, buf, len);
+	memset(copy + __builtin_offsetof(struct cw_disk_log_record, header_crc),
+	       0, sizeof(__le32));
+	return cw_crc32c(copy, len);
+}
+
+static void put_header(u8 *buf, const struct log_record *record)
+{
+	struct cw_disk_log_record *disk = (void *)buf;
+
+	*disk = (struct cw_disk_log_record){
+		.magic = cw_to_le32(CW_LOG_RECORD_MAGIC),
+		.gen = cw_to_le64(record->gen),
+		.seq = cw_to_le64(record->seq),
+		.page = cw_to_le64(record->page),
+		.pages = cw_to_le32(record->pages),
+		.stored = cw_to_le32(record->stored),
+		.payload_crc = cw_to_le32(record->payload_crc),
+		.type = record->type,
+		.codec = record->codec,
+		.data_mask = cw_to_le16(record->data_mask),
+		.zero_mask = cw_to_le16(record->zero_mask),
+		.sectors = cw_to_le16(record->sectors),
+		.from = cw_to_le64(record->from),
+		.next_gen = cw_to_le64(record->next_gen),
+	};
+	disk->header_crc = cw_to_le32(header_crc(buf, record));
+}
+
+void cw_log_record_encode(u8 *buf, struct log_record *record)
+{
+	__le32 *page_crc = (void *)(buf + sizeof(struct cw_disk_log_record));
+	u32 at = cw_log_payload_at(record);
+	u32 end = at + record->stored;
+	u32 i;
+
+	record->sectors = cw_div_up(end, CW_SECTOR_SIZE);
+	memset(buf + end, 0, record->sectors * CW_SECTOR_SIZE - end);
+	record->payload_crc = 0;
+	if (!has_page_crcs(record))
+		record->payload_crc = cw_crc32c(buf + at, record->stored);
+	else
+		for (i = 0; i < record->stored / CW_PAGE_SIZE; i++)
+			page_crc[i] = cw_to_le32(cw_crc32c(
+				buf + at + i * CW_PAGE_SIZE, CW_PAGE_SIZE));
+	put_header(buf, record);
+}
+
+/* The fields must agree with each other before anything relies on them. */
+static bool is_plausible(const struct log_record *record)
+{
+	u32 stored_pages = __builtin_popcount(record->data_mask);
+
+	if (!record->sectors || record->sectors > CW_LOG_SEGMENT_SECTORS ||
+	    record->codec >= CW_CODEC_IDS)
+		return false;
+	if (record->type == CW_LOG_PAD)
+		return true;
+	if (record->stored > CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE ||
+	    cw_div_up(cw_log_payload_at(record) + record->stored, CW_SECTOR_SIZE) !=
+		    record->sectors)
+		return false;
+	if (record->type != CW_LOG_WRITE && record->type != CW_LOG_MOVE)
+		return true;
+	return record->pages && record->pages <= CW_LOG_EXTENT_PAGES &&
+	       !(record->data_mask & record->zero_mask) &&
+	       !((record->data_mask | record->zero_mask) >> record->pages) &&
+	       !record->stored == !stored_pages &&
+	       (record->codec != CW_CODEC_NONE ||
+		record->stored == stored_pages * CW_PAGE_SIZE);
+}
+
+int cw_log_record_decode(const u8 *buf, u32 len, struct log_record *record)
+{
+	struct cw_disk_log_record disk;
+
+	if (len < CW_SECTOR_SIZE)
+		return -EIO;
+	memcpy(&disk, buf, sizeof(disk));
+	if (cw_from_le32(disk.magic) != CW_LOG_RECORD_MAGIC)
+		return -EIO;
+	*record = (struct log_record){
+		.gen = cw_from_le64(disk.gen),
+		.seq = cw_from_le64(disk.seq),
+		.page = cw_from_le64(disk.page),
+		.pages = cw_from_le32(disk.pages),
+		.stored = cw_from_le32(disk.stored),
+		.payload_crc = cw_from_le32(disk.payload_crc),
+		.type = disk.type,
+		.codec = disk.codec,
+		.data_mask = cw_from_le16(disk.data_mask),
+		.zero_mask = cw_from_le16(disk.zero_mask),
+		.sectors = cw_from_le16(disk.sectors),
+		.from = cw_from_le64(disk.from),
+		.next_gen = cw_from_le64(disk.next_gen),
+	};
+	if (header_crc(buf, record) != cw_from_le32(disk.header_crc))
+		return -EIO;
+	return is_plausible(record) ? 0 : -EIO;
+}
+
+int cw_log_record_check(const u8 *buf, const struct log_record *record)
+{
+	const u8 *payload = buf + cw_log_payload_at(record);
+	u32 i;
+
+	if (!has_page_crcs(record))
+		return cw_crc32c(payload, record->stored) ==
+			       record->payload_crc ? 0 : -EIO;
+	for (i = 0; i < record->stored / CW_PAGE_SIZE; i++)
+		if (cw_log_page_check(buf, i, payload + i * CW_PAGE_SIZE))
+			return -EIO;
+	return 0;
+}
+
+int cw_log_page_check(const u8 *header, u32 index, const u8 *page)
+{
+	__le32 crc;
+
+	memcpy(&crc, header + sizeof(struct cw_disk_log_record) +
+		     index * sizeof(crc), sizeof(crc));
+	return cw_crc32c(page, CW_PAGE_SIZE) == cw_from_le32(crc) ? 0 : -EIO;
+}
+
+/* ---- the map ---- */
+
+static void set_entry(struct cw_log *log, struct log_page *map, u32 slot,
+		      u64 word)
+{
+	u64 old = map->entry[slot];
+
+	if (old == word)
+		return;
+	cw_log_account(log, old, -1);
+	cw_log_account(log, word, 1);
+	map->entry[slot] = word;
+	cw_log_map_dirty(log, map);
+}
+
+static u64 word_for_page(const struct log_append *append, u32 i)
+{
+	const struct log_record *record = &append->record;
+	u32 bit = 1u << i;
+	struct log_entry entry = {
+		.sector = append->sector,
+		.index = __builtin_popcount(record->data_mask & (bit - 1)),
+		.sectors = record->sectors,
+		.pages = __builtin_popcount(record->data_mask),
+		.codec = record->codec,
+		.state = CW_LOG_DATA,
+	};
+
+	if (record->data_mask & bit)
+		return cw_log_entry_encode(&entry);
+	return (u64)CW_LOG_ZERO << CW_LOG_ENTRY_STATE_SHIFT;
+}
+
+/* Is this still where the cleaner took the page from? */
+static bool is_at(u64 word, u64 sector)
+{
+	struct log_entry entry;
+
+	cw_log_entry_decode(word, &entry);
+	return entry.state == CW_LOG_DATA && entry.sector == sector;
+}
+
+static void apply_extent(struct cw_log *log, struct log_append *append)
+{
+	const struct log_record *record = &append->record;
+	u32 i;
+
+	for (i = 0; i < record->pages; i++) {
+		u64 page = record->page + i;
+		struct log_page *map = append->map[cw_log_map_page_of(page) -
+						   cw_log_map_page_of(record->page)];
+		u32 slot = page % CW_LOG_FANOUT;
+
+		if (!((record->data_mask | record->zero_mask) & (1u << i)))
+			continue;
+		/*
+		 * A page that was overwritten while the cleaner copied it
+		 * stays as it is. Recovery decides the same, since it applies
+		 * the same records in the same order.
+		 */
+		if (record->type == CW_LOG_MOVE &&
+		    !is_at(map->entry[slot], record->from))
+			continue;
+		set_entry(log, map, slot, word_for_page(append, i));
+	}
+}
+
+static void apply_range(struct cw_log *log, struct log_append *append, u64 word)
+{
+	const struct log_record *record = &append->record;
+	u32 i;
+
+	for (i = 0; append->map[0] && i < record->pages; i++)
+		set_entry(log, append->map[0],
+			  (record->page + i) % CW_LOG_FANOUT, word);
+}
+
+void cw_log_apply(struct cw_log *log, struct log_append *append)
+{
+	switch (append->record.type) {
+	case CW_LOG_WRITE:
+	case CW_LOG_MOVE:
+		apply_extent(log, append);
+		break;
+	case CW_LOG_DROP:
+		apply_range(log, append, 0);
+		break;
+	case CW_LOG_WIPE:
+		apply_range(log, append,
+			    (u64)CW_LOG_ZERO << CW_LOG_ENTRY_STATE_SHIFT);
+		break;
+	}
+}
+
+/* ---- appending ---- */
+
+/* A record without payload, into one sector; with lock held. */
+static int write_mark(struct cw_log *log, u64 sector, struct log_record *record)
+{
+	u8 *buf = log->mark_buf;
+
+	cw_log_record_encode(buf, record);
+	return cw_pwrite(log->io, buf, CW_SECTOR_SIZE,
+			 log_sector_offset(sector));
+}
+
+/*
+ * Goes on in a new segment. The jump in the old one is written after the
+ * beginning of the new one, and only counts when both are there: recovery
+ * stops at whatever is missing. With lock held.
+ */
+int cw_log_open_segment(struct cw_log *log, bool may_use_reserve)
+{
+	struct log_record begin = { .type = CW_LOG_SEGMENT };
+	struct log_record jump = { .type = CW_LOG_JUMP };
+	u32 old = log->segment;
+	bool first = old == CW_LOG_NO_SEGMENT;
+	u32 next;
+	int err;
+
+	if (!may_use_reserve && log->nr_free <= cw_log_reserve(log))
+		return -EAGAIN;
+	next = cw_log_take_free_segment(log, SEGMENT_DATA);
+	if (next == CW_LOG_NO_SEGMENT)
+		return -EAGAIN;
+	jump.from = next;
+	jump.next_gen = log->segments[next].gen;
+	jump.seq = log->next_seq;
+	begin.gen = jump.next_gen;
+	begin.seq = log->next_seq + !first;
+	err = write_mark(log, log_first_sector(next), &begin);
+	if (!err && !first) {
+		jump.gen = log->segments[old].gen;
+		err = write_mark(log, log_first_sector(old) + log->sector,
+				 &jump);
+	}
+	if (err) {
+		cw_log_free_segment(log, next);
+		return err;
+	}
+	log->next_seq = begin.seq + 1;
+	log->segment = next;
+	log->sector = 1;
+	return 0;
+}
+
+/* Gives the record its place in the log; with lock held. */
+static int reserve(struct cw_log *log, struct log_append *append)
+{
+	struct log_record *record = &append->record;
+	int err;
+
+	if (log->failed)
+		return log->failed;
+	if (!log->begun)
+		return -EAGAIN;
+	/* One sector is kept for the jump. */
+	if (log->sector + record->sectors > CW_LOG_SEGMENT_SECTORS - 1) {
+		err = cw_log_open_segment(log, append->reserve);
+		if (err)
+			return err;
+	}
+	append->sector = log_first_sector(log->segment) + log->sector;
+	record->gen = log->segments[log->segment].gen;
+	record->seq = log->next_seq++;
+	log->sector += record->sectors;
+	log->appended_sectors += record->sectors;
+	if (log->last)
+		log->last->next = append;
+	else
+		log->first = append;
+	log->last = append;
+	return 0;
+}
+
+/*
+ * The place is taken and others may be behind it: say that nothing is here.
+ * If even that cannot be written, the log cannot go on.
+ */
+static int pad_out(struct cw_log *log, struct log_append *append, u8 *buf)
+{
+	struct log_record pad = {
+		.type = CW_LOG_PAD,
+		.gen = append->record.gen,
+		.seq = append->record.seq,
+		.sectors = append->record.sectors,
+	};
+
+	memset(buf, 0, CW_SECTOR_SIZE);
+	put_header(buf, &pad);
+	return cw_pwrite(log->io, buf, CW_SECTOR_SIZE,
+			 log_sector_offset(append->sector));
+}
+
+/* Retires all that are written up to the first that is not; lock is held. */
+static void retire(struct cw_log *log)
+{
+	struct log_append *append;
+
+	while (log->first && log->first->written) {
+		append = log->first;
+		log->first = append->next;
+		if (!log->first)
+			log->last = NULL;
+		if (log->failed)
+			append->err = log->failed;
+		if (!append->err)
+			cw_log_apply(log, append);
+		append->retired = true;
+	}
+	cw_cond_broadcast(&log->changed);
+}
+
+void cw_log_fail(struct cw_log *log, int err)
+{
+	cw_mutex_lock(&log->lock);
+	if (!log->failed) {
+		log->failed = err;
+		cw_log_bad("%s: cannot be written any more (error %d); what was flushed is safe, reading goes on",
+			   log->io->name, -err);
+	}
+	cw_mutex_unlock(&log->lock);
+}
+
+int cw_log_append(struct cw_log *log, struct log_append *append, u8 *buf)
+{
+	int err;
+
+	append->next = NULL;
+	append->written = false;
+	append->retired = false;
+	append->err = 0;
+	cw_mutex_lock(&log->lock);
+	err = reserve(log, append);
+	cw_mutex_unlock(&log->lock);
+	if (err)
+		return err;
+
+	put_header(buf, &append->record);
+	err = cw_pwrite(log->io, buf, append->record.sectors * CW_SECTOR_SIZE,
+			log_sector_offset(append->sector));
+	if (err && pad_out(log, append, buf))
+		cw_log_fail(log, err);
+
+	cw_mutex_lock(&log->lock);
+	append->written = true;
+	append->err = err;
+	retire(log);
+	while (!append->retired)
+		cw_cond_wait(&log->changed, &log->lock);
+	err = append->err;
+	cw_mutex_unlock(&log->lock);
+	return err;
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Map pages in memory: where each page of the device is. Clean pages without
+ * users go when there are too many; dirty ones stay until a checkpoint.
+ */
+#include "log.h"
+
+u32 cw_log_map_page_of(u64 page)
+{
+	return page / CW_LOG_FANOUT;
+}
+
+static struct log_page **bucket_of(struct cw_log *log, u32 n)
+{
+	return &log->hash[n & ((1u << LOG_HASH_BITS) - 1)];
+}
+
+static struct log_page *find(struct cw_log *log, u32 n)
+{
+	struct log_page *page = *bucket_of(log, n);
+
+	while (page && page->n != n)
+		page = page->hash_next;
+	return page;
+}
+
+static void lru_add(struct cw_log *log, struct log_page *page)
+{
+	page->lru_next = &log->lru;
+	page->lru_prev = log->lru.lru_prev;
+	page->lru_prev->lru_next = page;
+	log->lru.lru_prev = page;
+}
+
+static void lru_del(struct log_page *page)
+{
+	page->lru_prev->lru_next = page->lru_next;
+	page->lru_next->lru_prev = page->lru_prev;
+}
+
+static void insert(struct cw_log *log, struct log_page *page)
+{
+	struct log_page **bucket = bucket_of(log, page->n);
+
+	page->hash_next = *bucket;
+	*bucket = page;
+	log->cached_pages++;
+}
+
+static void remove_page(struct cw_log *log, struct log_page *page)
+{
+	struct log_page **link = bucket_of(log, page->n);
+
+	while (*link != page)
+		link = &(*link)->hash_next;
+	*link = page->hash_next;
+	lru_del(page);
+	log->cached_pages--;
+}
+
+/* Takes the oldest clean page without users out of the cache, or NULL. */
+static struct log_page *evict(struct cw_log *log)
+{
+	struct log_page *page = log->lru.lru_next;
+
+	while (page != &log->lru && (page->dirty || page->saving))
+		page = page->lru_next;
+	if (page == &log->lru)
+		return NULL;
+	remove_page(log, page);
+	return page;
+}
+
+static void pin(struct log_page *page)
+{
+	if (!page->pins++)
+		lru_del(page);
+}
+
+/* Memory for a page: a new one while there may be more, else an old one. */
+static struct log_page *new_page(struct cw_log *log)
+{
+	struct log_page *page = NULL;
+	bool may_grow;
+
+	cw_mutex_lock(&log->lock);
+	may_grow = log->cached_pages < LOG_CACHED_MAX;
+	if (!may_grow)
+		page = evict(log);
+	cw_mutex_unlock(&log->lock);
+	if (!page)
+		page = cw_alloc(sizeof(*page));
+	if (!page && may_grow) {
+		cw_mutex_lock(&log->lock);
+		page = evict(log);
+		cw_mutex_unlock(&log->lock);
+	}
+	return page;
+}
+
+int cw_log_meta_read(struct cw_log *log, u64 word, enum cw_log_meta kind,
+		     u64 number, u64 *out)
+{
+	struct cw_workspace *ws = cw_workspace_get(&log->meta_workspaces);
+	struct cw_disk_log_page *page = (void *)ws->plain;
+	struct log_record record;
+	struct log_entry entry;
+	u32 len, i;
+	int err = -EIO;
+
+	cw_log_entry_decode(word, &entry);
+	len = entry.sectors * CW_SECTOR_SIZE;
+	if (entry.state != CW_LOG_DATA || len > LOG_RECORD_ROOM)
+		goto put;
+	err = cw_pread(log->io, ws->stored, len,
+		       log_sector_offset(entry.sector));
+	if (!err)
+		err = cw_log_record_decode(ws->stored, len, &record);
+	if (err)
+		goto put;
+	err = -EIO;
+	if (record.type != CW_LOG_META || record.from != kind ||
+	    record.page != number || record.sectors != entry.sectors ||
+	    cw_log_record_check(ws->stored, &record))
+		goto put;
+	err = cw_workspace_decompress(&log->meta_workspaces, ws, record.codec, page,
+				      sizeof(*page),
+				      ws->stored + sizeof(struct cw_disk_log_record),
+				      record.stored);
+	for (i = 0; !err && i < CW_LOG_FANOUT; i++)
+		out[i] = cw_from_le64(page->entry[i]);
+put:
+	cw_workspace_put(&log->meta_workspaces, ws);
+	if (err)
+		cw_log_bad("%s: a page of the map at sector %llu is damaged",
+			   log->io->name, entry.sector);
+	return err;
+}
+
+/*
+ * Reads a map page that is not in memory. Its segment is pinned meanwhile, so
+ * that the place is not reused; whether it is still the page's place is looked
+ * at again when it is put in.
+ */
+static int load(struct cw_log *log, u32 n, u64 word, struct log_page *page)
+{
+	int err;
+
+	memset(page, 0, sizeof(*page));
+	page->n = n;
+	if (!word)
+		return 0;
+	err = cw_log_meta_read(log, word, CW_LOG_META_MAP, n, page->entry);
+	cw_mutex_lock(&log->lock);
+	cw_log_unpin(log, log_home(word));
+	cw_mutex_unlock(&log->lock);
+	return err;
+}
+
+/* With lock held: the page when it is in memory, else where to read it. */
+static struct log_page *look_up(struct cw_log *log, u32 n, u64 *word)
+{
+	struct log_page *page = find(log, n);
+
+	*word = log->map_at[n];
+	if (page)
+		pin(page);
+	return page;
+}
+
+/* With lock held: puts a page in unless things have moved on. */
+static bool put_in(struct cw_log *log, struct log_page *page, u64 word)
+{
+	if (find(log, page->n) || log->map_at[page->n] != word)
+		return false;
+	page->pins = 1;
+	insert(log, page);
+	return true;
+}
+
+int cw_log_map_get(struct cw_log *log, u32 n, bool create,
+		   struct log_page **out)
+{
+	struct log_page *page, *fresh;
+	u64 word;
+	bool in;
+	int err;
+
+	for (;;) {
+		cw_mutex_lock(&log->lock);
+		page = look_up(log, n, &word);
+		cw_mutex_unlock(&log->lock);
+		*out = page;
+		if (page || (!word && !create))
+			return 0;
+		fresh = new_page(log);
+		if (!fresh)
+			return -ENOMEM;
+		cw_mutex_lock(&log->lock);
+		word = log->map_at[n];
+		if (word)
+			cw_log_pin(log, log_home(word));
+		cw_mutex_unlock(&log->lock);
+		err = load(log, n, word, fresh);
+		in = false;
+		if (!err) {
+			cw_mutex_lock(&log->lock);
+			in = put_in(log, fresh, word);
+			cw_mutex_unlock(&log->lock);
+		}
+		*out = fresh;
+		if (in)
+			return 0;
+		cw_free(fresh);
+		*out = NULL;
+		if (err)
+			return err;
+	}
+}
+
+void cw_log_map_put(struct cw_log *log, struct log_page *page)
+{
+	if (!page)
+		return;
+	cw_mutex_lock(&log->lock);
+	if (!--page->pins)
+		lru_add(log, page);
+	cw_mutex_unlock(&log->lock);
+}
+
+void cw_log_map_dirty(struct cw_log *log, struct log_page *page)
+{
+	if (!page->dirty && !page->saving)
+		log->dirty_pages++;
+	page->dirty = true;
+}
+
+void cw_log_map_destroy(struct cw_log *log)
+{
+	struct log_page *page, *next;
+	u32 i;
+
+	for (i = 0; i < 1u << LOG_HASH_BITS; i++) {
+		for (page = log->hash[i]; page; page = next) {
+			next = page->hash_next;
+			cw_free(page);
+		}
+	}
+}

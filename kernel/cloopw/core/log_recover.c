@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Attaching a COW log: the newer sound superblock, the map and the usage it
+ * refers to, then all sound records that follow in the log. Nothing is
+ * written here; cow_log.c writes a checkpoint afterwards.
+ *
+ * Everything read is hostile until checked.
+ */
+#include "log.h"
+
+/* ---- superblock ---- */
+
+static bool super_is_sound(struct cw_disk_log_super *super)
+{
+	return !memcmp(super->magic, CW_LOG_MAGIC, sizeof(super->magic)) &&
+	       cw_log_super_crc(super) == cw_from_le32(super->crc);
+}
+
+/* Reads both copies and keeps the sound one with the higher number. */
+static int read_super(struct cw_log *log, struct cw_report *report)
+{
+	struct cw_disk_log_super *other = cw_alloc(sizeof(*other));
+	bool found = false;
+	u32 slot;
+
+	if (!other)
+		return -ENOMEM;
+	for (slot = 0; slot < CW_LOG_SUPERS; slot++) {
+		if (cw_pread(log->io, other, sizeof(*other),
+			     slot * CW_LOG_SUPER_STRIDE) ||
+		    !super_is_sound(other))
+			continue;
+		if (found && cw_from_le64(other->seq) <= log->super_seq)
+			continue;
+		memcpy(log->super, other, sizeof(*other));
+		log->super_seq = cw_from_le64(other->seq);
+		log->super_slot = slot;
+		found = true;
+	}
+	cw_free(other);
+	if (found)
+		return 0;
+	return cw_refuse(report, -EINVAL,
+			 "%s: truncated or damaged: neither superblock is sound",
+			 log->io->name);
+}
+
+static int check_features(struct cw_log *log, struct cw_report *report)
+{
+	const struct cw_disk_log_super *super = log->super;
+	u64 incompat = cw_from_le64(super->incompat) & ~CW_LOG_INCOMPAT_KNOWN;
+	u64 ro_compat = cw_from_le64(super->ro_compat) & ~CW_LOG_RO_COMPAT_KNOWN;
+	u32 version = cw_from_le32(super->version);
+
+	if (version != CW_LOG_VERSION)
+		return cw_refuse(report, -EINVAL,
+				 "%s: COW log of version %u; this driver reads version %u",
+				 log->io->name, version, CW_LOG_VERSION);
+	if (incompat)
+		return cw_refuse(report, -EINVAL,
+				 "%s: uses features this driver does not know (incompatible feature bits %#llx): a newer cloopw is needed",
+				 log->io->name, incompat);
+	if (ro_compat && log->cow->writable)
+		return cw_refuse(report, -EROFS,
+				 "%s: uses features that forbid this driver to write (feature bits %#llx): attach it read-only",
+				 log->io->name, ro_compat);
+	return 0;
+}
+
+static bool uuid_is_set(const u8 *uuid)
+{
+	static const u8 none[CW_UUID_LEN];
+
+	return memcmp(uuid, none, CW_UUID_LEN);
+}
+
+static int check_base(struct cw_log *log, const struct cw_cow_base *base,
+		      struct cw_report *report)
+{
+	struct cw_disk_log_super *super = log->super;
+	u64 size = cw_from_le64(super->size);
+	s64 mtime = cw_from_le64(super->base_mtime);
+
+	super->parent[CW_LOG_PARENT_LEN - 1] = 0;
+	if (size != base->size)
+		return cw_refuse(report, -EINVAL,
+				 "%s: was made for %.256s of %llu bytes, but %s has %llu",
+				 log->io->name, super->parent, size, base->name,
+				 base->size);
+	if (uuid_is_set(super->base_uuid)) {
+		if (memcmp(super->base_uuid, base->uuid, CW_UUID_LEN))
+			return cw_refuse(report, -EINVAL,
+					 "%s: was made for %.256s, but %s is another image (UUIDs differ)",
+					 log->io->name, super->parent,
+					 base->name);
+		return 0;
+	}
+	if (mtime && base->mtime && mtime != base->mtime)
+		return cw_refuse(report, -EINVAL,
+				 "%s: was made for %.256s as modified at %lld, but %s was modified at %lld",
+				 log->io->name, super->parent, mtime,
+				 base->name, base->mtime);
+	return 0;
+}
+
+static int adopt_super(struct cw_log *log, struct cw_report *report)
+{
+	const struct cw_disk_log_super *super = log->super;
+	u64 segments = cw_from_le64(super->segments);
+	u64 io_size;
+	u32 i;
+	int err;
+
+	err = cw_size(log->io, &io_size);
+	if (err)
+		return err;
+	if (segments > LOG_MAX_SEGMENTS ||
+	    cw_outside(CW_LOG_START, segments << CW_LOG_SEGMENT_SHIFT, io_size))
+		return cw_refuse(report, -EINVAL,
+				 "%s: truncated: %llu segments need %llu bytes, the file has %llu",
+				 log->io->name, segments,
+				 CW_LOG_START + (segments << CW_LOG_SEGMENT_SHIFT),
+				 io_size);
+	/* Segments that the checkpoint does not know may follow. */
+	segments = cw_max(segments, (io_size - CW_LOG_START) >>
+				    CW_LOG_SEGMENT_SHIFT);
+	segments = cw_min(segments, LOG_MAX_SEGMENTS);
+	log->next_gen = cw_from_le64(super->gen_limit);
+	log->gen_limit = log->next_gen;
+	log->limit = cw_from_le64(super->limit);
+	for (i = 0; i < CW_LOG_MAP_ROOTS; i++)
+		log->map_root_at[i] = cw_from_le64(super->map_root[i]);
+	for (i = 0; i < CW_LOG_USAGE_ROOTS; i++)
+		log->usage_dir_at[i] = cw_from_le64(super->usage_root[i]);
+	return cw_log_segments_grow(log, segments);
+}
+
+/* ---- map and usage ---- */
+
+/*
+ * Notes that a page of the map lives in this segment, which makes it one of
+ * the map's. False when the entry cannot be.
+ */
+static bool claim_meta(struct cw_log *log, u64 word)
+{
+	struct log_segment *segment;
+	struct log_entry entry;
+
+	if (!word)
+		return true;
+	cw_log_entry_decode(word, &entry);
+	segment = cw_log_segment_at(log, entry.sector);
+	if (entry.state != CW_LOG_DATA || entry.pages != 1 || !entry.sectors ||
+	    !segment ||
+	    entry.sector % CW_LOG_SEGMENT_SECTORS + entry.sectors >
+		    CW_LOG_SEGMENT_SECTORS ||
+	    segment->live + cw_log_entry_share(&entry) > LOG_SHARES)
+		return false;
+	segment->state = SEGMENT_META;
+	segment->live += cw_log_entry_share(&entry);
+	return true;
+}
+
+/* Reads those pages of an array that exist, 512 entries each. */
+static int read_array(struct cw_log *log, enum cw_log_meta kind, const u64 *at,
+		      u64 *entries, u32 nr)
+{
+	u64 *page = log->snapshot->scratch;
+	u32 i, first;
+	int err;
+
+	for (i = 0; i < cw_div_up(nr, CW_LOG_FANOUT); i++) {
+		first = i * CW_LOG_FANOUT;
+		if (!claim_meta(log, at[i]))
+			return -EIO;
+		if (!at[i])
+			continue;
+		err = cw_log_meta_read(log, at[i], kind, i, page);
+		if (err)
+			return err;
+		memcpy(entries + first, page,
+		       cw_min(nr - first, CW_LOG_FANOUT) * sizeof(*page));
+	}
+	return 0;
+}
+
+static int read_map(struct cw_log *log)
+{
+	u32 n;
+	int err;
+
+	err = read_array(log, CW_LOG_META_MAP_ROOT, log->map_root_at,
+			 log->map_dir_at, log->map_dirs);
+	if (!err)
+		err = read_array(log, CW_LOG_META_MAP_DIR, log->map_dir_at,
+				 log->map_at, log->map_pages);
+	for (n = 0; !err && n < log->map_pages; n++)
+		if (!claim_meta(log, log->map_at[n]))
+			err = -EIO;
+	return err;
+}
+
+/* A segment of data with nothing live is free; one of the map is not data. */
+static int adopt_usage(struct cw_log *log, u32 n, u64 word)
+{
+	struct log_segment *segment = &log->segments[n];
+	u32 live = word & 0xffff;
+
+	segment->gen = word >> CW_LOG_USAGE_GEN_SHIFT;
+	if (segment->state == SEGMENT_META)
+		return live ? -EIO : 0;
+	if (!live)
+		return 0;
+	segment->state = SEGMENT_DATA;
+	segment->live = live;
+	segment->bad = live > LOG_SHARES;
+	log->live += live;
+	return 0;
+}
+
+static int read_usage(struct cw_log *log)
+{
+	u32 known = cw_from_le64(log->super->segments);
+	u64 *usage = log->snapshot->usage;
+	u32 n;
+	int err;
+
+	memset(usage, 0, log->snapshot->usage_room * sizeof(*usage));
+	err = read_array(log, CW_LOG_META_USAGE_DIR, log->usage_dir_at,
+			 log->usage_at, cw_div_up(known, CW_LOG_FANOUT));
+	if (!err)
+		err = read_array(log, CW_LOG_META_USAGE, log->usage_at, usage,
+				 known);
+	for (n = 0; !err && n < known; n++)
+		err = adopt_usage(log, n, usage[n]);
+	return err;
+}
+
+/* ---- roll-forward ---- */
+
+struct roll {
+	u32 segment;
+	u32 sector;
+	u64 gen;
+	u64 seq;
+	u32 known; /* valid bytes in buf, from sector on; see fetch() */
+	u8 *buf;   /* the whole segment */
+};
+
+/* The record at the current place, or -ENODATA when the log ends here. */
+static int next_record(struct cw_log *log, struct roll *roll,
+		       struct log_record *record)
+{
+	const u8 *at = roll->buf + roll->sector * CW_SECTOR_SIZE;
+	u32 left = (CW_LOG_SEGMENT_SECTORS - roll->sector) * CW_SECTOR_SIZE;
+
+	if (roll->sector >= CW_LOG_SEGMENT_SECTORS ||
+	    cw_log_record_decode(at, left, record) ||
+	    record->gen != roll->gen || record->seq != roll->seq ||
+	    record->sectors > CW_LOG_SEGMENT_SECTORS - roll->sector)
+		return -ENODATA;
+	if (record->type != CW_LOG_PAD && cw_log_record_check(at, record))
+		return -ENODATA;
+	return 0;
+}
+
+/* Is the range one that an append of this kind can have? */
+static bool range_is_possible(struct cw_log *log,
+			      const struct log_record *record)
+{
+	u32 slot = record->page % CW_LOG_FANOUT;
+
+	if (cw_outside(record->page, record->pages, log->pages))
+		return false;
+	if (record->type == CW_LOG_DROP || record->type == CW_LOG_WIPE)
+		return record->pages <= CW_LOG_FANOUT - slot;
+	return true;
+}
+
+static int replay(struct cw_log *log, struct roll *roll,
+		  const struct log_record *record)
+{
+	struct log_append append = {
+		.record = *record,
+		.sector = log_first_sector(roll->segment) + roll->sector,
+	};
+	int err;
+
+	if (!range_is_possible(log, record))
+		return -EIO;
+	err = cw_log_prepare(log, &append, record->type != CW_LOG_DROP,
+			     true);
+	if (err)
+		return err;
+	cw_mutex_lock(&log->lock);
+	cw_log_apply(log, &append);
+	cw_mutex_unlock(&log->lock);
+	cw_log_finish(log, &append);
+	return 0;
+}
+
+static int read_segment(struct cw_log *log, struct roll *roll, u64 next,
+			u64 gen)
+{
+	struct log_segment *segment;
+	int err;
+
+	if (next >= log->nr_segments)
+		return -ENODATA;
+	err = cw_pread(log->io, roll->buf, CW_LOG_SEGMENT_LEN,
+		       log_sector_offset(log_first_sector(next)));
+	if (err)
+		return err;
+	segment = &log->segments[next];
+	if (segment->state == SEGMENT_META)
+		return -EIO;
+	roll->segment = next;
+	roll->sector = 0;
+	roll->gen = gen;
+	return 0;
+}
+
+/* A jump counts when what it leads to was begun; else the log ends before. */
+static int follow_jump(struct cw_log *log, struct roll *roll,
+		       const struct log_record *jump)
+{
+	struct log_record begin;
+	struct log_segment *segment;
+	int err;
+
+	err = read_segment(log, roll, jump->from, jump->next_gen);
+	if (err)
+		return err;
+	roll->seq++;
+	if (next_record(log, roll, &begin) || begin.type != CW_LOG_SEGMENT)
+		return -ENODATA;
+	segment = &log->segments[roll->segment];
+	if (segment->live) /* it was free, or the file lies */
+		return -EIO;
+	segment->state = SEGMENT_DATA;
+	segment->gen = roll->gen;
+	segment->changed = true;
+	roll->sector = 1;
+	roll->seq++;
+	return 0;
+}
+
+static int roll_on(struct cw_log *log, struct roll *roll)
+{
+	struct log_record record;
+	int err;
+
+	err = next_record(log, roll, &record);
+	if (err)
+		return err;
+	switch (record.type) {
+	case CW_LOG_JUMP:
+		return follow_jump(log, roll, &record);
+	case CW_LOG_WRITE:
+	case CW_LOG_MOVE:
+	case CW_LOG_DROP:
+	case CW_LOG_WIPE:
+		err = replay(log, roll, &record);
+		if (err)
+			return err;
+		break;
+	case CW_LOG_SEGMENT:
+	case CW_LOG_PAD:
+		break;
+	default:
+		return -EIO;
+	}
+	roll->sector += record.sectors;
+	roll->seq++;
+	return 0;
+}
+
+static int roll_forward(struct cw_log *log)
+{
+	const struct cw_disk_log_super *super = log->super;
+	struct roll roll = {
+		.seq = cw_from_le64(super->log_seq),
+		.buf = log->clean_buf,
+	};
+	u32 segment = cw_from_le32(super->log_segment);
+	int err;
+
+	log->next_seq = roll.seq;
+	if (segment == CW_LOG_NO_SEGMENT)
+		return 0;
+	err = read_segment(log, &roll, segment, cw_from_le64(super->log_gen));
+	if (err)
+		return err == -ENODATA ? -EIO : err;
+	/* In use, even if nothing in it lives: the log goes on in it. */
+	log->segments[segment].state = SEGMENT_DATA;
+	log->segments[segment].gen = roll.gen;
+	roll.sector = cw_from_le32(super->log_sector);
+	while (!err)
+		err = roll_on(log, &roll);
+	log->next_seq = roll.seq;
+	return err == -ENODATA ? 0 : err;
+}
+
+/* What the map, the usage and the log do not need is free. */
+static void count_free(struct cw_log *log)
+{
+	struct log_segment *segment;
+	u32 n;
+
+	log->nr_free = 0;
+	log->nr_used = 0;
+	for (n = 0; n < log->nr_segments; n++) {
+		segment = &log->segments[n];
+		if (segment->state != SEGMENT_FREE)
+			log->nr_used++;
+	}
+}
+
+static void adopt_meta_position(struct cw_log *log)
+{
+	u32 segment = cw_from_le32(log->super->meta_segment);
+	u32 sector = cw_from_le32(log->super->meta_sector);
+
+	log->meta_segment = CW_LOG_NO_SEGMENT;
+	if (segment >= log->nr_segments || sector > CW_LOG_SEGMENT_SECTORS ||
+	    log->segments[segment].state != SEGMENT_META)
+		return;
+	log->meta_segment = segment;
+	log->meta_sector = sector;
+}
+
+int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,
+		   struct cw_report *report)
+{
+	int err;
+
+	err = read_super(log, report);
+	if (!err)
+		err = check_features(log, report);
+	if (!err)
+		err = check_base(log, base, report);
+	if (!err)
+		err = adopt_super(log, report);
+	if (err)
+		return err;
+	err = cw_log_snapshot_room(log);
+	if (!err)
+		err = read_map(log);
+	if (!err)
+		err = read_usage(log);
+	if (!err) {
+		adopt_meta_position(log);
+		err = roll_forward(log);
+	}
+	if (err)
+		return cw_refuse(report, err,
+				 "%s: the map is damaged (error %d): cloopwck rebuilds it from the log",
+				 log->io->name, -err);
+	count_free(log);
+	return 0;
+}

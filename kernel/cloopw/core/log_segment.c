@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The segments of the file and what lives in them. */
+#include "log.h"
+
+int cw_log_segments_grow(struct cw_log *log, u32 nr)
+{
+	struct log_segment *more;
+	u32 room = log->segment_room ? log->segment_room : 64;
+
+	while (room < nr)
+		room *= 2;
+	if (room != log->segment_room) {
+		more = cw_alloc(room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		if (log->nr_segments)
+			memcpy(more, log->segments,
+			       log->nr_segments * sizeof(*more));
+		cw_free(log->segments);
+		log->segments = more;
+		log->segment_room = room;
+	}
+	log->nr_segments = nr;
+	return 0;
+}
+
+struct log_segment *cw_log_segment_at(struct cw_log *log, u64 sector)
+{
+	u32 n = log_segment_of(sector);
+
+	return n < log->nr_segments ? &log->segments[n] : NULL;
+}
+
+/*
+ * An entry appears in the map (sign 1) or goes (-1). Shares are computed from
+ * the entry alone, so that what was added is what is taken away, and a segment
+ * is empty exactly when nothing refers to it.
+ */
+void cw_log_account(struct cw_log *log, u64 word, int sign)
+{
+	struct log_segment *segment;
+	struct log_entry entry;
+	u32 share;
+
+	if (!word)
+		return;
+	log->plain_pages += sign;
+	cw_log_entry_decode(word, &entry);
+	if (entry.state != CW_LOG_DATA)
+		return;
+	segment = cw_log_segment_at(log, entry.sector);
+	share = cw_log_entry_share(&entry);
+	if (!segment || (sign < 0 && segment->live < share)) {
+		/* The file lies about its usage: never reuse anything here. */
+		if (segment)
+			segment->bad = true;
+		return;
+	}
+	if (sign > 0)
+		segment->live += share;
+	else
+		segment->live -= share;
+	segment->changed = true;
+	log->live += sign > 0 ? (u64)share : -(u64)share;
+}
+
+static bool is_usable(const struct log_segment *segment)
+{
+	return segment->state == SEGMENT_FREE && segment->backed &&
+	       !segment->pins && !segment->bad;
+}
+
+/* The first one: what is used stays near the beginning of the file. */
+u32 cw_log_take_free_segment(struct cw_log *log, u8 state)
+{
+	u32 n;
+
+	if (log->next_gen >= log->gen_limit)
+		return CW_LOG_NO_SEGMENT; /* a checkpoint raises it */
+	for (n = 0; n < log->nr_segments; n++)
+		if (is_usable(&log->segments[n]))
+			break;
+	if (n == log->nr_segments)
+		return CW_LOG_NO_SEGMENT;
+	log->segments[n].state = state;
+	log->segments[n].gen = log->next_gen++;
+	log->segments[n].changed = true;
+	log->nr_free--;
+	log->nr_used++;
+	return n;
+}
+
+void cw_log_free_segment(struct cw_log *log, u32 n)
+{
+	struct log_segment *segment = &log->segments[n];
+
+	segment->state = SEGMENT_FREE;
+	segment->dying = false;
+	segment->changed = true;
+	log->nr_used--;
+	if (is_usable(segment))
+		log->nr_free++;
+}
+
+void cw_log_pin(struct cw_log *log, u32 n)
+{
+	if (is_usable(&log->segments[n]))
+		log->nr_free--;
+	log->segments[n].pins++;
+}
+
+void cw_log_unpin(struct cw_log *log, u32 n)
+{
+	log->segments[n].pins--;
+	if (is_usable(&log->segments[n]))
+		log->nr_free++;
+}

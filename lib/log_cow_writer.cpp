@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "log_cow_writer.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "error.h"
+
+namespace cloopw {
+namespace {
+
+const cw_codec &find_codec(const std::string &name) {
+    const cw_codec *codec = cw_codec_by_name(name.c_str());
+    if (codec == nullptr) {
+        throw Error("there is no codec " + name, EINVAL);
+    }
+    return *codec;
+}
+
+int check_level(const cw_codec &codec, int level) {
+    if (level == 0) {
+        return codec.default_level;
+    }
+    if (level < codec.min_level || level > codec.max_level) {
+        throw Error("codec " + std::string(codec.name) + " has levels " +
+                        std::to_string(codec.min_level) + ".." + std::to_string(codec.max_level) +
+                        ", not " + std::to_string(level),
+                    EINVAL);
+    }
+    return level;
+}
+
+}  // namespace
+
+void encode_log_super(struct cw_disk_log_super *super, const LogCowConfig &config) {
+    const cw_codec &codec = find_codec(config.codec);
+
+    *super = {};
+    memcpy(super->magic, CW_LOG_MAGIC, sizeof(super->magic));
+    super->version = cw_to_le32(CW_LOG_VERSION);
+    std::ranges::copy(config.uuid, super->uuid);
+    super->seq = cw_to_le64(1);
+    super->size = cw_to_le64(config.size);
+    std::ranges::copy(config.base_uuid, super->base_uuid);
+    super->base_mtime = cw_to_le64(static_cast<u64>(config.base_mtime));
+    super->codec = cw_to_le32(codec.id);
+    super->codec_level = cw_to_le32(static_cast<u32>(check_level(codec, config.level)));
+    super->codec_hc = cw_to_le32(&codec == &cw_codec_lz4hc ? 1 : 0);
+    super->limit = cw_to_le64(config.limit);
+    super->gen_limit = cw_to_le64(1); /* generation 0 is no generation */
+    super->log_seq = cw_to_le64(1);
+    super->log_segment = cw_to_le32(CW_LOG_NO_SEGMENT);
+    super->meta_segment = cw_to_le32(CW_LOG_NO_SEGMENT);
+    config.parent.copy(super->parent, sizeof(super->parent) - 1);
+    super->crc = cw_to_le32(cw_crc32c(super, sizeof(*super)));
+}
+
+void write_log_cow(int fd, const std::string &name, const LogCowConfig &config) {
+    auto super = std::make_unique<struct cw_disk_log_super>();
+    encode_log_super(super.get(), config);
+
+    const char *from = reinterpret_cast<const char *>(super.get());
+    size_t done = 0;
+    while (done < sizeof(*super)) {
+        ssize_t n = pwrite(fd, from + done, sizeof(*super) - done, static_cast<off_t>(done));
+        if (n > 0) {
+            done += static_cast<size_t>(n);
+        } else if (n == 0 || errno != EINTR) {
+            throw io_error(name, "cannot write the COW header", n == 0 ? ENOSPC : errno);
+        }
+    }
+    if (ftruncate(fd, static_cast<off_t>(kLogCowEmptyLen)) != 0) {
+        throw io_error(name, "cannot set the length of the COW file", errno);
+    }
+}
+
+}  // namespace cloopw
