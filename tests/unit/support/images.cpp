@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "support/images.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace cloopw::test {
+
+Bytes compress(const cw_codec &codec, const Bytes &plain) {
+    if (codec.id == CW_CODEC_NONE) {
+        return plain;
+    }
+    const u32 len = static_cast<u32>(plain.size());
+    Bytes out(plain.size() + plain.size() / 100 + 128);
+    void *ctx = nullptr;
+    if (codec.create(&ctx, codec.default_level, len) != 0) {
+        throw std::runtime_error("no context");
+    }
+    const int n = codec.compress(ctx, out.data(), static_cast<u32>(out.size()), plain.data(), len);
+    codec.destroy(ctx);
+    if (n <= 0) {
+        throw std::runtime_error("does not compress");
+    }
+    out.resize(static_cast<size_t>(n));
+    return out;
+}
+
+/* ---- cloopw version 1 ---- */
+
+namespace {
+
+u64 pages_of_level(u64 blocks, u32 level) {
+    for (u32 i = 0; i <= level; i++) {
+        blocks = cw_div_up(blocks, CW_INDEX_FANOUT);
+    }
+    return blocks;
+}
+
+void seal(cw_disk_super *super) {
+    super->crc = cw_to_le32(0);
+    super->crc = cw_to_le32(cw_crc32c(super, sizeof(*super)));
+}
+
+}  // namespace
+
+NativeBuilder::NativeBuilder(u64 size, u32 block_size) : super{}, file_(CW_SUPER_LEN) {
+    u32 levels = 1;
+    while (pages_of_level(cw_div_up(size, block_size), levels - 1) > 1) {
+        levels++;
+    }
+    memcpy(super.magic, CW_IMAGE_MAGIC, sizeof(super.magic));
+    super.version = cw_to_le32(CW_IMAGE_VERSION);
+    super.size = cw_to_le64(size);
+    super.block_size = cw_to_le32(block_size);
+    super.levels = cw_to_le32(levels);
+}
+
+cw_disk_ref NativeBuilder::store(const Bytes &stored, u8 codec) {
+    cw_disk_ref ref = {};
+    ref.where = cw_to_le64(file_.size() | u64{codec} << CW_REF_CODEC_SHIFT);
+    ref.stored = cw_to_le32(static_cast<u32>(stored.size()));
+    ref.crc = cw_to_le32(cw_crc32c(stored.data(), stored.size()));
+    file_.insert(file_.end(), stored.begin(), stored.end());
+    return ref;
+}
+
+void NativeBuilder::add(u64 n, const Bytes &plain, const cw_codec &codec) {
+    Bytes stored = compress(codec, plain);
+    u8 id = codec.id;
+    if (stored.size() >= plain.size()) {
+        stored = plain;
+        id = CW_CODEC_NONE;
+    }
+    super.codecs = cw_to_le32(cw_from_le32(super.codecs) | CW_CODEC_BIT(id));
+    refs[n] = store(stored, id);
+}
+
+Bytes NativeBuilder::finish() {
+    std::map<u64, cw_disk_ref> below = refs;
+    const u32 levels = cw_from_le32(super.levels);
+    for (u32 level = 0; level < levels; level++) {
+        std::map<u64, cw_disk_index_page> pages;
+        for (const auto &[n, ref] : below) {
+            pages[n / CW_INDEX_FANOUT].ref[n % CW_INDEX_FANOUT] = ref;
+        }
+        below.clear();
+        for (auto &[n, page] : pages) {
+            if (on_page) {
+                on_page(level, n, &page);
+            }
+            const u8 *bytes = reinterpret_cast<const u8 *>(&page);
+            below[n] = store(Bytes(bytes, bytes + sizeof(page)), CW_CODEC_NONE);
+            if (on_page_ref) {
+                on_page_ref(level, n, &below[n]);
+            }
+        }
+    }
+    if (!below.empty()) {
+        super.root = below.begin()->second;
+    }
+    if (super.file_bytes == 0) {
+        super.file_bytes = cw_to_le64(file_.size());
+    }
+    seal(&super);
+    memcpy(file_.data(), &super, sizeof(super));
+    return file_;
+}
+
+Bytes native_image(const Bytes &plain, u32 block_size, const cw_codec &codec) {
+    NativeBuilder builder(plain.size(), block_size);
+    for (u64 off = 0; off < plain.size(); off += block_size) {
+        const u64 end = std::min<u64>(off + block_size, plain.size());
+        builder.add(off / block_size, Bytes(plain.data() + off, plain.data() + end), codec);
+    }
+    return builder.finish();
+}
+
+void change_super(Bytes *image, const std::function<void(cw_disk_super *)> &change) {
+    cw_disk_super super;
+    memcpy(&super, image->data(), sizeof(super));
+    change(&super);
+    seal(&super);
+    memcpy(image->data(), &super, sizeof(super));
+}
+
+/* ---- big-endian fields ---- */
+
+void put_be32(Bytes *file, u64 off, u32 value) {
+    const __be32 disk = cw_to_be32(value);
+    memcpy(file->data() + off, &disk, sizeof(disk));
+}
+
+void put_be64(Bytes *file, u64 off, u64 value) {
+    const __be64 disk = cw_to_be64(value);
+    memcpy(file->data() + off, &disk, sizeof(disk));
+}
+
+u64 get_be64(const Bytes &file, u64 off) {
+    __be64 disk;
+    memcpy(&disk, file.data() + off, sizeof(disk));
+    return cw_from_be64(disk);
+}
+
+/* ---- cloop V2.0 ---- */
+
+u64 cloop2_entry(u64 n) { return sizeof(cw_disk_cloop_head) + n * sizeof(__be64); }
+
+Bytes cloop2_image(const Bytes &plain, u32 block_size) {
+    const u64 blocks = cw_div_up(plain.size(), block_size);
+    Bytes file(cloop2_entry(blocks + 1));
+    const std::string preamble = "#!/bin/sh\n#V2.0 Format\n";
+    memcpy(file.data(), preamble.data(), preamble.size());
+    put_be32(&file, 128, block_size);
+    put_be32(&file, 132, static_cast<u32>(blocks));
+    for (u64 n = 0; n < blocks; n++) {
+        const u64 off = n * block_size;
+        const u64 end = std::min<u64>(off + block_size, plain.size());
+        Bytes block(plain.data() + off, plain.data() + end);
+        block.resize(block_size); /* the old tool pads the last one */
+        const Bytes stored = compress(cw_codec_zlib, block);
+        put_be64(&file, cloop2_entry(n), file.size());
+        file.insert(file.end(), stored.begin(), stored.end());
+    }
+    put_be64(&file, cloop2_entry(blocks), file.size());
+    return file;
+}
+
+/* ---- User-mode Linux COW ---- */
+
+u64 uml_bitmap_offset(const UmlSpec &spec) {
+    return cw_div_up(sizeof(cw_disk_uml3), spec.alignment) * spec.alignment;
+}
+
+u64 uml_data_offset(const UmlSpec &spec) {
+    const u64 bitmap_len = cw_div_up(cw_div_up(spec.size, spec.sector_size), 8);
+    return cw_div_up(uml_bitmap_offset(spec) + bitmap_len, spec.alignment) * spec.alignment;
+}
+
+Bytes uml_cow(const UmlSpec &spec) {
+    Bytes file(uml_data_offset(spec) + spec.size);
+    put_be32(&file, 0, CW_UML_MAGIC);
+    put_be32(&file, 4, 3);
+    put_be32(&file, 8, spec.mtime);
+    put_be64(&file, 12, spec.size);
+    put_be32(&file, 20, spec.sector_size);
+    put_be32(&file, 24, spec.alignment);
+    put_be32(&file, 28, CW_UML_FORMAT_BITMAP);
+    memcpy(file.data() + 32, spec.base.data(), spec.base.size());
+    return file;
+}
+
+/* ---- engine objects ---- */
+
+OpenImage::OpenImage(TestIo *io, const cw_image_format *format, u64 cache_bytes)
+    : cache_(cw_cache_create(cache_bytes)) {
+    err_ = cw_image_open(io->get(), cache_, format, &image_, &report_);
+}
+
+OpenImage::~OpenImage() {
+    cw_image_close(image_);
+    cw_cache_destroy(cache_);
+}
+
+int OpenImage::read(u64 off, u32 len, Bytes *out) const {
+    out->reserve(1); /* a place, also for no bytes */
+    out->assign(len, 0xa5);
+    return cw_image_read(image_, off, len, out->data());
+}
+
+OpenDevice::OpenDevice(TestIo *base, const std::vector<TestIo *> &layers, const Options &options) {
+    std::vector<cw_io *> ios;
+    for (TestIo *layer : layers) {
+        ios.push_back(layer->get());
+    }
+    const cw_device_config config = {
+        .base = base->get(),
+        .format = options.format,
+        .layers = ios.data(),
+        .nr_layers = static_cast<u32>(ios.size()),
+        .read_only = options.read_only,
+        .cache_bytes = options.cache_bytes,
+    };
+    err_ = cw_device_open(&config, &device_, &report_);
+}
+
+OpenDevice::~OpenDevice() { (void)cw_device_close(device_); }
+
+u64 OpenDevice::size() const {
+    cw_device_info info;
+    cw_device_get_info(device_, &info);
+    return info.size;
+}
+
+int OpenDevice::read(u64 off, u32 len, Bytes *out) const {
+    out->reserve(1); /* a place, also for no bytes */
+    out->assign(len, 0xa5);
+    return cw_device_read(device_, off, len, out->data());
+}
+
+int OpenDevice::write(u64 off, const Bytes &bytes) const {
+    return cw_device_write(device_, off, static_cast<u32>(bytes.size()), bytes.data());
+}
+
+Bytes OpenDevice::contents() const {
+    Bytes all;
+    if (read(0, static_cast<u32>(size()), &all) != 0) {
+        all.clear();
+    }
+    return all;
+}
+
+int OpenDevice::close() {
+    cw_device *device = device_;
+    device_ = nullptr;
+    return cw_device_close(device);
+}
+
+}  // namespace cloopw::test
