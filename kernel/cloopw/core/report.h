@@ -4,7 +4,8 @@
  *
  * A function that can refuse its input takes a report. The first reason is
  * kept, since it is the cause and what follows are its consequences. The text
- * travels to the tool through the configure ioctl and is printed there.
+ * travels to the tool through the configure ioctl and is printed there, so it
+ * is one line: control characters become question marks.
  */
 #ifndef CLOOPW_REPORT_H
 #define CLOOPW_REPORT_H

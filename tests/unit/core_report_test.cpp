@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "core.h"
+
+namespace cloopw::test {
+namespace {
+
+TEST(CoreReport, KeepsTheTextAndReturnsTheError) {
+    cw_report report = {};
+    EXPECT_EQ(cw_refuse(&report, -EINVAL, "%s: %d", "a", 5), -EINVAL);
+    EXPECT_STREQ(report.text, "a: 5");
+}
+
+/* The first reason is the cause, the others are its consequences. */
+TEST(CoreReport, KeepsTheFirstReason) {
+    cw_report report = {};
+    cw_refuse(&report, -EINVAL, "first");
+    EXPECT_EQ(cw_refuse(&report, -EIO, "second"), -EIO);
+    EXPECT_STREQ(report.text, "first");
+}
+
+TEST(CoreReport, NobodyNeedsToAskForTheReason) {
+    EXPECT_EQ(cw_refuse(nullptr, -EINVAL, "first"), -EINVAL);
+}
+
+TEST(CoreReport, ALongReasonIsCut) {
+    cw_report report = {};
+    cw_refuse(&report, -EINVAL, "%s", std::string(1000, 'x').c_str());
+    EXPECT_EQ(std::string(report.text), std::string(CW_REPORT_LEN - 1, 'x'));
+}
+
+/* A name, and what a file says of itself, end on somebody's terminal. */
+TEST(CoreReport, HasNoControlCharacters) {
+    cw_report report = {};
+    cw_refuse(&report, -EINVAL, "bad\n\x1b[2J\x7fname \xc3\xa9");
+    EXPECT_STREQ(report.text, "bad??[2J?name \xc3\xa9");
+}
+
+}  // namespace
+}  // namespace cloopw::test
