@@ -106,6 +106,10 @@ static int check_geometry(const struct cw_disk_super *super, u64 io_size,
 		return cw_refuse(report, -EINVAL,
 				 "%s: an index of %u levels does not fit %llu bytes in blocks of %u",
 				 name, levels, size, block_size);
+	if (file_bytes < CW_SUPER_LEN)
+		return cw_refuse(report, -EINVAL,
+				 "%s: a length of %llu bytes is less than its superblock",
+				 name, file_bytes);
 	if (file_bytes > io_size)
 		return cw_refuse(report, -EINVAL,
 				 "%s: truncated: the image has %llu bytes, the file %llu",
