@@ -20,10 +20,12 @@
 #define UML_BITS_PER_PAGE (CW_PAGE_SIZE * 8)
 
 struct bitmap_page {
+	u64 n;                  /* constant: which page of the bitmap */
 	u8 bits[CW_PAGE_SIZE];  /* uml.lock */
 	u8 saved[CW_PAGE_SIZE]; /* uml.flush_lock: what flush writes */
-	bool dirty;             /* uml.lock: bits differ from the file's */
-	bool saving;            /* uml.flush_lock */
+	bool dirty;             /* uml.lock: bits are newer than saved */
+	bool saving;            /* uml.flush_lock: is in uml.saving */
+	struct bitmap_page *next_saving; /* uml.flush_lock */
 };
 
 struct uml {
@@ -35,6 +37,7 @@ struct uml {
 	u64 pages;
 
 	struct cw_mutex flush_lock; /* one flush at a time; before lock */
+	struct bitmap_page *saving; /* flush_lock: saved is not durable yet */
 	struct cw_rwsem lock;       /* the table and what says so above */
 	struct bitmap_page **page;  /* NULL: not read yet; stays once read */
 };
@@ -220,6 +223,7 @@ static int load_page(struct cw_cow *cow, u64 n)
 	page = cw_alloc(sizeof(*page));
 	if (!page)
 		return -ENOMEM;
+	page->n = n;
 	err = cw_pread(cow->io, page->bits, page_len(uml, n),
 		       page_offset(uml, n));
 	if (err) {
@@ -325,62 +329,63 @@ static int uml_write(struct cw_cow *cow, u64 off, u32 len, const void *buf)
 	return 0;
 }
 
-/* Copies the changed pages aside; returns how many. flush_lock is held. */
-static u64 save_dirty_pages(struct uml *uml)
+/* Copies the changed pages aside, in order. flush_lock is held. */
+static void save_dirty_pages(struct uml *uml)
 {
-	u64 n, count = 0;
+	u64 n;
 
 	cw_rwsem_write_lock(&uml->lock);
-	for (n = 0; n < uml->pages; n++) {
+	for (n = uml->pages; n-- > 0;) {
 		struct bitmap_page *page = uml->page[n];
 
-		if (!page || !(page->dirty || page->saving))
+		if (!page || !page->dirty)
 			continue;
 		memcpy(page->saved, page->bits, CW_PAGE_SIZE);
 		page->dirty = false;
+		if (page->saving)
+			continue;
 		page->saving = true;
-		count++;
+		page->next_saving = uml->saving;
+		uml->saving = page;
 	}
 	cw_rwsem_write_unlock(&uml->lock);
-	return count;
 }
 
-/* A page that could not be written stays marked for the next flush. */
+/*
+ * Looks at no page that is not in the list: readers bring in others meanwhile.
+ * When something fails all of them stay there for the next flush.
+ */
 static int write_saved_pages(struct cw_cow *cow)
 {
 	struct uml *uml = cow->priv;
-	u64 n;
+	struct bitmap_page *page;
 	int err;
 
-	for (n = 0; n < uml->pages; n++) {
-		struct bitmap_page *page = uml->page[n];
-
-		if (!page || !page->saving)
-			continue;
-		err = cw_pwrite(cow->io, page->saved, page_len(uml, n),
-				page_offset(uml, n));
+	for (page = uml->saving; page; page = page->next_saving) {
+		err = cw_pwrite(cow->io, page->saved, page_len(uml, page->n),
+				page_offset(uml, page->n));
 		if (err)
 			return err;
 	}
 	err = cw_flush(cow->io);
-	for (n = 0; !err && n < uml->pages; n++)
-		if (uml->page[n])
-			uml->page[n]->saving = false;
-	return err;
+	if (err)
+		return err;
+	for (; uml->saving; uml->saving = uml->saving->next_saving)
+		uml->saving->saving = false;
+	return 0;
 }
 
 static int uml_flush(struct cw_cow *cow)
 {
 	struct uml *uml = cow->priv;
-	u64 changed;
 	int err;
 
 	if (!cow->writable)
 		return 0;
 	cw_mutex_lock(&uml->flush_lock);
-	changed = save_dirty_pages(uml);
+	save_dirty_pages(uml);
 	err = cw_flush(cow->io);
-	if (!err && changed)
+	if (!err && uml->saving)
 		err = write_saved_pages(cow);
 	cw_mutex_unlock(&uml->flush_lock);
 	return err;
