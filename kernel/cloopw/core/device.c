@@ -6,6 +6,10 @@
  * regions share by number. Whole granules are written with the lock shared; a
  * part of one reads the rest, puts the two together and writes them with the
  * lock held alone, so that no other write to the granule falls in between.
+ *
+ * A call that changes many regions at once does not take all their locks. It
+ * excludes those who put granules together anywhere, through merge_lock, which
+ * they hold shared.
  */
 #define REGION_SHIFT 16
 #define REGION_SIZE (1u << REGION_SHIFT)
@@ -18,6 +22,7 @@ struct cw_device {
 	struct cw_image *image;
 	u32 nr_layers;
 	struct cw_cow *layer[CW_MAX_LAYERS]; /* the top first */
+	struct cw_rwsem merge_lock; /* before a region_lock */
 	struct cw_rwsem region_lock[REGION_LOCKS];
 	struct cw_atomic64 read_errors;
 	struct cw_atomic64 write_errors;
@@ -59,6 +64,7 @@ static void free_device(struct cw_device *dev)
 	cw_cache_destroy(dev->cache);
 	for (i = 0; i < REGION_LOCKS; i++)
 		cw_rwsem_destroy(&dev->region_lock[i]);
+	cw_rwsem_destroy(&dev->merge_lock);
 	cw_free(dev);
 }
 
@@ -77,6 +83,7 @@ int cw_device_open(const struct cw_device_config *config,
 	dev = cw_alloc(sizeof(*dev));
 	if (!dev)
 		return -ENOMEM;
+	cw_rwsem_init(&dev->merge_lock);
 	for (i = 0; i < REGION_LOCKS; i++)
 		cw_rwsem_init(&dev->region_lock[i]);
 	dev->cache = cw_cache_create(config->cache_bytes ?
@@ -257,9 +264,11 @@ static int write_region(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 		err = write_granules(dev->layer[0], off, len, src);
 		cw_rwsem_read_unlock(lock);
 	} else {
+		cw_rwsem_read_lock(&dev->merge_lock);
 		cw_rwsem_write_lock(lock);
 		err = merge_range(dev, off, len, src);
 		cw_rwsem_write_unlock(lock);
+		cw_rwsem_read_unlock(&dev->merge_lock);
 	}
 	return err;
 }
@@ -291,44 +300,34 @@ int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf)
 	return err;
 }
 
-/*
- * Zeroes or discards whole granules in many regions with one call. All locks
- * are taken shared, in order of their number; who holds one alone holds no
- * other, so nobody waits in a circle.
- */
+/* Zeroes or discards whole granules in many regions with one call. */
 static int change_many(struct cw_device *dev, u64 off, u64 len,
 		       int (*change)(struct cw_cow *, u64, u64))
 {
-	u32 i;
 	int err;
 
-	for (i = 0; i < REGION_LOCKS; i++)
-		cw_rwsem_read_lock(&dev->region_lock[i]);
+	cw_rwsem_write_lock(&dev->merge_lock);
 	err = change(dev->layer[0], off, len);
-	for (i = 0; i < REGION_LOCKS; i++)
-		cw_rwsem_read_unlock(&dev->region_lock[i]);
+	cw_rwsem_write_unlock(&dev->merge_lock);
 	return err;
-}
-
-static int zero_granules(struct cw_cow *cow, u64 off, u64 len)
-{
-	return write_granules(cow, off, len, NULL);
 }
 
 int cw_device_zero(struct cw_device *dev, u64 off, u64 len)
 {
+	const struct cw_cow_format *format;
 	int err = 0;
 
 	if (!dev->writable)
 		return -EROFS;
 	if (cw_outside(off, len, dev->size))
 		return -EINVAL;
+	format = dev->layer[0]->format;
 	while (len && !err) {
 		u64 part = cw_min(len, rest_of_region(off));
 
-		if (part == REGION_SIZE) {
+		if (part == REGION_SIZE && format->zero) {
 			part = len & ~(u64)(REGION_SIZE - 1);
-			err = change_many(dev, off, part, zero_granules);
+			err = change_many(dev, off, part, format->zero);
 		} else {
 			err = write_region(dev, off, part, NULL);
 		}

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "support/data.h"
+#include "support/hooks.h"
+#include "support/images.h"
+
+namespace cloopw::test {
+namespace {
+
+Bytes pattern(size_t len, int byte) { return Bytes(len, static_cast<u8>(byte)); }
+
+/* A base of any format, COW layers over it. */
+class Stack {
+public:
+    Stack(const Bytes &plain, u32 layers, u32 sector_size = 512)
+        : base("base", native_image(plain, 8192, cw_codec_lz4)) {
+        UmlSpec spec;
+        spec.size = plain.size();
+        spec.sector_size = sector_size;
+        for (u32 i = 0; i < layers; i++) {
+            cows.push_back(std::make_unique<TestIo>("cow" + std::to_string(i), uml_cow(spec)));
+        }
+    }
+
+    /* Those from layer first on, the top first. */
+    std::vector<TestIo *> from(size_t first) const {
+        std::vector<TestIo *> layers;
+        for (size_t i = first; i < cows.size(); i++) {
+            layers.push_back(cows[i].get());
+        }
+        return layers;
+    }
+
+    TestIo base;
+    std::vector<std::unique_ptr<TestIo>> cows; /* the top first */
+};
+
+/* ---- opening ---- */
+
+TEST(CoreDevice, SizeIsRoundedUpToSectors) {
+    Stack stack(text_bytes(10000), 0);
+    EXPECT_EQ(OpenDevice(&stack.base, {}).size(), 10240u);
+}
+
+TEST(CoreDevice, ThePartOfTheLastSectorBehindTheImageIsZeros) {
+    Stack stack(text_bytes(10000), 0);
+    OpenDevice device(&stack.base, {});
+    Bytes expected = text_bytes(10000);
+    expected.resize(10240);
+    EXPECT_EQ(device.contents(), expected);
+}
+
+TEST(CoreDevice, ThePartOfTheLastSectorBehindTheImageKeepsWhatIsWritten) {
+    Stack stack(text_bytes(10000), 1);
+    {
+        OpenDevice device(&stack.base, stack.from(0));
+        ASSERT_EQ(device.write(10200, pattern(40, 7)), 0);
+    }
+    Bytes out;
+    ASSERT_EQ(OpenDevice(&stack.base, stack.from(0)).read(10200, 40, &out), 0);
+    EXPECT_EQ(out, pattern(40, 7));
+}
+
+TEST(CoreDevice, ALayerThatIsRefusedRefusesTheDevice) {
+    Stack stack(text_bytes(10240), 3);
+    stack.cows[1]->set_content(Bytes(100));
+    OpenDevice device(&stack.base, stack.from(0));
+    EXPECT_EQ(device.err(), -EINVAL);
+    EXPECT_EQ(device.get(), nullptr);
+    EXPECT_EQ(device.why(), "cow1: is no COW file of a known format");
+}
+
+TEST(CoreDevice, TooManyLayersAreRefused) {
+    Stack stack(text_bytes(10240), CW_MAX_LAYERS + 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    EXPECT_EQ(device.err(), -EINVAL);
+    EXPECT_EQ(device.why(), "65 COW layers are more than 64");
+}
+
+TEST(CoreDevice, AsManyLayersAsThereMayBeAreRead) {
+    Stack stack(text_bytes(10240), CW_MAX_LAYERS);
+    OpenDevice device(&stack.base, stack.from(0));
+    ASSERT_EQ(device.err(), 0) << device.why();
+    EXPECT_EQ(device.contents(), text_bytes(10240));
+}
+
+TEST(CoreDevice, ABaseThatIsRefusedRefusesTheDevice) {
+    TestIo empty("empty");
+    OpenDevice device(&empty, {});
+    EXPECT_EQ(device.err(), -EINVAL);
+    EXPECT_EQ(device.why(), "empty: is empty");
+}
+
+TEST(CoreDevice, InfoTellsLayersByName) {
+    Stack stack(text_bytes(10240), 2);
+    OpenDevice device(&stack.base, stack.from(0));
+    EXPECT_STREQ(cw_device_layer_name(device.get(), 0), "cow0");
+    EXPECT_STREQ(cw_device_layer_name(device.get(), 1), "cow1");
+    EXPECT_STREQ(cw_device_layer_format(device.get(), 0), "uml");
+}
+
+TEST(CoreDevice, ClosingNoneIsFine) { EXPECT_EQ(cw_device_close(nullptr), 0); }
+
+/* ---- read-only ---- */
+
+class CoreDeviceReadOnly : public testing::TestWithParam<u32> {};
+
+TEST_P(CoreDeviceReadOnly, TakesNoWrites) {
+    Stack stack(text_bytes(10240), GetParam());
+    OpenDevice device(&stack.base, stack.from(0), {.read_only = true});
+    ASSERT_EQ(device.err(), 0) << device.why();
+    EXPECT_EQ(device.write(0, pattern(512, 1)), -EROFS);
+    EXPECT_EQ(cw_device_zero(device.get(), 0, 512), -EROFS);
+    EXPECT_EQ(cw_device_discard(device.get(), 0, 512), -EROFS);
+}
+
+TEST_P(CoreDeviceReadOnly, IsRead) {
+    Stack stack(text_bytes(10240), GetParam());
+    OpenDevice device(&stack.base, stack.from(0), {.read_only = true});
+    EXPECT_EQ(device.contents(), text_bytes(10240));
+}
+
+TEST_P(CoreDeviceReadOnly, FlushesAndClosesWithoutError) {
+    Stack stack(text_bytes(10240), GetParam());
+    OpenDevice device(&stack.base, stack.from(0), {.read_only = true});
+    EXPECT_EQ(cw_device_flush(device.get()), 0);
+    EXPECT_EQ(device.close(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Layers, CoreDeviceReadOnly, testing::Values(0u, 2u),
+                         testing::PrintToStringParamName());
+
+TEST(CoreDevice, WithoutALayerItIsReadOnly) {
+    Stack stack(text_bytes(10240), 0);
+    OpenDevice device(&stack.base, {});
+    EXPECT_EQ(device.write(0, pattern(512, 1)), -EROFS);
+}
+
+/* ---- ranges ---- */
+
+TEST(CoreDevice, RangesOutsideAreRefused) {
+    Stack stack(text_bytes(10240), 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    Bytes out;
+    for (const u64 off : {10240ull, 9729ull, 1ull << 62, ~0ull, ~0ull - 511}) {
+        EXPECT_EQ(device.read(off, 512, &out), -EINVAL) << off;
+        EXPECT_EQ(device.write(off, pattern(512, 1)), -EINVAL) << off;
+        EXPECT_EQ(cw_device_zero(device.get(), off, 512), -EINVAL) << off;
+        EXPECT_EQ(cw_device_discard(device.get(), off, 512), -EINVAL) << off;
+    }
+    EXPECT_EQ(cw_device_zero(device.get(), 1, ~0ull), -EINVAL);
+}
+
+TEST(CoreDevice, RangesOfNoBytesAreFine) {
+    Stack stack(text_bytes(10240), 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    Bytes out;
+    EXPECT_EQ(device.read(10240, 0, &out), 0);
+    EXPECT_EQ(device.write(10240, {}), 0);
+    EXPECT_EQ(cw_device_zero(device.get(), 10240, 0), 0);
+    EXPECT_EQ(device.contents(), text_bytes(10240));
+}
+
+TEST(CoreDevice, AFormatThatCannotDiscardSaysSo) {
+    Stack stack(text_bytes(10240), 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    cw_device_info info;
+    cw_device_get_info(device.get(), &info);
+    EXPECT_FALSE(info.can_discard);
+    EXPECT_EQ(cw_device_discard(device.get(), 0, 4096), -EOPNOTSUPP);
+}
+
+/* ---- layers ---- */
+
+TEST(CoreDevice, TheTopmostLayerThatHoldsASectorShows) {
+    const Bytes plain = text_bytes(10240);
+    Stack stack(plain, 3);
+    for (size_t top = 3; top-- > 0;) { /* layer n writes sectors 0..n, fill n+1 */
+        OpenDevice device(&stack.base, stack.from(top));
+        ASSERT_EQ(device.write(0, pattern((top + 1) * 512, static_cast<int>(top) + 1)), 0);
+    }
+    const Bytes shown = OpenDevice(&stack.base, stack.from(0)).contents();
+    EXPECT_EQ(shown[0], 1);
+    EXPECT_EQ(shown[512], 2);
+    EXPECT_EQ(shown[1024], 3);
+    EXPECT_EQ(shown[1536], plain[1536]);
+}
+
+TEST(CoreDevice, LayersBelowTheTopAreNotWritten) {
+    Stack stack(text_bytes(10240), 2);
+    stack.cows[1]->start_recording();
+    OpenDevice device(&stack.base, stack.from(0));
+    ASSERT_EQ(device.write(100, pattern(5000, 1)), 0);
+    ASSERT_EQ(device.close(), 0);
+    EXPECT_TRUE(stack.cows[1]->calls().empty());
+}
+
+/* ---- errors ---- */
+
+TEST(CoreDevice, ErrorsAreCounted) {
+    Stack stack(text_bytes(10240), 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    stack.cows[0]->before_write = [](u64, size_t) { return -ENOSPC; };
+    stack.cows[0]->before_read = [](u64, size_t) { return -EIO; };
+    Bytes out;
+    EXPECT_EQ(device.read(0, 512, &out), -EIO);
+    stack.cows[0]->before_read = nullptr;
+    EXPECT_EQ(device.write(0, pattern(512, 1)), -ENOSPC);
+    EXPECT_EQ(cw_device_zero(device.get(), 0, 512), -ENOSPC);
+    cw_device_stats stats;
+    cw_device_get_stats(device.get(), &stats);
+    EXPECT_EQ(stats.read_errors, 1u);
+    EXPECT_EQ(stats.write_errors, 2u);
+}
+
+/* A part of a granule cannot be put together when the rest cannot be read. */
+TEST(CoreDevice, APartialWriteOverADamagedBlockFails) {
+    NativeBuilder bad(16384, 8192);
+    bad.add(0, text_bytes(8192), cw_codec_lz4);
+    bad.refs[0].crc = cw_to_le32(0);
+    UmlSpec spec;
+    spec.size = 16384;
+    TestIo base("base", bad.finish()), cow("cow", uml_cow(spec));
+    CaptureLog log;
+    OpenDevice device(&base, {&cow});
+    EXPECT_EQ(device.write(100, pattern(10, 1)), -EIO);
+}
+
+TEST(CoreDevice, AWholeWriteHealsADamagedBlock) {
+    NativeBuilder bad(16384, 8192);
+    bad.add(0, text_bytes(8192), cw_codec_lz4);
+    bad.refs[0].crc = cw_to_le32(0);
+    UmlSpec spec;
+    spec.size = 16384;
+    TestIo base("base", bad.finish()), cow("cow", uml_cow(spec));
+    OpenDevice device(&base, {&cow});
+    ASSERT_EQ(device.write(0, pattern(8192, 1)), 0);
+    Bytes out;
+    ASSERT_EQ(device.read(0, 8192, &out), 0);
+    EXPECT_EQ(out, pattern(8192, 1));
+}
+
+TEST(CoreDevice, CloseReturnsWhatItsFlushDid) {
+    Stack stack(text_bytes(10240), 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    ASSERT_EQ(device.write(0, pattern(512, 1)), 0);
+    stack.cows[0]->before_flush = [] { return -EIO; };
+    EXPECT_EQ(device.close(), -EIO);
+}
+
+/* ---- against a model ---- */
+
+struct ModelCase {
+    u32 layers;
+    u32 sector_size;
+    u64 size;
+};
+
+class CoreDeviceModel : public testing::TestWithParam<ModelCase> {
+protected:
+    /* Any alignment, and from one byte to several regions of 64 KiB. */
+    void pick(u64 *off, u64 *len) {
+        *off = random_() % model_.size();
+        *len = random_() % (u64{1} << random_() % 19);
+        if (random_() % 3 == 0) {
+            *off &= ~u64{511};
+            *len &= ~u64{511};
+        }
+        if (random_() % 10 == 0) {
+            *off &= ~u64{65535};
+            *len = 200000;
+        }
+        *len = std::min<u64>(*len, model_.size() - *off);
+    }
+
+    void step(OpenDevice *device, unsigned int i) {
+        u64 off, len;
+        pick(&off, &len);
+        Bytes bytes;
+        switch (random_() % 4) {
+            case 0:
+                ASSERT_EQ(cw_device_zero(device->get(), off, len), 0);
+                memset(model_.data() + off, 0, len);
+                break;
+            case 1:
+                bytes = text_bytes(len, i);
+                ASSERT_EQ(device->write(off, bytes), 0);
+                apply_write(&model_, off, bytes.data(), len);
+                break;
+            default:
+                ASSERT_EQ(device->read(off, static_cast<u32>(len), &bytes), 0);
+                ASSERT_EQ(bytes, slice(model_, off, len)) << off << "+" << len;
+        }
+    }
+
+    std::mt19937 random_{1};
+    Bytes model_;
+};
+
+TEST_P(CoreDeviceModel, ShowsWhatWasWrittenLast) {
+    const ModelCase &param = GetParam();
+    Stack stack(text_bytes(param.size), param.layers, param.sector_size);
+    model_ = text_bytes(param.size);
+    model_.resize(cw_round_up(param.size, 512));
+    for (size_t top = param.layers; top-- > 0;) {
+        OpenDevice device(&stack.base, stack.from(top), {.cache_bytes = 65536});
+        ASSERT_EQ(device.err(), 0) << device.why();
+        for (unsigned int i = 0; i < 300; i++) {
+            step(&device, i);
+            ASSERT_FALSE(HasFatalFailure());
+        }
+        ASSERT_EQ(device.contents(), model_);
+    }
+    EXPECT_EQ(OpenDevice(&stack.base, stack.from(0)).contents(), model_);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CoreDeviceModel,
+                         testing::Values(ModelCase{1, 512, 1000000}, ModelCase{1, 4096, 1000000},
+                                         ModelCase{1, 1024, 524288}, ModelCase{3, 512, 1000448},
+                                         ModelCase{3, 4096, 999999}, ModelCase{1, 4096, 5000}),
+                         [](const auto &info) {
+                             return std::to_string(info.param.layers) + "_layers_of_" +
+                                    std::to_string(info.param.sector_size) + "_over_" +
+                                    std::to_string(info.param.size);
+                         });
+
+/* ---- many at once; run this under ThreadSanitizer as well ---- */
+
+/*
+ * Threads own interleaved parts of each granule, so that every write has a
+ * neighbour being written: a lost one shows in the end. One thread flushes,
+ * one reads all the time.
+ */
+TEST(CoreDeviceThreads, PartsOfOneGranuleAreNotLost) {
+    constexpr u32 kThreads = 4, kPart = 96, kRounds = 30;
+    const u64 size = u64{kThreads} * kPart * 512;
+    Stack stack(text_bytes(size), 1, 4096);
+    OpenDevice device(&stack.base, stack.from(0));
+    ASSERT_EQ(device.err(), 0) << device.why();
+    std::atomic<int> failed{0};
+    std::atomic<bool> over{false};
+    std::vector<std::thread> writers;
+    for (u32 id = 0; id < kThreads; id++) {
+        writers.emplace_back([&, id] {
+            for (u32 round = 0; round < kRounds; round++) {
+                for (u64 off = u64{id} * kPart; off < size; off += u64{kThreads} * kPart) {
+                    failed += device.write(off, pattern(kPart, static_cast<int>(id + 1))) != 0;
+                }
+            }
+        });
+    }
+    std::thread flusher([&] {
+        while (!over) {
+            failed += cw_device_flush(device.get()) != 0;
+        }
+    });
+    std::thread reader([&] {
+        while (!over) {
+            failed += device.contents().empty();
+        }
+    });
+    for (std::thread &writer : writers) {
+        writer.join();
+    }
+    over = true;
+    flusher.join();
+    reader.join();
+    EXPECT_EQ(failed, 0);
+    Bytes expected(size);
+    for (u64 i = 0; i < size; i++) {
+        expected[i] = static_cast<u8>(1 + i / kPart % kThreads);
+    }
+    EXPECT_EQ(device.contents(), expected);
+}
+
+/* Overlapping calls of all kinds: no errors, no sector of two minds. */
+TEST(CoreDeviceThreads, OverlappingWritesLeaveWholeSectors) {
+    constexpr u64 kSize = 300000;
+    Stack stack(pattern(kSize, 0), 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    std::atomic<int> failed{0};
+    std::vector<std::thread> threads;
+    for (u32 id = 1; id <= 4; id++) {
+        threads.emplace_back([&, id] {
+            std::mt19937 random(id);
+            for (int i = 0; i < 150; i++) {
+                const u64 off = random() % (kSize - 80000) & ~u64{511};
+                const u64 len = 512 + (random() % 80000 & ~u64{511});
+                if (random() % 4 == 0) {
+                    failed += cw_device_zero(device.get(), off, len) != 0;
+                } else {
+                    failed += device.write(off, pattern(len, static_cast<int>(id))) != 0;
+                }
+            }
+        });
+    }
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    EXPECT_EQ(failed, 0);
+    const Bytes shown = device.contents();
+    for (u64 off = 0; off + 512 <= shown.size(); off += 512) {
+        ASSERT_EQ(slice(shown, off, 512), pattern(512, shown[off])) << off;
+    }
+}
+
+/* A zeroing of many regions and writes of parts in them, both must win. */
+TEST(CoreDeviceThreads, ZeroingManyRegionsDoesNotUndoPartsOfGranules) {
+    constexpr u64 kSize = 8 * 65536;
+    for (int round = 0; round < 20; round++) {
+        Stack stack(pattern(kSize, 9), 1, 4096);
+        OpenDevice device(&stack.base, stack.from(0));
+        std::thread zero([&] { EXPECT_EQ(cw_device_zero(device.get(), 0, kSize), 0); });
+        for (u64 off = 0; off < kSize; off += 65536) {
+            EXPECT_EQ(device.write(off + 1, pattern(1, 7)), 0);
+        }
+        zero.join();
+        const Bytes shown = device.contents();
+        for (u64 off = 0; off < kSize; off++) {
+            const bool written = off % 65536 == 1;
+            ASSERT_TRUE(shown[off] == 0 || (written && shown[off] == 7)) << off;
+        }
+    }
+}
+
+}  // namespace
+}  // namespace cloopw::test
