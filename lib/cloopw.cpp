@@ -61,6 +61,9 @@ Io Io::adopt(int fd, const std::string &name, u64 offset, u64 limit) {
         return Io(io);
     }
     ::close(fd);
+    if (err == -EISDIR) {
+        throw Error(name + ": is a directory", EISDIR);
+    }
     if (err == -EINVAL) {
         throw Error(name + ": is neither a file nor a block device", EINVAL);
     }

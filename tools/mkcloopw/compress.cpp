@@ -66,7 +66,7 @@ CompressResult compress(const Job &job, Streams &streams) {
     SourceOptions source_options = {job.input, job.input_format, streams.in_fd,
                                     job.options.block_size, job.cancelled};
     std::unique_ptr<Source> source = open_source(source_options);
-    OutputFile output(job.output, job.input == "-" ? "" : job.input, job.force);
+    OutputFile output(job.output, {job.input == "-" ? "" : job.input, job.force});
 
     ImageWriterOptions options = job.options;
     options.size = source->size();

@@ -137,7 +137,7 @@ ExtractResult extract(const Job &job, Streams &streams) {
     if (job.output == "-") {
         work = std::make_unique<StreamWork>(image, streams.out_fd);
     } else {
-        file.emplace(job.output, job.input, job.force);
+        file.emplace(job.output, OutputFileOptions{job.input, job.force});
         work = std::make_unique<FileWork>(image, *file);
     }
 

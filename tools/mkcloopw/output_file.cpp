@@ -32,8 +32,8 @@ constexpr int kDeviceFlags = O_RDWR | O_EXCL | O_CLOEXEC;
 
 }  // namespace
 
-OutputFile::OutputFile(const std::string &path, const std::string &input, bool force)
-    : path_(path), force_(force) {
+OutputFile::OutputFile(const std::string &path, const OutputFileOptions &options)
+    : path_(path), options_(options) {
     std::error_code ec;
     std::filesystem::path target = std::filesystem::canonical(path, ec);
     target_ = ec ? path : target.string();
@@ -42,11 +42,11 @@ OutputFile::OutputFile(const std::string &path, const std::string &input, bool f
         directory_ = ".";
     }
 
-    examine_existing(input);
+    examine_existing();
     if (is_device_) {
         open_device();
-    } else {
-        open_unnamed_or_temporary();
+    } else if (!options_.unnamed || !open_unnamed()) {
+        open_temporary();
     }
 }
 
@@ -57,7 +57,7 @@ OutputFile::~OutputFile() {
 }
 
 /* Refuses what must not be written; sets is_device_. */
-void OutputFile::examine_existing(const std::string &input) {
+void OutputFile::examine_existing() {
     struct stat out = {};
     struct stat in = {};
     if (::stat(path_.c_str(), &out) != 0) {
@@ -66,7 +66,7 @@ void OutputFile::examine_existing(const std::string &input) {
         }
         return;
     }
-    if (!input.empty() && ::stat(input.c_str(), &in) == 0 && same_file(in, out)) {
+    if (!options_.input.empty() && ::stat(options_.input.c_str(), &in) == 0 && same_file(in, out)) {
         throw Error(path_ + ": is the input; name another output", EINVAL);
     }
     if (S_ISDIR(out.st_mode)) {
@@ -75,7 +75,7 @@ void OutputFile::examine_existing(const std::string &input) {
     if (!S_ISREG(out.st_mode) && !S_ISBLK(out.st_mode)) {
         throw Error(path_ + ": is neither a file nor a block device", EINVAL);
     }
-    if (!force_) {
+    if (!options_.force) {
         throw Error(path_ + ": exists already; use --force to overwrite it", EEXIST);
     }
     is_device_ = S_ISBLK(out.st_mode);
@@ -88,12 +88,6 @@ void OutputFile::open_device() {
                        errno == EBUSY ? "it is in use" : "");
     }
     io_ = Io::adopt(fd, path_);
-}
-
-void OutputFile::open_unnamed_or_temporary() {
-    if (!open_unnamed()) {
-        open_temporary();
-    }
 }
 
 /* false: this file system cannot. */
@@ -137,20 +131,20 @@ void OutputFile::open_temporary() {
 void OutputFile::put_in_place() {
     if (temporary_.empty()) {
         /* A name of its own first when it replaces: link() never does. */
-        std::string name = force_ ? temporary_name() : target_;
+        std::string name = options_.force ? temporary_name() : target_;
         if (::linkat(AT_FDCWD, link_source(io_->fd()).c_str(), AT_FDCWD, name.c_str(),
                      AT_SYMLINK_FOLLOW) != 0) {
             throw io_error(path_, "cannot be created", errno);
         }
-        if (!force_) {
+        if (!options_.force) {
             return;
         }
         temporary_ = name;
     }
-    int result = force_ ? ::rename(temporary_.c_str(), target_.c_str())
-                        : ::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, target_.c_str(),
-                                      RENAME_NOREPLACE);
-    if (result != 0 && errno == EINVAL && !force_) {
+    int result = options_.force ? ::rename(temporary_.c_str(), target_.c_str())
+                                : ::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD,
+                                              target_.c_str(), RENAME_NOREPLACE);
+    if (result != 0 && errno == EINVAL && !options_.force) {
         /* The file system cannot check; we did at the start. */
         result = ::rename(temporary_.c_str(), target_.c_str());
     }

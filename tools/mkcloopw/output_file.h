@@ -16,13 +16,15 @@
 
 namespace cloopw {
 
+struct OutputFileOptions {
+    std::string input;   /* refused as the output when it is the same file; or empty */
+    bool force = false;  /* replace an existing file, overwrite a block device */
+    bool unnamed = true; /* let the file have no name at first, if possible */
+};
+
 class OutputFile {
 public:
-    /*
-     * input is refused as the output when it is the same file; may be empty.
-     * force: an existing file is replaced, a block device overwritten.
-     */
-    OutputFile(const std::string &path, const std::string &input, bool force);
+    OutputFile(const std::string &path, const OutputFileOptions &options);
     ~OutputFile();
     OutputFile(const OutputFile &) = delete;
     OutputFile &operator=(const OutputFile &) = delete;
@@ -34,16 +36,15 @@ public:
     void commit();
 
 private:
-    void examine_existing(const std::string &input);
+    void examine_existing();
     void open_device();
-    void open_unnamed_or_temporary();
     bool open_unnamed();
     void open_temporary();
     void put_in_place();
     std::string temporary_name() const;
 
     const std::string path_; /* as given, for messages */
-    const bool force_;
+    const OutputFileOptions options_;
     bool is_device_ = false;
     std::string target_;    /* path_ with a last symbolic link resolved */
     std::string directory_; /* of target_ */

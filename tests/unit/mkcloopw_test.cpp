@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "tools/mkcloopw/mkcloopw.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "lib/image_writer.h"
+#include "support/data.h"
+#include "support/run_tool.h"
+#include "support/scratch_dir.h"
+
+namespace cloopw::test {
+namespace {
+
+const std::atomic<bool> kNever = false;
+
+/* Text, noise, zeros, repetitions, and an odd end. */
+Bytes sample() {
+    Bytes plain = text_bytes(500000);
+    for (const Bytes &part :
+         {random_bytes(300000), Bytes(400000, 0), slice(plain, 0, 262144), text_bytes(12345, 3)}) {
+        plain.insert(plain.end(), part.begin(), part.end());
+    }
+    return plain;
+}
+
+class Mkcloopw : public testing::Test {
+protected:
+    static ToolResult tool(const Args &args, const ToolInput &input = {},
+                           const std::atomic<bool> &cancelled = kNever) {
+        return run([&](Streams &streams) { return mkcloopw(args, streams, cancelled); }, input);
+    }
+
+    /* Expects it to fail with this code, say this, and make no file. */
+    void expect_refusal(int code, const std::string &message, const Args &args,
+                        const ToolInput &input = {}) {
+        std::vector<std::string> before = dir_.names();
+        ToolResult result = tool(args, input);
+        EXPECT_EQ(result.code, code) << result.err;
+        EXPECT_NE(result.err.find(message), std::string::npos)
+            << "said: " << result.err << "expected: " << message;
+        EXPECT_EQ(result.err.rfind("mkcloopw: ", 0), 0u) << result.err;
+        EXPECT_EQ(result.out, "");
+        EXPECT_EQ(dir_.names(), before);
+    }
+
+    void expect_success(const Args &args, const ToolInput &input = {}) {
+        ToolResult result = tool(args, input);
+        EXPECT_EQ(result.code, 0) << result.err;
+        EXPECT_EQ(result.err, "");
+    }
+
+    Bytes extract(const std::string &image) {
+        std::string out = dir_ / "extracted";
+        expect_success({"-x", "-f", image, out});
+        return read_bytes(out);
+    }
+
+    ScratchDir dir_;
+    Bytes plain_ = sample();
+    std::string in_ = dir_.write("in", plain_);
+    std::string out_ = dir_ / "out";
+};
+
+/* ---- what it is for ---- */
+
+struct Way {
+    const char *format;
+    const char *codec;
+    const char *block_size;
+};
+
+class MkcloopwWays : public Mkcloopw, public testing::WithParamInterface<Way> {
+protected:
+    Args args(const std::string &threads, const std::string &in, const std::string &out) const {
+        return {"-F", GetParam().format,
+                "-c", GetParam().codec,
+                "-b", GetParam().block_size,
+                "-j", threads,
+                in,   out};
+    }
+
+    /* cloop2 knows whole blocks only. */
+    Bytes expected() const {
+        Bytes bytes = plain_;
+        if (std::string(GetParam().format) == "cloop2") {
+            size_t block = std::string(GetParam().block_size) == "512" ? 512 : 131072;
+            bytes.resize((bytes.size() + block - 1) / block * block);
+        }
+        return bytes;
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(All, MkcloopwWays,
+                         testing::Values(Way{"cloopw", "none", "64K"}, Way{"cloopw", "zlib", "4K"},
+                                         Way{"cloopw", "lz4", "64K"},
+                                         Way{"cloopw", "lz4hc", "128K"},
+                                         Way{"cloopw", "zstd", "4K"}, Way{"cloopw", "zstd", "1M"},
+                                         Way{"cloop2", "zlib", "128K"},
+                                         Way{"cloop2", "zlib", "512"}));
+
+TEST_P(MkcloopwWays, RoundTrip) {
+    expect_success(args("2", in_, out_));
+    EXPECT_EQ(extract(out_), expected());
+    EXPECT_EQ(dir_.names(), (std::vector<std::string>{"extracted", "in", "out"}));
+}
+
+TEST_P(MkcloopwWays, SameBytesFromAnyNumberOfThreads) {
+    expect_success(args("1", in_, out_));
+    Bytes one = read_bytes(out_);
+    for (const char *threads : {"2", "3", "8"}) {
+        expect_success(args(threads, in_, dir_ / threads));
+        EXPECT_EQ(read_bytes(dir_ / threads), one) << threads;
+    }
+}
+
+TEST_P(MkcloopwWays, SameBytesFromStandardInput) {
+    expect_success(args("2", in_, out_));
+    expect_success(args("2", "-", dir_ / "piped"), {plain_});
+    EXPECT_EQ(read_bytes(dir_ / "piped"), read_bytes(out_));
+}
+
+TEST_P(MkcloopwWays, ExtractsToStandardOutput) {
+    expect_success(args("2", in_, out_));
+    ToolResult result = tool({"-x", "-q", "-j", "4", out_, "-"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.data, expected());
+    EXPECT_EQ(result.out + result.err, "");
+}
+
+TEST_F(Mkcloopw, OddSizes) {
+    for (size_t size : {size_t{1}, size_t{511}, size_t{512}, size_t{4095}, size_t{4096},
+                        size_t{4097}, size_t{65535}, size_t{65536}, size_t{65537}}) {
+        std::string in = dir_.write("odd", slice(plain_, 0, size));
+        expect_success({"-f", in, out_});
+        EXPECT_EQ(extract(out_), slice(plain_, 0, size)) << size;
+    }
+}
+
+TEST_F(Mkcloopw, ConvertsBetweenFormats) {
+    expect_success({"-F", "cloop2", "-b", "4K", in_, dir_ / "cloop2"});
+    expect_success({dir_ / "cloop2", dir_ / "cloopw"});
+    Bytes whole = plain_;
+    whole.resize((whole.size() + 4095) / 4096 * 4096);
+    EXPECT_EQ(extract(dir_ / "cloopw"), whole);
+    expect_success({"-F", "cloop2", "-b", "4K", dir_ / "cloopw", dir_ / "back"});
+    EXPECT_EQ(read_bytes(dir_ / "back"), read_bytes(dir_ / "cloop2"));
+}
+
+TEST_F(Mkcloopw, TakesAnImageAsItIsWhenToldTo) {
+    expect_success({in_, dir_ / "inner"});
+    expect_success({"-I", "raw", dir_ / "inner", out_});
+    EXPECT_EQ(extract(out_), read_bytes(dir_ / "inner"));
+}
+
+TEST_F(Mkcloopw, ReadsAFifo) {
+    std::string fifo = dir_ / "fifo";
+    ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+    std::jthread writer([&] {
+        int fd = open(fifo.c_str(), O_WRONLY | O_CLOEXEC);
+        EXPECT_EQ(::write(fd, plain_.data(), plain_.size()), static_cast<ssize_t>(plain_.size()));
+        close(fd);
+    });
+    expect_success({fifo, out_});
+    EXPECT_EQ(extract(out_), plain_);
+}
+
+/* A file of a GiB with a few bytes of data, in and out. */
+TEST_F(Mkcloopw, HolesCostNothing) {
+    std::string sparse = dir_ / "sparse";
+    int fd = open(sparse.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ASSERT_EQ(ftruncate(fd, 1 << 30), 0);
+    Bytes data = random_bytes(10000);
+    for (off_t at : {off_t{0}, off_t{123456789}, off_t{(1 << 30) - 10000}}) {
+        ASSERT_EQ(pwrite(fd, data.data(), data.size(), at), 10000);
+    }
+    close(fd);
+
+    ToolResult result = tool({"--json", sparse, out_});
+    ASSERT_EQ(result.code, 0) << result.err;
+    auto json = nlohmann::json::parse(result.out);
+    EXPECT_EQ(json["blocks"], 16384);
+    EXPECT_GE(json["zero_blocks"], 16384 - 6);
+    expect_success({"-x", "-q", out_, dir_ / "back"});
+
+    struct stat st = {};
+    ASSERT_EQ(stat((dir_ / "back").c_str(), &st), 0);
+    EXPECT_EQ(st.st_size, 1 << 30);
+    EXPECT_LT(st.st_blocks, 1000);
+    Image back(Io::open(dir_ / "back", Io::Mode::kRead), "raw");
+    Bytes got(10000);
+    for (u64 at : {u64{0}, u64{123456789}, u64{(1 << 30) - 10000}}) {
+        back.read(got.data(), 10000, at);
+        EXPECT_EQ(got, data) << at;
+    }
+    back.read(got.data(), 10000, 123456789 - 10000);
+    EXPECT_EQ(got, Bytes(10000, 0));
+}
+
+/* ---- what it says ---- */
+
+TEST_F(Mkcloopw, JsonTellsEverything) {
+    ToolResult result =
+        tool({"--json", "--label", "demo", "-c", "zstd", "-l", "3", "-b", "4K", "--uuid",
+              "01234567-89ab-cdef-0123-456789abcdef", "-j", "2", in_, out_});
+    ASSERT_EQ(result.code, 0) << result.err;
+    auto json = nlohmann::json::parse(result.out);
+    EXPECT_EQ(json["input"], in_);
+    EXPECT_EQ(json["output"], out_);
+    EXPECT_EQ(json["format"], "cloopw");
+    EXPECT_EQ(json["codec"], "zstd");
+    EXPECT_EQ(json["level"], 3);
+    EXPECT_EQ(json["block_size"], 4096);
+    EXPECT_EQ(json["threads"], 2);
+    EXPECT_EQ(json["input_bytes"], plain_.size());
+    EXPECT_EQ(json["output_bytes"], read_bytes(out_).size());
+    EXPECT_GT(json["ratio"], 1.0);
+    EXPECT_EQ(json["blocks"], (plain_.size() + 4095) / 4096);
+    EXPECT_GE(json["zero_blocks"], 90);
+    EXPECT_GE(json["raw_blocks"], 70);
+    EXPECT_GE(json["seconds"], 0.0);
+    EXPECT_EQ(json["uuid"], "01234567-89ab-cdef-0123-456789abcdef");
+    EXPECT_EQ(json["label"], "demo");
+
+    result = tool({"--json", "-x", out_, dir_ / "back"});
+    json = nlohmann::json::parse(result.out);
+    EXPECT_EQ(json["output_bytes"], plain_.size());
+    EXPECT_EQ(json["input_bytes"], read_bytes(out_).size());
+}
+
+TEST_F(Mkcloopw, SummaryForPeople) {
+    ToolResult result = tool({in_, out_});
+    EXPECT_EQ(result.out.rfind(out_ + ": 1.4 MiB -> ", 0), 0u) << result.out;
+    EXPECT_NE(result.out.find("zstd level 9"), std::string::npos) << result.out;
+    EXPECT_EQ(result.err, "");
+    result = tool({"-q", "-f", in_, out_});
+    EXPECT_EQ(result.out + result.err, "");
+}
+
+TEST_F(Mkcloopw, HelpFitsAScreen) {
+    ToolResult result = tool({"--help"});
+    EXPECT_EQ(result.code, 0);
+    EXPECT_EQ(result.err, "");
+    std::istringstream lines(result.out);
+    std::string line;
+    int count = 0;
+    while (std::getline(lines, line)) {
+        EXPECT_LE(line.size(), 80u) << line;
+        count++;
+    }
+    EXPECT_LE(count, 24);
+    EXPECT_EQ(tool({"--version"}).out.rfind("mkcloopw ", 0), 0u);
+}
+
+TEST_F(Mkcloopw, ReproducibleAndDated) {
+    expect_success({in_, out_});
+    expect_success({in_, dir_ / "again"});
+    EXPECT_EQ(read_bytes(out_), read_bytes(dir_ / "again"));
+    setenv("SOURCE_DATE_EPOCH", "1700000000", 1);
+    expect_success({in_, dir_ / "dated"});
+    setenv("SOURCE_DATE_EPOCH", "yesterday", 1);
+    expect_refusal(2, "SOURCE_DATE_EPOCH=yesterday: is no number of seconds", {in_, dir_ / "x"});
+    unsetenv("SOURCE_DATE_EPOCH");
+    cw_disk_super super = {};
+    Io::open(dir_ / "dated", Io::Mode::kRead).read(&super, sizeof(super), 0);
+    EXPECT_EQ(cw_from_le64(super.created), 1700000000u);
+}
+
+TEST_F(Mkcloopw, DuplicatesAreStoredOnce) {
+    Bytes twice = plain_;
+    twice.resize((plain_.size() + 65535) / 65536 * 65536);
+    Bytes half = twice;
+    twice.insert(twice.end(), half.begin(), half.end());
+    std::string in = dir_.write("twice", twice);
+    expect_success({in, out_});
+    expect_success({"--no-dedupe", in, dir_ / "each"});
+    EXPECT_LT(read_bytes(out_).size() * 3 / 2, read_bytes(dir_ / "each").size());
+    EXPECT_EQ(extract(out_), twice);
+    EXPECT_EQ(extract(dir_ / "each"), twice);
+}
+
+/* ---- what it refuses ---- */
+
+TEST_F(Mkcloopw, UsageErrors) {
+    expect_refusal(2, "INPUT is required", {});
+    expect_refusal(2, "OUTPUT is required", {in_});
+    expect_refusal(2, "", {in_, out_, "third"});
+    expect_refusal(2, "--frobnicate", {"--frobnicate", in_, out_});
+    expect_refusal(2, "Try 'mkcloopw --help'", {"--frobnicate", in_, out_});
+    expect_refusal(2, "--format squash: there is no such format; know cloopw, cloop2",
+                   {"-F", "squash", in_, out_});
+    expect_refusal(2, "--codec brotli: there is no such codec; know none, zlib, lz4, lz4hc, zstd",
+                   {"-c", "brotli", in_, out_});
+    expect_refusal(2, "--input-format qcow2: there is no such format", {"-I", "qcow2", in_, out_});
+    expect_refusal(2, "--level 23: codec zstd has 1..22", {"-l", "23", in_, out_});
+    expect_refusal(2, "--level 0: codec zstd has 1..22", {"-l", "0", in_, out_});
+    expect_refusal(2, "--level -5", {"-l", "-5", in_, out_});
+    expect_refusal(2, "--level 2: codec lz4 has 1..1", {"-c", "lz4", "-l", "2", in_, out_});
+    expect_refusal(2, "--level", {"-l", "high", in_, out_});
+    expect_refusal(2, "--codec zstd: cloop2 images can only use zlib",
+                   {"-F", "cloop2", "-c", "zstd", in_, out_});
+    expect_refusal(2, "neither label nor UUID", {"-F", "cloop2", "--label", "x", in_, out_});
+    expect_refusal(2, "--label: longer than 64", {"--label", std::string(65, 'x'), in_, out_});
+    expect_refusal(2, "--uuid 1234: is no UUID", {"--uuid", "1234", in_, out_});
+    expect_refusal(2, "--threads 0: must be within 1..1024", {"-j", "0", in_, out_});
+    expect_refusal(2, "--threads -1", {"-j", "-1", in_, out_});
+    expect_refusal(2, "standard output", {in_, "-"});
+    expect_refusal(2, "standard input", {"-x", "-", out_});
+}
+
+TEST_F(Mkcloopw, BlockSizes) {
+    for (const char *bad : {"0", "1", "512", "4095", "4097", "12K", "2M", "1T", "16E"}) {
+        expect_refusal(2, "block", {"-b", bad, in_, out_});
+    }
+    for (const char *bad : {"-4096", "big", "4X", ""}) {
+        expect_refusal(2, "--block-size", {"-b", bad, in_, out_});
+    }
+    for (const char *bad : {"0", "511", "513", "8M", "5G"}) {
+        expect_refusal(2, "must be a multiple of 512", {"-F", "cloop2", "-b", bad, in_, out_});
+    }
+}
+
+TEST_F(Mkcloopw, BadInput) {
+    expect_refusal(1, dir_ / "missing" + ": cannot be opened: No such file or directory",
+                   {dir_ / "missing", out_});
+    expect_refusal(1, dir_.path() + ": is a directory", {dir_.path(), out_});
+    expect_refusal(1, "is empty", {dir_.write("empty", {}), out_});
+    expect_refusal(1, "standard input: is empty", {"-", out_}, {Bytes()});
+    expect_refusal(1, "/dev/null: is neither a file nor a block device", {"/dev/null", out_});
+    expect_refusal(1, "is no cloopw image", {"-I", "cloopw", in_, out_});
+    expect_refusal(1, "cannot be opened", {"-x", dir_ / "missing", out_});
+    expect_refusal(1, "is a directory", {"-x", dir_.path(), out_});
+}
+
+TEST_F(Mkcloopw, UnreadableInput) {
+    std::string secret = dir_.write("secret", plain_);
+    ASSERT_EQ(chmod(secret.c_str(), 0), 0);
+    if (geteuid() != 0) {
+        expect_refusal(1, "Permission denied", {secret, out_});
+        return;
+    }
+    /* root reads everything: be somebody else for a moment */
+    ASSERT_EQ(chmod(dir_.path().c_str(), 0777), 0);
+    ASSERT_EQ(seteuid(65534), 0);
+    expect_refusal(1, "Permission denied", {secret, out_});
+    ASSERT_EQ(seteuid(0), 0);
+}
+
+TEST_F(Mkcloopw, BadOutput) {
+    dir_.write("out", {1});
+    expect_refusal(1, out_ + ": exists already; use --force to overwrite it", {in_, out_});
+    expect_refusal(1, "exists already", {"-x", in_, out_});
+    EXPECT_EQ(read_bytes(out_), Bytes{1});
+    expect_refusal(1, "its directory must exist", {in_, dir_ / "missing/out"});
+    expect_refusal(1, "is a directory", {"-f", in_, dir_.path()});
+    expect_refusal(1, "is the input", {in_, in_});
+    expect_refusal(1, "is the input", {"-f", in_, in_});
+    expect_refusal(1, "is the input", {"-f", "-x", in_, in_});
+    EXPECT_EQ(read_bytes(in_), plain_);
+}
+
+TEST_F(Mkcloopw, DamagedImageIsNotExtracted) {
+    expect_success({"--no-dedupe", in_, out_});
+    Bytes image = read_bytes(out_);
+    image[CW_SUPER_LEN + 100] ^= 1;
+    dir_.write("out", image);
+    expect_refusal(1, out_ + ": cannot be read at byte 0", {"-x", out_, dir_ / "back"});
+    expect_refusal(1, out_ + ": cannot be read at byte 0", {out_, dir_ / "back"});
+    image.resize(image.size() - 1);
+    dir_.write("out", image);
+    expect_refusal(1, "truncated", {"-x", out_, dir_ / "back"});
+}
+
+/* The nearest to a full disk that a test may make. */
+TEST_F(Mkcloopw, FileTooLarge) {
+    struct rlimit before = {};
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit small = {100000, before.rlim_max};
+    auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+    expect_refusal(1, "File too large; make room or name an output elsewhere", {in_, out_});
+    expect_refusal(1, "File too large", {"-F", "cloop2", in_, out_});
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)std::signal(SIGXFSZ, old_handler);
+}
+
+/* ---- being stopped ---- */
+
+TEST_F(Mkcloopw, StopsWhenCancelled) {
+    std::atomic<bool> cancelled = true;
+    for (const Args &args : {Args{in_, out_}, Args{"-x", in_, out_}, Args{"-", out_}}) {
+        ToolResult result = tool(args, {plain_}, cancelled);
+        EXPECT_EQ(result.code, 1);
+        EXPECT_EQ(result.err, "mkcloopw: " + out_ + ": interrupted; nothing was left behind\n");
+        EXPECT_EQ(dir_.names(), std::vector<std::string>{"in"});
+    }
+}
+
+/* A pipe that nobody writes to must not keep it. */
+TEST_F(Mkcloopw, StopsWhileItWaitsForInput) {
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    ASSERT_EQ(::write(ends[1], plain_.data(), 50000), 50000);
+    std::atomic<bool> cancelled = false;
+    std::jthread later([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        cancelled = true;
+    });
+    ToolResult result = tool({"-", out_}, {{}, ends[0], false}, cancelled);
+    EXPECT_EQ(result.code, 1);
+    EXPECT_EQ(dir_.names(), std::vector<std::string>{"in"});
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* The program itself: dies of the signal, leaves nothing. */
+TEST_F(Mkcloopw, SignalsEndTheProgram) {
+    for (int signal : {SIGINT, SIGTERM}) {
+        int ends[2];
+        ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+        pid_t pid = fork();
+        ASSERT_GE(pid, 0);
+        if (pid == 0) {
+            dup2(ends[0], STDIN_FILENO);
+            dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+            execl(MKCLOOPW_PROGRAM, "mkcloopw", "-", out_.c_str(), nullptr);
+            _exit(127);
+        }
+        close(ends[0]);
+        /* More than a pipe holds: when it is gone the program is at work. */
+        for (int i = 0; i < 4; i++) {
+            ASSERT_EQ(::write(ends[1], plain_.data(), plain_.size()),
+                      static_cast<ssize_t>(plain_.size()));
+        }
+        ASSERT_EQ(kill(pid, signal), 0);
+        int status = 0;
+        ASSERT_EQ(waitpid(pid, &status, 0), pid);
+        EXPECT_TRUE(WIFSIGNALED(status));
+        EXPECT_EQ(WTERMSIG(status), signal);
+        EXPECT_EQ(dir_.names(), std::vector<std::string>{"in"});
+        close(ends[1]);
+    }
+}
+
+}  // namespace
+}  // namespace cloopw::test
