@@ -29,7 +29,7 @@ deps_list() {
 				linux-headers-amd64 linux-headers-6.12-amd64 ;;
 		lint)
 			printf '%s\n' clang-format clang-tidy clang \
-				shellcheck sparse ;;
+				shellcheck sparse linux-source-6.12 ;;
 		vm)
 			printf '%s\n' qemu-system-x86 seabios cpio kmod \
 				busybox-static linux-headers-amd64 \

@@ -65,8 +65,10 @@ void cw_cache_drop(struct cw_cache *cache, u64 owner, u64 pos);
 /* Forgets all of an owner's entries; nobody may use them any more. */
 void cw_cache_drop_owner(struct cw_cache *cache, u64 owner);
 
-/* For a shrinker: bytes that could go, and let at least so many go. Never
- * blocks on the cache's lock; returns bytes freed. */
+/*
+ * For a shrinker: bytes that could go, and let at least so many go. Never
+ * blocks on the cache's lock; returns bytes freed.
+ */
 u64 cw_cache_evictable(struct cw_cache *cache);
 u64 cw_cache_shrink(struct cw_cache *cache, u64 bytes);
 

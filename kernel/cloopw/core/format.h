@@ -261,8 +261,8 @@ struct cw_disk_log_record {
 	__le16 zero_mask;   /* WRITE: bit n: page + n is zeros */
 	__le16 sectors;     /* of the record, all in all */
 	__le32 reserved;
-	__le64 from;        /* MOVE: sector it was at; JUMP: next segment; META:
-			     * enum cw_log_meta */
+	/* MOVE: sector it was at; JUMP: next segment; META: enum cw_log_meta */
+	__le64 from;
 	__le64 next_gen;    /* JUMP: generation of the next segment */
 };
 CW_ASSERT_SIZE(struct cw_disk_log_record, 72);

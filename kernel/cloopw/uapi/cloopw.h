@@ -34,14 +34,14 @@ struct cloopw_config {
 	__u32 flags;     /* CLOOPW_F_* */
 	__s32 image_fd;  /* file or block device, open for reading */
 	__u32 nr_layers; /* COW layers, 0..CLOOPW_MAX_LAYERS */
-	__u64 layer_fds; /* address of __s32[nr_layers], the top first; the top
-			  * open for reading and writing */
+	/* address of __s32[nr_layers], the top first and open for writing, too */
+	__u64 layer_fds;
 	__u64 offset;    /* bytes, where the image starts in its file */
 	__u64 sizelimit; /* bytes of the file from there; 0: all */
 	__u64 cache_bytes; /* of decompressed clusters; 0: the default */
 	char format[CLOOPW_FORMAT_LEN]; /* of the image; empty: look at it */
-	__u64 message;     /* address of char[message_len]: on failure the
-			    * reason is written there, or 0 */
+	/* address of char[message_len] for the reason of a failure, or 0 */
+	__u64 message;
 	__u32 message_len;
 	__u32 reserved;
 };
