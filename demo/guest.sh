@@ -6,7 +6,7 @@
 mkdir -p medium mnt
 mount "$(disk 0)" medium
 defer umount medium
-cd medium
+cd medium || exit
 defer cd ..
 image=debian.cloopw
 
