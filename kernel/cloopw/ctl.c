@@ -39,7 +39,7 @@ static int add_disk_numbered(int number)
 
 static int ctl_add(int number)
 {
-	if (number < -1 || number > MINORMASK)
+	if (number < -1 || number > (int)MINORMASK)
 		return -EINVAL;
 	return add_disk_numbered(number);
 }

@@ -64,8 +64,31 @@ static void *direct_range(struct request *rq)
 }
 
 /*
- * Otherwise they are mapped. Returns where the data begins, or NULL; not
- * inlined, to have the array off the stack when the engine runs.
+ * Otherwise they are mapped. Adds the pages of a piece that begins where *end
+ * is, or at the start of a page when that is the end of one, to n others;
+ * returns how many there are then, 0 when it does not fit to them.
+ */
+static unsigned int add_piece(struct page **page, unsigned int n, u8 **end,
+			      struct bio_vec *bv)
+{
+	u8 *at = bvec_virt(bv);
+
+	if (n && at == *end)
+		at = PTR_ALIGN(at, PAGE_SIZE); /* the page is there already */
+	else if (n && (offset_in_page(at) || offset_in_page(*end)))
+		return 0;
+	*end = (u8 *)bvec_virt(bv) + bv->bv_len;
+	for (at -= offset_in_page(at); at < *end; at += PAGE_SIZE) {
+		if (n == MAX_PAGES)
+			return 0;
+		page[n++] = virt_to_page(at);
+	}
+	return n;
+}
+
+/*
+ * Returns where the data begins, or NULL. Not inlined, to have the array off
+ * the stack when the engine runs.
  */
 static noinline void *map_range(struct request *rq, unsigned int *pages)
 {
@@ -73,18 +96,15 @@ static noinline void *map_range(struct request *rq, unsigned int *pages)
 	struct req_iterator iter;
 	struct bio_vec bv;
 	unsigned int skip = 0, n = 0;
+	u8 *end = NULL;
 	void *map;
 
 	rq_for_each_bvec(bv, rq, iter) {
-		void *at = bvec_virt(&bv), *end = at + bv.bv_len;
-
 		if (!n)
-			skip = offset_in_page(at);
-		for (at -= offset_in_page(at); at < end; at += PAGE_SIZE) {
-			if (n == MAX_PAGES)
-				return NULL;
-			page[n++] = virt_to_page(at);
-		}
+			skip = offset_in_page(bvec_virt(&bv));
+		n = add_piece(page, n, &end, &bv);
+		if (!n)
+			return NULL;
 	}
 	map = vm_map_ram(page, n, NUMA_NO_NODE);
 	*pages = n;
@@ -103,7 +123,7 @@ static int transfer_mapped(const struct transfer *t, u32 len, void *buf)
 	return err;
 }
 
-/* When there is no memory to map them: piece by piece. */
+/* When they cannot be mapped, as memory is short: piece by piece. */
 static int transfer_pieces(const struct transfer *t, struct request *rq)
 {
 	struct req_iterator iter;
