@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Harmful ioctls for cloopw's devices.
+ *
+ *   cloopw-hostile check DEVICE IMAGE          each case once: "ok NAME" or
+ *                                              "not ok NAME: ..."
+ *   cloopw-hostile churn SECONDS DEVICE IMAGE  random ones, results ignored
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cloopw.h"
+
+static int control, device, image;
+static const char *device_path, *image_path;
+static int failures;
+
+/* ---- one ioctl ---- */
+
+static char message[CLOOPW_MESSAGE_LEN];
+
+static struct cloopw_config good_config(void)
+{
+	struct cloopw_config config = {
+		.size = sizeof(config),
+		.image_fd = image,
+		.message = (uintptr_t)message,
+		.message_len = sizeof(message),
+	};
+
+	return config;
+}
+
+/* 0 or errno; what it attached is detached again. */
+static int configure(const void *config)
+{
+	int err;
+
+	memset(message, 0, sizeof(message));
+	err = ioctl(device, CLOOPW_CONFIGURE, config) ? errno : 0;
+	if (!err && ioctl(device, CLOOPW_CLEAR, 0))
+		printf("not ok clear: %s\n", strerror(errno));
+	return err;
+}
+
+static void expect(const char *name, int want, int got)
+{
+	if (want == got) {
+		printf("ok %s\n", name);
+		return;
+	}
+	failures++;
+	printf("not ok %s: got '%s', not '%s' (%s)\n", name, strerror(got),
+	       strerror(want), message);
+}
+
+/* The same, and a message that holds a word. */
+static void expect_message(const char *name, int want, const char *word,
+			   const struct cloopw_config *config)
+{
+	int got = configure(config);
+
+	expect(name, want, got);
+	if (!strstr(message, word) || strnlen(message, sizeof(message)) ==
+	    sizeof(message)) {
+		failures++;
+		printf("not ok %s: message '%.*s'\n", name,
+		       (int)sizeof(message), message);
+	}
+}
+
+static int result(int ret)
+{
+	return ret < 0 ? errno : 0;
+}
+
+/* ---- files that are no images ---- */
+
+static void check_fd(const char *name, int fd, int want)
+{
+	struct cloopw_config config = good_config();
+
+	config.image_fd = fd;
+	expect(name, want, configure(&config));
+	if (fd >= 0)
+		close(fd);
+}
+
+static void check_layer(const char *name, int fd, int want)
+{
+	struct cloopw_config config = good_config();
+	int32_t fds[1] = { fd };
+
+	config.layer_fds = (uintptr_t)fds;
+	config.nr_layers = 1;
+	expect(name, want, configure(&config));
+	if (fd >= 0)
+		close(fd);
+}
+
+static void check_files(void)
+{
+	int pair[2];
+
+	check_fd("fd -1", -1, EBADF);
+	check_fd("fd INT_MIN", INT_MIN, EBADF);
+	check_fd("fd not open", 1000, EBADF);
+	check_fd("directory", open(".", O_RDONLY), EISDIR);
+	check_fd("O_PATH", open(image_path, O_PATH), EBADF);
+	check_fd("O_WRONLY", open(image_path, O_WRONLY), EBADF);
+	check_fd("epoll", epoll_create1(0), EINVAL);
+	check_fd("character device", open("/dev/zero", O_RDONLY), EINVAL);
+	check_fd("control device", open("/dev/" CLOOPW_CONTROL_NAME, O_RDWR),
+		 EINVAL);
+	check_fd("procfs", open("/proc/self/maps", O_RDONLY), EINVAL);
+	check_fd("procfs seq", open("/proc/version", O_RDONLY), EINVAL);
+	check_fd("sysfs", open("/sys/block/cloopw0/size", O_RDONLY), EIO);
+	check_fd("own device", open(device_path, O_RDONLY), EINVAL);
+	check_fd("idle device", open("/dev/cloopw3", O_RDONLY), EINVAL);
+	check_fd("empty file", memfd_create("empty", 0), EINVAL);
+	check_fd("terminal or null", open("/dev/null", O_RDWR), EINVAL);
+	if (!pipe(pair)) {
+		check_fd("pipe", pair[0], EINVAL);
+		check_fd("pipe's writing end", pair[1], EINVAL);
+	}
+	if (!socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) {
+		check_fd("socket", pair[0], EINVAL);
+		close(pair[1]);
+	}
+	if (!mkfifo("fifo", 0600))
+		check_fd("fifo", open("fifo", O_RDWR), EINVAL);
+	check_layer("layer: fd -1", -1, EBADF);
+	check_layer("layer: directory", open(".", O_RDONLY), EISDIR);
+	check_layer("layer: read-only", open(image_path, O_RDONLY), EBADF);
+	check_layer("layer: the image", open(image_path, O_RDWR), EBUSY);
+	check_layer("layer: own device", open(device_path, O_RDWR), EINVAL);
+	check_layer("layer: empty file", memfd_create("empty", 0), EINVAL);
+}
+
+/* ---- structures ---- */
+
+/* A page with nothing behind it: too long a read gets EFAULT. */
+static char *last_page(void)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	char *map = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (map == MAP_FAILED)
+		exit(1);
+	munmap(map + page, page);
+	return map + page;
+}
+
+static void check_sizes(void)
+{
+	struct {
+		struct cloopw_config config;
+		char more[16];
+	} longer = { .config = good_config() };
+	struct cloopw_config config = good_config();
+	char *end = last_page();
+	uint32_t huge = UINT32_MAX;
+
+	expect("good", 0, configure(&config));
+	expect("NULL", EFAULT, configure(NULL));
+	expect("bad address", EFAULT, configure((void *)~0xffful));
+	memcpy(end - 4, &config.size, 4);
+	expect("half of it readable", EFAULT, configure(end - 4));
+	memcpy(end - sizeof(config), &config, sizeof(config));
+	expect("at the end of a page", 0, configure(end - sizeof(config)));
+	config.size = 0;
+	expect("size 0", EINVAL, configure(&config));
+	config.size = sizeof(config) - 1;
+	expect("too short", EINVAL, configure(&config));
+	config.size = 65536;
+	expect("too long", E2BIG, configure(&config));
+	memcpy(end - 4, &huge, 4);
+	expect("size -1", E2BIG, configure(end - 4));
+	longer.config.size = sizeof(longer);
+	expect("longer, rest zero", 0, configure(&longer));
+	longer.more[15] = 1;
+	expect("longer, rest not zero", E2BIG, configure(&longer));
+}
+
+static void check_fields(void)
+{
+	struct cloopw_config config;
+
+	config = good_config();
+	config.flags = 1u << 31;
+	expect_message("unknown flag", EINVAL, "flags", &config);
+	config.flags = CLOOPW_F_DIRECT_IO;
+	expect_message("direct I/O", EINVAL, "flags", &config);
+	config = good_config();
+	config.reserved = 1;
+	expect_message("reserved", EINVAL, "reserved", &config);
+	config = good_config();
+	config.nr_layers = CLOOPW_MAX_LAYERS + 1;
+	expect_message("65 layers", EINVAL, "layers", &config);
+	config.nr_layers = UINT32_MAX;
+	expect_message("4294967295 layers", EINVAL, "layers", &config);
+	config.nr_layers = 1;
+	expect("layers at 0", EFAULT, configure(&config));
+	config.layer_fds = UINT64_MAX - 2;
+	expect("layers at the end of memory", EFAULT, configure(&config));
+	config = good_config();
+	config.offset = 1;
+	expect_message("odd offset", EINVAL, "offset", &config);
+	config.offset = 1ull << 62;
+	expect_message("offset behind the end", EINVAL, "offset", &config);
+	config.sizelimit = 1ull << 62;
+	expect_message("offset + limit", EOVERFLOW, "large", &config);
+	config.offset = -512ull;
+	config.sizelimit = 1024;
+	expect_message("offset + limit wrap", EOVERFLOW, "large", &config);
+	config = good_config();
+	config.sizelimit = 1;
+	expect("one byte: a raw image", 0, configure(&config));
+	config = good_config();
+	config.cache_bytes = UINT64_MAX;
+	expect("all memory for the cache", 0, configure(&config));
+	config.cache_bytes = 1;
+	expect("no memory for the cache", 0, configure(&config));
+	config = good_config();
+	memset(config.format, 'x', sizeof(config.format));
+	expect_message("format without end", EINVAL, "format", &config);
+	strcpy(config.format, "%s%n%p");
+	expect_message("unknown format", EINVAL, "%s%n%p", &config);
+}
+
+static void check_message(void)
+{
+	struct cloopw_config config = good_config();
+
+	config.flags = 1u << 30;
+	config.message = 0;
+	expect("no message wanted", EINVAL, configure(&config));
+	config.message = ~0xffull;
+	expect("message to a bad address", EINVAL, configure(&config));
+	config.message = (uintptr_t)message;
+	config.message_len = 0;
+	expect("message of no bytes", EINVAL, configure(&config));
+	config.message_len = 4;
+	expect("message of four bytes", EINVAL, configure(&config));
+	expect("is cut and ends", 3, (int)strlen(message));
+	config.message_len = UINT32_MAX;
+	expect_message("message of any length", EINVAL, "flags", &config);
+}
+
+/* ---- states, other commands ---- */
+
+static void check_states(void)
+{
+	struct cloopw_config config = good_config();
+	struct cloopw_status status = { .size = sizeof(status) };
+	char *end = last_page();
+	int other, exclusive;
+
+	expect("clear an idle device", ENXIO,
+	       result(ioctl(device, CLOOPW_CLEAR, 0)));
+	expect("status of an idle device", 0,
+	       result(ioctl(device, CLOOPW_GET_STATUS, &status)));
+	expect("which is idle", CLOOPW_STATE_IDLE, (int)status.state);
+	expect("status to NULL", EFAULT,
+	       result(ioctl(device, CLOOPW_GET_STATUS, NULL)));
+	memcpy(end - 4, &status.size, 4);
+	expect("status to too little room", EFAULT,
+	       result(ioctl(device, CLOOPW_GET_STATUS, end - 4)));
+	status.size = 8;
+	expect("status of 8 bytes", EINVAL,
+	       result(ioctl(device, CLOOPW_GET_STATUS, &status)));
+
+	exclusive = open(device_path, O_RDONLY | O_EXCL);
+	expect("configure what another holds", EBUSY, configure(&config));
+	close(exclusive);
+	expect("attach", 0, result(ioctl(device, CLOOPW_CONFIGURE, &config)));
+	expect_message("attach twice", EBUSY, "attached", &config);
+	other = open(device_path, O_RDONLY);
+	expect("clear what another has open", EBUSY,
+	       result(ioctl(device, CLOOPW_CLEAR, 0)));
+	close(other);
+	status.size = sizeof(status);
+	expect("status of an attached device", 0,
+	       result(ioctl(device, CLOOPW_GET_STATUS, &status)));
+	expect("which is attached", CLOOPW_STATE_OK, (int)status.state);
+	expect("unknown ioctl", ENOTTY,
+	       result(ioctl(device, _IO(CLOOPW_IOC_MAGIC, 0x7f), 0)));
+	expect("remove an attached device", EBUSY,
+	       result(ioctl(control, CLOOPW_CTL_REMOVE, 0)));
+	expect("clear", 0, result(ioctl(device, CLOOPW_CLEAR, 0)));
+	expect("remove an open device", EBUSY,
+	       result(ioctl(control, CLOOPW_CTL_REMOVE, 0)));
+}
+
+static void check_control(void)
+{
+	int number;
+
+	expect("add -2", EINVAL, result(ioctl(control, CLOOPW_CTL_ADD, -2)));
+	expect("add INT_MIN", EINVAL,
+	       result(ioctl(control, CLOOPW_CTL_ADD, INT_MIN)));
+	expect("add INT_MAX", EINVAL,
+	       result(ioctl(control, CLOOPW_CTL_ADD, INT_MAX)));
+	expect("add one that is there", EEXIST,
+	       result(ioctl(control, CLOOPW_CTL_ADD, 0)));
+	expect("add the last", 0,
+	       result(ioctl(control, CLOOPW_CTL_ADD, (1 << 20) - 1)));
+	expect("remove the last", 0,
+	       result(ioctl(control, CLOOPW_CTL_REMOVE, (1 << 20) - 1)));
+	number = ioctl(control, CLOOPW_CTL_ADD, -1);
+	if (number < 0)
+		number = -errno;
+	expect("add any", 8, number);
+	expect("remove it", 0,
+	       result(ioctl(control, CLOOPW_CTL_REMOVE, number)));
+	expect("remove it again", ENODEV,
+	       result(ioctl(control, CLOOPW_CTL_REMOVE, number)));
+	expect("remove -1", EINVAL,
+	       result(ioctl(control, CLOOPW_CTL_REMOVE, -1)));
+	expect("a free one", 0, ioctl(control, CLOOPW_CTL_GET_FREE, 0));
+	expect("unknown ioctl to control", ENOTTY,
+	       result(ioctl(control, _IO(CLOOPW_IOC_MAGIC, 0x7f), 0)));
+}
+
+static void check_capability(void)
+{
+	struct cloopw_config config = good_config();
+
+	if (seteuid(1000))
+		return;
+	expect("control without privilege", EPERM,
+	       result(ioctl(control, CLOOPW_CTL_GET_FREE, 0)));
+	expect("configure without privilege", EPERM, configure(&config));
+	expect("clear without privilege", EPERM,
+	       result(ioctl(device, CLOOPW_CLEAR, 0)));
+	if (seteuid(0))
+		exit(1);
+}
+
+/* ---- random ones ---- */
+
+/* Mostly a good value, sometimes an odd one. */
+static uint64_t odd(uint64_t good)
+{
+	static const uint64_t values[] = {
+		0, 1, 511, 512, 4096, INT32_MAX, UINT32_MAX, 1ull << 40,
+		INT64_MAX, UINT64_MAX,
+	};
+
+	if (rand() % 8)
+		return good;
+	return values[rand() % (sizeof(values) / sizeof(values[0]))];
+}
+
+static void churn_configure(void)
+{
+	struct cloopw_config config = good_config();
+	int32_t fds[4];
+	int i;
+
+	for (i = 0; i < 4; i++)
+		fds[i] = rand() % 16;
+	config.size = odd(config.size);
+	config.flags = odd(rand() % 4);
+	config.image_fd = odd(rand() % 4 ? image : rand() % 16);
+	config.nr_layers = odd(rand() % 4);
+	config.layer_fds = odd((uintptr_t)fds);
+	config.offset = odd(0);
+	config.sizelimit = odd(0);
+	config.cache_bytes = odd(0);
+	config.message = odd(config.message);
+	config.message_len = odd(config.message_len);
+	ioctl(device, CLOOPW_CONFIGURE, &config);
+}
+
+static void churn(int seconds)
+{
+	struct cloopw_status status = { .size = sizeof(status) };
+	time_t end = time(NULL) + seconds;
+
+	while (time(NULL) < end) {
+		switch (rand() % 8) {
+		case 0:
+			ioctl(control, CLOOPW_CTL_ADD, rand() % 4 + 8);
+			break;
+		case 1:
+			ioctl(control, CLOOPW_CTL_REMOVE, rand() % 4 + 8);
+			break;
+		case 2:
+			ioctl(control, CLOOPW_CTL_GET_FREE, 0);
+			break;
+		case 3:
+			ioctl(device, CLOOPW_CLEAR, 0);
+			break;
+		case 4:
+			status.size = odd(sizeof(status));
+			ioctl(device, CLOOPW_GET_STATUS, &status);
+			break;
+		case 5:
+			close(device);
+			device = open(device_path, O_RDWR);
+			break;
+		default:
+			churn_configure();
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	bool churning = argc == 5 && !strcmp(argv[1], "churn");
+
+	if (!churning && (argc != 4 || strcmp(argv[1], "check"))) {
+		fprintf(stderr, "usage: %s check DEVICE IMAGE\n"
+			"       %s churn SECONDS DEVICE IMAGE\n", argv[0],
+			argv[0]);
+		return 2;
+	}
+	device_path = argv[argc - 2];
+	image_path = argv[argc - 1];
+	control = open("/dev/" CLOOPW_CONTROL_NAME, O_RDWR);
+	device = open(device_path, O_RDWR);
+	image = open(image_path, O_RDONLY);
+	if (control < 0 || device < 0 || image < 0) {
+		perror("cloopw-hostile");
+		return 1;
+	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (churning) {
+		srand(getpid());
+		churn(atoi(argv[2]));
+		return 0;
+	}
+	check_files();
+	check_sizes();
+	check_fields();
+	check_message();
+	check_states();
+	check_control();
+	check_capability();
+	return failures != 0;
+}

@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Attaching and detaching in a loop while others open, read, look into sysfs,
+# ask for devices and remove them: nothing may oops, hang or leak.
+
+must "the module loads" modprobe -a cloopw loop
+defer modprobe -r cloopw
+
+truncate -s 8M raw
+mkfs.ext4 -q -F raw
+sfdisk -q raw <<<$'label: dos\n2048,8192' || :
+mkcloopw -q raw image
+
+seconds=40
+touch run
+defer rm -f run
+
+attacher() {
+	local device=$1 count=0
+	while [ -e run ]; do
+		if cloopwsetup -P -c "cow$device" "/dev/cloopw$device" image
+		then
+			dd if=/dev/zero of="/dev/cloopw$device" bs=4k seek=5 \
+				count=3 conv=notrunc
+			until cloopwsetup -d "/dev/cloopw$device"; do
+				[ -e run ] || sleep 0.1
+			done
+			count=$((count + 1))
+		fi
+	done >/dev/null 2>&1
+	echo "$count" >"count.$device"
+}
+
+opener() {
+	while [ -e run ]; do
+		head -c 65536 "/dev/cloopw$1" || :
+		cat "/sys/block/cloopw$1/queue/"{read_ahead_kb,chunk_sectors} || :
+		blkid -p "/dev/cloopw$1"* || :
+	done >/dev/null 2>&1
+}
+
+reader() {
+	while [ -e run ]; do
+		grep -r . "/sys/block/cloopw$1/cloopw" || :
+		echo 65536 >"/sys/block/cloopw$1/cloopw/cache_limit" || :
+		cloopwsetup --output-all || :
+	done >/dev/null 2>&1
+}
+
+shrinker() {
+	while [ -e run ]; do
+		echo 3 >/proc/sys/vm/drop_caches
+		sleep 0.2
+	done
+}
+
+others=()
+attacher 0 & attachers=$!
+attacher 1 & attachers+=" $!"
+opener 0 & others+=($!)
+reader 0 & others+=($!)
+reader 1 & others+=($!)
+shrinker & others+=($!)
+if command -v cloopw-hostile >/dev/null; then
+	# disks come and go, ioctls come from everywhere
+	cloopw-hostile churn "$seconds" /dev/cloopw0 image &
+	others+=($!)
+fi
+sleep "$seconds"
+rm run
+
+all_end() {
+	local pid
+	for pid in $attachers "${others[@]}"; do
+		wait_for 60 test ! -e "/proc/$pid/exe"
+	done
+}
+check "all come to an end" all_end
+diag "attached $(cat count.0) and $(cat count.1) times"
+check "the first was attached often" test "$(cat count.0)" -gt 3
+check "the second was attached often" test "$(cat count.1)" -gt 3
+check "all can be detached" cloopwsetup -D
+check "the module goes" modprobe -r cloopw
