@@ -20,6 +20,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int kFindTries = 32; /* others may take the free device first */
+constexpr milliseconds kFindStep(20);
 constexpr int kReadySteps = 50;
 constexpr milliseconds kReadyStep(20);
 
@@ -156,6 +157,7 @@ Error refusal(const DeviceRef &device, const AttachOptions &options, std::string
 int configure(Handle &node, const AttachOptions &options, int image, const std::vector<Fd> &layers,
               std::string *message) {
     std::vector<__s32> fds;
+    fds.reserve(layers.size());
     for (const Fd &fd : layers) {
         fds.push_back(fd.get());
     }
@@ -163,8 +165,7 @@ int configure(Handle &node, const AttachOptions &options, int image, const std::
     struct cloopw_config config = {};
     config.size = sizeof(config);
     config.flags = (options.read_only || layers.empty() ? CLOOPW_F_READ_ONLY : 0) |
-                   (options.partscan ? CLOOPW_F_PARTSCAN : 0) |
-                   (options.direct_io ? CLOOPW_F_DIRECT_IO : 0);
+                   (options.partscan ? CLOOPW_F_PARTSCAN : 0);
     config.image_fd = image;
     config.nr_layers = static_cast<__u32>(fds.size());
     config.layer_fds = reinterpret_cast<__u64>(fds.data());
@@ -182,10 +183,20 @@ int configure(Handle &node, const AttachOptions &options, int image, const std::
 
 Error busy(Driver &driver, const DeviceRef &device) {
     std::string image = driver.attribute(device, "image");
-    return Error(device.path + ": has an image already" + (image.empty() ? "" : ": " + image) +
+    if (image.empty()) {
+        return Error(device.path + ": is in use without an image; 'lsof " + device.path +
+                         "' tells by whom, -f takes a free device",
+                     EBUSY);
+    }
+    return Error(device.path + ": has an image already: " + image +
                      "; detach it with 'cloopwsetup -d " + device.path +
                      "', or take a free device with -f",
                  EBUSY);
+}
+
+/* The driver refuses the device, not one of the files. */
+bool is_device_busy(const DeviceRef &device, const std::string &message, int err) {
+    return err == -EBUSY && (message.empty() || message.rfind(device.name + ":", 0) == 0);
 }
 
 /* The size shows when the device can be read. */
@@ -206,12 +217,10 @@ std::optional<DeviceRef> try_attach(Driver &driver, const AttachOptions &options
     const bool find = options.device.empty();
     DeviceRef device = find ? driver.find_free() : driver.find(options.device, true);
     std::string message;
-    int err = 0;
-    {
-        Handle node = driver.open(device, (options.read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK);
-        err = configure(node, options, image, layers, &message);
-    }
-    if (err == -EBUSY && message.empty()) {
+    /* Closing what was open for writing would be an event for udev. */
+    Handle node = driver.open(device, O_RDONLY | O_NONBLOCK);
+    int err = configure(node, options, image, layers, &message);
+    if (is_device_busy(device, message, err)) {
         if (find) {
             return std::nullopt;
         }
@@ -254,6 +263,7 @@ DeviceRef attach(Driver &driver, const AttachOptions &options) {
                        std::to_string(image.size) + " bytes");
             return *device;
         }
+        driver.kernel().pause(kFindStep);
     }
     throw Error("cloopw: other programs take every free device; try again", EBUSY);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "cloopwsetup.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -19,35 +21,35 @@ constexpr const char *kName = "cloopwsetup";
 
 /* One screen of 80 x 24 with its prompt; a test compares it with the options. */
 constexpr const char *kHelp =
-    R"(Usage: cloopwsetup [OPTIONS] DEVICE IMAGE  attach a compressed or raw image
-       cloopwsetup [OPTIONS] -f [IMAGE]    the same to a free device, or name one
-       cloopwsetup -d DEVICE... | -D       detach these, or all
-       cloopwsetup DEVICE                  tell all about one
-       cloopwsetup [-l] [DEVICE...]        list these, or all in use
+    R"(Usage: cloopwsetup [OPTIONS] DEVICE IMAGE   attach a compressed or raw image
+       cloopwsetup [OPTIONS] -f [IMAGE]     to a free device; alone: print one
+       cloopwsetup -d DEVICE... | -D        detach these, or all
+       cloopwsetup DEVICE                   tell all about one
+       cloopwsetup [-l] [DEVICE...]         list these, or all in use
 Attach:
   -c, --cow FILE         keep changes there, made if missing; several: top first
   -r, --read-only        write to no file
   -o, --offset SIZE      where the image begins in its file
       --sizelimit SIZE   how much of the file it is
-      --format NAME      of the image: raw, cloop2, cloopw; found out by default
-      --cow-format NAME  of a COW file to be made: uml
+      --format NAME      of the image: {images}; found out by default
+      --cow-format NAME  of a COW file to be made: {cows}
       --cache SIZE       memory for decompressed data
   -P, --partscan         look for partitions
-      --direct-io[=off]  read the image past the page cache
   -f, --find  --show     take a free device; print the name of the device
   -d, --detach  -D, --detach-all
 List:
-  -l, --list, -a, --all  the devices in use      -j, --associated FILE  of a file
-  -O, --output NAME,...  columns                 --output-all    every column
-  -n, --noheadings       -J, --json              --raw           other forms
-  -v, --verbose          -V, --version           -h, --help
+  -l, --list, -a, --all  the devices in use     -j, --associated FILE  of a file
+  -O, --output NAME,...  these columns          --output-all         all columns
+  -n, --noheadings       -J, --json             --raw                other forms
+  -v, --verbose          -V, --version          -h, --help
 Exit status: 0 all done, 1 something failed, 2 wrong usage.
 )";
 
 class ScreenHelp : public CLI::Formatter {
 public:
     std::string make_help(const CLI::App *, std::string, CLI::AppFormatMode) const override {
-        return kHelp;
+        return fmt::format(kHelp, fmt::arg("images", image_format_names()),
+                           fmt::arg("cows", cow_format_names()));
     }
 };
 
@@ -58,7 +60,6 @@ struct Options {
     std::string offset;
     std::string sizelimit;
     std::string cache;
-    std::string direct_io;
     std::string associated;
     bool find = false;
     bool show = false;
@@ -90,7 +91,6 @@ void declare(CLI::App &app, Options &o) {
     attach(app.add_option("--cow-format", o.attach.cow_format));
     attach(app.add_option("--cache", o.cache));
     attach(app.add_flag("-P,--partscan", o.attach.partscan));
-    attach(app.add_flag("--direct-io{on}", o.direct_io));
     attach(app.add_flag("--show", o.show));
 
     auto list = [](CLI::Option *option) { option->group(kListGroup); };
@@ -179,10 +179,6 @@ void settle(const CLI::App &app, Options &o) {
     o.attach.offset = size_or_zero(o.offset, "--offset");
     o.attach.sizelimit = size_or_zero(o.sizelimit, "--sizelimit");
     o.attach.cache_bytes = size_or_zero(o.cache, "--cache");
-    if (given(app, "--direct-io") && o.direct_io != "on" && o.direct_io != "off") {
-        throw UsageError("--direct-io: 'on' or 'off', not '" + o.direct_io + "'");
-    }
-    o.attach.direct_io = o.direct_io == "on";
     if (!o.attach.format.empty() && !is_image_format(o.attach.format)) {
         throw UsageError("--format: no format '" + o.attach.format +
                          "', there are: " + image_format_names());
@@ -199,7 +195,15 @@ void settle(const CLI::App &app, Options &o) {
     }
 }
 
+bool is_named_as_device(const std::string &path) {
+    return device_number(path.substr(path.rfind('/') + 1)).has_value();
+}
+
 int do_attach(Driver &driver, Options &o, Streams &streams) {
+    if (!o.find && is_named_as_device(o.names.back()) && !is_named_as_device(o.names.front())) {
+        throw UsageError("first the DEVICE, then the IMAGE: cloopwsetup " + o.names.back() + " " +
+                         o.names.front());
+    }
     o.attach.image = o.names.back();
     o.attach.device = o.find ? "" : o.names.front();
     DeviceRef device = attach(driver, o.attach);

@@ -2,6 +2,7 @@
 #include "detach.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -162,7 +163,7 @@ void find_processes(Kernel &kernel, const std::vector<Part> &parts, std::vector<
             const Part *part = part_of(parts, fs::read_symlink(fd.path(), code).string());
             if (part != nullptr) {
                 std::string name = text_of(process.path().string() + "/comm");
-                found->push_back({"process " + pid + " (" + name + ") has " + part->path + " open",
+                found->push_back({fmt::format("process {} ({}) has {} open", pid, name, part->path),
                                   "end process " + pid});
                 break;
             }
@@ -221,6 +222,10 @@ void detach(Driver &driver, const DeviceRef &device) {
     }
     if (err == -ENXIO) {
         throw Error(device.path + ": cannot detach: has no image", ENXIO);
+    }
+    if (err < 0 && !driver.attached(device)) {
+        throw io_error(device.path, "detached, but not all that was written to it could be stored",
+                       err, "'dmesg | tail' may tell more");
     }
     if (err < 0) {
         throw io_error(device.path, "cannot detach", err,

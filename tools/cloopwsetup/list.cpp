@@ -209,6 +209,7 @@ void list_json(Driver &driver, const std::vector<DeviceRef> &devices,
 std::vector<std::string> row_of(Driver &driver, const DeviceRef &device,
                                 const std::vector<const Column *> &columns, bool exact) {
     std::vector<std::string> cells;
+    cells.reserve(columns.size());
     for (const Column *column : columns) {
         cells.push_back(cell_of(*column, value_of(driver, device, *column), exact));
     }
