@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A kernel for cloopwsetup's tests: a model of the driver, nodes that need no
+ * root, /sys and /proc as files in a directory of the test's. What is attached
+ * is opened with the real engine, so that refusals have the driver's words.
+ */
+#ifndef CLOOPW_TESTS_FAKE_KERNEL_H
+#define CLOOPW_TESTS_FAKE_KERNEL_H
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernel/cloopw/uapi/cloopw.h"
+#include "lib/cloopw.h"
+#include "tools/cloopwsetup/kernel.h"
+
+namespace cloopw::test {
+
+class FakeKernel : public Kernel {
+public:
+    struct Attached {
+        struct cloopw_config config = {};
+        std::string image;
+        std::vector<std::string> layers;
+        std::vector<int> layer_flags; /* of open() */
+        std::string format;           /* asked for */
+        std::unique_ptr<Device> engine;
+    };
+
+    /* dir: an empty directory; devices: how many the module makes when loaded */
+    explicit FakeKernel(std::string dir, int devices = 2, bool loaded = true);
+
+    /* ---- what a test can turn ---- */
+
+    int modprobe_status = 0; /* or -errno */
+    std::string modprobe_says;
+    bool root = true;
+    bool makes_nodes = true;    /* devtmpfs */
+    int nodes_after_pauses = 0; /* udev is slow */
+    int busy_clears = 0;        /* so many CLEARs get EBUSY */
+    int clear_error = 0;        /* -errno of CLEAR */
+    bool clear_detaches = true; /* in spite of the error */
+    int stolen_devices = 0;     /* so many free devices another program takes */
+    int configure_error = 0;    /* -errno */
+    std::string configure_message;
+    bool size_shows = true;                   /* in the status after an attach */
+    std::map<std::string, int> open_errors;   /* path -> -errno */
+    std::map<unsigned int, int> ioctl_errors; /* request -> -errno */
+
+    /* ---- what a test can see ---- */
+
+    bool loaded = false;
+    std::map<int, std::unique_ptr<Attached>> disks; /* null: idle */
+    std::vector<std::vector<std::string>> ran;
+    int pauses = 0;
+    int open_handles = 0;
+
+    /* Another block device with a node, for example "loop0", 7, 0. */
+    void add_block(const std::string &name, unsigned int major, unsigned int minor);
+    /* A node without a driver behind its numbers. */
+    void add_node(const std::string &name, unsigned int major, unsigned int minor);
+    void add_partition(int number, int partition);
+    /* A file below dir(), with its directories. */
+    void write_file(const std::string &path, const std::string &text) const;
+    void link(const std::string &path, const std::string &target) const;
+    void add_disk(int number);
+    void load();
+    std::string attribute(int number, const std::string &name) const;
+    void set_attribute(int number, const std::string &name, const std::string &text) const;
+    std::string node(int number) const { return dev() + "/cloopw" + std::to_string(number); }
+
+    /* ---- Kernel ---- */
+
+    int open(const std::string &path, int flags) override;
+    void close(int fd) override;
+    int stat(const std::string &path, struct stat *st) override;
+    int ioctl(int fd, unsigned int request, unsigned long arg) override;
+    int run(const std::vector<std::string> &argv, std::string *said) override;
+    void pause(std::chrono::milliseconds time) override;
+    bool superuser() override { return root; }
+    std::string release() override { return "6.1.0-test"; }
+    std::string dev() const { return dir_ + "/dev"; }
+    std::string dev() override { return dir_ + "/dev"; }
+    std::string sys() override { return dir_ + "/sys"; }
+    std::string proc() override { return dir_ + "/proc"; }
+
+private:
+    struct Node {
+        unsigned int major;
+        unsigned int minor;
+    };
+
+    std::string block_dir(int number) const;
+    bool nodes_show() const { return makes_nodes && pauses >= nodes_after_pauses; }
+    int control(unsigned int request, int number);
+    int configure(int number, struct cloopw_config *config);
+    int attach(int number, struct cloopw_config *config, std::string *message);
+    int clear(int number);
+    int status(int number, struct cloopw_status *status);
+
+    std::string dir_;
+    int devices_;
+    std::map<std::string, Node> nodes_; /* by path */
+    std::map<int, int> handles_;        /* fd -> disk, -1: control */
+    int next_fd_ = 1000;
+};
+
+}  // namespace cloopw::test
+
+#endif
