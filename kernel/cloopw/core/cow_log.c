@@ -127,7 +127,7 @@ static int begin_writing(struct cw_log *log, struct cw_report *report)
 	if (log->limit)
 		log->max_segments = cw_min(LOG_MAX_SEGMENTS,
 					   room >> CW_LOG_SEGMENT_SHIFT);
-	err = cw_log_make_room(log, true);
+	err = cw_log_make_room(log, LOG_FOR_BEGIN);
 	if (err == -ENOSPC)
 		return 0;
 	if (err)
@@ -175,7 +175,7 @@ static void log_close(struct cw_cow *cow)
 	struct cw_log *log = cow->priv;
 
 	/* Not needed for what was flushed, only for a quick attach. */
-	if (log->begun && !log->failed)
+	if (!log->failed)
 		cw_log_reclaim(log, true);
 	cw_cache_drop_owner(cow->cache, log->owner);
 	destroy(log);
@@ -184,43 +184,82 @@ static void log_close(struct cw_cow *cow)
 
 /* ---- getting ready to change the map ---- */
 
+/*
+ * May two more pages become dirty, that is: could a checkpoint be written of
+ * them and of all others? With lock held.
+ */
+static bool may_get_dirty(struct cw_log *log, bool maint_held)
+{
+	u32 total = log->dirty_pages + log->reserved_pages + 2;
+
+	if (total > LOG_DIRTY_MAX)
+		return false;
+	/* Half is kept for whoever makes room for the others. */
+	if (!maint_held && log->reserved_pages + 2 > LOG_DIRTY_MAX / 2)
+		return false;
+	if (!log->begun || cw_log_checkpoint_need(log, 2) <= log->nr_free)
+		return true;
+	/* A checkpoint or others that finish would not help. */
+	return !log->dirty_pages && (maint_held || !log->reserved_pages);
+}
+
 static bool reserve_dirty(struct cw_log *log, bool maint_held)
 {
 	bool ok;
 
 	cw_mutex_lock(&log->lock);
-	/* Half is kept for whoever makes room for the others. */
-	ok = log->dirty_pages + log->reserved_pages + 2 <= LOG_DIRTY_MAX &&
-	     (maint_held || log->reserved_pages + 2 <= LOG_DIRTY_MAX / 2);
+	ok = may_get_dirty(log, maint_held);
 	if (ok)
 		log->reserved_pages += 2;
 	cw_mutex_unlock(&log->lock);
 	return ok;
 }
 
-/* Waits until others have finished, or makes dirty pages clean. */
-static int wait_for_dirty(struct cw_log *log, bool maint_held)
+/* Waits for others to finish when that is what it takes; false: it is not. */
+static bool wait_for_reserved(struct cw_log *log)
 {
 	bool wait;
-	int err;
 
 	cw_mutex_lock(&log->lock);
-	wait = !maint_held && log->reserved_pages + 2 > LOG_DIRTY_MAX / 2;
+	wait = !may_get_dirty(log, false) && log->reserved_pages &&
+	       (!log->dirty_pages ||
+		log->reserved_pages + 2 > LOG_DIRTY_MAX / 2);
 	if (wait)
 		cw_cond_wait(&log->changed, &log->lock);
 	cw_mutex_unlock(&log->lock);
-	if (wait)
-		return 0;
-	if (maint_held)
-		return cw_log_checkpoint(log);
+	return wait;
+}
+
+static bool has_begun(struct cw_log *log)
+{
+	bool begun;
+
+	cw_mutex_lock(&log->lock);
+	begun = log->begun;
+	cw_mutex_unlock(&log->lock);
+	return begun;
+}
+
+/* Makes dirty pages clean, unless somebody else has done it meanwhile. */
+static int clean_dirty(struct cw_log *log)
+{
+	bool needed;
+	int err = 0;
+
+	if (!has_begun(log))
+		return cw_log_make_room(log, LOG_FOR_BEGIN);
 	cw_mutex_lock(&log->maint);
-	err = cw_log_checkpoint(log);
+	cw_mutex_lock(&log->lock);
+	needed = !may_get_dirty(log, false);
+	cw_mutex_unlock(&log->lock);
+	if (needed)
+		err = cw_log_checkpoint(log);
 	cw_mutex_unlock(&log->maint);
 	return err;
 }
 
-int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create,
-		   bool maint_held)
+int cw_log_get_map_pages(struct cw_log *log, struct log_append *append,
+			 bool create)
 {
 	u64 page = append->record.page;
 	u32 first = cw_log_map_page_of(page);
@@ -229,14 +268,36 @@ int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create,
 
 	append->map[0] = NULL;
 	append->map[1] = NULL;
-	while (!reserve_dirty(log, maint_held)) {
-		err = wait_for_dirty(log, maint_held);
-		if (err)
-			return err;
-	}
 	err = cw_log_map_get(log, first, create, &append->map[0]);
 	if (!err && last != first)
 		err = cw_log_map_get(log, last, create, &append->map[1]);
+	if (err)
+		cw_log_put_map_pages(log, append);
+	return err;
+}
+
+void cw_log_put_map_pages(struct cw_log *log, struct log_append *append)
+{
+	cw_log_map_put(log, append->map[0]);
+	cw_log_map_put(log, append->map[1]);
+	append->map[0] = NULL;
+	append->map[1] = NULL;
+}
+
+int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create,
+		   bool maint_held)
+{
+	int err = 0;
+
+	while (!reserve_dirty(log, maint_held)) {
+		if (maint_held)
+			err = cw_log_checkpoint(log);
+		else if (!wait_for_reserved(log))
+			err = clean_dirty(log);
+		if (err)
+			return err;
+	}
+	err = cw_log_get_map_pages(log, append, create);
 	if (err)
 		cw_log_finish(log, append);
 	return err;
@@ -244,8 +305,7 @@ int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create,
 
 void cw_log_finish(struct cw_log *log, struct log_append *append)
 {
-	cw_log_map_put(log, append->map[0]);
-	cw_log_map_put(log, append->map[1]);
+	cw_log_put_map_pages(log, append);
 	cw_mutex_lock(&log->lock);
 	log->reserved_pages -= 2;
 	cw_mutex_unlock(&log->lock);
@@ -258,7 +318,7 @@ static int append_record(struct cw_log *log, struct log_append *append, u8 *buf)
 	int err;
 
 	while ((err = cw_log_append(log, append, buf)) == -EAGAIN) {
-		err = cw_log_make_room(log, append->reserve);
+		err = cw_log_make_room(log, append->purpose);
 		if (err)
 			return err;
 	}
@@ -293,7 +353,7 @@ void cw_log_fill_record(struct cw_log *log, struct cw_workspace *ws,
 	cw_log_record_encode(ws->stored, record);
 }
 
-static bool is_zero_page(const u8 *page)
+static bool page_is_zeros(const u8 *page)
 {
 	const u64 *word = (const u64 *)page;
 	u32 i;
@@ -310,20 +370,23 @@ static u16 find_zero_pages(const u8 *buf, u32 pages)
 	u32 i;
 
 	for (i = 0; i < pages; i++)
-		if (is_zero_page(buf + i * CW_PAGE_SIZE))
+		if (page_is_zeros(buf + i * CW_PAGE_SIZE))
 			mask |= 1u << i;
 	return mask;
 }
 
-/* The pages of mask one behind the other; buf itself when that is all. */
+/*
+ * Copies the pages of mask, one behind the other. A copy even when that is all
+ * of them: whoever owns buf may change it meanwhile (direct I/O, a page under
+ * writeback), and a compressor that sees two contents of one page can make
+ * another page, which refers to it, wrong.
+ */
 static const u8 *gather(struct cw_workspace *ws, const u8 *buf, u32 pages,
 			u16 mask)
 {
 	u8 *to = ws->plain;
 	u32 i;
 
-	if (mask == (1u << pages) - 1)
-		return buf;
 	for (i = 0; i < pages; i++) {
 		if (!(mask & (1u << i)))
 			continue;
@@ -344,6 +407,7 @@ static int write_extent(struct cw_log *log, u64 page, u32 pages, const u8 *buf)
 			.zero_mask = zero,
 			.data_mask = ((1u << pages) - 1) & ~zero,
 		},
+		.purpose = LOG_FOR_DATA,
 	};
 	struct log_record *record = &append.record;
 	struct cw_workspace *ws;
@@ -405,7 +469,7 @@ static int change_range(struct cw_log *log, u8 type, u64 page, u32 pages)
 	struct log_append append = {
 		.record = { .type = type, .page = page, .pages = pages },
 		/* What gives space back must work when there is none. */
-		.reserve = type == CW_LOG_DROP,
+		.purpose = type == CW_LOG_DROP ? LOG_FOR_DISCARD : LOG_FOR_DATA,
 	};
 	struct cw_workspace *ws;
 	bool needed;
@@ -488,9 +552,7 @@ static int log_flush(struct cw_cow *cow)
 		log->flushing = true;
 		mine = ++log->flushes_begun;
 		cw_mutex_unlock(&log->lock);
-		err = cw_flush(log->io);
-		if (err)
-			cw_log_fail(log, err);
+		cw_log_flush_io(log);
 		cw_mutex_lock(&log->lock);
 		log->flushing = false;
 		log->flushes_done = mine;
@@ -609,7 +671,7 @@ static int read_record(struct cw_log *log, struct cw_workspace *ws,
 		err = cw_log_record_check(ws->stored, &record);
 	if (err)
 		return bad_record(log, run, err);
-	err = cw_workspace_decompress(&log->workspaces, ws, record.codec, buf,
+	err = cw_workspace_decompress(&log->meta_workspaces, ws, record.codec, buf,
 				      run->entry.pages * CW_PAGE_SIZE,
 				      ws->stored + cw_log_payload_at(&record),
 				      record.stored);
@@ -620,7 +682,7 @@ static int read_record(struct cw_log *log, struct cw_workspace *ws,
 static int read_plain(struct cw_log *log, const struct run *run, u64 page,
 		      u32 skip, u32 len, u8 *buf)
 {
-	struct cw_workspace *ws = cw_workspace_get(&log->workspaces);
+	struct cw_workspace *ws = cw_workspace_get(&log->meta_workspaces);
 	u64 at = log_sector_offset(run->entry.sector);
 	struct log_record record;
 	u32 i, part;
@@ -647,7 +709,7 @@ static int read_plain(struct cw_log *log, const struct run *run, u64 page,
 		len -= part;
 		skip = 0;
 	}
-	cw_workspace_put(&log->workspaces, ws);
+	cw_workspace_put(&log->meta_workspaces, ws);
 	return err ? bad_record(log, run, err) : 0;
 }
 
@@ -661,22 +723,22 @@ static int fill_record(void *arg, u64 pos, u8 *buf, u32 len)
 {
 	const struct fill *fill = arg;
 	struct cw_log *log = fill->log;
-	struct cw_workspace *ws = cw_workspace_get(&log->workspaces);
+	struct cw_workspace *ws = cw_workspace_get(&log->meta_workspaces);
 	int err = read_record(log, ws, fill->run, fill->page, buf);
 
-	cw_workspace_put(&log->workspaces, ws);
+	cw_workspace_put(&log->meta_workspaces, ws);
 	return err;
 }
 
 static int read_part_uncached(struct cw_log *log, const struct run *run,
 			      u64 page, u32 from, u32 len, u8 *buf)
 {
-	struct cw_workspace *ws = cw_workspace_get(&log->workspaces);
+	struct cw_workspace *ws = cw_workspace_get(&log->meta_workspaces);
 	int err = read_record(log, ws, run, page, ws->plain);
 
 	if (!err)
 		memcpy(buf, ws->plain + from, len);
-	cw_workspace_put(&log->workspaces, ws);
+	cw_workspace_put(&log->meta_workspaces, ws);
 	return err;
 }
 

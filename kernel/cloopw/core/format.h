@@ -181,6 +181,9 @@ CW_ASSERT_SIZE(struct cw_disk_log_page, CW_PAGE_SIZE);
 
 /* An entry of a usage page, one a segment. */
 #define CW_LOG_USAGE_LIVE_SHIFT 0   /* 0..15: pages' shares, see log.h */
+#define CW_LOG_USAGE_LIVE_MASK 0xffffu
+#define CW_LOG_USAGE_BAD 0xffffu    /* shares: damaged, never reused */
+#define CW_LOG_USAGE_HELD 0xfffeu   /* shares: none, but its space is kept */
 #define CW_LOG_USAGE_GEN_SHIFT 16   /* 16..63: generation of its content */
 
 #define CW_LOG_MAP_ROOTS 64u   /* each: 512 x 512 map pages, 512 GiB */
@@ -214,7 +217,8 @@ struct cw_disk_log_super {
 	char parent[CW_LOG_PARENT_LEN]; /* name of what is below, a hint */
 	__le32 codec_hc;      /* 1: codec lz4 by its thorough compressor */
 	__le32 reserved0;
-	u8 reserved[2264];
+	__le64 plain_pages;   /* of the device that the map has */
+	u8 reserved[2256];
 };
 CW_ASSERT_SIZE(struct cw_disk_log_super, CW_LOG_SUPER_LEN);
 

@@ -35,6 +35,9 @@
 #define LOG_CHECKPOINT_SECTORS (64u << (20 - CW_SECTOR_SHIFT))
 /* Generations made durable in advance, so that none is used twice. */
 #define LOG_GEN_STEP (1u << 16)
+/* More than any log reaches; a file that says so lies. */
+#define LOG_GEN_MAX (1ull << 47)
+#define LOG_SEQ_MAX (1ull << 62)
 
 #define LOG_RECORD_MAX \
 	(sizeof(struct cw_disk_log_record) + \
@@ -55,8 +58,21 @@ struct log_segment {
 	u8 state;     /* enum log_segment_state */
 	bool dying;   /* free once the running checkpoint is durable */
 	bool backed;  /* FREE: its space in the file is allocated */
+	bool held;    /* FREE: may be so, from before the attach */
 	bool changed; /* its usage differs from the last checkpoint's */
 	bool bad;     /* a record in it cannot be read: never reused */
+};
+
+/*
+ * What a segment is taken for, and so how many must be left besides those
+ * that a checkpoint may need. What gives space back goes deeper than what
+ * takes it, and a log can be begun after a crash at any time.
+ */
+enum log_purpose {
+	LOG_FOR_BEGIN = 0,
+	LOG_FOR_DISCARD = 1,
+	LOG_FOR_CLEANER = 2,
+	LOG_FOR_DATA = 3,
 };
 
 /* A map entry, decoded. See CW_LOG_ENTRY_*. */
@@ -110,7 +126,7 @@ struct log_append {
 	struct log_page *map[2]; /* pinned; what it changes */
 	bool written;            /* log.lock */
 	bool retired;            /* log.lock */
-	bool reserve;            /* may take the last free segments */
+	enum log_purpose purpose;
 	int err;                 /* log.lock */
 };
 
@@ -119,6 +135,7 @@ struct log_snapshot {
 	u64 log_gen, log_seq;
 	u32 log_segment, log_sector;
 	u64 appended_sectors;
+	u64 plain_pages;
 	u32 nr_segments;
 	u32 usage_room; /* in usage, a multiple of CW_LOG_FANOUT */
 	u64 *usage;
@@ -143,9 +160,10 @@ struct cw_log {
 	u64 max_segments;
 	const struct cw_codec *codec;
 	/*
-	 * For reading and writing data; and for map pages and the cleaner,
-	 * apart, because a writer may hold one of the first while it waits for
-	 * room, and room is made with the second.
+	 * For writing data; and for reading, map pages and the cleaner, apart,
+	 * because a writer holds one of the first while it waits for room, and
+	 * room is made with the second. Who holds one of the second waits for
+	 * nothing but I/O.
 	 */
 	struct cw_workspace_pool workspaces;
 	struct cw_workspace_pool meta_workspaces;
@@ -163,8 +181,10 @@ struct cw_log {
 	struct cw_mutex lock;
 	struct cw_cond changed; /* with lock: something below has changed */
 	/* lock: */
-	int failed; /* -errno: a write or flush failed; nothing is written any
-		     * more, reading goes on */
+	int failed; /* -errno: a flush failed; nothing is written any more,
+		     * reading goes on */
+	int broken; /* -errno: there is a hole in the log, nothing behind it
+		     * counts; it begins again elsewhere */
 	bool full;  /* the last write found no room */
 	bool begun; /* there is a durable checkpoint that leads to segment */
 	u64 next_gen;
@@ -181,7 +201,9 @@ struct cw_log {
 	u32 segment_room;
 	u32 nr_free;   /* FREE, backed and not pinned */
 	u32 nr_used;   /* not FREE */
+	u32 nr_meta;   /* META */
 	u64 live;      /* sum of live over DATA segments */
+	u64 meta_live; /* sum of live over META segments */
 	u64 plain_pages; /* that this layer holds */
 
 	u64 *map_at;      /* [map_pages] entries of map pages */
@@ -248,8 +270,10 @@ int cw_log_record_decode(const u8 *buf, u32 len, struct log_record *record);
 int cw_log_record_check(const u8 *buf, const struct log_record *record);
 /* The same for one page of a record whose codec is none. */
 int cw_log_page_check(const u8 *header, u32 index, const u8 *page);
-/* Nothing is written any more: the log and what is acknowledged may differ. */
+/* Nothing is written any more: what is durable is not known. */
 void cw_log_fail(struct cw_log *log, int err);
+/* As cw_flush(); an error ends the log. */
+int cw_log_flush_io(struct cw_log *log);
 
 /*
  * Appends: gives append its place, writes buf there, waits for all before it,
@@ -258,7 +282,7 @@ void cw_log_fail(struct cw_log *log, int err);
 int cw_log_append(struct cw_log *log, struct log_append *append, u8 *buf);
 
 /* Goes on in a new segment, or begins in the first; with lock held. */
-int cw_log_open_segment(struct cw_log *log, bool may_use_reserve);
+int cw_log_open_segment(struct cw_log *log, enum log_purpose purpose);
 
 /* Applies a record to the map: after an append, and when rolling forward. */
 void cw_log_apply(struct cw_log *log, struct log_append *append);
@@ -297,6 +321,8 @@ int cw_log_meta_read(struct cw_log *log, u64 word, enum cw_log_meta kind,
 
 /* With maint held. Makes all that is acknowledged durable, too. */
 int cw_log_checkpoint(struct cw_log *log);
+/* Segments that the next one may need, with so many more dirty pages. */
+u32 cw_log_checkpoint_need(struct cw_log *log, u32 more); /* with lock held */
 /* Whenever there are more segments: room for their usage in the snapshot. */
 int cw_log_snapshot_room(struct cw_log *log);
 u32 cw_log_super_crc(struct cw_disk_log_super *super);
@@ -308,11 +334,17 @@ int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,
 
 /* ---- log_clean.c ---- */
 
-/* Free segments that discards, the cleaner and a checkpoint may need. */
-u32 cw_log_reserve(struct cw_log *log); /* with lock held */
+/* Free segments that must be left when one is taken. With lock held. */
+u32 cw_log_reserve(struct cw_log *log, enum log_purpose purpose);
+
+/*
+ * Of a segment that log records are in, or the one that is being filled: what
+ * is in older ones is all in the map. With lock held.
+ */
+u64 cw_log_oldest_gen(const struct cw_log *log);
 
 /* After -EAGAIN: returns when it may be tried again, or -ENOSPC. */
-int cw_log_make_room(struct cw_log *log, bool reserve);
+int cw_log_make_room(struct cw_log *log, enum log_purpose purpose);
 
 /*
  * A checkpoint when one is due, cleaning when the file has become too large
@@ -331,6 +363,11 @@ void cw_log_checkpoint_if_due(struct cw_log *log);
 int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create,
 		   bool maint_held);
 void cw_log_finish(struct cw_log *log, struct log_append *append);
+
+/* The same without keeping room, for recovery. */
+int cw_log_get_map_pages(struct cw_log *log, struct log_append *append,
+			 bool create);
+void cw_log_put_map_pages(struct cw_log *log, struct log_append *append);
 
 /*
  * Compresses nr pages into ws->stored behind the place for the header, and

@@ -286,7 +286,7 @@ static int write_mark(struct cw_log *log, u64 sector, struct log_record *record)
  * beginning of the new one, and only counts when both are there: recovery
  * stops at whatever is missing. With lock held.
  */
-int cw_log_open_segment(struct cw_log *log, bool may_use_reserve)
+int cw_log_open_segment(struct cw_log *log, enum log_purpose purpose)
 {
 	struct log_record begin = { .type = CW_LOG_SEGMENT };
 	struct log_record jump = { .type = CW_LOG_JUMP };
@@ -295,7 +295,7 @@ int cw_log_open_segment(struct cw_log *log, bool may_use_reserve)
 	u32 next;
 	int err;
 
-	if (!may_use_reserve && log->nr_free <= cw_log_reserve(log))
+	if (log->nr_free <= cw_log_reserve(log, purpose))
 		return -EAGAIN;
 	next = cw_log_take_free_segment(log, SEGMENT_DATA);
 	if (next == CW_LOG_NO_SEGMENT)
@@ -333,7 +333,7 @@ static int reserve(struct cw_log *log, struct log_append *append)
 		return -EAGAIN;
 	/* One sector is kept for the jump. */
 	if (log->sector + record->sectors > CW_LOG_SEGMENT_SECTORS - 1) {
-		err = cw_log_open_segment(log, append->reserve);
+		err = cw_log_open_segment(log, append->purpose);
 		if (err)
 			return err;
 	}
@@ -352,7 +352,7 @@ static int reserve(struct cw_log *log, struct log_append *append)
 
 /*
  * The place is taken and others may be behind it: say that nothing is here.
- * If even that cannot be written, the log cannot go on.
+ * If even that cannot be written, nothing behind it would be found again.
  */
 static int pad_out(struct cw_log *log, struct log_append *append, u8 *buf)
 {
@@ -369,6 +369,20 @@ static int pad_out(struct cw_log *log, struct log_append *append, u8 *buf)
 			 log_sector_offset(append->sector));
 }
 
+/*
+ * The log has a hole. What is on its way gets an error, as it is behind the
+ * hole or might be; what was acknowledged is before it. The next write begins
+ * the log anew in another segment, with a checkpoint that leads there.
+ */
+static void break_log(struct cw_log *log, int err)
+{
+	cw_mutex_lock(&log->lock);
+	log->broken = err;
+	log->begun = false;
+	log->segment = CW_LOG_NO_SEGMENT;
+	cw_mutex_unlock(&log->lock);
+}
+
 /* Retires all that are written up to the first that is not; lock is held. */
 static void retire(struct cw_log *log)
 {
@@ -379,8 +393,8 @@ static void retire(struct cw_log *log)
 		log->first = append->next;
 		if (!log->first)
 			log->last = NULL;
-		if (log->failed)
-			append->err = log->failed;
+		if (!append->err)
+			append->err = log->failed ? log->failed : log->broken;
 		if (!append->err)
 			cw_log_apply(log, append);
 		append->retired = true;
@@ -397,6 +411,15 @@ void cw_log_fail(struct cw_log *log, int err)
 			   log->io->name, -err);
 	}
 	cw_mutex_unlock(&log->lock);
+}
+
+int cw_log_flush_io(struct cw_log *log)
+{
+	int err = cw_flush(log->io);
+
+	if (err)
+		cw_log_fail(log, err);
+	return err;
 }
 
 int cw_log_append(struct cw_log *log, struct log_append *append, u8 *buf)
@@ -417,7 +440,7 @@ int cw_log_append(struct cw_log *log, struct log_append *append, u8 *buf)
 	err = cw_pwrite(log->io, buf, append->record.sectors * CW_SECTOR_SIZE,
 			log_sector_offset(append->sector));
 	if (err && pad_out(log, append, buf))
-		cw_log_fail(log, err);
+		break_log(log, err);
 
 	cw_mutex_lock(&log->lock);
 	append->written = true;

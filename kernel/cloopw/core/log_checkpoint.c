@@ -15,6 +15,11 @@
  */
 #include "log.h"
 
+/* The longest record of a map page: header and 4096 bytes. */
+#define META_SECTORS 9u
+/* Pages that lead to map pages that cleaning makes a checkpoint move. */
+#define TOUCH_MAX 32u
+
 u32 cw_log_super_crc(struct cw_disk_log_super *super)
 {
 	__le32 kept = super->crc;
@@ -24,6 +29,101 @@ u32 cw_log_super_crc(struct cw_disk_log_super *super)
 	crc = cw_crc32c(super, sizeof(*super));
 	super->crc = kept;
 	return crc;
+}
+
+/* ---- before a checkpoint: keeping the map's segments few ---- */
+
+/* False when the checkpoint would become too large. */
+static bool touch_page(struct cw_log *log, struct log_page *page)
+{
+	bool may;
+
+	cw_mutex_lock(&log->lock);
+	may = log->dirty_pages + log->reserved_pages < LOG_DIRTY_MAX / 2 &&
+	      cw_log_checkpoint_need(log, 1) <= log->nr_free;
+	if (may)
+		cw_log_map_dirty(log, page);
+	cw_mutex_unlock(&log->lock);
+	cw_log_map_put(log, page);
+	return may;
+}
+
+static int touch_map_pages(struct cw_log *log, u32 victim)
+{
+	struct log_page *page;
+	u32 n;
+	int err;
+
+	for (n = 0; n < log->map_pages; n++) {
+		/* Only checkpoints change map_at; maint keeps them away. */
+		if (!log->map_at[n] || log_home(log->map_at[n]) != victim)
+			continue;
+		err = cw_log_map_get(log, n, false, &page);
+		if (err)
+			return err;
+		if (page && !touch_page(log, page))
+			return 0; /* the rest next time */
+	}
+	return 0;
+}
+
+static void touch_array(const u64 *at, u32 nr, bool *changed, u32 victim)
+{
+	u32 i, touched = 0;
+
+	for (i = 0; i < nr && touched < TOUCH_MAX; i++) {
+		if (!at[i] || log_home(at[i]) != victim)
+			continue;
+		changed[i] = true;
+		touched++;
+	}
+}
+
+/* The emptiest of the map's segments, if they hold twice what they need. */
+static u32 choose_meta_victim(struct cw_log *log)
+{
+	u32 n, closed, best = CW_LOG_NO_SEGMENT;
+
+	cw_mutex_lock(&log->lock);
+	closed = log->nr_meta - (log->meta_segment != CW_LOG_NO_SEGMENT);
+	n = closed > 2 * log->meta_live / LOG_SHARES ? log->nr_segments : 0;
+	while (n--) {
+		const struct log_segment *segment = &log->segments[n];
+
+		if (segment->state != SEGMENT_META || segment->bad ||
+		    n == log->meta_segment)
+			continue;
+		if (best == CW_LOG_NO_SEGMENT ||
+		    segment->live < log->segments[best].live)
+			best = n;
+	}
+	cw_mutex_unlock(&log->lock);
+	return best;
+}
+
+/*
+ * Map pages are cleaned by writing them anew: what lives in the emptiest of
+ * their segments is marked as changed, and the checkpoint moves it.
+ */
+static void clean_meta(struct cw_log *log)
+{
+	u32 victim = choose_meta_victim(log);
+
+	if (victim == CW_LOG_NO_SEGMENT)
+		return;
+	touch_array(log->map_dir_at, log->map_dirs, log->map_dir_changed,
+		    victim);
+	touch_array(log->map_root_at, CW_LOG_MAP_ROOTS, log->map_root_changed,
+		    victim);
+	touch_array(log->usage_at, LOG_USAGE_PAGES, log->usage_changed, victim);
+	touch_array(log->usage_dir_at, CW_LOG_USAGE_ROOTS,
+		    log->usage_dir_changed, victim);
+	if (touch_map_pages(log, victim) == -EIO) {
+		/* What refers to its pages still does: leave it alone. */
+		cw_mutex_lock(&log->lock);
+		log->segments[victim].bad = true;
+		cw_mutex_unlock(&log->lock);
+	}
 }
 
 /* ---- 1. snapshot; with lock held ---- */
@@ -53,8 +153,11 @@ static void snapshot_position(struct cw_log *log, struct log_snapshot *snap)
 	u64 sector = log_first_sector(log->segment) + log->sector;
 
 	snap->appended_sectors = log->appended_sectors;
+	snap->plain_pages = log->plain_pages;
 	snap->log_segment = log->segment;
 	snap->log_seq = log->next_seq;
+	snap->log_sector = 0;
+	snap->log_gen = 0;
 	if (log->segment == CW_LOG_NO_SEGMENT)
 		return;
 	/* What is on its way is not in the map yet: begin with that. */
@@ -71,15 +174,10 @@ static void snapshot_position(struct cw_log *log, struct log_snapshot *snap)
  * A segment without live data before that place is needed by nothing but the
  * checkpoints before this one.
  */
-static bool is_dying(const struct cw_log *log, const struct log_snapshot *snap,
-		     u32 n)
+static bool is_dying(const struct log_segment *segment, u64 oldest_gen)
 {
-	const struct log_segment *segment = &log->segments[n];
-
 	return segment->state == SEGMENT_DATA && !segment->live &&
-	       !segment->bad &&
-	       (snap->log_segment == CW_LOG_NO_SEGMENT ||
-		segment->gen < snap->log_gen);
+	       !segment->bad && segment->gen < oldest_gen;
 }
 
 static u64 usage_of(const struct log_segment *segment)
@@ -87,12 +185,16 @@ static u64 usage_of(const struct log_segment *segment)
 	u64 live = segment->state == SEGMENT_DATA ? segment->live : 0;
 
 	if (segment->bad)
-		live = 0xffff;
+		live = CW_LOG_USAGE_BAD;
+	else if (segment->state == SEGMENT_FREE &&
+		 (segment->backed || segment->held))
+		live = CW_LOG_USAGE_HELD;
 	return segment->gen << CW_LOG_USAGE_GEN_SHIFT | live;
 }
 
 static void snapshot_usage(struct cw_log *log, struct log_snapshot *snap)
 {
+	u64 oldest_gen = cw_log_oldest_gen(log);
 	u32 n;
 
 	snap->nr_segments = log->nr_segments;
@@ -103,7 +205,7 @@ static void snapshot_usage(struct cw_log *log, struct log_snapshot *snap)
 		if (segment->changed)
 			log->usage_changed[n / CW_LOG_FANOUT] = true;
 		segment->changed = false;
-		segment->dying = is_dying(log, snap, n);
+		segment->dying = is_dying(segment, oldest_gen);
 	}
 	memset(snap->usage + n, 0, (snap->usage_room - n) * sizeof(u64));
 }
@@ -187,10 +289,12 @@ static void count_meta(struct cw_log *log, u64 word, bool dies)
 		return;
 	cw_log_entry_decode(word, &entry);
 	segment = cw_log_segment_at(log, entry.sector);
-	if (dies)
+	if (dies) {
 		segment->pending += cw_log_entry_share(&entry);
-	else
+	} else {
 		segment->live += cw_log_entry_share(&entry);
+		log->meta_live += cw_log_entry_share(&entry);
+	}
 }
 
 /* Writes one page, if there is anything on it, and notes its new place. */
@@ -293,6 +397,7 @@ static void encode_super(struct cw_log *log, const struct log_snapshot *snap,
 	super->seq = cw_to_le64(log->super_seq + 1);
 	super->gen_limit = cw_to_le64(gen_limit);
 	super->segments = cw_to_le64(snap->nr_segments);
+	super->plain_pages = cw_to_le64(snap->plain_pages);
 	super->log_gen = cw_to_le64(snap->log_gen);
 	super->log_seq = cw_to_le64(snap->log_seq);
 	super->log_segment = cw_to_le32(snap->log_segment);
@@ -316,7 +421,7 @@ static int write_super(struct cw_log *log)
 	err = cw_pwrite(log->io, log->super, sizeof(*log->super),
 			slot * CW_LOG_SUPER_STRIDE);
 	if (!err)
-		err = cw_flush(log->io);
+		err = cw_log_flush_io(log);
 	if (!err)
 		log->super_slot = slot;
 	return err;
@@ -328,8 +433,9 @@ static void free_unused(struct cw_log *log, u32 n)
 {
 	struct log_segment *segment = &log->segments[n];
 
-	if (segment->state == SEGMENT_META) {
+	if (segment->state == SEGMENT_META && !segment->bad) {
 		segment->live -= segment->pending;
+		log->meta_live -= segment->pending;
 		segment->pending = 0;
 		if (!segment->live && n != log->meta_segment)
 			cw_log_free_segment(log, n);
@@ -384,7 +490,7 @@ static int write_checkpoint(struct cw_log *log, struct log_snapshot *snap,
 	if (!err)
 		err = save_usage(log, snap);
 	if (!err)
-		err = cw_flush(log->io);
+		err = cw_log_flush_io(log);
 	if (err)
 		return err;
 	encode_super(log, snap, gen_limit);
@@ -408,12 +514,39 @@ int cw_log_snapshot_room(struct cw_log *log)
 	return 0;
 }
 
+/* Segments that records of so many sectors need besides the open one. */
+static u32 meta_segments(const struct cw_log *log, u64 sectors)
+{
+	u32 left = 0;
+
+	if (log->meta_segment != CW_LOG_NO_SEGMENT)
+		left = CW_LOG_SEGMENT_SECTORS - log->meta_sector;
+	/* At the end of each a record may not fit any more. */
+	left -= cw_min(left, META_SECTORS);
+	if (sectors <= left)
+		return 0;
+	return cw_div_up(sectors - left, CW_LOG_SEGMENT_SECTORS - META_SECTORS);
+}
+
+u32 cw_log_checkpoint_need(struct cw_log *log, u32 more)
+{
+	u64 pages = cw_min(log->dirty_pages + log->reserved_pages + more,
+			   log->map_pages);
+	u64 usage = cw_div_up(log->nr_segments + 1, CW_LOG_FANOUT);
+
+	pages += cw_min(pages + TOUCH_MAX, log->map_dirs) +
+		 cw_div_up(log->map_dirs, CW_LOG_FANOUT) +
+		 usage + cw_div_up(usage, CW_LOG_FANOUT);
+	return meta_segments(log, pages * META_SECTORS);
+}
+
 int cw_log_checkpoint(struct cw_log *log)
 {
 	struct log_snapshot *snap = log->snapshot;
 	u64 gen_limit;
 	int err;
 
+	clean_meta(log);
 	cw_mutex_lock(&log->lock);
 	err = log->failed;
 	if (!err) {

@@ -9,33 +9,39 @@
 #include "log.h"
 
 /*
- * Segments beyond what lives in them that the file may have before cleaning
- * is tried: live * 1.25 + 6. Leaves the cleaner victims that are at most 80 %
- * full on average, and the file within 1.5 times what lives plus 8 MiB.
+ * Segments that the file may have before cleaning is tried, for what lives in
+ * them: live * 11/8 + 6. Leaves the cleaner victims that are 3/4 full on
+ * average, and the file within 1.5 times what lives plus 8 MiB.
  */
-#define GROW_NUM 5u
-#define GROW_DEN 4u
+#define GROW_NUM 11u
+#define GROW_DEN 8u
 #define GROW_EXTRA 6u
 /* Victims above this are not worth their copy: nothing would be won. */
 #define CLEAN_MAX_SHARES (LOG_SHARES / 8 * 7)
 #define CLEAN_BATCH 16u /* victims at a time, or segments won: */
 #define CLEAN_GOAL 4u
+/* Sectors: winning less is not worth trying again. */
+#define WORTH_IT 64u
 /* Dead segments that are worth a checkpoint by themselves. */
 #define RECLAIM_DEAD 4u
 /* Free segments that stay allocated, for the next writes. */
-#define KEEP_FREE 4u
-/* The longest record of a map page: header and 4096 bytes. */
-#define META_SECTORS 9u
+#define KEEP_FREE 1u
 
-u32 cw_log_reserve(struct cw_log *log)
+/*
+ * The map's segments that are not open hold at most twice what lives in them,
+ * see clean_meta(), and while a checkpoint moves that there is one more.
+ */
+static u32 meta_reserve(struct cw_log *log)
 {
-	u32 dirs = cw_div_up(log->map_pages, CW_LOG_FANOUT);
-	u32 pages = log->dirty_pages + log->reserved_pages +
-		    cw_min(dirs, log->dirty_pages + log->reserved_pages) +
-		    2 * cw_div_up(log->nr_segments, CW_LOG_FANOUT) + 4;
+	u64 most = 2 + 2 * log->meta_live / LOG_SHARES;
+	u64 growth = most - cw_min(most, log->nr_meta);
 
-	/* One for the cleaner, one for discards, the rest for a checkpoint. */
-	return 2 + cw_div_up(pages * META_SECTORS, CW_LOG_SEGMENT_SECTORS - META_SECTORS);
+	return cw_max(cw_log_checkpoint_need(log, 0), growth);
+}
+
+u32 cw_log_reserve(struct cw_log *log, enum log_purpose purpose)
+{
+	return meta_reserve(log) + purpose;
 }
 
 static u32 live_segments(struct cw_log *log)
@@ -49,23 +55,30 @@ static bool is_within_bound(struct cw_log *log, u32 nr)
 	return nr <= live_segments(log) * GROW_NUM / GROW_DEN + GROW_EXTRA;
 }
 
-static bool is_cleanable(struct cw_log *log, u32 n)
+/*
+ * Only what is in older segments than those being written is all in the map:
+ * records on their way would be taken for dead ones.
+ */
+static bool is_cleanable(const struct log_segment *segment, u64 oldest_gen)
 {
-	const struct log_segment *segment = &log->segments[n];
-
-	return segment->state == SEGMENT_DATA && n != log->segment &&
+	return segment->state == SEGMENT_DATA && segment->gen < oldest_gen &&
 	       !segment->bad && segment->live;
 }
 
+/* Segments that the next checkpoint frees. */
 static u32 count_dead(struct cw_log *log)
 {
+	u64 oldest_gen;
 	u32 n, dead = 0;
 
 	cw_mutex_lock(&log->lock);
-	for (n = 0; n < log->nr_segments; n++)
-		dead += log->segments[n].state == SEGMENT_DATA &&
-			n != log->segment && !log->segments[n].live &&
-			!log->segments[n].bad;
+	oldest_gen = cw_log_oldest_gen(log);
+	for (n = 0; n < log->nr_segments; n++) {
+		const struct log_segment *segment = &log->segments[n];
+
+		dead += segment->state == SEGMENT_DATA && !segment->live &&
+			!segment->bad && segment->gen < oldest_gen;
+	}
 	cw_mutex_unlock(&log->lock);
 	return dead;
 }
@@ -93,34 +106,46 @@ static int allocate_segment(struct cw_log *log, u32 n)
 	return cw_pwrite(log->io, log->clean_buf, CW_LOG_SEGMENT_LEN, off);
 }
 
-/* Allocates the space of a free segment that has none, or of a new one. */
-static int grow(struct cw_log *log)
+/* A free segment without space, or a new one; with lock held. */
+static int find_unbacked(struct cw_log *log, u32 *found)
 {
 	u32 n;
-	int err = 0;
 
-	cw_mutex_lock(&log->lock);
 	for (n = 0; n < log->nr_segments; n++)
 		if (log->segments[n].state == SEGMENT_FREE &&
 		    !log->segments[n].backed && !log->segments[n].bad)
 			break;
+	*found = n;
 	if (n >= log->max_segments)
-		err = -ENOSPC;
-	if (!err && n == log->nr_segments)
-		err = cw_log_segments_grow(log, n + 1);
+		return -ENOSPC;
+	return n < log->nr_segments ? 0 : cw_log_segments_grow(log, n + 1);
+}
+
+/* Allocates space for one more free segment. */
+static int grow(struct cw_log *log)
+{
+	u32 before, n;
+	int err;
+
+	cw_mutex_lock(&log->lock);
+	before = log->nr_segments;
+	err = find_unbacked(log, &n);
 	cw_mutex_unlock(&log->lock);
 	if (!err)
 		err = cw_log_snapshot_room(log);
 	if (!err)
 		err = allocate_segment(log, n);
-	if (err)
-		return err;
 	cw_mutex_lock(&log->lock);
-	log->segments[n].backed = true;
-	if (!log->segments[n].pins)
-		log->nr_free++;
+	if (err) {
+		/* The file may be too short for it. */
+		log->nr_segments = before;
+	} else {
+		log->segments[n].backed = true;
+		if (!log->segments[n].pins)
+			log->nr_free++;
+	}
 	cw_mutex_unlock(&log->lock);
-	return 0;
+	return err;
 }
 
 /* ---- cleaning; with maint held ---- */
@@ -191,7 +216,10 @@ static int copy_record(struct cw_log *log, struct cw_workspace *ws,
 static int move_record(struct cw_log *log, u64 sector, const u8 *buf,
 		       const struct log_record *record)
 {
-	struct log_append append = { .record = *record, .reserve = true };
+	struct log_append append = {
+		.record = *record,
+		.purpose = LOG_FOR_CLEANER,
+	};
 	struct cw_workspace *ws;
 	u16 live;
 	int err;
@@ -265,15 +293,19 @@ static int clean_segment(struct cw_log *log, u32 n)
 static u32 choose_victim(struct cw_log *log, u32 max_shares)
 {
 	u32 best = CW_LOG_NO_SEGMENT;
+	u64 oldest_gen;
 	u32 n;
 
 	cw_mutex_lock(&log->lock);
+	oldest_gen = cw_log_oldest_gen(log);
 	for (n = 0; n < log->nr_segments; n++) {
-		if (!is_cleanable(log, n) ||
-		    log->segments[n].live > max_shares)
+		const struct log_segment *segment = &log->segments[n];
+
+		if (!is_cleanable(segment, oldest_gen) ||
+		    segment->live > max_shares)
 			continue;
 		if (best == CW_LOG_NO_SEGMENT ||
-		    log->segments[n].live < log->segments[best].live)
+		    segment->live < log->segments[best].live)
 			best = n;
 	}
 	cw_mutex_unlock(&log->lock);
@@ -301,118 +333,61 @@ static int clean_some(struct cw_log *log, u32 max_shares)
 }
 
 /*
- * Map pages are cleaned by writing them anew: what lives in the emptiest of
- * their segments is marked as changed, and the next checkpoint moves it.
+ * The last free segment with space that is not to be kept, which it has no
+ * more. From the end: what is used stays near the beginning. With lock held.
  */
-static int touch_meta(struct cw_log *log, u32 victim)
+static u32 take_for_punching(struct cw_log *log, u32 keep)
 {
-	u32 n, i;
+	u32 n = log->nr_segments;
 
-	for (n = 0; n < log->map_pages; n++) {
-		struct log_append append = {
-			.record.page = (u64)n * CW_LOG_FANOUT,
-			.record.pages = 1,
-		};
-		bool enough;
-		int err;
+	while (n--) {
+		struct log_segment *segment = &log->segments[n];
 
-		/* Only checkpoints change map_at; maint keeps them away. */
-		if (!log->map_at[n] || log_home(log->map_at[n]) != victim)
+		if (segment->state != SEGMENT_FREE || segment->pins ||
+		    segment->bad)
 			continue;
-		cw_mutex_lock(&log->lock);
-		enough = log->dirty_pages > LOG_DIRTY_MAX / 2;
-		cw_mutex_unlock(&log->lock);
-		if (enough)
-			return 0; /* the rest next time */
-		err = cw_log_prepare(log, &append, false, true);
-		if (err)
-			return err;
-		cw_mutex_lock(&log->lock);
-		if (append.map[0])
-			cw_log_map_dirty(log, append.map[0]);
-		cw_mutex_unlock(&log->lock);
-		cw_log_finish(log, &append);
+		if (segment->held && !segment->backed) {
+			segment->held = false;
+			return n;
+		}
+		if (segment->backed && log->nr_free > keep) {
+			segment->backed = false;
+			segment->held = false;
+			log->nr_free--;
+			return n;
+		}
 	}
-	for (i = 0; i < log->map_dirs; i++)
-		if (log->map_dir_at[i] &&
-		    log_home(log->map_dir_at[i]) == victim)
-			log->map_dir_changed[i] = true;
-	for (i = 0; i < cw_div_up(log->map_dirs, CW_LOG_FANOUT); i++)
-		log->map_root_changed[i] = true;
-	for (i = 0; i < cw_div_up(log->nr_segments, CW_LOG_FANOUT); i++)
-		log->usage_changed[i] = true;
-	return 0;
-}
-
-/* The emptiest of the map's segments, if they hold twice what they need. */
-static u32 choose_meta_victim(struct cw_log *log)
-{
-	u32 n, used = 0, best = CW_LOG_NO_SEGMENT;
-	u64 live = 0;
-
-	cw_mutex_lock(&log->lock);
-	for (n = 0; n < log->nr_segments; n++) {
-		const struct log_segment *segment = &log->segments[n];
-
-		if (segment->state != SEGMENT_META || n == log->meta_segment)
-			continue;
-		used++;
-		live += segment->live;
-		if (best == CW_LOG_NO_SEGMENT ||
-		    segment->live < log->segments[best].live)
-			best = n;
-	}
-	cw_mutex_unlock(&log->lock);
-	if (used < 2 || used * (u64)LOG_SHARES < 2 * live)
-		return CW_LOG_NO_SEGMENT;
-	return best;
-}
-
-static int clean_meta(struct cw_log *log)
-{
-	u32 victim = choose_meta_victim(log);
-
-	return victim == CW_LOG_NO_SEGMENT ? 0 : touch_meta(log, victim);
+	return CW_LOG_NO_SEGMENT;
 }
 
 static void punch_free(struct cw_log *log, u32 keep)
 {
-	u32 n = 0;
+	u32 n;
 	int err = 0;
 
 	while (!err) {
 		cw_mutex_lock(&log->lock);
-		/* From the end: what is used stays near the beginning. */
-		n = log->nr_free > keep ? log->nr_segments : 0;
-		while (n-- && (log->segments[n].state != SEGMENT_FREE ||
-			       !log->segments[n].backed ||
-			       log->segments[n].pins || log->segments[n].bad))
-			;
-		if (n != CW_LOG_NO_SEGMENT) {
-			log->segments[n].backed = false;
-			log->nr_free--;
-		}
+		n = take_for_punching(log, keep);
 		cw_mutex_unlock(&log->lock);
 		if (n == CW_LOG_NO_SEGMENT)
 			return;
 		err = cw_punch(log->io, log_sector_offset(log_first_sector(n)),
 			       CW_LOG_SEGMENT_LEN);
 	}
-	/* The medium cannot: keep the segment for the next writes. */
+	/* The medium cannot: whoever wants the segment allocates it again. */
 	cw_mutex_lock(&log->lock);
-	log->segments[n].backed = true;
-	log->nr_free++;
+	log->segments[n].held = true;
 	cw_mutex_unlock(&log->lock);
 }
 
 /* ---- policy ---- */
 
-static bool has_room(struct cw_log *log, bool reserve)
+static bool has_room(struct cw_log *log, enum log_purpose purpose)
 {
 	bool room;
 
 	cw_mutex_lock(&log->lock);
-	room = log->nr_free > (reserve ? 0 : cw_log_reserve(log));
+	room = log->nr_free > cw_log_reserve(log, purpose);
 	cw_mutex_unlock(&log->lock);
 	return room;
 }
@@ -438,14 +413,27 @@ static bool may_grow_freely(struct cw_log *log)
 	return may;
 }
 
-static u32 count_free(struct cw_log *log)
+/* Sectors that can be written before more room must be made. */
+static u64 free_sectors(struct cw_log *log)
 {
-	u32 nr;
+	u64 sectors;
 
 	cw_mutex_lock(&log->lock);
-	nr = log->nr_free;
+	sectors = (u64)log->nr_free * CW_LOG_SEGMENT_SECTORS;
+	if (log->segment != CW_LOG_NO_SEGMENT)
+		sectors += CW_LOG_SEGMENT_SECTORS - log->sector;
 	cw_mutex_unlock(&log->lock);
-	return nr;
+	return sectors;
+}
+
+static bool is_begun(struct cw_log *log)
+{
+	bool begun;
+
+	cw_mutex_lock(&log->lock);
+	begun = log->begun;
+	cw_mutex_unlock(&log->lock);
+	return begun;
 }
 
 static int is_failed(struct cw_log *log)
@@ -461,13 +449,13 @@ static int is_failed(struct cw_log *log)
 /* Cleans and makes the result usable; true when something was won. */
 static bool regain(struct cw_log *log)
 {
-	u32 before = count_free(log);
+	u64 before = free_sectors(log);
 
 	if (!count_dead(log) && clean_some(log, CLEAN_MAX_SHARES) <= 0)
 		return false;
-	if (clean_meta(log) || cw_log_checkpoint(log))
+	if (cw_log_checkpoint(log))
 		return false;
-	return count_free(log) > before;
+	return free_sectors(log) >= before + WORTH_IT;
 }
 
 /* One step towards room. */
@@ -479,9 +467,19 @@ static int make_some_room(struct cw_log *log)
 		return err;
 	if (may_grow_freely(log) && !grow(log))
 		return 0;
-	if ((log->begun && regain(log)) || !grow(log))
+	if (regain(log) || !grow(log))
 		return 0;
 	return -ENOSPC;
+}
+
+/* What is on its way in a log that is broken ends before a new one begins. */
+static void wait_for_broken(struct cw_log *log)
+{
+	cw_mutex_lock(&log->lock);
+	while (log->first)
+		cw_cond_wait(&log->changed, &log->lock);
+	log->broken = 0;
+	cw_mutex_unlock(&log->lock);
 }
 
 /*
@@ -494,11 +492,17 @@ static int make_some_room(struct cw_log *log)
  */
 static int begin(struct cw_log *log)
 {
-	int err;
+	int err = is_failed(log);
 
+	while (!err && !has_room(log, LOG_FOR_BEGIN))
+		err = grow(log);
+	if (err)
+		return err;
+	wait_for_broken(log);
 	cw_mutex_lock(&log->lock);
 	log->gen_limit = log->next_gen + LOG_GEN_STEP;
-	err = cw_log_open_segment(log, true);
+	if (log->segment == CW_LOG_NO_SEGMENT)
+		err = cw_log_open_segment(log, LOG_FOR_BEGIN);
 	cw_mutex_unlock(&log->lock);
 	if (!err)
 		err = cw_log_checkpoint(log);
@@ -510,17 +514,17 @@ static int begin(struct cw_log *log)
 	return 0;
 }
 
-int cw_log_make_room(struct cw_log *log, bool reserve)
+int cw_log_make_room(struct cw_log *log, enum log_purpose purpose)
 {
 	int err = 0;
 
 	cw_mutex_lock(&log->maint);
-	if (log->begun && needs_generations(log))
-		err = cw_log_checkpoint(log);
-	while (!err && !has_room(log, reserve && log->begun))
-		err = make_some_room(log);
-	if (!err && !log->begun)
+	if (!is_begun(log))
 		err = begin(log);
+	else if (needs_generations(log))
+		err = cw_log_checkpoint(log);
+	while (!err && purpose != LOG_FOR_BEGIN && !has_room(log, purpose))
+		err = make_some_room(log);
 	cw_mutex_lock(&log->lock);
 	log->full = err == -ENOSPC;
 	cw_mutex_unlock(&log->lock);
@@ -533,8 +537,8 @@ void cw_log_checkpoint_if_due(struct cw_log *log)
 	bool due;
 
 	cw_mutex_lock(&log->lock);
-	due = log->appended_sectors >= LOG_CHECKPOINT_SECTORS ||
-	      log->dirty_pages >= LOG_DIRTY_MAX / 2;
+	due = log->begun && (log->appended_sectors >= LOG_CHECKPOINT_SECTORS ||
+			     log->dirty_pages >= LOG_DIRTY_MAX / 2);
 	cw_mutex_unlock(&log->lock);
 	if (!due || !cw_mutex_trylock(&log->maint))
 		return;
@@ -561,7 +565,7 @@ static u32 keep_after_reclaim(struct cw_log *log)
 	u32 keep;
 
 	cw_mutex_lock(&log->lock);
-	keep = cw_log_reserve(log) + KEEP_FREE;
+	keep = cw_log_reserve(log, LOG_FOR_DATA) + KEEP_FREE;
 	cw_mutex_unlock(&log->lock);
 	return keep;
 }
@@ -571,9 +575,13 @@ int cw_log_reclaim(struct cw_log *log, bool all)
 	int err = 0;
 
 	cw_mutex_lock(&log->maint);
+	if (!is_begun(log)) {
+		cw_mutex_unlock(&log->maint);
+		return 0;
+	}
 	if (all || count_dead(log) >= RECLAIM_DEAD)
 		err = cw_log_checkpoint(log);
-	while (!err && is_bloated(log) && has_room(log, true) &&
+	while (!err && is_bloated(log) && has_room(log, LOG_FOR_CLEANER) &&
 	       clean_some(log, LOG_SHARES / 2) > 0)
 		err = cw_log_checkpoint(log);
 	if (!err)

@@ -114,6 +114,12 @@ static int adopt_super(struct cw_log *log, struct cw_report *report)
 	err = cw_size(log->io, &io_size);
 	if (err)
 		return err;
+	if (cw_from_le64(super->gen_limit) > LOG_GEN_MAX ||
+	    cw_from_le64(super->log_seq) > LOG_SEQ_MAX ||
+	    cw_from_le64(super->seq) > LOG_SEQ_MAX)
+		return cw_refuse(report, -EINVAL,
+				 "%s: damaged: has a number that no log reaches",
+				 log->io->name);
 	if (segments > LOG_MAX_SEGMENTS ||
 	    cw_outside(CW_LOG_START, segments << CW_LOG_SEGMENT_SHIFT, io_size))
 		return cw_refuse(report, -EINVAL,
@@ -128,6 +134,7 @@ static int adopt_super(struct cw_log *log, struct cw_report *report)
 	log->next_gen = cw_from_le64(super->gen_limit);
 	log->gen_limit = log->next_gen;
 	log->limit = cw_from_le64(super->limit);
+	log->plain_pages = cw_from_le64(super->plain_pages);
 	for (i = 0; i < CW_LOG_MAP_ROOTS; i++)
 		log->map_root_at[i] = cw_from_le64(super->map_root[i]);
 	for (i = 0; i < CW_LOG_USAGE_ROOTS; i++)
@@ -156,6 +163,8 @@ static bool claim_meta(struct cw_log *log, u64 word)
 		    CW_LOG_SEGMENT_SECTORS ||
 	    segment->live + cw_log_entry_share(&entry) > LOG_SHARES)
 		return false;
+	log->nr_meta += segment->state != SEGMENT_META;
+	log->meta_live += cw_log_entry_share(&entry);
 	segment->state = SEGMENT_META;
 	segment->live += cw_log_entry_share(&entry);
 	return true;
@@ -204,17 +213,20 @@ static int read_map(struct cw_log *log)
 static int adopt_usage(struct cw_log *log, u32 n, u64 word)
 {
 	struct log_segment *segment = &log->segments[n];
-	u32 live = word & 0xffff;
+	u32 live = word & CW_LOG_USAGE_LIVE_MASK;
 
 	segment->gen = word >> CW_LOG_USAGE_GEN_SHIFT;
-	if (segment->state == SEGMENT_META)
-		return live ? -EIO : 0;
-	if (!live)
+	segment->held = live == CW_LOG_USAGE_HELD;
+	segment->bad = live == CW_LOG_USAGE_BAD;
+	if (segment->held || !live)
 		return 0;
+	if (segment->state == SEGMENT_META)
+		return segment->bad ? 0 : -EIO;
+	if (live > LOG_SHARES && !segment->bad)
+		return -EIO;
 	segment->state = SEGMENT_DATA;
-	segment->live = live;
-	segment->bad = live > LOG_SHARES;
-	log->live += live;
+	segment->live = cw_min(live, LOG_SHARES);
+	log->live += segment->live;
 	return 0;
 }
 
@@ -233,6 +245,9 @@ static int read_usage(struct cw_log *log)
 				 known);
 	for (n = 0; !err && n < known; n++)
 		err = adopt_usage(log, n, usage[n]);
+	/* Whatever the checkpoint does not know of may have space. */
+	for (; !err && n < log->nr_segments; n++)
+		log->segments[n].held = true;
 	return err;
 }
 
@@ -254,8 +269,7 @@ static int next_record(struct cw_log *log, struct roll *roll,
 	const u8 *at = roll->buf + roll->sector * CW_SECTOR_SIZE;
 	u32 left = (CW_LOG_SEGMENT_SECTORS - roll->sector) * CW_SECTOR_SIZE;
 
-	if (roll->sector >= CW_LOG_SEGMENT_SECTORS ||
-	    cw_log_record_decode(at, left, record) ||
+	if (!left || cw_log_record_decode(at, left, record) ||
 	    record->gen != roll->gen || record->seq != roll->seq ||
 	    record->sectors > CW_LOG_SEGMENT_SECTORS - roll->sector)
 		return -ENODATA;
@@ -288,15 +302,18 @@ static int replay(struct cw_log *log, struct roll *roll,
 
 	if (!range_is_possible(log, record))
 		return -EIO;
-	err = cw_log_prepare(log, &append, record->type != CW_LOG_DROP,
-			     true);
+	err = cw_log_get_map_pages(log, &append, record->type != CW_LOG_DROP);
 	if (err)
 		return err;
 	cw_mutex_lock(&log->lock);
 	cw_log_apply(log, &append);
+	/* A checkpoint would have come before: the file lies. */
+	if (log->dirty_pages > LOG_DIRTY_MAX)
+		err = -EIO;
+	log->appended_sectors += record->sectors;
 	cw_mutex_unlock(&log->lock);
-	cw_log_finish(log, &append);
-	return 0;
+	cw_log_put_map_pages(log, &append);
+	return err;
 }
 
 static int read_segment(struct cw_log *log, struct roll *roll, u64 next,
@@ -395,6 +412,8 @@ static int roll_forward(struct cw_log *log)
 	log->segments[segment].state = SEGMENT_DATA;
 	log->segments[segment].gen = roll.gen;
 	roll.sector = cw_from_le32(super->log_sector);
+	if (roll.sector > CW_LOG_SEGMENT_SECTORS)
+		return -EIO;
 	while (!err)
 		err = roll_on(log, &roll);
 	log->next_seq = roll.seq;

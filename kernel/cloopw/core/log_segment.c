@@ -50,7 +50,8 @@ void cw_log_account(struct cw_log *log, u64 word, int sign)
 		return;
 	segment = cw_log_segment_at(log, entry.sector);
 	share = cw_log_entry_share(&entry);
-	if (!segment || (sign < 0 && segment->live < share)) {
+	if (!segment || segment->state != SEGMENT_DATA ||
+	    (sign < 0 && segment->live < share)) {
 		/* The file lies about its usage: never reuse anything here. */
 		if (segment)
 			segment->bad = true;
@@ -62,6 +63,15 @@ void cw_log_account(struct cw_log *log, u64 word, int sign)
 		segment->live -= share;
 	segment->changed = true;
 	log->live += sign > 0 ? (u64)share : -(u64)share;
+}
+
+u64 cw_log_oldest_gen(const struct cw_log *log)
+{
+	u32 n = log->segment;
+
+	if (log->first)
+		n = log_segment_of(log->first->sector);
+	return n == CW_LOG_NO_SEGMENT ? ~0ull : log->segments[n].gen;
 }
 
 static bool is_usable(const struct log_segment *segment)
@@ -87,6 +97,7 @@ u32 cw_log_take_free_segment(struct cw_log *log, u8 state)
 	log->segments[n].changed = true;
 	log->nr_free--;
 	log->nr_used++;
+	log->nr_meta += state == SEGMENT_META;
 	return n;
 }
 
@@ -94,8 +105,10 @@ void cw_log_free_segment(struct cw_log *log, u32 n)
 {
 	struct log_segment *segment = &log->segments[n];
 
+	log->nr_meta -= segment->state == SEGMENT_META;
 	segment->state = SEGMENT_FREE;
 	segment->dying = false;
+	segment->backed = true;
 	segment->changed = true;
 	log->nr_used--;
 	if (is_usable(segment))
