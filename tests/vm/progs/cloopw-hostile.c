@@ -389,7 +389,10 @@ static void churn_configure(void)
 
 static void churn(int seconds)
 {
-	struct cloopw_status status = { .size = sizeof(status) };
+	union {
+		struct cloopw_status status;
+		char room[4096]; /* the kernel clears what it does not know */
+	} out;
 	time_t end = time(NULL) + seconds;
 
 	while (time(NULL) < end) {
@@ -407,8 +410,8 @@ static void churn(int seconds)
 			ioctl(device, CLOOPW_CLEAR, 0);
 			break;
 		case 4:
-			status.size = odd(sizeof(status));
-			ioctl(device, CLOOPW_GET_STATUS, &status);
+			out.status.size = odd(sizeof(out.status));
+			ioctl(device, CLOOPW_GET_STATUS, &out);
 			break;
 		case 5:
 			close(device);
