@@ -53,6 +53,14 @@ static struct cw_device_stats stats_of(const struct cloopw_attachment *att)
 	return stats;
 }
 
+static struct cw_cache_stats cache_of(const struct cloopw_attachment *att)
+{
+	struct cw_cache_stats stats;
+
+	cw_cache_get_stats(cw_device_cache(att->engine), &stats);
+	return stats;
+}
+
 /* ---- the image ---- */
 
 static ssize_t show_image(const struct cloopw_attachment *att, char *buf)
@@ -151,13 +159,13 @@ NUMBER_ATTR(cow_total_bytes, stats_of(att).cow.total_bytes);
 NUMBER_ATTR(read_only, !att->info.writable);
 NUMBER_ATTR(read_errors, stats_of(att).read_errors);
 NUMBER_ATTR(write_errors, stats_of(att).write_errors);
-NUMBER_ATTR(cache_hits, stats_of(att).cache.hits);
-NUMBER_ATTR(cache_misses, stats_of(att).cache.misses);
-NUMBER_ATTR(cache_bytes, stats_of(att).cache.bytes);
+NUMBER_ATTR(cache_hits, cache_of(att).hits);
+NUMBER_ATTR(cache_misses, cache_of(att).misses);
+NUMBER_ATTR(cache_bytes, cache_of(att).bytes);
 
 static ssize_t show_cache_limit(const struct cloopw_attachment *att, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", stats_of(att).cache.limit);
+	return sysfs_emit(buf, "%llu\n", cache_of(att).limit);
 }
 
 static ssize_t cache_limit_show(struct device *dev,
