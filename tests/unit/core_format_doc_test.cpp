@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * docs/format.md against format.h. A table that stands under a line
+ * `struct NAME` has the columns offset, size, type, field and meaning.
+ */
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "core.h"
+
+namespace cloopw::test {
+namespace {
+
+struct Row {
+    size_t offset;
+    size_t size;
+    std::string type;
+    std::string field;
+};
+
+struct Field {
+    size_t offset;
+    size_t size;
+};
+
+using Fields = std::map<std::string, Field>;
+
+#define FIELD(type, member)                                       \
+    {                                                             \
+#member, { offsetof(type, member), sizeof(type::member) } \
+    }
+
+struct Struct {
+    size_t size;
+    Fields fields;
+};
+
+const std::map<std::string, Struct> &structs() {
+    static const std::map<std::string, Struct> all = {
+        {"cw_disk_super",
+         {sizeof(cw_disk_super),
+          {FIELD(cw_disk_super, magic), FIELD(cw_disk_super, version), FIELD(cw_disk_super, crc),
+           FIELD(cw_disk_super, compat), FIELD(cw_disk_super, ro_compat),
+           FIELD(cw_disk_super, incompat), FIELD(cw_disk_super, uuid), FIELD(cw_disk_super, size),
+           FIELD(cw_disk_super, file_bytes), FIELD(cw_disk_super, block_size),
+           FIELD(cw_disk_super, levels), FIELD(cw_disk_super, codecs), FIELD(cw_disk_super, codec),
+           FIELD(cw_disk_super, level), FIELD(cw_disk_super, reserved0),
+           FIELD(cw_disk_super, created), FIELD(cw_disk_super, root), FIELD(cw_disk_super, label),
+           FIELD(cw_disk_super, reserved)}}},
+        {"cw_disk_ref",
+         {sizeof(cw_disk_ref),
+          {FIELD(cw_disk_ref, where), FIELD(cw_disk_ref, stored), FIELD(cw_disk_ref, crc)}}},
+        {"cw_disk_index_page", {sizeof(cw_disk_index_page), {FIELD(cw_disk_index_page, ref)}}},
+        {"cw_disk_cloop_head",
+         {sizeof(cw_disk_cloop_head),
+          {FIELD(cw_disk_cloop_head, preamble), FIELD(cw_disk_cloop_head, block_size),
+           FIELD(cw_disk_cloop_head, blocks)}}},
+        {"cw_disk_uml3",
+         {sizeof(cw_disk_uml3),
+          {FIELD(cw_disk_uml3, magic), FIELD(cw_disk_uml3, version), FIELD(cw_disk_uml3, mtime),
+           FIELD(cw_disk_uml3, size), FIELD(cw_disk_uml3, sector_size),
+           FIELD(cw_disk_uml3, alignment), FIELD(cw_disk_uml3, cow_format),
+           FIELD(cw_disk_uml3, base)}}},
+    };
+    return all;
+}
+
+std::vector<std::string> cells_of(const std::string &line) {
+    std::vector<std::string> cells;
+    std::istringstream in(line.substr(1)); /* behind the first bar */
+    for (std::string cell; std::getline(in, cell, '|');) {
+        const size_t begin = cell.find_first_not_of(' ');
+        const size_t end = cell.find_last_not_of(' ');
+        cells.push_back(begin == std::string::npos ? "" : cell.substr(begin, end - begin + 1));
+    }
+    return cells;
+}
+
+/* The tables of format.md by the struct they describe. */
+std::map<std::string, std::vector<Row>> documented() {
+    std::map<std::string, std::vector<Row>> tables;
+    std::ifstream in(CLOOPW_SOURCE_DIR "/docs/format.md");
+    const std::string mark = "`struct ";
+    std::string current;
+    for (std::string line; std::getline(in, line);) {
+        if (line.rfind(mark, 0) == 0 && line.back() == '`') {
+            current = line.substr(mark.size(), line.size() - mark.size() - 1);
+            tables[current];
+        } else if (!current.empty() && line.rfind("|", 0) == 0) {
+            const std::vector<std::string> cells = cells_of(line);
+            if (cells.size() == 5 && !cells[0].empty() && isdigit(cells[0][0]) != 0) {
+                tables[current].push_back(
+                    {std::stoul(cells[0]), std::stoul(cells[1]), cells[2], cells[3]});
+            }
+        } else if (!line.empty()) {
+            current.clear();
+        }
+    }
+    return tables;
+}
+
+class CoreFormatDoc : public testing::TestWithParam<std::string> {
+protected:
+    const Struct &struct_of() const { return structs().at(GetParam()); }
+    std::vector<Row> rows() const { return documented()[GetParam()]; }
+};
+
+TEST_P(CoreFormatDoc, HasEveryFieldWhereItIs) {
+    Fields left = struct_of().fields;
+    for (const Row &row : rows()) {
+        ASSERT_EQ(left.count(row.field), 1u) << row.field;
+        EXPECT_EQ(left[row.field].offset, row.offset) << row.field;
+        EXPECT_EQ(left[row.field].size, row.size) << row.field;
+        left.erase(row.field);
+    }
+    EXPECT_TRUE(left.empty()) << left.begin()->first << " is not there";
+}
+
+TEST_P(CoreFormatDoc, LeavesNoByteOut) {
+    size_t end = 0;
+    for (const Row &row : rows()) {
+        EXPECT_EQ(row.offset, end) << row.field;
+        end = row.offset + row.size;
+    }
+    EXPECT_EQ(end, struct_of().size);
+}
+
+TEST_P(CoreFormatDoc, TypesAreAsLongAsTheirFields) {
+    static const std::map<std::string, size_t> kSizes = {
+        {"le16", 2}, {"le32", 4}, {"le64", 8}, {"be32", 4}, {"be64", 8}, {"u8", 1}, {"ref", 16}};
+    for (const Row &row : rows()) {
+        const auto known = kSizes.find(row.type);
+        EXPECT_TRUE(known == kSizes.end() || known->second == row.size) << row.field;
+    }
+}
+
+std::vector<std::string> names() {
+    std::vector<std::string> names;
+    for (const auto &[name, ignored] : structs()) {
+        names.push_back(name);
+    }
+    return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Structs, CoreFormatDoc, testing::ValuesIn(names()),
+                         [](const auto &info) { return info.param; });
+
+TEST(CoreFormatDocAll, DescribesNoStructThisTestDoesNotKnow) {
+    for (const auto &[name, ignored] : documented()) {
+        EXPECT_EQ(structs().count(name), 1u) << name;
+    }
+}
+
+/* format.md gives the checksum's value for the usual test string. */
+TEST(CoreFormatDocAll, TheChecksumIsTheOneItNames) {
+    EXPECT_EQ(cw_crc32c("123456789", 9), 0xe3069283u);
+}
+
+TEST(CoreFormatDocAll, TheMagicsAreTheOnesItNames) {
+    EXPECT_EQ(std::string(CW_IMAGE_MAGIC), "\x63\x6c\x6f\x6f\x70\x77\x1a\x0a");
+    EXPECT_EQ(CW_UML_MAGIC, 0x4f4f4f4du);
+    EXPECT_EQ(std::string(CW_CLOOP2_SIGNATURE), "\x56\x32\x2e\x30");
+    EXPECT_EQ(CW_CLOOP_SIGNATURE_AT, 11u);
+}
+
+}  // namespace
+}  // namespace cloopw::test
