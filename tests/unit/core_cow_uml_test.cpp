@@ -121,12 +121,23 @@ TEST_F(CoreUml, AFileWithoutAMagicIsRefused) {
 }
 
 TEST_F(CoreUml, OtherVersionsAreRefused) {
-    for (const u32 version : {0u, 4u, 9u, 0xffffffffu}) {
+    for (const u32 version : {0u, 1u, 2u, 4u, 9u, 0xffffffffu}) {
         Bytes cow = uml_cow(spec_);
         put_be32(&cow, 4, version);
         EXPECT_EQ(refusal(cow), "UML COW file of version " + std::to_string(version) +
                                     "; only version 3 is known");
     }
+}
+
+/* Its time has 64 bits and all that follows is aligned. */
+TEST_F(CoreUml, ThePaddedHeaderOfSome64BitProgramsIsRefused) {
+    Bytes cow(100000);
+    put_be32(&cow, 0, CW_UML_MAGIC);
+    put_be32(&cow, 4, 3);
+    put_be64(&cow, 16, spec_.size);
+    put_be32(&cow, 24, 512);
+    put_be32(&cow, 28, 4096);
+    EXPECT_EQ(refusal(cow), "UML COW format 4096 is not known");
 }
 
 TEST_F(CoreUml, OtherFormatsThanABitmapAreRefused) {
