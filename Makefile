@@ -38,6 +38,7 @@ demo: tools modules
 check: lint check-unit check-vm
 
 check-unit: tools
+	@scripts/deps.sh unit
 	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
 
 check-vm: tools modules
@@ -45,6 +46,7 @@ check-vm: tools modules
 
 # The same unit tests under the sanitizers.
 check-sanitizers:
+	@scripts/deps.sh unit
 	@scripts/check-sanitizers address,undefined
 	@scripts/check-sanitizers thread
 

@@ -11,7 +11,7 @@
 # Says nothing when nothing is missing. Installs when root; otherwise names the
 # packages and the command, and fails.
 
-deps_groups='build lint vm demo bench'
+deps_groups='build unit lint vm demo bench'
 
 # deps_list GROUP...: the packages of the groups, one a line
 deps_list() {
@@ -27,6 +27,9 @@ deps_list() {
 				zlib1g-dev libgtest-dev libgmock-dev \
 				libbenchmark-dev \
 				linux-headers-amd64 linux-headers-6.12-amd64 ;;
+		unit)
+			printf '%s\n' cloop-utils e2fsprogs uml-utilities \
+				user-mode-linux ;;
 		lint)
 			printf '%s\n' clang-format clang-tidy clang \
 				shellcheck sparse linux-source-6.12 ;;
