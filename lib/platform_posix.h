@@ -93,6 +93,11 @@ __attribute__((format(printf, 1, 2))) void cw_log_bad(const char *fmt, ...);
 }
 #endif
 
+static inline unsigned int cw_popcount(u32 bits)
+{
+	return (unsigned int)__builtin_popcount(bits);
+}
+
 __attribute__((format(printf, 3, 0))) static inline void
 cw_vformat(char *buf, size_t size, const char *fmt, va_list args)
 {

@@ -20,9 +20,6 @@
 
 #include <asm/byteorder.h>
 
-/* The compiler would call a function of libgcc, which the kernel has not. */
-#define __builtin_popcount(bits) hweight32(bits)
-
 static inline u16 cw_from_le16(__le16 v)
 {
 	return le16_to_cpu(v);
@@ -92,6 +89,11 @@ static inline void cw_free(void *p)
 static inline u32 cw_crc32c(const void *buf, size_t len)
 {
 	return ~crc32c(~0u, buf, len);
+}
+
+static inline unsigned int cw_popcount(u32 bits)
+{
+	return hweight32(bits);
 }
 
 static inline unsigned int cw_cpus(void)

@@ -197,7 +197,8 @@ static bool may_get_dirty(struct cw_log *log, bool maint_held)
 	/* Half is kept for whoever makes room for the others. */
 	if (!maint_held && log->reserved_pages + 2 > LOG_DIRTY_MAX / 2)
 		return false;
-	if (!log->begun || cw_log_checkpoint_need(log, 2) <= log->nr_free)
+	if (!log->begun ||
+	    cw_log_checkpoint_need(log, 2) <= cw_log_checkpoint_most(log))
 		return true;
 	/* A checkpoint or others that finish would not help. */
 	return !log->dirty_pages && (maint_held || !log->reserved_pages);
@@ -420,7 +421,7 @@ static int write_extent(struct cw_log *log, u64 page, u32 pages, const u8 *buf)
 	if (record->data_mask)
 		cw_log_fill_record(log, ws,
 				   gather(ws, buf, pages, record->data_mask),
-				   __builtin_popcount(record->data_mask),
+				   cw_popcount(record->data_mask),
 				   record);
 	else
 		cw_log_record_encode(ws->stored, record);
@@ -469,7 +470,7 @@ static int change_range(struct cw_log *log, u8 type, u64 page, u32 pages)
 	struct log_append append = {
 		.record = { .type = type, .page = page, .pages = pages },
 		/* What gives space back must work when there is none. */
-		.purpose = type == CW_LOG_DROP ? LOG_FOR_DISCARD : LOG_FOR_DATA,
+		.purpose = type == CW_LOG_DROP ? LOG_FOR_SPACE : LOG_FOR_DATA,
 	};
 	struct cw_workspace *ws;
 	bool needed;
@@ -646,9 +647,9 @@ static int check_identity(const struct run *run, const struct log_record *record
 	    record->sectors != run->entry.sectors || page < record->page ||
 	    bit >= record->pages ||
 	    !(record->data_mask & (1u << bit)) ||
-	    __builtin_popcount(record->data_mask & ((1u << bit) - 1)) !=
-		    (int)run->entry.index ||
-	    __builtin_popcount(record->data_mask) != (int)run->entry.pages)
+	    cw_popcount(record->data_mask & ((1u << bit) - 1)) !=
+		    run->entry.index ||
+	    cw_popcount(record->data_mask) != run->entry.pages)
 		return -EIO;
 	return 0;
 }

@@ -396,7 +396,7 @@ static u64 count_bits(const u8 *bits, u32 len)
 	u64 count = 0;
 
 	while (len--)
-		count += __builtin_popcount(bits[len]);
+		count += cw_popcount(bits[len]);
 	return count;
 }
 

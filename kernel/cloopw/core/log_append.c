@@ -40,7 +40,7 @@ u32 cw_log_payload_at(const struct log_record *record)
 	u32 at = sizeof(struct cw_disk_log_record);
 
 	if (has_page_crcs(record))
-		at += __builtin_popcount(record->data_mask) * sizeof(__le32);
+		at += cw_popcount(record->data_mask) * sizeof(__le32);
 	return at;
 }
 
@@ -102,7 +102,7 @@ void cw_log_record_encode(u8 *buf, struct log_record *record)
 /* The fields must agree with each other before anything relies on them. */
 static bool is_plausible(const struct log_record *record)
 {
-	u32 stored_pages = __builtin_popcount(record->data_mask);
+	u32 stored_pages = cw_popcount(record->data_mask);
 
 	if (!record->sectors || record->sectors > CW_LOG_SEGMENT_SECTORS ||
 	    record->codec >= CW_CODEC_IDS)
@@ -196,9 +196,9 @@ static u64 word_for_page(const struct log_append *append, u32 i)
 	u32 bit = 1u << i;
 	struct log_entry entry = {
 		.sector = append->sector,
-		.index = __builtin_popcount(record->data_mask & (bit - 1)),
+		.index = cw_popcount(record->data_mask & (bit - 1)),
 		.sectors = record->sectors,
-		.pages = __builtin_popcount(record->data_mask),
+		.pages = cw_popcount(record->data_mask),
 		.codec = record->codec,
 		.state = CW_LOG_DATA,
 	};
@@ -295,7 +295,7 @@ int cw_log_open_segment(struct cw_log *log, enum log_purpose purpose)
 	u32 next;
 	int err;
 
-	if (log->nr_free <= cw_log_reserve(log, purpose))
+	if (!cw_log_may_take(log, purpose))
 		return -EAGAIN;
 	next = cw_log_take_free_segment(log, SEGMENT_DATA);
 	if (next == CW_LOG_NO_SEGMENT)
@@ -331,6 +331,8 @@ static int reserve(struct cw_log *log, struct log_append *append)
 		return log->failed;
 	if (!log->begun)
 		return -EAGAIN;
+	if (append->purpose == LOG_FOR_DATA && !cw_log_may_fill(log))
+		return -EAGAIN;
 	/* One sector is kept for the jump. */
 	if (log->sector + record->sectors > CW_LOG_SEGMENT_SECTORS - 1) {
 		err = cw_log_open_segment(log, append->purpose);
@@ -340,6 +342,8 @@ static int reserve(struct cw_log *log, struct log_append *append)
 	append->sector = log_first_sector(log->segment) + log->sector;
 	record->gen = log->segments[log->segment].gen;
 	record->seq = log->next_seq++;
+	if (record->data_mask)
+		log->segments[log->segment].filled = true;
 	log->sector += record->sectors;
 	log->appended_sectors += record->sectors;
 	if (log->last)

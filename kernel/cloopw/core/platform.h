@@ -20,6 +20,7 @@
  *                                without cause
  *   atomics    struct cw_atomic64  cw_atomic64_{read,set,add,inc}
  *   checksum   cw_crc32c(buf, len): the usual CRC-32C (seed and final xor ~0)
+ *   bits       cw_popcount(): how many of 32 are set
  *   processors cw_cpus(): how many can run at once
  *   messages   cw_vformat(): vsnprintf; cw_log_bad(): one rate-limited line
  *   codecs     CW_CODEC_LIB_H names the header with the world's codec calls
