@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "lib/cloopw.h"
+#include "support/process.h"
 
 namespace cloopw::test {
 namespace {
@@ -71,6 +72,17 @@ TEST_F(UmlCowWriter, WritesTheBytesOfUmlMkcow) {
     expected.resize(kUpToBitmap);
     EXPECT_EQ(bytes(0, kUpToBitmap), expected);
     EXPECT_EQ(stat_file().st_size, 134258688);
+}
+
+TEST_F(UmlCowWriter, WritesTheFileOfUmlMkcow) {
+    for (size_t size : {size_t{512}, size_t{1} << 20, (size_t{16} << 20) + 512}) {
+        const std::string base = dir_ + "/base";
+        write_file(base, Bytes(size));
+        ASSERT_EQ(run({"uml_mkcow", "-f", dir_ + "/theirs", base}), 0);
+        ASSERT_EQ(ftruncate(fd_, 0), 0);
+        write_uml_cow(fd_, path_, {uml_base_path(base), mtime_of(base), size});
+        EXPECT_TRUE(read_file(path_) == read_file(dir_ + "/theirs")) << size;
+    }
 }
 
 TEST_F(UmlCowWriter, IsSparse) {
