@@ -22,7 +22,7 @@ struct cw_device {
 	struct cw_image *image;
 	u32 nr_layers;
 	struct cw_cow *layer[CW_MAX_LAYERS]; /* the top first */
-	struct cw_rwsem merge_lock; /* before a region_lock */
+	struct cw_rwsem merge_lock;          /* before a region_lock */
 	struct cw_rwsem region_lock[REGION_LOCKS];
 	struct cw_atomic64 read_errors;
 	struct cw_atomic64 write_errors;
