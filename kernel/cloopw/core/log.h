@@ -61,17 +61,17 @@ struct log_segment {
 	bool held;    /* FREE: may be so, from before the attach */
 	bool changed; /* its usage differs from the last checkpoint's */
 	bool bad;     /* a record in it cannot be read: never reused */
+	bool filled;  /* DATA: data was put into it, if only to die since */
+	bool victim;  /* META: maint: its pages are to be moved */
 };
 
 /*
  * What a segment is taken for, and so how many must be left besides those
- * that a checkpoint may need. What gives space back goes deeper than what
- * takes it, and a log can be begun after a crash at any time.
+ * that checkpoints may need. See cw_log_may_take().
  */
 enum log_purpose {
-	LOG_FOR_BEGIN = 0,
-	LOG_FOR_DISCARD = 1,
-	LOG_FOR_CLEANER = 2,
+	LOG_FOR_BEGIN = 0, /* the first segment of a log */
+	LOG_FOR_SPACE = 1, /* discards and the cleaner */
 	LOG_FOR_DATA = 3,
 };
 
@@ -334,8 +334,12 @@ int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,
 
 /* ---- log_clean.c ---- */
 
-/* Free segments that must be left when one is taken. With lock held. */
-u32 cw_log_reserve(struct cw_log *log, enum log_purpose purpose);
+/* May a free segment be taken now? With lock held. */
+bool cw_log_may_take(struct cw_log *log, enum log_purpose purpose);
+/* May data go into what is left of the current one? With lock held. */
+bool cw_log_may_fill(struct cw_log *log);
+/* Segments that a checkpoint may need at most. With lock held. */
+u32 cw_log_checkpoint_most(struct cw_log *log);
 
 /*
  * Of a segment that log records are in, or the one that is being filled: what

@@ -19,6 +19,8 @@
 #define META_SECTORS 9u
 /* Pages that lead to map pages that cleaning makes a checkpoint move. */
 #define TOUCH_MAX 32u
+/* Of map pages: each is a sector at least. */
+#define TOUCH_SHARES (LOG_DIRTY_MAX / 4 * CW_LOG_EXTENT_PAGES)
 
 u32 cw_log_super_crc(struct cw_disk_log_super *super)
 {
@@ -48,7 +50,12 @@ static bool touch_page(struct cw_log *log, struct log_page *page)
 	return may;
 }
 
-static int touch_map_pages(struct cw_log *log, u32 victim)
+static bool is_victim(const struct cw_log *log, u64 word)
+{
+	return word && log->segments[log_home(word)].victim;
+}
+
+static int touch_map_pages(struct cw_log *log)
 {
 	struct log_page *page;
 	u32 n;
@@ -56,74 +63,93 @@ static int touch_map_pages(struct cw_log *log, u32 victim)
 
 	for (n = 0; n < log->map_pages; n++) {
 		/* Only checkpoints change map_at; maint keeps them away. */
-		if (!log->map_at[n] || log_home(log->map_at[n]) != victim)
+		if (!is_victim(log, log->map_at[n]))
 			continue;
 		err = cw_log_map_get(log, n, false, &page);
-		if (err)
+		if (err == -EIO) /* it stays where it is */
+			log->segments[log_home(log->map_at[n])].victim = false;
+		if (err && err != -EIO)
 			return err;
-		if (page && !touch_page(log, page))
+		if (!err && page && !touch_page(log, page))
 			return 0; /* the rest next time */
 	}
 	return 0;
 }
 
-static void touch_array(const u64 *at, u32 nr, bool *changed, u32 victim)
+static void touch_array(const struct cw_log *log, const u64 *at, u32 nr,
+			bool *changed)
 {
 	u32 i, touched = 0;
 
 	for (i = 0; i < nr && touched < TOUCH_MAX; i++) {
-		if (!at[i] || log_home(at[i]) != victim)
+		if (!is_victim(log, at[i]))
 			continue;
 		changed[i] = true;
 		touched++;
 	}
 }
 
-/* The emptiest of the map's segments, if they hold twice what they need. */
-static u32 choose_meta_victim(struct cw_log *log)
+/* The emptiest of the map's segments that is no victim yet; lock is held. */
+static struct log_segment *next_meta_victim(struct cw_log *log)
 {
-	u32 n, closed, best = CW_LOG_NO_SEGMENT;
+	struct log_segment *best = NULL;
+	u32 n;
 
-	cw_mutex_lock(&log->lock);
-	closed = log->nr_meta - (log->meta_segment != CW_LOG_NO_SEGMENT);
-	n = closed > 2 * log->meta_live / LOG_SHARES ? log->nr_segments : 0;
-	while (n--) {
-		const struct log_segment *segment = &log->segments[n];
+	for (n = 0; n < log->nr_segments; n++) {
+		struct log_segment *segment = &log->segments[n];
 
-		if (segment->state != SEGMENT_META || segment->bad ||
+		if (segment->state != SEGMENT_META || segment->victim ||
 		    n == log->meta_segment)
 			continue;
-		if (best == CW_LOG_NO_SEGMENT ||
-		    segment->live < log->segments[best].live)
-			best = n;
+		if (!best || segment->live < best->live)
+			best = segment;
+	}
+	return best;
+}
+
+/*
+ * As many as there are more than twice what lives in them needs, but no more
+ * than one checkpoint can empty: half of each would free nothing.
+ */
+static u32 choose_meta_victims(struct cw_log *log)
+{
+	struct log_segment *victim;
+	u32 n, open, most, chosen = 0, shares = 0;
+
+	cw_mutex_lock(&log->lock);
+	for (n = 0; n < log->nr_segments; n++)
+		log->segments[n].victim = false;
+	open = log->meta_segment != CW_LOG_NO_SEGMENT;
+	most = 2 * log->meta_live / LOG_SHARES;
+	while (log->nr_meta - open - chosen > most) {
+		victim = next_meta_victim(log);
+		if (!victim)
+			break;
+		shares += victim->live;
+		if (chosen && shares > TOUCH_SHARES)
+			break;
+		victim->victim = true;
+		chosen++;
 	}
 	cw_mutex_unlock(&log->lock);
-	return best;
+	return chosen;
 }
 
 /*
  * Map pages are cleaned by writing them anew: what lives in the emptiest of
  * their segments is marked as changed, and the checkpoint moves it.
  */
-static void clean_meta(struct cw_log *log)
+static int clean_meta(struct cw_log *log)
 {
-	u32 victim = choose_meta_victim(log);
-
-	if (victim == CW_LOG_NO_SEGMENT)
-		return;
-	touch_array(log->map_dir_at, log->map_dirs, log->map_dir_changed,
-		    victim);
-	touch_array(log->map_root_at, CW_LOG_MAP_ROOTS, log->map_root_changed,
-		    victim);
-	touch_array(log->usage_at, LOG_USAGE_PAGES, log->usage_changed, victim);
-	touch_array(log->usage_dir_at, CW_LOG_USAGE_ROOTS,
-		    log->usage_dir_changed, victim);
-	if (touch_map_pages(log, victim) == -EIO) {
-		/* What refers to its pages still does: leave it alone. */
-		cw_mutex_lock(&log->lock);
-		log->segments[victim].bad = true;
-		cw_mutex_unlock(&log->lock);
-	}
+	if (!choose_meta_victims(log))
+		return 0;
+	touch_array(log, log->map_dir_at, log->map_dirs, log->map_dir_changed);
+	touch_array(log, log->map_root_at, CW_LOG_MAP_ROOTS,
+		    log->map_root_changed);
+	touch_array(log, log->usage_at, LOG_USAGE_PAGES, log->usage_changed);
+	touch_array(log, log->usage_dir_at, CW_LOG_USAGE_ROOTS,
+		    log->usage_dir_changed);
+	return touch_map_pages(log);
 }
 
 /* ---- 1. snapshot; with lock held ---- */
@@ -182,13 +208,15 @@ static bool is_dying(const struct log_segment *segment, u64 oldest_gen)
 
 static u64 usage_of(const struct log_segment *segment)
 {
-	u64 live = segment->state == SEGMENT_DATA ? segment->live : 0;
+	u64 live = CW_LOG_USAGE_HELD;
 
 	if (segment->bad)
 		live = CW_LOG_USAGE_BAD;
-	else if (segment->state == SEGMENT_FREE &&
-		 (segment->backed || segment->held))
-		live = CW_LOG_USAGE_HELD;
+	else if (segment->state == SEGMENT_DATA && segment->live)
+		live = segment->live;
+	else if (segment->state == SEGMENT_FREE && !segment->backed &&
+		 !segment->held)
+		live = 0;
 	return segment->gen << CW_LOG_USAGE_GEN_SHIFT | live;
 }
 
@@ -433,7 +461,7 @@ static void free_unused(struct cw_log *log, u32 n)
 {
 	struct log_segment *segment = &log->segments[n];
 
-	if (segment->state == SEGMENT_META && !segment->bad) {
+	if (segment->state == SEGMENT_META) {
 		segment->live -= segment->pending;
 		log->meta_live -= segment->pending;
 		segment->pending = 0;
@@ -546,7 +574,9 @@ int cw_log_checkpoint(struct cw_log *log)
 	u64 gen_limit;
 	int err;
 
-	clean_meta(log);
+	err = clean_meta(log);
+	if (err)
+		return err;
 	cw_mutex_lock(&log->lock);
 	err = log->failed;
 	if (!err) {

@@ -20,12 +20,16 @@
 #define CLEAN_MAX_SHARES (LOG_SHARES / 8 * 7)
 #define CLEAN_BATCH 16u /* victims at a time, or segments won: */
 #define CLEAN_GOAL 4u
-/* Sectors: winning less is not worth trying again. */
-#define WORTH_IT 64u
+#define CLEAN_ROOM 4u /* segments to move them to */
 /* Dead segments that are worth a checkpoint by themselves. */
 #define RECLAIM_DEAD 4u
 /* Free segments that stay allocated, for the next writes. */
 #define KEEP_FREE 1u
+
+static u32 live_segments(struct cw_log *log)
+{
+	return cw_div_up(log->live, LOG_SHARES);
+}
 
 /*
  * The map's segments that are not open hold at most twice what lives in them,
@@ -39,20 +43,64 @@ static u32 meta_reserve(struct cw_log *log)
 	return cw_max(cw_log_checkpoint_need(log, 0), growth);
 }
 
-u32 cw_log_reserve(struct cw_log *log, enum log_purpose purpose)
+u32 cw_log_checkpoint_most(struct cw_log *log)
 {
-	return meta_reserve(log) + purpose;
+	/* A small file is not to be large for that alone. */
+	return cw_min(1 + live_segments(log) / 16, log->nr_free);
 }
 
-static u32 live_segments(struct cw_log *log)
+static u32 reserve_for(struct cw_log *log, enum log_purpose purpose)
 {
-	return cw_div_up(log->live, LOG_SHARES);
+	u32 reserve = meta_reserve(log) + purpose;
+
+	/* Room for the cleaner to do much at a time, where that is little. */
+	if (purpose == LOG_FOR_DATA)
+		reserve += cw_min(live_segments(log) / 16, CLEAN_ROOM);
+	return reserve;
+}
+
+/* Nothing lives in the current segment: once left, it can be freed. */
+static bool is_spent(const struct cw_log *log)
+{
+	const struct log_segment *segment;
+
+	if (log->segment == CW_LOG_NO_SEGMENT)
+		return false;
+	segment = &log->segments[log->segment];
+	return !segment->filled || (!log->first && !segment->live);
+}
+
+/*
+ * Discards and cleaning must go on when nothing is free but the reserve, or
+ * the file stays full for ever. Let m be what checkpoints may need. Data is
+ * written while m + 3 segments are free and leaves as many. Below that:
+ *
+ * - at m + 2, a discard may take one. Only discards go into it, so when it is
+ *   full it is spent, another may be taken instead, and a checkpoint frees it.
+ * - at m + 2, or at m + 1 when the current segment is spent, the cleaner may
+ *   take one. It begins only then, and one is enough to empty a victim, which
+ *   the next checkpoint frees: it gives back at least what it took.
+ * - a crash leaves m + 1, which is what beginning a log takes, or a spent
+ *   segment, which a checkpoint frees before that.
+ */
+bool cw_log_may_take(struct cw_log *log, enum log_purpose purpose)
+{
+	u32 reserve = reserve_for(log, purpose);
+
+	if (purpose == LOG_FOR_SPACE && is_spent(log))
+		reserve = reserve_for(log, LOG_FOR_BEGIN);
+	return log->nr_free > reserve;
+}
+
+bool cw_log_may_fill(struct cw_log *log)
+{
+	return log->nr_free >= reserve_for(log, LOG_FOR_DATA);
 }
 
 /* With lock held. */
-static bool is_within_bound(struct cw_log *log, u32 nr)
+static u32 bound(struct cw_log *log)
 {
-	return nr <= live_segments(log) * GROW_NUM / GROW_DEN + GROW_EXTRA;
+	return live_segments(log) * GROW_NUM / GROW_DEN + GROW_EXTRA;
 }
 
 /*
@@ -193,7 +241,7 @@ static int copy_record(struct cw_log *log, struct cw_workspace *ws,
 		       const u8 *buf, struct log_record *record, u16 live)
 {
 	u32 at = cw_log_payload_at(record);
-	u32 stored_pages = __builtin_popcount(record->data_mask);
+	u32 stored_pages = cw_popcount(record->data_mask);
 	int err;
 
 	if (live == record->data_mask) {
@@ -218,7 +266,7 @@ static int move_record(struct cw_log *log, u64 sector, const u8 *buf,
 {
 	struct log_append append = {
 		.record = *record,
-		.purpose = LOG_FOR_CLEANER,
+		.purpose = LOG_FOR_SPACE,
 	};
 	struct cw_workspace *ws;
 	u16 live;
@@ -312,6 +360,27 @@ static u32 choose_victim(struct cw_log *log, u32 max_shares)
 	return best;
 }
 
+/*
+ * Is there a segment to move the victim to? A first one must find a whole one,
+ * or what is moved of it might use up the last place and free nothing.
+ */
+static bool can_clean(struct cw_log *log, u32 victim, bool first)
+{
+	u32 needed;
+	bool can;
+
+	cw_mutex_lock(&log->lock);
+	can = log->nr_free > reserve_for(log, LOG_FOR_SPACE);
+	needed = log->segments[victim].live / CW_LOG_EXTENT_PAGES +
+		 LOG_RECORD_ROOM / CW_SECTOR_SIZE;
+	if (!can && !first)
+		can = log->sector + needed < CW_LOG_SEGMENT_SECTORS;
+	else if (!can && cw_log_may_take(log, LOG_FOR_SPACE))
+		can = !cw_log_open_segment(log, LOG_FOR_SPACE);
+	cw_mutex_unlock(&log->lock);
+	return can;
+}
+
 /* Cleans victims until enough is won; returns how many, or -errno. */
 static int clean_some(struct cw_log *log, u32 max_shares)
 {
@@ -321,7 +390,7 @@ static int clean_some(struct cw_log *log, u32 max_shares)
 		u32 n = choose_victim(log, max_shares);
 		int err;
 
-		if (n == CW_LOG_NO_SEGMENT)
+		if (n == CW_LOG_NO_SEGMENT || !can_clean(log, n, !cleaned))
 			break;
 		won += LOG_SHARES - look_at(log, n).live;
 		err = clean_segment(log, n);
@@ -387,7 +456,7 @@ static bool has_room(struct cw_log *log, enum log_purpose purpose)
 	bool room;
 
 	cw_mutex_lock(&log->lock);
-	room = log->nr_free > cw_log_reserve(log, purpose);
+	room = cw_log_may_take(log, purpose);
 	cw_mutex_unlock(&log->lock);
 	return room;
 }
@@ -408,22 +477,9 @@ static bool may_grow_freely(struct cw_log *log)
 	bool may;
 
 	cw_mutex_lock(&log->lock);
-	may = is_within_bound(log, log->nr_used + log->nr_free + 1);
+	may = log->nr_used + log->nr_free < bound(log);
 	cw_mutex_unlock(&log->lock);
 	return may;
-}
-
-/* Sectors that can be written before more room must be made. */
-static u64 free_sectors(struct cw_log *log)
-{
-	u64 sectors;
-
-	cw_mutex_lock(&log->lock);
-	sectors = (u64)log->nr_free * CW_LOG_SEGMENT_SECTORS;
-	if (log->segment != CW_LOG_NO_SEGMENT)
-		sectors += CW_LOG_SEGMENT_SECTORS - log->sector;
-	cw_mutex_unlock(&log->lock);
-	return sectors;
 }
 
 static bool is_begun(struct cw_log *log)
@@ -446,16 +502,31 @@ static int is_failed(struct cw_log *log)
 	return err;
 }
 
-/* Cleans and makes the result usable; true when something was won. */
+/* Free segments that are not reserved for checkpoints; may be negative. */
+static s64 slack(struct cw_log *log)
+{
+	s64 slack;
+
+	cw_mutex_lock(&log->lock);
+	slack = (s64)log->nr_free - meta_reserve(log);
+	cw_mutex_unlock(&log->lock);
+	return slack;
+}
+
+/*
+ * Cleans and makes the result usable; true when something was won. Each
+ * segment cleaned turns what was dead in it, an eighth or more, into free
+ * space, if only a part of a segment; so this cannot go on for ever.
+ */
 static bool regain(struct cw_log *log)
 {
-	u64 before = free_sectors(log);
+	s64 before = slack(log);
+	bool won = count_dead(log) || clean_some(log, CLEAN_MAX_SHARES) > 0;
 
-	if (!count_dead(log) && clean_some(log, CLEAN_MAX_SHARES) <= 0)
-		return false;
+	/* It also frees what the map does not need. */
 	if (cw_log_checkpoint(log))
 		return false;
-	return free_sectors(log) >= before + WORTH_IT;
+	return won || slack(log) > before;
 }
 
 /* One step towards room. */
@@ -494,13 +565,18 @@ static int begin(struct cw_log *log)
 {
 	int err = is_failed(log);
 
+	wait_for_broken(log);
 	while (!err && !has_room(log, LOG_FOR_BEGIN))
 		err = grow(log);
-	if (err)
-		return err;
-	wait_for_broken(log);
 	cw_mutex_lock(&log->lock);
 	log->gen_limit = log->next_gen + LOG_GEN_STEP;
+	cw_mutex_unlock(&log->lock);
+	/* Without a log there is nothing to recover but the map. */
+	if (err == -ENOSPC && count_dead(log))
+		err = cw_log_checkpoint(log);
+	if (err)
+		return err;
+	cw_mutex_lock(&log->lock);
 	if (log->segment == CW_LOG_NO_SEGMENT)
 		err = cw_log_open_segment(log, LOG_FOR_BEGIN);
 	cw_mutex_unlock(&log->lock);
@@ -532,6 +608,30 @@ int cw_log_make_room(struct cw_log *log, enum log_purpose purpose)
 	return err;
 }
 
+static bool is_bloated(struct cw_log *log)
+{
+	bool bloated;
+
+	cw_mutex_lock(&log->lock);
+	bloated = log->nr_used > bound(log);
+	cw_mutex_unlock(&log->lock);
+	return bloated;
+}
+
+/* Free segments that are worth their space. */
+static u32 count_worth_keeping(struct cw_log *log, bool within_bound)
+{
+	u32 keep, left;
+
+	cw_mutex_lock(&log->lock);
+	keep = reserve_for(log, LOG_FOR_DATA) + KEEP_FREE;
+	left = bound(log) - cw_min(bound(log), log->nr_used);
+	if (within_bound)
+		keep = cw_max(keep, left);
+	cw_mutex_unlock(&log->lock);
+	return keep;
+}
+
 void cw_log_checkpoint_if_due(struct cw_log *log)
 {
 	bool due;
@@ -546,28 +646,9 @@ void cw_log_checkpoint_if_due(struct cw_log *log)
 	 * What was written is in the log all the same; whoever needs the
 	 * checkpoint to go on gets its error.
 	 */
-	cw_log_checkpoint(log);
+	if (!cw_log_checkpoint(log))
+		punch_free(log, count_worth_keeping(log, true));
 	cw_mutex_unlock(&log->maint);
-}
-
-static bool is_bloated(struct cw_log *log)
-{
-	bool bloated;
-
-	cw_mutex_lock(&log->lock);
-	bloated = !is_within_bound(log, log->nr_used);
-	cw_mutex_unlock(&log->lock);
-	return bloated;
-}
-
-static u32 keep_after_reclaim(struct cw_log *log)
-{
-	u32 keep;
-
-	cw_mutex_lock(&log->lock);
-	keep = cw_log_reserve(log, LOG_FOR_DATA) + KEEP_FREE;
-	cw_mutex_unlock(&log->lock);
-	return keep;
 }
 
 int cw_log_reclaim(struct cw_log *log, bool all)
@@ -581,11 +662,11 @@ int cw_log_reclaim(struct cw_log *log, bool all)
 	}
 	if (all || count_dead(log) >= RECLAIM_DEAD)
 		err = cw_log_checkpoint(log);
-	while (!err && is_bloated(log) && has_room(log, LOG_FOR_CLEANER) &&
+	while (!err && is_bloated(log) &&
 	       clean_some(log, LOG_SHARES / 2) > 0)
 		err = cw_log_checkpoint(log);
 	if (!err)
-		punch_free(log, all ? 0 : keep_after_reclaim(log));
+		punch_free(log, all ? 0 : count_worth_keeping(log, false));
 	cw_mutex_unlock(&log->maint);
 	return err;
 }

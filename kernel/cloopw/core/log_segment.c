@@ -95,6 +95,7 @@ u32 cw_log_take_free_segment(struct cw_log *log, u8 state)
 	log->segments[n].state = state;
 	log->segments[n].gen = log->next_gen++;
 	log->segments[n].changed = true;
+	log->segments[n].filled = false;
 	log->nr_free--;
 	log->nr_used++;
 	log->nr_meta += state == SEGMENT_META;
