@@ -173,10 +173,10 @@ busy "process" "process $holder \(sleep\) has $dev open"
 kill $holder
 wait $holder || :
 
-dmsetup create linear --table "0 2048 linear $dev 0"
-defer 'dmsetup remove linear 2>/dev/null || :'
+dmsetup --noudevsync create linear --table "0 2048 linear $dev 0"
+defer 'dmsetup --noudevsync remove linear 2>/dev/null || :'
 busy "device-mapper" "device-mapper's linear is on $dev; first 'dmsetup remove linear'"
-dmsetup remove linear
+dmsetup --noudevsync remove linear
 
 loop=$(losetup -f --show $dev)
 defer "losetup -d $loop 2>/dev/null || :"
