@@ -95,7 +95,7 @@ __attribute__((format(printf, 1, 2))) void cw_log_bad(const char *fmt, ...);
 
 static inline unsigned int cw_popcount(u32 bits)
 {
-	return (unsigned int)__builtin_popcount(bits);
+	return __builtin_popcount(bits);
 }
 
 __attribute__((format(printf, 3, 0))) static inline void
