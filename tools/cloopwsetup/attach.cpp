@@ -250,7 +250,7 @@ DeviceRef attach(Driver &driver, const AttachOptions &options) {
     NewCow made;
     if (make_top) {
         const CowFormat *format = wanted_cow_format(options.cow_format);
-        CowBase base = {options.image, image.st.st_mtime, image.size};
+        CowBase base = {options.image, image.st.st_mtime, image.size, image.uuid};
         made.create(options.cows.front(), format != nullptr ? *format : default_cow_format(), base);
         driver.say("made " + options.cows.front());
     }

@@ -2,6 +2,7 @@
 #include "cow_file.h"
 
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "fd.h"
 #include "lib/core.h"
 #include "lib/error.h"
+#include "lib/log_cow_writer.h"
 #include "lib/uml_cow_writer.h"
 
 namespace cloopw {
@@ -26,9 +28,31 @@ void write_uml(int fd, const std::string &name, const CowBase &base) {
     write_uml_cow(fd, name, {uml_base_path(base.path), base.mtime, base.size});
 }
 
+/* A random UUID (version 4, RFC 9562). */
+std::array<uint8_t, 16> random_uuid() {
+    std::array<uint8_t, 16> uuid{};
+    if (getrandom(uuid.data(), uuid.size(), 0) != static_cast<ssize_t>(uuid.size())) {
+        throw Error("cannot get random numbers for a UUID", errno);
+    }
+    uuid[6] = static_cast<uint8_t>((uuid[6] & 0x0f) | 0x40);
+    uuid[8] = static_cast<uint8_t>((uuid[8] & 0x3f) | 0x80);
+    return uuid;
+}
+
+void write_log(int fd, const std::string &name, const CowBase &base) {
+    LogCowConfig config;
+    config.size = cw_round_up(base.size, CW_SECTOR_SIZE);
+    config.uuid = random_uuid();
+    config.base_uuid = base.uuid;
+    config.base_mtime = base.mtime;
+    config.parent = uml_base_path(base.path);
+    write_log_cow(fd, name, config);
+}
+
 /* The first is the default. */
 constexpr std::array kFormats = {
     CowFormat{"uml", write_uml},
+    CowFormat{"log", write_log},
 };
 
 /* The engine's word on what a file is; nullptr: no COW file. */

@@ -3,6 +3,7 @@
 #ifndef CLOOPWSETUP_COW_FILE_H
 #define CLOOPWSETUP_COW_FILE_H
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -11,9 +12,10 @@ namespace cloopw {
 
 /* What a new COW file is made for. */
 struct CowBase {
-    std::string path;  /* of the image, as given */
-    int64_t mtime = 0; /* of that path */
-    uint64_t size = 0; /* of the device, bytes */
+    std::string path;               /* of the image, as given */
+    int64_t mtime = 0;              /* of that path */
+    uint64_t size = 0;              /* of the device, bytes */
+    std::array<uint8_t, 16> uuid{}; /* of the image; zeros: it has none */
 };
 
 struct CowFormat {
@@ -25,7 +27,7 @@ struct CowFormat {
 /* nullptr: what is made when the user does not say. */
 const CowFormat *cow_format_by_name(const std::string &name);
 const CowFormat &default_cow_format();
-std::string cow_format_names(); /* "uml" */
+std::string cow_format_names(); /* "uml, log" */
 
 enum class CowFile { kMissing, kThere };
 

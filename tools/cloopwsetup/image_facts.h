@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -13,10 +14,11 @@
 namespace cloopw {
 
 struct ImageFacts {
-    Fd fd;               /* open for reading */
-    struct stat st = {}; /* of path */
-    std::string format;  /* "raw", "cloop2", "cloopw" */
-    uint64_t size = 0;   /* bytes of the decompressed image */
+    Fd fd;                          /* open for reading */
+    struct stat st = {};            /* of path */
+    std::string format;             /* "raw", "cloop2", "cloopw" */
+    uint64_t size = 0;              /* bytes of the decompressed image */
+    std::array<uint8_t, 16> uuid{}; /* zeros: it has none */
 };
 
 /*
