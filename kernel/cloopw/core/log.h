@@ -181,10 +181,10 @@ struct cw_log {
 	struct cw_mutex lock;
 	struct cw_cond changed; /* with lock: something below has changed */
 	/* lock: */
-	int failed; /* -errno: a flush failed; nothing is written any more,
-		     * reading goes on */
-	int broken; /* -errno: there is a hole in the log, nothing behind it
-		     * counts; it begins again elsewhere */
+	/* -errno: a flush failed; nothing is written any more, only read */
+	int failed;
+	/* -errno: the log has a hole, and begins again elsewhere */
+	int broken;
 	bool full;  /* the last write found no room */
 	bool begun; /* there is a durable checkpoint that leads to segment */
 	u64 next_gen;
@@ -217,8 +217,7 @@ struct cw_log {
 	bool usage_dir_changed[CW_LOG_USAGE_ROOTS];
 
 	struct log_page *hash[1u << LOG_HASH_BITS];
-	struct log_page lru; /* list head; only pages without pins; next is the
-			      * oldest */
+	struct log_page lru; /* list head; pages without pins, oldest first */
 	u32 cached_pages;
 	u32 dirty_pages;    /* dirty or saving */
 	u32 reserved_pages; /* may become dirty by appends on their way */
