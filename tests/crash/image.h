@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The content of a file, as what is different from another one: making a crash
+ * image costs what was not flushed, never a copy of the file.
+ */
+#ifndef CLOOPW_TESTS_CRASH_IMAGE_H
+#define CLOOPW_TESTS_CRASH_IMAGE_H
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "core.h"
+
+namespace cloopw::crash {
+
+using Bytes = std::vector<u8>;
+
+class Image {
+public:
+    static constexpr u64 kBlock = 4096;
+
+    /* An empty file, or one like below until it is written; below stays as it is. */
+    explicit Image(const Image *below = nullptr)
+        : below_(below), size_(below != nullptr ? below->size_ : 0) {}
+    Image(const Image &) = delete;
+    Image &operator=(const Image &) = delete;
+
+    u64 size() const { return size_; }
+    void extend(u64 size) { size_ = cw_max(size_, size); }
+    /* false when the file ends before */
+    bool read(u64 off, void *buf, u64 len) const;
+    void write(u64 off, const void *buf, u64 len);
+    /* Zeros where the file has something; it keeps its size. */
+    void punch(u64 off, u64 len);
+
+private:
+    using Block = std::array<u8, kBlock>;
+
+    const Block *find(u64 n) const;
+    u8 *own(u64 n);
+
+    const Image *below_;
+    u64 size_;
+    std::vector<std::unique_ptr<Block>> blocks_; /* null: as below */
+};
+
+}  // namespace cloopw::crash
+
+#endif

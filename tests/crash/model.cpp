@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "model.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+namespace cloopw::crash {
+namespace {
+
+template <typename T>
+void put(FILE *file, const std::vector<T> &items) {
+    const u64 count = items.size();
+    if (fwrite(&count, sizeof(count), 1, file) != 1 ||
+        fwrite(items.data(), sizeof(T), count, file) != count) {
+        throw std::runtime_error("cannot write the model");
+    }
+}
+
+template <typename T>
+std::vector<T> get(FILE *file) {
+    u64 count;
+    if (fread(&count, sizeof(count), 1, file) != 1) {
+        throw std::runtime_error("cannot read the model");
+    }
+    std::vector<T> items(count);
+    if (fread(items.data(), sizeof(T), count, file) != count) {
+        throw std::runtime_error("cannot read the model");
+    }
+    return items;
+}
+
+}  // namespace
+
+Model::Model(const Bytes *below, Bytes now)
+    : below_(below), now_(std::move(now)), states_(cw_div_up(now_.size(), CW_PAGE_SIZE)) {
+    for (u64 page = 0; page < pages(); page++) {
+        states_[page].push_back({XXH3_64bits(this->now(page), page_len(page)), 0, 0});
+    }
+}
+
+u64 Model::page_len(u64 page) const {
+    return std::min<u64>(CW_PAGE_SIZE, now_.size() - page * CW_PAGE_SIZE);
+}
+
+void Model::begin(u64 page, const u8 *content, u32 start) {
+    const u64 len = page_len(page);
+    memcpy(now_.data() + page * CW_PAGE_SIZE, content, len);
+    states_[page].push_back({XXH3_64bits(content, len), start});
+}
+
+bool Model::resolve(u64 page, const u8 *content) {
+    const u64 len = page_len(page);
+    const u64 hash = XXH3_64bits(content, len);
+    const std::vector<State> &states = states_[page];
+    memcpy(now_.data() + page * CW_PAGE_SIZE, content, len);
+    if (states.back().hash == hash) {
+        return true;
+    }
+    /* What was before: another call that failed, or the last that did not. */
+    for (size_t i = states.size() - 1; i-- > 0;) {
+        if (states[i].hash == hash) {
+            return true;
+        }
+        if (states[i].done != kNever) {
+            return false;
+        }
+    }
+    return false;
+}
+
+void Model::add_flushes(const std::vector<FlushCall> &calls) {
+    flushes_.insert(flushes_.end(), calls.begin(), calls.end());
+}
+
+u32 Model::flushed(u32 cut) const {
+    u32 last = 0;
+    for (const FlushCall &call : flushes_) {
+        if (call.done <= cut) {
+            last = std::max(last, call.start);
+        }
+    }
+    return last;
+}
+
+std::string Model::judge(u64 page, const u8 *content, u32 cut, u32 flushed) const {
+    const u64 hash = XXH3_64bits(content, page_len(page));
+    const std::vector<State> &states = states_[page];
+    for (size_t i = states.size(); i-- > 0;) {
+        const bool durable = states[i].done <= flushed;
+        if (states[i].hash == hash && states[i].start <= cut) {
+            return "";
+        }
+        if (!durable) {
+            continue;
+        }
+        for (size_t old = 0; old < i; old++) {
+            if (states[old].hash == hash) {
+                return "is of version " + std::to_string(old) + ", but version " +
+                       std::to_string(i) + " had been flushed";
+            }
+        }
+        break;
+    }
+    for (size_t i = 0; i < states.size(); i++) {
+        if (states[i].hash == hash) {
+            return "is of version " + std::to_string(i) + ", which had not been begun";
+        }
+    }
+    return "is of no version it ever had";
+}
+
+void Model::save(FILE *file) const {
+    put(file, now_);
+    put(file, flushes_);
+    for (const std::vector<State> &states : states_) {
+        put(file, states);
+    }
+}
+
+Model Model::load(FILE *file, const Bytes *below) {
+    Model model(below, get<u8>(file));
+    model.flushes_ = get<FlushCall>(file);
+    for (std::vector<State> &states : model.states_) {
+        states = get<State>(file);
+    }
+    return model;
+}
+
+}  // namespace cloopw::crash

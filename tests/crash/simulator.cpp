@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "simulator.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+
+#include "log_cow_writer.h"
+
+namespace cloopw::crash {
+
+/* What is below: bytes that never change. */
+struct Case::Base {
+    Bytes bytes;
+    Image image;
+    RecordIo io{&image};
+};
+
+void Case::open_base() {
+    Random random(seed_);
+    base_ = std::make_unique<Base>();
+    base_->bytes.resize(shape_.device_bytes);
+    for (u64 off = 0; off < shape_.device_bytes; off += CW_PAGE_SIZE) {
+        fill_page(base_->bytes.data() + off, std::min<u64>(CW_PAGE_SIZE, shape_.device_bytes - off),
+                  8, &random);
+    }
+    base_->image.write(0, base_->bytes.data(), base_->bytes.size());
+}
+
+static void make_log(const Shape &shape, Image *image) {
+    LogCowConfig config;
+    config.size = shape.device_bytes;
+    config.codec = shape.codec;
+    config.limit = shape.limit;
+    cw_disk_log_super super;
+    encode_log_super(&super, config);
+    image->write(0, &super, sizeof(super));
+    image->extend(kLogCowEmptyLen);
+}
+
+/* Lets threads meet in unusual places, and writes fail. */
+static void disturb(const Shape &shape, u64 seed, RecordIo *io) {
+    if (shape.threads == 1 && !shape.thin) {
+        return;
+    }
+    auto random = std::make_shared<Random>(seed);
+    auto lock = std::make_shared<std::mutex>();
+    auto failing = std::make_shared<u64>(0);
+    io->on_write = [=, &shape] {
+        u64 dice;
+        {
+            std::lock_guard<std::mutex> hold(*lock);
+            dice = (*random)();
+            if (shape.thin && *failing == 0 && dice % 64 == 0) {
+                *failing = 1 + dice / 64 % 4;
+            }
+            if (*failing != 0) {
+                --*failing;
+                return -ENOSPC;
+            }
+        }
+        if (shape.threads > 1 && dice % 16 == 0) {
+            std::this_thread::sleep_for(std::chrono::microseconds(dice / 16 % 300));
+        }
+        return 0;
+    };
+}
+
+Case::Case(u64 seed, const std::string &codec)
+    : seed_(seed), codec_(codec), shape_(Shape::from(seed, codec)) {
+    open_base();
+    make_log(shape_, &start_);
+    model_ = std::make_unique<Model>(&base_->bytes, base_->bytes);
+    record();
+    replay_ = std::make_unique<Replay>(events_, &start_);
+}
+
+Case::~Case() = default;
+
+void Case::record() {
+    Image image(&start_);
+    RecordIo io(&image);
+    io.max = shape_.file_max;
+    std::vector<Worker> workers;
+    {
+        Attached device(base_->io.get(), io.get(), "when it is new");
+        disturb(shape_, seed_, &io);
+        workers.reserve(shape_.threads);
+        for (u32 i = 0; i < shape_.threads; i++) {
+            workers.emplace_back(shape_, i, seed_, device.get(), &io, model_.get());
+        }
+        if (shape_.threads == 1) {
+            workers[0].run(shape_.ops);
+        } else {
+            std::vector<std::thread> threads;
+            for (Worker &worker : workers) {
+                threads.emplace_back([&] { worker.run(shape_.ops); });
+            }
+            for (std::thread &thread : threads) {
+                thread.join();
+            }
+        }
+        io.on_write = nullptr;
+    }
+    for (const Worker &worker : workers) {
+        model_->add_flushes(worker.flushes());
+        if (worker.violation()) {
+            throw Violation(*worker.violation() + ", without a crash");
+        }
+    }
+    events_ = io.take_events();
+}
+
+/* Many anywhere, many where something becomes durable or is given free. */
+std::vector<u32> Case::places(u32 cuts) const {
+    Random random(seed_ ^ 0x637574);
+    const u32 end = static_cast<u32>(events_.size());
+    std::vector<u32> interesting;
+    for (u32 i = 0; i < end; i++) {
+        if (events_[i].kind == Event::Kind::kFlush || events_[i].kind == Event::Kind::kPunch ||
+            (events_[i].kind == Event::Kind::kWrite && events_[i].off < CW_LOG_START)) {
+            interesting.push_back(i);
+        }
+    }
+    std::vector<u32> places;
+    for (u32 i = 0; i < cuts; i++) {
+        u64 place = random() % (end + 1);
+        if (random() % 2 == 0 && !interesting.empty()) {
+            place = interesting[random() % interesting.size()] + random() % 4;
+        }
+        places.push_back(static_cast<u32>(std::min<u64>(place, end)));
+    }
+    std::sort(places.begin(), places.end());
+    return places;
+}
+
+static void judge(const Model &model, const Bytes &all, u32 place) {
+    const u32 flushed = model.flushed(place);
+    for (u64 page = 0; page < model.pages(); page++) {
+        const std::string why = model.judge(page, all.data() + page * CW_PAGE_SIZE, place, flushed);
+        if (!why.empty()) {
+            throw Violation("page " + std::to_string(page) + " " + why);
+        }
+    }
+}
+
+static Replay::Mode choose_mode(Random *random) {
+    static constexpr Replay::Mode kModes[] = {
+        Replay::Mode::kAll,    Replay::Mode::kNone,   Replay::Mode::kPrefix, Replay::Mode::kSubset,
+        Replay::Mode::kSubset, Replay::Mode::kSubset, Replay::Mode::kTorn,   Replay::Mode::kTorn,
+    };
+    return kModes[(*random)() % std::size(kModes)];
+}
+
+u32 Case::cut(u32 number, u32 place) {
+    Random random(seed_ * 1000003 + number);
+    replay_->go_to(place);
+    Image crashed(&replay_->durable());
+    replay_->crash(choose_mode(&random), &random, &crashed);
+    Bytes survived;
+    {
+        Image image(&crashed);
+        RecordIo io(&image);
+        io.max = shape_.file_max;
+        Attached device(base_->io.get(), io.get(), "after a crash");
+        survived = device.read_all();
+    }
+    judge(*model_, survived, place);
+    return 1 + (random() % 2 == 0 ? crash_again(random(), crashed, survived) : 0);
+}
+
+/* Recovers, works on, and crashes a second time somewhere in all that. */
+u32 Case::crash_again(u64 seed, const Image &image, const Bytes &survived) {
+    Random random(seed);
+    Shape shape = shape_;
+    shape.threads = 1;
+    Model model(&base_->bytes, survived);
+    Events events;
+    {
+        Image running(&image);
+        RecordIo io(&running);
+        io.max = shape.file_max;
+        Attached device(base_->io.get(), io.get(), "once more");
+        Worker worker(shape, 0, seed, device.get(), &io, &model);
+        worker.run(static_cast<u32>(random() % (shape.uniform ? 80 : 40)));
+        if (worker.violation()) {
+            throw Violation(*worker.violation() + ", after a crash");
+        }
+        model.add_flushes(worker.flushes());
+        events = io.take_events();
+    }
+    Replay replay(events, &image);
+    std::vector<u32> places(3);
+    for (u32 &place : places) {
+        place = static_cast<u32>(random() % (events.size() + 1));
+    }
+    std::sort(places.begin(), places.end());
+    for (u32 place : places) {
+        replay.go_to(place);
+        Image crashed(&replay.durable());
+        replay.crash(choose_mode(&random), &random, &crashed);
+        RecordIo io(&crashed);
+        io.max = shape.file_max;
+        Attached device(base_->io.get(), io.get(), "after a second crash");
+        try {
+            judge(model, device.read_all(), place);
+        } catch (const Violation &violation) {
+            throw Violation("after a second crash " + violation.what());
+        }
+    }
+    return static_cast<u32>(places.size());
+}
+
+/* ---- keeping ---- */
+
+namespace {
+
+struct FileCloser {
+    void operator()(FILE *file) const { (void)fclose(file); }
+};
+using File = std::unique_ptr<FILE, FileCloser>;
+
+File open_file(const std::string &name, const char *mode) {
+    File file(fopen(name.c_str(), mode));
+    if (!file) {
+        throw std::runtime_error("cannot open " + name);
+    }
+    return file;
+}
+
+}  // namespace
+
+void Case::save(const std::string &name) const {
+    File file = open_file(name, "wb");
+    char codec[16] = {};
+    codec_.copy(codec, sizeof(codec) - 1);
+    if (fwrite(&seed_, sizeof(seed_), 1, file.get()) != 1 ||
+        fwrite(codec, sizeof(codec), 1, file.get()) != 1) {
+        throw std::runtime_error("cannot write " + name);
+    }
+    save_events(file.get(), events_);
+    model_->save(file.get());
+}
+
+Case::Case(const std::string &name) {
+    File file = open_file(name, "rb");
+    char codec[16];
+    if (fread(&seed_, sizeof(seed_), 1, file.get()) != 1 ||
+        fread(codec, sizeof(codec), 1, file.get()) != 1) {
+        throw std::runtime_error("cannot read " + name);
+    }
+    codec_ = codec;
+    shape_ = Shape::from(seed_, codec_);
+    open_base();
+    make_log(shape_, &start_);
+    events_ = load_events(file.get());
+    model_ = std::make_unique<Model>(Model::load(file.get(), &base_->bytes));
+    replay_ = std::make_unique<Replay>(events_, &start_);
+}
+
+}  // namespace cloopw::crash

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A case is a workload that was recorded; a cut is a crash somewhere in it,
+ * what recovery makes of that, more work, and perhaps a second crash.
+ */
+#ifndef CLOOPW_TESTS_CRASH_SIMULATOR_H
+#define CLOOPW_TESTS_CRASH_SIMULATOR_H
+
+#include <memory>
+
+#include "workload.h"
+
+namespace cloopw::crash {
+
+class Case {
+public:
+    /* Runs the workload. Throws Violation. */
+    Case(u64 seed, const std::string &codec);
+    /* The one that save() kept. */
+    explicit Case(const std::string &file);
+    ~Case();
+
+    u64 seed() const { return seed_; }
+    /* Threads make it different each time. */
+    bool is_repeatable() const { return shape_.threads == 1; }
+    void save(const std::string &file) const;
+
+    /* The places of all cuts, ascending. */
+    std::vector<u32> places(u32 cuts) const;
+    /* Crashes there; returns how many crashes that were. Throws Violation. */
+    u32 cut(u32 number, u32 place);
+
+private:
+    struct Base;
+
+    void open_base();
+    void record();
+    u32 crash_again(u64 seed, const Image &image, const Bytes &survived);
+
+    u64 seed_;
+    std::string codec_;
+    Shape shape_;
+    std::unique_ptr<Base> base_;
+    Image start_; /* the empty log */
+    Events events_;
+    std::unique_ptr<Model> model_;
+    std::unique_ptr<Replay> replay_;
+};
+
+}  // namespace cloopw::crash
+
+#endif

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "workload.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace cloopw::crash {
+
+Shape Shape::from(u64 seed, const std::string &codec) {
+    static const char *const kCodecs[] = {"lz4", "none", "zstd", "zlib", "lz4", "none"};
+    constexpr u64 kMiB = u64{1} << 20;
+    Random random(seed);
+    Shape shape{};
+    const u64 kind = random() % 8;
+    shape.codec = codec.empty() ? kCodecs[random() % 6] : codec;
+    shape.device_bytes = (1 + random() % 256) * CW_PAGE_SIZE - random() % 8 * CW_SECTOR_SIZE;
+    shape.threads = random() % 3 == 0 ? 2 + static_cast<u32>(random() % 3) : 1;
+    shape.ops = 60 + static_cast<u32>(random() % 200);
+    shape.max_pages = 1 + static_cast<u32>(random() % 32);
+    shape.flush_every = 3 + static_cast<u32>(random() % 30);
+    shape.noise = static_cast<u32>(random() % 17);
+    shape.file_max = u64{1} << 40;
+    if (kind < 3) { /* much is rewritten: segments die, are cleaned and used again */
+        shape.device_bytes += (1 + random() % 2) * kMiB;
+        shape.noise = 12 + static_cast<u32>(random() % 5);
+        shape.max_pages = 8 + static_cast<u32>(random() % 25);
+        shape.ops = 300 + static_cast<u32>(random() % 500);
+        shape.limit = random() % 2 == 0 ? 0 : (9 + random() % 4) * kMiB;
+    } else if (kind == 3) { /* it does not fit */
+        shape.device_bytes += 4 * kMiB;
+        shape.noise = 16;
+        shape.ops = 300 + static_cast<u32>(random() % 300);
+        shape.limit = (7 + random() % 3) * kMiB;
+    } else if (kind == 4) { /* records of few sectors, so that they meet by chance */
+        shape.max_pages = 2;
+        shape.noise = 0;
+        shape.ops = 300 + static_cast<u32>(random() % 1500);
+    }
+    if (kind == 5) { /* records alike, so that what was lost fits where others are written */
+        shape.device_bytes += 3 * kMiB;
+        shape.codec = codec.empty() ? "none" : codec;
+        shape.uniform = true;
+        shape.threads = 1;
+        shape.max_pages = CW_LOG_EXTENT_PAGES;
+        shape.noise = 17;
+        shape.flush_every = 20 + static_cast<u32>(random() % 80);
+    } else if (random() % 10 == 0) {
+        shape.file_max = (5 + random() % 6) * kMiB;
+    }
+    shape.thin = random() % 12 == 0;
+    shape.ops = shape.ops / shape.threads + 1;
+    return shape;
+}
+
+/* Each content is unlike any other, unless it is zeros. */
+void fill_page(u8 *page, u64 len, u32 noise, Random *random) {
+    const u64 kind = (*random)() % 16;
+    if (kind == 15 && noise <= 16) {
+        memset(page, 0, len);
+        return;
+    }
+    const u64 seed = (*random)();
+    u64 state = seed;
+    for (u64 i = 0; i < len; i += sizeof(state)) {
+        state = state * 6364136223846793005 + 1442695040888963407;
+        const u64 word = kind < noise || i % 512 == 0 ? state ^ state >> 29 : seed;
+        memcpy(page + i, &word, std::min<u64>(sizeof(word), len - i));
+    }
+}
+
+Attached::Attached(cw_io *base, cw_io *cow, const char *when) {
+    cw_io *layers[] = {cow};
+    const cw_device_config config = {
+        .base = base,
+        .format = &cw_image_raw,
+        .layers = layers,
+        .nr_layers = 1,
+        .read_only = false,
+        .cache_bytes = 1 << 20,
+    };
+    cw_report report = {};
+    if (cw_device_open(&config, &device_, &report) != 0) {
+        throw Violation(std::string("cannot be attached ") + when + ": " + report.text);
+    }
+}
+
+Attached::~Attached() { (void)cw_device_close(device_); }
+
+Bytes Attached::read_all() const {
+    cw_device_info info;
+    cw_device_get_info(device_, &info);
+    Bytes all(info.size);
+    if (cw_device_read(device_, 0, static_cast<u32>(info.size), all.data()) != 0) {
+        throw Violation("cannot be read");
+    }
+    return all;
+}
+
+Worker::Worker(const Shape &shape, u32 thread, u64 seed, cw_device *device, RecordIo *io,
+               Model *model)
+    : shape_(shape), device_(device), io_(io), model_(model), random_(seed * 977 + thread) {
+    first_ = model->pages() * thread / shape.threads;
+    count_ = model->pages() * (thread + 1) / shape.threads - first_;
+}
+
+void Worker::run(u32 ops) {
+    for (u32 i = 0; i < ops && count_ != 0 && !violation_; i++) {
+        step();
+    }
+}
+
+void Worker::step() {
+    /* Half of it near the beginning, so that pages are written again soon. */
+    const u64 range = random_() % 2 == 0 ? count_ : 1 + count_ / 8;
+    const u64 at = random_() % range;
+    const u64 most = shape_.uniform ? shape_.max_pages : 1 + random_() % shape_.max_pages;
+    const u64 pages = std::min<u64>(most, count_ - at);
+    const u64 page = first_ + at;
+    if (random_() % shape_.flush_every == 0) {
+        flush();
+        return;
+    }
+    switch (random_() % 16) {
+        case 0:
+            zero(page, pages);
+            break;
+        case 1:
+            discard(page, pages);
+            break;
+        case 2:
+            write_part(page);
+            break;
+        case 3:
+            read(page, pages);
+            break;
+        case 4:
+            discard(page, std::min<u64>(pages * 16, count_ - at));
+            break;
+        default:
+            write(page, pages);
+    }
+}
+
+u64 Worker::bytes_of(u64 page, u64 pages) const {
+    return std::min(pages * CW_PAGE_SIZE, model_->size() - page * CW_PAGE_SIZE);
+}
+
+/* The pages have got what is in buf_, as far as the model knows. */
+void Worker::change(u64 page, u64 pages) {
+    const u32 start = io_->mark();
+    for (u64 i = 0; i < pages; i++) {
+        model_->begin(page + i, buf_.data() + i * CW_PAGE_SIZE, start);
+    }
+}
+
+void Worker::finish(u64 page, u64 pages, int err) {
+    if (err == 0) {
+        const u32 done = io_->mark();
+        for (u64 i = 0; i < pages; i++) {
+            model_->end(page + i, done);
+        }
+        return;
+    }
+    if (err != -ENOSPC) {
+        violation_ = "a change failed with error " + std::to_string(-err);
+        return;
+    }
+    const u64 len = bytes_of(page, pages);
+    if (cw_device_read(device_, page * CW_PAGE_SIZE, static_cast<u32>(len), buf_.data()) != 0) {
+        violation_ = "cannot be read after a change failed";
+        return;
+    }
+    for (u64 i = 0; i < pages; i++) {
+        if (!model_->resolve(page + i, buf_.data() + i * CW_PAGE_SIZE)) {
+            violation_ = "a change that failed left page " + std::to_string(page + i) +
+                         " neither old nor new";
+        }
+    }
+}
+
+void Worker::write(u64 page, u64 pages) {
+    buf_.assign(pages * CW_PAGE_SIZE, 0);
+    for (u64 i = 0; i < pages; i++) {
+        fill_page(buf_.data() + i * CW_PAGE_SIZE, model_->page_len(page + i), shape_.noise,
+                  &random_);
+    }
+    change(page, pages);
+    finish(page, pages,
+           cw_device_write(device_, page * CW_PAGE_SIZE, static_cast<u32>(bytes_of(page, pages)),
+                           buf_.data()));
+}
+
+void Worker::write_part(u64 page) {
+    const u64 len = model_->page_len(page);
+    const u64 skip = random_() % len;
+    const u64 part = 1 + random_() % (len - skip);
+    Bytes fresh(CW_PAGE_SIZE);
+    fill_page(fresh.data(), len, shape_.noise, &random_);
+    buf_.assign(CW_PAGE_SIZE, 0);
+    memcpy(buf_.data(), model_->now(page), len);
+    memcpy(buf_.data() + skip, fresh.data() + skip, part);
+    change(page, 1);
+    finish(page, 1,
+           cw_device_write(device_, page * CW_PAGE_SIZE + skip, static_cast<u32>(part),
+                           fresh.data() + skip));
+}
+
+void Worker::zero(u64 page, u64 pages) {
+    buf_.assign(pages * CW_PAGE_SIZE, 0);
+    change(page, pages);
+    finish(page, pages, cw_device_zero(device_, page * CW_PAGE_SIZE, bytes_of(page, pages)));
+}
+
+/* A page of which the device has a part only keeps its data. */
+void Worker::discard(u64 page, u64 pages) {
+    while (pages != 0 && model_->page_len(page + pages - 1) < CW_PAGE_SIZE) {
+        pages--;
+    }
+    if (pages == 0) {
+        return;
+    }
+    buf_.assign(pages * CW_PAGE_SIZE, 0);
+    memcpy(buf_.data(), model_->below(page), pages * CW_PAGE_SIZE);
+    change(page, pages);
+    finish(page, pages, cw_device_discard(device_, page * CW_PAGE_SIZE, pages * CW_PAGE_SIZE));
+}
+
+void Worker::flush() {
+    const u32 start = io_->mark();
+    if (cw_device_flush(device_) != 0) {
+        violation_ = "a flush failed";
+        return;
+    }
+    flushes_.push_back({start, io_->mark()});
+}
+
+void Worker::read(u64 page, u64 pages) {
+    const u64 len = bytes_of(page, pages);
+    buf_.assign(pages * CW_PAGE_SIZE, 0);
+    if (cw_device_read(device_, page * CW_PAGE_SIZE, static_cast<u32>(len), buf_.data()) != 0) {
+        violation_ = "cannot be read";
+    } else if (memcmp(buf_.data(), model_->now(page), len) != 0) {
+        violation_ = "reads other data than was written, near page " + std::to_string(page);
+    }
+}
+
+}  // namespace cloopw::crash

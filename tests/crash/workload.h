@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Random use of a device, told to the model. */
+#ifndef CLOOPW_TESTS_CRASH_WORKLOAD_H
+#define CLOOPW_TESTS_CRASH_WORKLOAD_H
+
+#include <optional>
+#include <string>
+
+#include "model.h"
+
+namespace cloopw::crash {
+
+/* Everything about a case follows from its seed. */
+struct Shape {
+    u64 device_bytes;
+    std::string codec;
+    u64 limit;    /* of the log; 0: none */
+    u64 file_max; /* bytes the file can have */
+    u32 threads;
+    u32 ops;         /* of each thread */
+    u32 max_pages;   /* of a write */
+    u32 flush_every; /* operations */
+    u32 noise;       /* of 16 pages: do not shrink; more: and none is zeros */
+    bool uniform;    /* writes are all of max_pages */
+    bool thin;       /* writes fail with ENOSPC now and then */
+
+    static Shape from(u64 seed, const std::string &codec);
+};
+
+void fill_page(u8 *page, u64 len, u32 noise, Random *random);
+
+/* Opens, uses and closes a log; throws Violation. */
+class Violation {
+public:
+    explicit Violation(std::string what) : what_(std::move(what)) {}
+    const std::string &what() const { return what_; }
+
+private:
+    std::string what_;
+};
+
+/* A device over a log in a recorded file. */
+class Attached {
+public:
+    Attached(cw_io *base, cw_io *cow, const char *when);
+    ~Attached();
+    Attached(const Attached &) = delete;
+    Attached &operator=(const Attached &) = delete;
+
+    cw_device *get() const { return device_; }
+    Bytes read_all() const;
+
+private:
+    cw_device *device_ = nullptr;
+};
+
+/* Runs the operations of one thread on its share of the pages. */
+class Worker {
+public:
+    Worker(const Shape &shape, u32 thread, u64 seed, cw_device *device, RecordIo *io, Model *model);
+
+    void run(u32 ops);
+    const std::vector<FlushCall> &flushes() const { return flushes_; }
+    /* Why it stopped, if it found something wrong. */
+    const std::optional<std::string> &violation() const { return violation_; }
+
+private:
+    void step();
+    void change(u64 page, u64 pages);
+    void write(u64 page, u64 pages);
+    void write_part(u64 page);
+    void zero(u64 page, u64 pages);
+    void discard(u64 page, u64 pages);
+    void flush();
+    void read(u64 page, u64 pages);
+    void finish(u64 page, u64 pages, int err);
+    u64 bytes_of(u64 page, u64 pages) const;
+
+    const Shape &shape_;
+    cw_device *device_;
+    RecordIo *io_;
+    Model *model_;
+    Random random_;
+    u64 first_; /* of its pages */
+    u64 count_;
+    std::vector<FlushCall> flushes_;
+    std::optional<std::string> violation_;
+    Bytes buf_;
+};
+
+}  // namespace cloopw::crash
+
+#endif
