@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <algorithm>
 #include <memory>
 
 #include "jobs.h"
@@ -12,10 +13,18 @@ namespace cloopw {
 namespace {
 
 /*
- * A thread has one plain buffer, a block in the window one for what is stored:
- * with a window of three blocks a thread that is four blocks a thread.
+ * A thread has one plain buffer, a block in the window one for what is stored.
+ * Three blocks a thread, and a few more, up to some MiB: so that a thread that
+ * the system takes its processor from does not make the others wait.
  */
 constexpr unsigned kWindowPerThread = 3;
+constexpr unsigned kMoreBlocks = 64;
+constexpr u32 kMoreBytes = 4 << 20;
+
+unsigned window_of(const Job &job) {
+    return job.threads * kWindowPerThread +
+           std::min(kMoreBlocks, kMoreBytes / job.options.block_size);
+}
 
 class CompressWork : public OrderedWork {
 public:
@@ -74,7 +83,7 @@ CompressResult compress(const Job &job, Streams &streams) {
 
     Progress progress(streams, !job.quiet, source->size().value_or(0));
     CompressWork work(job, *source, *writer);
-    OrderedPoolConfig pool = {job.threads, job.threads * kWindowPerThread, job.cancelled,
+    OrderedPoolConfig pool = {job.threads, window_of(job), job.cancelled,
                               [&] { progress.update(work.done()); }};
     OrderedPool(pool, work).run();
     writer->finish();
