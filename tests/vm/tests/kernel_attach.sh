@@ -5,7 +5,7 @@
 # and alignment of request; limits and sysfs say what is attached.
 
 must "the module loads" modprobe -a cloopw loop
-defer modprobe -r cloopw
+defer rmmod cloopw
 
 dev=/dev/cloopw0
 sys=/sys/block/cloopw0

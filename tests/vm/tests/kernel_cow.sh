@@ -5,7 +5,7 @@
 # after detaching, and the errors of a full or read-only backing.
 
 must "the module loads" modprobe -a cloopw loop
-defer modprobe -r cloopw
+defer rmmod cloopw
 
 dev=/dev/cloopw0
 sys=/sys/block/cloopw0

@@ -5,7 +5,7 @@
 # error it should, the reason in words where there is one, and changes nothing.
 
 must "the module loads" modprobe cloopw
-defer modprobe -r cloopw
+defer rmmod cloopw
 
 truncate -s 1M raw
 mkcloopw -q raw image
@@ -18,4 +18,4 @@ while read -r verdict name; do
 	esac
 done < <(cloopw-hostile check /dev/cloopw0 image)
 check "the device is idle" test "$(cat /sys/block/cloopw0/cloopw/state)" = idle
-check "the module goes" modprobe -r cloopw
+check "the module goes" rmmod cloopw

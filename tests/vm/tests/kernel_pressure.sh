@@ -10,7 +10,7 @@ if [ "$CLOOPW_DISKS" = 0 ]; then
 else
 
 must "the module loads" modprobe cloopw
-defer modprobe -r cloopw
+defer rmmod cloopw
 dev=/dev/cloopw0
 
 mkfs.ext4 -q -F "$(disk 0)"

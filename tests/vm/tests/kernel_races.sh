@@ -5,7 +5,7 @@
 # ask for devices and remove them: nothing may oops, hang or leak.
 
 must "the module loads" modprobe -a cloopw loop
-defer modprobe -r cloopw
+defer rmmod cloopw
 
 truncate -s 8M raw
 mkfs.ext4 -q -F raw
@@ -81,4 +81,4 @@ diag "attached $(cat count.0) and $(cat count.1) times"
 # the first has to compete with cloopw-hostile
 check "the second was attached often" test "$(cat count.1)" -gt 3
 check "all can be detached" cloopwsetup -D
-check "the module goes" modprobe -r cloopw
+check "the module goes" rmmod cloopw
