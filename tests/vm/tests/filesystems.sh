@@ -5,6 +5,7 @@
 # file system can be written.
 
 modprobe cloopw
+defer rmmod cloopw
 mkdir mnt
 mke2fs -q -F -t ext4 "$(disk 0)"
 mkdir host

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
+# alone: it uses up the memory of its VM
 #
 # Writing back through the device while memory is short: it must not need
 # memory that only writing back would give. Wants a disk for the COW file, so

@@ -4,6 +4,7 @@
 # Images of Debian's create_compressed_fs, and ours for its counterpart.
 
 modprobe cloopw
+defer rmmod cloopw
 mkdir mnt
 
 mke2fs -q -t ext2 -d /cloopw plain 3M >/dev/null

@@ -5,6 +5,7 @@
 # guest (tests/uml/run made it on the host; see tests/vm/check).
 
 modprobe cloopw
+defer rmmod cloopw
 mkdir mnt
 
 # Each of the guest's files, which it also left on the host.
