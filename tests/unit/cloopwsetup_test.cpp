@@ -91,6 +91,13 @@ protected:
         text << file.rdbuf();
         return text.str();
     }
+    /* Gives a native image a UUID of these bytes. */
+    void change_uuid(const std::string &name, u8 byte) const {
+        std::string text = read(name);
+        Bytes bytes(text.begin(), text.end());
+        change_super(&bytes, [&](cw_disk_super *super) { memset(super->uuid, byte, 16); });
+        write(name, bytes);
+    }
     json json_of(const Args &args) {
         EXPECT_EQ(run(args), 0) << err_;
         return json::parse(out_);
@@ -139,7 +146,7 @@ TEST_F(Cloopwsetup, AttachesWithANewCow) {
 
 TEST_F(Cloopwsetup, NewCowIsForTheDecompressedSize) {
     write("x.cloopw", native_image(text_bytes(kImageSize), 65536, *cw_codec_by_name("lz4")));
-    runs({"-c", path("cow"), device(0), path("x.cloopw")});
+    runs({"--cow-format", "uml", "-c", path("cow"), device(0), path("x.cloopw")});
     struct cw_disk_uml3 head = {};
     memcpy(&head, read("cow").data(), sizeof(head));
     EXPECT_EQ(cw_from_be64(head.size), kImageSize);
@@ -150,7 +157,8 @@ TEST_F(Cloopwsetup, NewCowIsForTheDecompressedSize) {
 }
 
 TEST_F(Cloopwsetup, NewCowIsForTheWindowOfTheImage) {
-    runs({"-c", path("cow"), "-o", "4096", "--sizelimit", "8K", device(0), image()});
+    runs({"--cow-format", "uml", "-c", path("cow"), "-o", "4096", "--sizelimit", "8K", device(0),
+          image()});
     struct cw_disk_uml3 head = {};
     memcpy(&head, read("cow").data(), sizeof(head));
     EXPECT_EQ(cw_from_be64(head.size), 8192U);
@@ -163,6 +171,39 @@ TEST_F(Cloopwsetup, NewCowIsRoundedUpToSectors) {
     write("odd.img", text_bytes(1000));
     runs({"-c", path("cow"), device(0), path("odd.img")});
     EXPECT_EQ(attached(0).engine->size(), 1024U);
+}
+
+TEST_F(Cloopwsetup, NewCowIsOfTheDefaultFormat) {
+    runs({"-c", path("cow"), device(0), image()});
+    EXPECT_EQ(kernel_->attribute(0, "cow_format"), "uml");
+}
+
+TEST_F(Cloopwsetup, NewCowLogKeepsWhatIsWritten) {
+    write("odd.img", text_bytes(100001));
+    runs({"--cow-format", "log", "-c", path("cow"), device(0), path("odd.img")});
+    EXPECT_EQ(kernel_->attribute(0, "cow_format"), "log");
+    kernel_->disks[0]->engine->write(Bytes(4096, 'w').data(), 4096, 8192);
+    runs({"-d", device(0)});
+    runs({"-c", path("cow"), device(1), path("odd.img")});
+    Bytes got(4096);
+    attached(1).engine->read(got.data(), 4096, 8192);
+    EXPECT_EQ(got, Bytes(4096, 'w'));
+}
+
+TEST_F(Cloopwsetup, CowLogKnowsItsImage) {
+    for (unsigned int seed : {1U, 2U}) {
+        write("x" + std::to_string(seed) + ".cloopw",
+              native_image(text_bytes(kImageSize, seed), 65536, *cw_codec_by_name("lz4")));
+        change_uuid("x" + std::to_string(seed) + ".cloopw", static_cast<u8>(seed));
+    }
+    runs({"--cow-format", "log", "-c", path("cow"), device(0), path("x1.cloopw")});
+    runs({"-d", device(0)});
+    EXPECT_EQ(run({"-c", path("cow"), device(0), path("x2.cloopw")}), 1);
+    EXPECT_TRUE(std::regex_search(placeholders(err_),
+                                  std::regex("cloopwsetup: DIR/cow: was made for .*x1.cloopw.*"
+                                             "DIR/x2.cloopw.*; give the image it was made for")))
+        << err_;
+    runs({"-c", path("cow"), device(0), path("x1.cloopw")});
 }
 
 TEST_F(Cloopwsetup, NewCowIsForItsOwnerOnly) {
@@ -235,7 +276,7 @@ TEST_F(Cloopwsetup, VerboseTellsWhatItDoes) {
 TEST_F(Cloopwsetup, TakesARelativePath) {
     fs::path before = fs::current_path();
     fs::current_path(dir_);
-    int code = run({"-c", "cow", device(0), "disk.img"});
+    int code = run({"--cow-format", "uml", "-c", "cow", device(0), "disk.img"});
     fs::current_path(before);
     EXPECT_EQ(code, 0) << err_;
     EXPECT_TRUE(contains(read("cow").substr(0, 4128), image()));
@@ -584,7 +625,7 @@ TEST_F(Cloopwsetup, WrongFormatIsRefused) {
 
 TEST_F(Cloopwsetup, CowOfAnotherBase) {
     write("small.img", text_bytes(kImageSize / 2));
-    runs({"-c", path("cow"), device(0), path("small.img")});
+    runs({"--cow-format", "uml", "-c", path("cow"), device(0), path("small.img")});
     runs({"-d", device(0)});
     refuses({"-c", path("cow"), device(0), image()},
             "DIR/cow: was made for DIR/small.img of 524288 bytes, but DIR/disk.img has 1048576; "
@@ -592,7 +633,7 @@ TEST_F(Cloopwsetup, CowOfAnotherBase) {
 }
 
 TEST_F(Cloopwsetup, CowOfABaseThatWasChanged) {
-    runs({"-c", path("cow"), device(0), image()});
+    runs({"--cow-format", "uml", "-c", path("cow"), device(0), image()});
     runs({"-d", device(0)});
     struct timespec times[2] = {{1000000, 0}, {1000000, 0}};
     ASSERT_EQ(utimensat(AT_FDCWD, image().c_str(), times, 0), 0);
@@ -602,7 +643,7 @@ TEST_F(Cloopwsetup, CowOfABaseThatWasChanged) {
 }
 
 TEST_F(Cloopwsetup, TruncatedCow) {
-    runs({"-c", path("cow"), device(0), image()});
+    runs({"--cow-format", "uml", "-c", path("cow"), device(0), image()});
     runs({"-d", device(0)});
     fs::resize_file(path("cow"), 100000);
     int code = run({"-c", path("cow"), device(0), image()});
@@ -1150,7 +1191,7 @@ TEST_F(Cloopwsetup, WrongUsage) {
         {{"--cow-format", "uml", device(0), image()},
          "--cow-format: without -c there is no COW file"},
         {{"--cow-format", "none", "-c", "x", device(0), image()},
-         "--cow-format: no format 'none', there is: uml"},
+         "--cow-format: no format 'none', there are: uml, log"},
         {{"--json", "--raw"}, "--json or --raw, not both"},
         {{"-O", "NAME", "--output-all"}, "-O or --output-all, not both"},
     };

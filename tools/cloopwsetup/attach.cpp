@@ -58,7 +58,8 @@ const CowFormat *wanted_cow_format(const std::string &name) {
     }
     const CowFormat *format = cow_format_by_name(name);
     if (format == nullptr) {
-        throw UsageError("--cow-format: no format '" + name + "', there is: " + cow_format_names());
+        throw UsageError("--cow-format: no format '" + name +
+                         "', there are: " + cow_format_names());
     }
     return format;
 }

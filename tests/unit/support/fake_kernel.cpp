@@ -274,7 +274,7 @@ int FakeKernel::attach(int number, struct cloopw_config *config, std::string *me
     set_attribute(number, "codecs", "lz4 zstd");
     if (!cow.empty()) {
         set_attribute(number, "cow", without_newline(cow));
-        set_attribute(number, "cow_format", "uml");
+        set_attribute(number, "cow_format", cw_device_layer_format(&attached->engine->get(), 0));
     }
     disks[number] = std::move(attached);
     return 0;

@@ -4,7 +4,7 @@
 # cloopwsetup: what a user does with it, in the order of a life: the module that
 # comes by itself, attach, use, detach, attach again, lists, options.
 
-defer 'cloopwsetup -D; modprobe -r cloopw loop 2>/dev/null || :'
+defer 'cloopwsetup -D; rmmod cloopw loop 2>/dev/null || :'
 mkdir mnt
 defer 'umount mnt 2>/dev/null || :'
 
@@ -37,7 +37,7 @@ mkcloopw -q -c lz4 raw image.cloopw
 cp image.cloopw before
 
 must "attach loads the module and makes the COW file" \
-	cloopwsetup -v -c cow /dev/cloopw0 image.cloopw
+	cloopwsetup -v -c cow --cow-format uml /dev/cloopw0 image.cloopw
 check "module came" test -d /sys/module/cloopw
 is_sparse() {
 	test "$(stat -c %s cow)" -gt $((24 << 20))
@@ -132,6 +132,28 @@ $PWD/lower"
 	cmp lower frozen
 }
 check "the first -c is the top, the other is not written" layers
+
+# ---- the compressed COW ----
+
+cow_log() {
+	local base=$1
+	rm -f log
+	cloopwsetup -c log --cow-format log /dev/cloopw0 "$base"
+	test "$(cat /sys/block/cloopw0/cloopw/cow_format)" = log
+	# some segments are kept free; it is not as long as the device
+	test "$(stat -c %s log)" -lt $((8 << 20))
+	put text 4096 /dev/cloopw0
+	cloopwsetup -d /dev/cloopw0
+	# lines of one word shrink far below a quarter
+	stat -c '%s bytes, %b blocks' log
+	test "$(($(stat -c %b log) * 512))" -lt $((8 << 20))
+	cloopwsetup -c log /dev/cloopw1 "$base"
+	cmp -n $((16 << 20)) <(lines text $((16 << 20))) /dev/cloopw1
+	cmp -i $((16 << 20)) raw /dev/cloopw1
+	cloopwsetup -d /dev/cloopw1
+}
+check "a COW log over an image" cow_log image.cloopw
+check "a COW log over a block device" cow_log "$loop"
 
 # ---- which device ----
 

@@ -4,7 +4,7 @@
 # cloopwsetup: what it refuses, that it says why and what to do, and that it
 # leaves everything as it was.
 
-defer 'cloopwsetup -D; modprobe -r cloopw loop 2>/dev/null || :'
+defer 'cloopwsetup -D; rmmod cloopw loop 2>/dev/null || :'
 
 truncate -s 8M raw
 mkfs.ext4 -q -d /etc raw
@@ -77,7 +77,7 @@ check "nor an attached device" test -z "$(cloopwsetup)"
 
 # ---- COW files ----
 
-must "make a COW file" cloopwsetup -c cow $dev raw
+must "make a COW file" cloopwsetup -c cow --cow-format uml $dev raw
 must "detach" cloopwsetup -d $dev
 cp --sparse=always -p cow cow.before
 
@@ -129,7 +129,7 @@ mount -o loop fat.img fat
 defer 'umount fat 2>/dev/null || :'
 truncate -s 5G large
 refuses "COW longer than the file system takes" 'fat/cow: cannot extend it to' \
-	cloopwsetup -c fat/cow $dev large
+	cloopwsetup -c fat/cow --cow-format uml $dev large
 check "nothing is left of it" test -z "$(ls -A fat)"
 
 # ---- devices ----
