@@ -56,7 +56,7 @@ defer echo 'deferred 2'
 
 if [ "$CLOOPW_DISKS" != 0 ]; then
 	d=$(disk 0)
-	check "disk0 can be read" dd if="$d" of=copy bs=1M iflag=direct
+	check "disk0 can be read" dd if="$d" of=copy bs=1M count=64 iflag=direct
 	send copy disk0.copy
 	d=$(disk 1)
 	check "disk1 can be written" \
