@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Attaching a COW log: what is refused, and files that lie. */
+#include <gtest/gtest.h>
+
+#include "core_log_support.h"
+#include "support/hooks.h"
+
+extern "C" {
+#include "log.h"
+}
+
+namespace cloopw::test {
+namespace {
+
+constexpr u64 kMiB = u64{1} << 20;
+constexpr u64 kSize = 8 * kMiB;
+
+using Super = cw_disk_log_super;
+
+class CoreLogOpen : public testing::Test {
+protected:
+    CoreLogOpen() { make_log(&cow_, log_config(kSize, "none")); }
+
+    /* Writes into the log, and leaves it as a crash would or closed. */
+    void use(bool closed) {
+        SparseIo open("cow.img");
+        open.copy_from(&cow_);
+        LogDevice device(base_.get(), {open.get()});
+        ASSERT_EQ(device.err(), 0) << device.why();
+        std::mt19937 random(1);
+        for (unsigned int i = 0; i < 60; i++) {
+            const u64 off = random() % (kSize - 100000);
+            ASSERT_EQ(device.write(off, mixed_bytes(&random, 1 + random() % 100000)), 0);
+            ASSERT_EQ(device.discard(off / 2, random() % 50000), 0);
+        }
+        all_ = device.read(0, kSize);
+        if (closed) {
+            ASSERT_EQ(device.close(), 0);
+        }
+        cow_.copy_from(&open);
+    }
+    /* Changes the superblocks and makes their checksums right again. */
+    void change_super(const std::function<void(Super *)> &change) {
+        for (u32 slot = 0; slot < CW_LOG_SUPERS; slot++) {
+            auto super = std::make_unique<Super>();
+            const Bytes raw = cow_.bytes(slot * CW_LOG_SUPER_STRIDE, sizeof(Super));
+            memcpy(super.get(), raw.data(), raw.size());
+            if (memcmp(super->magic, CW_LOG_MAGIC, 8) != 0) {
+                continue;
+            }
+            change(super.get());
+            super->crc = cw_to_le32(cw_log_super_crc(super.get()));
+            const u8 *bytes = reinterpret_cast<const u8 *>(super.get());
+            cow_.put(slot * CW_LOG_SUPER_STRIDE, Bytes(bytes, bytes + sizeof(Super)));
+        }
+    }
+    /* The refusal's text; "" when it opened. */
+    std::string refusal(bool read_only = false) {
+        LogDevice device(base_.get(), {cow_.get()}, read_only);
+        EXPECT_EQ(device.err() == 0, device.get() != nullptr);
+        return device.err() != 0 ? device.why() : "";
+    }
+
+    SparseIo base_{"base.img", kSize};
+    SparseIo cow_{"cow.img"};
+    Bytes all_;
+};
+
+TEST_F(CoreLogOpen, ABaseOfAnotherSizeIsRefusedNamingBoth) {
+    SparseIo other("other.img", kSize + 512);
+    LogDevice device(other.get(), {cow_.get()});
+    EXPECT_EQ(device.err(), -EINVAL);
+    EXPECT_EQ(device.why(),
+              "cow.img: was made for /images/base.img of 8388608 bytes, but other.img has 8389120");
+}
+
+TEST_F(CoreLogOpen, ABaseWithAnotherUuidIsRefusedNamingBoth) {
+    change_super([](Super *super) { super->base_uuid[3] = 7; });
+    EXPECT_EQ(refusal(),
+              "cow.img: was made for /images/base.img, but base.img is another image (UUIDs "
+              "differ)");
+}
+
+TEST_F(CoreLogOpen, ABaseModifiedSinceIsRefusedUnlessNobodyKnows) {
+    change_super([](Super *super) { super->base_mtime = cw_to_le64(1000); });
+    EXPECT_EQ(refusal(), "");
+    base_.set_mtime(1001);
+    EXPECT_EQ(refusal(),
+              "cow.img: was made for /images/base.img as modified at 1000, but base.img was "
+              "modified at 1001");
+    base_.set_mtime(1000);
+    EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(CoreLogOpen, UnknownFeaturesAreRefusedAsTheirWordSays) {
+    change_super([](Super *super) { super->compat = cw_to_le64(1); });
+    EXPECT_EQ(refusal(), "");
+    change_super([](Super *super) { super->ro_compat = cw_to_le64(4); });
+    EXPECT_NE(refusal().find("feature bits 0x4"), std::string::npos);
+    EXPECT_EQ(refusal(true), "");
+    change_super([](Super *super) { super->incompat = cw_to_le64(2); });
+    EXPECT_NE(refusal(true).find("incompatible feature bits 0x2"), std::string::npos);
+}
+
+TEST_F(CoreLogOpen, AnotherVersionIsRefused) {
+    change_super([](Super *super) { super->version = cw_to_le32(2); });
+    EXPECT_NE(refusal().find("version 2"), std::string::npos);
+}
+
+TEST_F(CoreLogOpen, ACodecThatIsNotThereIsRefused) {
+    change_super([](Super *super) { super->codec = cw_to_le32(CW_CODEC_XZ); });
+    EXPECT_NE(refusal().find("codec 4"), std::string::npos);
+    change_super([](Super *super) {
+        super->codec = cw_to_le32(CW_CODEC_ZSTD);
+        super->codec_level = cw_to_le32(1000);
+    });
+    EXPECT_NE(refusal().find("level 1000"), std::string::npos);
+}
+
+TEST_F(CoreLogOpen, EitherSuperblockAloneIsEnough) {
+    use(true);
+    const Bytes junk = random_bytes(CW_LOG_SUPER_LEN);
+    const Bytes first = cow_.bytes(0, CW_LOG_SUPER_LEN);
+    const Bytes second = cow_.bytes(CW_LOG_SUPER_STRIDE, CW_LOG_SUPER_LEN);
+    /* The older one leads to the checkpoint before, and the log from there. */
+    cow_.put(CW_LOG_SUPER_STRIDE, junk);
+    EXPECT_EQ(refusal(true), "");
+    cow_.put(CW_LOG_SUPER_STRIDE, second);
+    Bytes no_crc = first;
+    no_crc[200] ^= 1;
+    cow_.put(0, no_crc);
+    EXPECT_EQ(refusal(true), "");
+    cow_.put(CW_LOG_SUPER_STRIDE, junk);
+    EXPECT_NE(refusal(true).find("neither superblock is sound"), std::string::npos);
+}
+
+TEST_F(CoreLogOpen, ATruncatedFileIsRefused) {
+    use(true);
+    cow_.truncate(CW_LOG_START + kMiB);
+    EXPECT_NE(refusal(true).find("truncated"), std::string::npos);
+    cow_.truncate(4096);
+    EXPECT_NE(refusal(true), "");
+    cow_.truncate(100);
+    EXPECT_NE(refusal(true), "");
+}
+
+/* A frozen layer: nothing is written, not even what would be recovered. */
+TEST_F(CoreLogOpen, AReadOnlyAttachWritesNothing) {
+    use(false);
+    cow_.before_change = [] { return -EROFS; };
+    const u64 writes = cow_.writes;
+    LogDevice device(base_.get(), {cow_.get()}, true);
+    ASSERT_EQ(device.err(), 0) << device.why();
+    EXPECT_EQ(device.read(0, kSize), all_);
+    EXPECT_EQ(device.write(0, Bytes(512)), -EROFS);
+    EXPECT_EQ(device.flush(), 0);
+    EXPECT_EQ(device.close(), 0);
+    EXPECT_EQ(cow_.writes, writes);
+    EXPECT_EQ(cow_.flushes, 0u);
+}
+
+TEST_F(CoreLogOpen, AFrozenLayerIsSharedByTwoTops) {
+    use(false);
+    SparseIo top[2] = {SparseIo("top0"), SparseIo("top1")};
+    for (SparseIo &io : top) {
+        make_log(&io, log_config(kSize));
+        LogDevice device(base_.get(), {io.get(), cow_.get()});
+        ASSERT_EQ(device.err(), 0) << device.why();
+        EXPECT_EQ(device.read(0, kSize), all_);
+        ASSERT_EQ(device.write(12345, Bytes(7000, io.get()->name[3])), 0);
+        EXPECT_EQ(device.read(12345, 7000), Bytes(7000, io.get()->name[3]));
+        ASSERT_EQ(device.discard(8192, 8192), 0);
+        EXPECT_EQ(device.read(8192, 8192), slice(all_, 8192, 8192));
+    }
+}
+
+TEST_F(CoreLogOpen, StatCountsWhatIsHeldAcrossAttaches) {
+    SparseIo open("cow.img");
+    make_log(&open, log_config(kSize, "lz4"));
+    cw_cow_stat before{};
+    {
+        LogDevice device(base_.get(), {open.get()});
+        ASSERT_EQ(device.err(), 0) << device.why();
+        EXPECT_EQ(device.stat().plain_bytes, 0u);
+        EXPECT_EQ(device.stat().live_bytes, 0u);
+        ASSERT_EQ(device.write(0, text_bytes(kMiB)), 0);
+        ASSERT_EQ(device.zero(kMiB, 65536), 0);
+        before = device.stat();
+        EXPECT_EQ(before.plain_bytes, kMiB + 65536);
+        EXPECT_GT(before.live_bytes, kMiB / 8);
+        EXPECT_LT(before.live_bytes, kMiB / 2);
+        ASSERT_EQ(device.write(0, text_bytes(kMiB, 2)), 0);
+        EXPECT_GT(device.stat().dead_bytes, before.live_bytes);
+    }
+    LogDevice device(base_.get(), {open.get()});
+    ASSERT_EQ(device.err(), 0) << device.why();
+    EXPECT_EQ(device.stat().plain_bytes, before.plain_bytes);
+    EXPECT_NEAR(static_cast<double>(device.stat().live_bytes),
+                static_cast<double>(before.live_bytes), 65536);
+    ASSERT_EQ(device.discard(0, kSize), 0);
+    EXPECT_EQ(device.stat().plain_bytes, 0u);
+}
+
+TEST_F(CoreLogOpen, ADamagedRecordIsAnErrorForItsPagesAlone) {
+    use(true);
+    CaptureLog log;
+    /* Half of a segment's sectors: not the first, which recovery starts with. */
+    for (u64 off = CW_LOG_START + 2 * kMiB; off < CW_LOG_START + 3 * kMiB; off += 4096) {
+        cow_.put(off + 100, Bytes(8, 0x5a));
+    }
+    LogDevice device(base_.get(), {cow_.get()}, true);
+    if (device.err() != 0) { /* the map was there */
+        EXPECT_NE(device.why().find("map is damaged"), std::string::npos);
+        return;
+    }
+    u64 bad = 0;
+    for (u64 off = 0; off < kSize; off += CW_PAGE_SIZE) {
+        const Bytes page = device.read(off, CW_PAGE_SIZE);
+        bad += page.empty() ? 1 : 0;
+        EXPECT_TRUE(page.empty() || page == slice(all_, off, CW_PAGE_SIZE)) << off;
+    }
+    EXPECT_GT(bad, 0u);
+    EXPECT_LT(bad, kSize / CW_PAGE_SIZE / 2);
+    EXPECT_FALSE(log.lines().empty());
+}
+
+TEST_F(CoreLogOpen, RunningOutOfMemoryAnywhereLeavesNothingBehind) {
+    use(false);
+    for (unsigned int n = 0;; n++) {
+        SparseIo open("cow.img");
+        open.copy_from(&cow_);
+        FailAllocations fail(nth_allocation(n));
+        LogDevice device(base_.get(), {open.get()});
+        if (device.err() == 0) {
+            EXPECT_GT(n, 10u);
+            break;
+        }
+        ASSERT_EQ(device.err(), -ENOMEM) << n << ": " << device.why();
+    }
+}
+
+/* ---- files made to deceive: whatever they say, nothing but an error comes of it ---- */
+
+/* Where records are, as far as segments begin with one. */
+std::vector<u64> find_records(const Bytes &file) {
+    std::vector<u64> places;
+    for (u64 off = CW_LOG_START; off + CW_SECTOR_SIZE <= file.size(); off += CW_SECTOR_SIZE) {
+        log_record record;
+        if (cw_log_record_decode(&file[off], CW_SECTOR_SIZE, &record) == 0) {
+            places.push_back(off);
+        }
+    }
+    return places;
+}
+
+/* A number that is right, nearly right, or nonsense. */
+u64 lie(u64 truth, std::mt19937_64 *random) {
+    switch ((*random)() % 6) {
+        case 0:
+            return (*random)();
+        case 1:
+            return ~u64{0};
+        case 2:
+            return 0;
+        case 3:
+            return truth ^ u64 { 1 } << (*random)() % 64;
+        default:
+            return truth + (*random)() % 5 - 2;
+    }
+}
+
+void corrupt_map_page(Bytes *file, u64 off, std::mt19937_64 *random) {
+    std::vector<u64> entries(CW_LOG_FANOUT);
+    u8 *payload = &(*file)[off + sizeof(cw_disk_log_record)];
+    memcpy(entries.data(), payload, CW_PAGE_SIZE);
+    for (unsigned int i = 0; i < 8; i++) {
+        const u64 at = (*random)() % ((*random)() % 2 == 0 ? 8 : CW_LOG_FANOUT);
+        entries[at] = lie(entries[(*random)() % CW_LOG_FANOUT], random);
+    }
+    memcpy(payload, entries.data(), CW_PAGE_SIZE);
+}
+
+void corrupt_record(log_record *record, std::mt19937_64 *random) {
+    switch ((*random)() % 10) {
+        case 0:
+            record->type = static_cast<u8>(1 + (*random)() % 8);
+            break;
+        case 1:
+            record->page = lie(record->page, random);
+            break;
+        case 2:
+            record->pages = static_cast<u32>(lie(record->pages, random));
+            break;
+        case 3:
+            record->codec = static_cast<u8>((*random)() % 6);
+            break;
+        case 4:
+            record->data_mask = static_cast<u16>(lie(record->data_mask, random));
+            break;
+        case 5:
+            record->zero_mask = static_cast<u16>(lie(record->zero_mask, random));
+            break;
+        case 6:
+            record->from = lie(record->from, random);
+            break;
+        case 7:
+            record->next_gen = lie(record->next_gen, random);
+            break;
+        case 8:
+            record->gen = lie(record->gen, random);
+            break;
+        default:
+            record->seq = lie(record->seq, random);
+    }
+}
+
+class CoreLogLies : public CoreLogOpen, public testing::WithParamInterface<unsigned int> {
+protected:
+    /* Uses the device in all ways; that it ends is all that is asked. */
+    void use_it(std::mt19937_64 *random) {
+        CaptureLog log;
+        LogDevice device(base_.get(), {cow_.get()}, (*random)() % 4 == 0);
+        if (device.err() != 0) {
+            EXPECT_NE(device.why(), "");
+            return;
+        }
+        Bytes page(CW_PAGE_SIZE);
+        for (u64 off = 0; off < kSize; off += CW_PAGE_SIZE) {
+            (void)cw_device_read(device.get(), off, CW_PAGE_SIZE, page.data());
+        }
+        for (unsigned int i = 0; i < 30; i++) {
+            const u64 off = (*random)() % (kSize - 70000);
+            (void)device.write(off, random_bytes(1 + (*random)() % 70000, i));
+            (void)device.discard((*random)() % kSize / 2, kSize / 8);
+        }
+        (void)device.flush();
+        EXPECT_LE(device.stat().plain_bytes / CW_PAGE_SIZE, ~u64{0});
+    }
+};
+
+TEST_P(CoreLogLies, InTheSuperblock) {
+    std::mt19937_64 random(GetParam());
+    use(GetParam() % 2 == 0);
+    for (unsigned int i = 0; i < 20; i++) {
+        SparseIo kept("cow.img");
+        kept.copy_from(&cow_);
+        change_super([&](Super *super) {
+            switch (random() % 10) {
+                case 0:
+                    super->seq = cw_to_le64(lie(cw_from_le64(super->seq), &random));
+                    break;
+                case 1:
+                    super->gen_limit = cw_to_le64(lie(cw_from_le64(super->gen_limit), &random));
+                    break;
+                case 2:
+                    super->segments = cw_to_le64(lie(cw_from_le64(super->segments), &random));
+                    break;
+                case 3:
+                    super->log_gen = cw_to_le64(lie(cw_from_le64(super->log_gen), &random));
+                    break;
+                case 4:
+                    super->log_seq = cw_to_le64(lie(cw_from_le64(super->log_seq), &random));
+                    break;
+                case 5:
+                    super->log_segment = cw_to_le32(
+                        static_cast<u32>(lie(cw_from_le32(super->log_segment), &random)));
+                    break;
+                case 6:
+                    super->log_sector =
+                        cw_to_le32(static_cast<u32>(lie(cw_from_le32(super->log_sector), &random)));
+                    break;
+                case 7:
+                    super->meta_segment = cw_to_le32(
+                        static_cast<u32>(lie(cw_from_le32(super->meta_segment), &random)));
+                    super->meta_sector = cw_to_le32(
+                        static_cast<u32>(lie(cw_from_le32(super->meta_sector), &random)));
+                    break;
+                case 8:
+                    super->map_root[0] = cw_to_le64(lie(cw_from_le64(super->map_root[0]), &random));
+                    break;
+                default:
+                    super->usage_root[0] =
+                        cw_to_le64(lie(cw_from_le64(super->usage_root[0]), &random));
+            }
+        });
+        ASSERT_NO_FATAL_FAILURE(use_it(&random));
+        cow_.copy_from(&kept);
+    }
+}
+
+TEST_P(CoreLogLies, InTheRecords) {
+    std::mt19937_64 random(GetParam() + 1000);
+    use(GetParam() % 2 == 0);
+    SparseIo kept("cow.img");
+    kept.copy_from(&cow_);
+    Bytes file = kept.bytes(0, kept.size());
+    file.resize(file.size() + LOG_RECORD_ROOM);
+    const std::vector<u64> places = find_records(file);
+    ASSERT_GT(places.size(), 50u);
+    for (unsigned int i = 0; i < 20; i++) {
+        Bytes changed = file;
+        for (unsigned int k = 0; k < 4; k++) {
+            const u64 off = places[random() % places.size()];
+            log_record record;
+            if (cw_log_record_decode(&changed[off], CW_SECTOR_SIZE, &record) != 0) {
+                continue; /* a lie told before */
+            }
+            if (record.type == CW_LOG_META) {
+                corrupt_map_page(&changed, off, &random);
+            } else {
+                corrupt_record(&record, &random);
+            }
+            cw_log_record_encode(&changed[off], &record);
+        }
+        changed.resize(kept.size());
+        cow_.put(0, changed);
+        ASSERT_NO_FATAL_FAILURE(use_it(&random));
+        cow_.copy_from(&kept);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, CoreLogLies, testing::Range(0u, 12u));
+
+}  // namespace
+}  // namespace cloopw::test
