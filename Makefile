@@ -13,7 +13,7 @@ BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
 .PHONY: all tools modules demo check check-unit check-vm check-long \
-	check-sanitizers lint bench install clean help
+	check-sanitizers lint tidy bench install clean help
 
 all: tools modules
 
@@ -50,7 +50,12 @@ check-sanitizers:
 	@scripts/check-sanitizers address,undefined
 	@scripts/check-sanitizers thread
 
-check-long: check check-sanitizers
+tidy: tools
+	@scripts/deps.sh lint
+	@scripts/tidy
+
+check-long: check tidy check-sanitizers
+	@build/bin/crash-sim --cuts 1000000
 
 lint: tools
 	@scripts/deps.sh lint
