@@ -67,6 +67,33 @@ const std::map<std::string, Struct> &structs() {
            FIELD(cw_disk_uml3, size), FIELD(cw_disk_uml3, sector_size),
            FIELD(cw_disk_uml3, alignment), FIELD(cw_disk_uml3, cow_format),
            FIELD(cw_disk_uml3, base)}}},
+        {"cw_disk_log_super",
+         {sizeof(cw_disk_log_super),
+          {FIELD(cw_disk_log_super, magic),        FIELD(cw_disk_log_super, version),
+           FIELD(cw_disk_log_super, crc),          FIELD(cw_disk_log_super, compat),
+           FIELD(cw_disk_log_super, ro_compat),    FIELD(cw_disk_log_super, incompat),
+           FIELD(cw_disk_log_super, uuid),         FIELD(cw_disk_log_super, seq),
+           FIELD(cw_disk_log_super, size),         FIELD(cw_disk_log_super, base_uuid),
+           FIELD(cw_disk_log_super, base_mtime),   FIELD(cw_disk_log_super, codec),
+           FIELD(cw_disk_log_super, codec_level),  FIELD(cw_disk_log_super, limit),
+           FIELD(cw_disk_log_super, gen_limit),    FIELD(cw_disk_log_super, segments),
+           FIELD(cw_disk_log_super, log_gen),      FIELD(cw_disk_log_super, log_seq),
+           FIELD(cw_disk_log_super, log_segment),  FIELD(cw_disk_log_super, log_sector),
+           FIELD(cw_disk_log_super, meta_segment), FIELD(cw_disk_log_super, meta_sector),
+           FIELD(cw_disk_log_super, map_root),     FIELD(cw_disk_log_super, usage_root),
+           FIELD(cw_disk_log_super, parent),       FIELD(cw_disk_log_super, codec_hc),
+           FIELD(cw_disk_log_super, reserved0),    FIELD(cw_disk_log_super, plain_pages),
+           FIELD(cw_disk_log_super, reserved)}}},
+        {"cw_disk_log_record",
+         {sizeof(cw_disk_log_record),
+          {FIELD(cw_disk_log_record, magic), FIELD(cw_disk_log_record, header_crc),
+           FIELD(cw_disk_log_record, gen), FIELD(cw_disk_log_record, seq),
+           FIELD(cw_disk_log_record, page), FIELD(cw_disk_log_record, pages),
+           FIELD(cw_disk_log_record, stored), FIELD(cw_disk_log_record, payload_crc),
+           FIELD(cw_disk_log_record, type), FIELD(cw_disk_log_record, codec),
+           FIELD(cw_disk_log_record, data_mask), FIELD(cw_disk_log_record, zero_mask),
+           FIELD(cw_disk_log_record, sectors), FIELD(cw_disk_log_record, reserved),
+           FIELD(cw_disk_log_record, from), FIELD(cw_disk_log_record, next_gen)}}},
     };
     return all;
 }
@@ -165,6 +192,8 @@ TEST(CoreFormatDocAll, TheChecksumIsTheOneItNames) {
 TEST(CoreFormatDocAll, TheMagicsAreTheOnesItNames) {
     EXPECT_EQ(std::string(CW_IMAGE_MAGIC), "\x63\x6c\x6f\x6f\x70\x77\x1a\x0a");
     EXPECT_EQ(CW_UML_MAGIC, 0x4f4f4f4du);
+    EXPECT_EQ(std::string(CW_LOG_MAGIC), "\x63\x6c\x6f\x6f\x70\x77\x43\x0a");
+    EXPECT_EQ(CW_LOG_RECORD_MAGIC, 0x52576c63u);
     EXPECT_EQ(std::string(CW_CLOOP2_SIGNATURE), "\x56\x32\x2e\x30");
     EXPECT_EQ(CW_CLOOP_SIGNATURE_AT, 11u);
 }
