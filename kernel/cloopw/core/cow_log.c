@@ -20,6 +20,7 @@ static void destroy(struct cw_log *log)
 	cw_free(log->clean_buf);
 	cw_free(log->super);
 	cw_free(log->segments);
+	cw_free(log->usage_touched);
 	cw_free(log->usage_changed);
 	cw_free(log->usage_at);
 	cw_free(log->map_dir_changed);
@@ -38,12 +39,13 @@ static int allocate_tables(struct cw_log *log)
 	log->map_dir_changed = cw_alloc(log->map_dirs * sizeof(bool));
 	log->usage_at = cw_alloc(LOG_USAGE_PAGES * sizeof(u64));
 	log->usage_changed = cw_alloc(LOG_USAGE_PAGES * sizeof(bool));
+	log->usage_touched = cw_alloc(LOG_USAGE_PAGES * sizeof(bool));
 	log->super = cw_alloc(sizeof(*log->super));
 	log->snapshot = cw_alloc(sizeof(*log->snapshot));
 	log->clean_buf = cw_alloc(CW_LOG_SEGMENT_LEN);
 	if (!log->map_at || !log->map_dir_at || !log->map_dir_changed ||
-	    !log->usage_at || !log->usage_changed || !log->super ||
-	    !log->snapshot || !log->clean_buf)
+	    !log->usage_at || !log->usage_changed || !log->usage_touched ||
+	    !log->super || !log->snapshot || !log->clean_buf)
 		return -ENOMEM;
 	return 0;
 }

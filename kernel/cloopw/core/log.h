@@ -202,6 +202,9 @@ struct cw_log {
 	u32 nr_free;   /* FREE, backed and not pinned */
 	u32 nr_used;   /* not FREE */
 	u32 nr_meta;   /* META */
+	u32 nr_empty;  /* DATA in which nothing lives */
+	u32 usable_from;   /* no segment before this can be taken */
+	u32 unbacked_from; /* no free one before this is without space */
 	u64 live;      /* sum of live over DATA segments */
 	u64 meta_live; /* sum of live over META segments */
 	u64 plain_pages; /* that this layer holds */
@@ -212,7 +215,10 @@ struct cw_log {
 	u64 map_root_at[CW_LOG_MAP_ROOTS];
 	bool map_root_changed[CW_LOG_MAP_ROOTS];
 	u64 *usage_at;    /* [LOG_USAGE_PAGES] */
-	bool *usage_changed; /* [LOG_USAGE_PAGES] */
+	bool *usage_changed; /* [LOG_USAGE_PAGES] to be written */
+	bool *usage_touched; /* [LOG_USAGE_PAGES] since the last snapshot that
+			      * is durable */
+	u32 nr_usage_touched;
 	u64 usage_dir_at[CW_LOG_USAGE_ROOTS];
 	bool usage_dir_changed[CW_LOG_USAGE_ROOTS];
 
@@ -292,6 +298,9 @@ void cw_log_apply(struct cw_log *log, struct log_append *append);
 int cw_log_segments_grow(struct cw_log *log, u32 nr);
 struct log_segment *cw_log_segment_at(struct cw_log *log, u64 sector);
 void cw_log_account(struct cw_log *log, u64 word, int sign);
+void cw_log_segment_changed(struct cw_log *log, u32 n);
+/* It has space in the file and can be taken. */
+void cw_log_segment_backed(struct cw_log *log, u32 n);
 u32 cw_log_take_free_segment(struct cw_log *log, u8 state);
 void cw_log_free_segment(struct cw_log *log, u32 n);
 void cw_log_pin(struct cw_log *log, u32 n);

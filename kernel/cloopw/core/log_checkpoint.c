@@ -223,18 +223,18 @@ static u64 usage_of(const struct log_segment *segment)
 static void snapshot_usage(struct cw_log *log, struct log_snapshot *snap)
 {
 	u64 oldest_gen = cw_log_oldest_gen(log);
-	u32 n;
+	u32 n, i;
 
 	snap->nr_segments = log->nr_segments;
 	for (n = 0; n < log->nr_segments; n++) {
 		struct log_segment *segment = &log->segments[n];
 
 		snap->usage[n] = usage_of(segment);
-		if (segment->changed)
-			log->usage_changed[n / CW_LOG_FANOUT] = true;
 		segment->changed = false;
 		segment->dying = is_dying(segment, oldest_gen);
 	}
+	for (i = 0; i < cw_div_up(n, CW_LOG_FANOUT); i++)
+		log->usage_changed[i] |= log->usage_touched[i];
 	memset(snap->usage + n, 0, (snap->usage_room - n) * sizeof(u64));
 }
 
@@ -485,8 +485,14 @@ static void commit(struct cw_log *log, const struct log_snapshot *snap,
 			page->saving = false;
 		}
 	}
-	for (n = 0; n < snap->nr_segments; n++)
+	/* What was touched after the snapshot is for the next one. */
+	memset(log->usage_touched, 0, LOG_USAGE_PAGES * sizeof(bool));
+	log->nr_usage_touched = 0;
+	for (n = 0; n < snap->nr_segments; n++) {
+		if (log->segments[n].changed)
+			cw_log_segment_changed(log, n);
 		free_unused(log, n);
+	}
 	log->gen_limit = gen_limit;
 	log->appended_sectors -= snap->appended_sectors;
 }
@@ -503,10 +509,10 @@ static void abort_checkpoint(struct cw_log *log)
 			page->saving = false;
 		}
 	}
-	for (i = 0; i < log->nr_segments; i++) {
+	for (i = 0; i < log->nr_segments; i++)
 		log->segments[i].dying = false;
-		log->segments[i].changed = true;
-	}
+	for (i = 0; i < LOG_USAGE_PAGES; i++)
+		log->usage_changed[i] |= log->usage_touched[i];
 }
 
 static int write_checkpoint(struct cw_log *log, struct log_snapshot *snap,
@@ -560,11 +566,13 @@ u32 cw_log_checkpoint_need(struct cw_log *log, u32 more)
 {
 	u64 pages = cw_min(log->dirty_pages + log->reserved_pages + more,
 			   log->map_pages);
-	u64 usage = cw_div_up(log->nr_segments + 1, CW_LOG_FANOUT);
+	u64 usage_pages = cw_div_up(log->nr_segments + 1, CW_LOG_FANOUT);
+	/* The checkpoint itself takes segments, of which it frees others. */
+	u64 usage = cw_min(log->nr_usage_touched + 2 + TOUCH_MAX, usage_pages);
 
 	pages += cw_min(pages + TOUCH_MAX, log->map_dirs) +
 		 cw_div_up(log->map_dirs, CW_LOG_FANOUT) +
-		 usage + cw_div_up(usage, CW_LOG_FANOUT);
+		 usage + cw_div_up(usage_pages, CW_LOG_FANOUT);
 	return meta_segments(log, pages * META_SECTORS);
 }
 

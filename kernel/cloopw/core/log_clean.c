@@ -23,6 +23,8 @@
 #define CLEAN_ROOM 4u /* segments to move them to */
 /* Dead segments that are worth a checkpoint by themselves. */
 #define RECLAIM_DEAD 4u
+/* Segments that are punched at once. */
+#define PUNCH_MAX 1024u
 /* Free segments that stay allocated, for the next writes. */
 #define KEEP_FREE 1u
 
@@ -121,7 +123,8 @@ static u32 count_dead(struct cw_log *log)
 
 	cw_mutex_lock(&log->lock);
 	oldest_gen = cw_log_oldest_gen(log);
-	for (n = 0; n < log->nr_segments; n++) {
+	for (n = log->nr_empty ? 0 : log->nr_segments; n < log->nr_segments;
+	     n++) {
 		const struct log_segment *segment = &log->segments[n];
 
 		dead += segment->state == SEGMENT_DATA && !segment->live &&
@@ -159,10 +162,11 @@ static int find_unbacked(struct cw_log *log, u32 *found)
 {
 	u32 n;
 
-	for (n = 0; n < log->nr_segments; n++)
+	for (n = log->unbacked_from; n < log->nr_segments; n++)
 		if (log->segments[n].state == SEGMENT_FREE &&
 		    !log->segments[n].backed && !log->segments[n].bad)
 			break;
+	log->unbacked_from = n;
 	*found = n;
 	if (n >= log->max_segments)
 		return -ENOSPC;
@@ -188,9 +192,7 @@ static int grow(struct cw_log *log)
 		/* The file may be too short for it. */
 		log->nr_segments = before;
 	} else {
-		log->segments[n].backed = true;
-		if (!log->segments[n].pins)
-			log->nr_free++;
+		cw_log_segment_backed(log, n);
 	}
 	cw_mutex_unlock(&log->lock);
 	return err;
@@ -401,51 +403,62 @@ static int clean_some(struct cw_log *log, u32 max_shares)
 	return cleaned;
 }
 
-/*
- * The last free segment with space that is not to be kept, which it has no
- * more. From the end: what is used stays near the beginning. With lock held.
- */
-static u32 take_for_punching(struct cw_log *log, u32 keep)
+/* With lock held. The free segment has no space any more. */
+static bool take_for_punching(struct cw_log *log, u32 n, u32 keep)
 {
-	u32 n = log->nr_segments;
+	struct log_segment *segment = &log->segments[n];
 
-	while (n--) {
-		struct log_segment *segment = &log->segments[n];
-
-		if (segment->state != SEGMENT_FREE || segment->pins ||
-		    segment->bad)
-			continue;
-		if (segment->held && !segment->backed) {
-			segment->held = false;
-			return n;
-		}
-		if (segment->backed && log->nr_free > keep) {
-			segment->backed = false;
-			segment->held = false;
-			log->nr_free--;
-			return n;
-		}
-	}
-	return CW_LOG_NO_SEGMENT;
+	if (segment->state != SEGMENT_FREE || segment->pins || segment->bad ||
+	    (!segment->backed && !segment->held) ||
+	    (segment->backed && log->nr_free <= keep))
+		return false;
+	log->nr_free -= segment->backed;
+	segment->backed = false;
+	segment->held = false;
+	log->unbacked_from = cw_min(log->unbacked_from, n);
+	cw_log_segment_changed(log, n);
+	return true;
 }
 
+/* The next ones to punch before *end, side by side; how many. */
+static u32 find_for_punching(struct cw_log *log, u32 *end, u32 keep)
+{
+	u32 count = 0;
+
+	cw_mutex_lock(&log->lock);
+	while (*end && !count) {
+		--*end;
+		count = take_for_punching(log, *end, keep);
+	}
+	while (*end && count && count < PUNCH_MAX &&
+	       take_for_punching(log, *end - 1, keep)) {
+		--*end;
+		count++;
+	}
+	cw_mutex_unlock(&log->lock);
+	return count;
+}
+
+/* From the end: what is used stays near the beginning. With maint held. */
 static void punch_free(struct cw_log *log, u32 keep)
 {
-	u32 n;
+	u32 end, count, i;
 	int err = 0;
 
-	while (!err) {
-		cw_mutex_lock(&log->lock);
-		n = take_for_punching(log, keep);
-		cw_mutex_unlock(&log->lock);
-		if (n == CW_LOG_NO_SEGMENT)
-			return;
-		err = cw_punch(log->io, log_sector_offset(log_first_sector(n)),
-			       CW_LOG_SEGMENT_LEN);
-	}
-	/* The medium cannot: whoever wants the segment allocates it again. */
 	cw_mutex_lock(&log->lock);
-	log->segments[n].held = true;
+	end = log->nr_segments;
+	cw_mutex_unlock(&log->lock);
+	while (!err) {
+		count = find_for_punching(log, &end, keep);
+		if (!count)
+			return;
+		err = cw_punch(log->io, log_sector_offset(log_first_sector(end)),
+			       (u64)count << CW_LOG_SEGMENT_SHIFT);
+	}
+	/* The medium cannot: whoever wants them allocates them again. */
+	cw_mutex_lock(&log->lock);
+	for (i = end; i < end + count; i++)
+		log->segments[i].held = true;
 	cw_mutex_unlock(&log->lock);
 }
 
@@ -653,6 +666,7 @@ void cw_log_checkpoint_if_due(struct cw_log *log)
 
 int cw_log_reclaim(struct cw_log *log, bool all)
 {
+	bool due;
 	int err = 0;
 
 	cw_mutex_lock(&log->maint);
@@ -660,7 +674,10 @@ int cw_log_reclaim(struct cw_log *log, bool all)
 		cw_mutex_unlock(&log->maint);
 		return 0;
 	}
-	if (all || count_dead(log) >= RECLAIM_DEAD)
+	cw_mutex_lock(&log->lock);
+	due = all || log->nr_empty >= RECLAIM_DEAD;
+	cw_mutex_unlock(&log->lock);
+	if (due && (all || count_dead(log) >= RECLAIM_DEAD))
 		err = cw_log_checkpoint(log);
 	while (!err && is_bloated(log) &&
 	       clean_some(log, LOG_SHARES / 2) > 0)

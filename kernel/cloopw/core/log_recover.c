@@ -8,6 +8,12 @@
  */
 #include "log.h"
 
+/*
+ * Segments that a file can have got since its last checkpoint; a block device
+ * has more, which were never used.
+ */
+#define HELD_MAX 256u
+
 /* ---- superblock ---- */
 
 static bool super_is_sound(struct cw_disk_log_super *super)
@@ -246,7 +252,7 @@ static int read_usage(struct cw_log *log)
 	for (n = 0; !err && n < known; n++)
 		err = adopt_usage(log, n, usage[n]);
 	/* Whatever the checkpoint does not know of may have space. */
-	for (; !err && n < log->nr_segments; n++)
+	for (; !err && n < log->nr_segments && n < known + HELD_MAX; n++)
 		log->segments[n].held = true;
 	return err;
 }
@@ -356,7 +362,7 @@ static int follow_jump(struct cw_log *log, struct roll *roll,
 		return -EIO;
 	segment->state = SEGMENT_DATA;
 	segment->gen = roll->gen;
-	segment->changed = true;
+	cw_log_segment_changed(log, roll->segment);
 	roll->sector = 1;
 	roll->seq++;
 	return 0;
@@ -428,10 +434,12 @@ static void count_free(struct cw_log *log)
 
 	log->nr_free = 0;
 	log->nr_used = 0;
+	log->nr_empty = 0;
 	for (n = 0; n < log->nr_segments; n++) {
 		segment = &log->segments[n];
-		if (segment->state != SEGMENT_FREE)
-			log->nr_used++;
+		log->nr_used += segment->state != SEGMENT_FREE;
+		log->nr_empty += segment->state == SEGMENT_DATA &&
+				 !segment->live;
 	}
 }
 

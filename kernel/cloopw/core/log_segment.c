@@ -57,12 +57,23 @@ void cw_log_account(struct cw_log *log, u64 word, int sign)
 			segment->bad = true;
 		return;
 	}
+	log->nr_empty -= !segment->live;
 	if (sign > 0)
 		segment->live += share;
 	else
 		segment->live -= share;
-	segment->changed = true;
+	log->nr_empty += !segment->live;
 	log->live += sign > 0 ? (u64)share : -(u64)share;
+	cw_log_segment_changed(log, log_segment_of(entry.sector));
+}
+
+void cw_log_segment_changed(struct cw_log *log, u32 n)
+{
+	u32 page = n / CW_LOG_FANOUT;
+
+	log->segments[n].changed = true;
+	log->nr_usage_touched += !log->usage_touched[page];
+	log->usage_touched[page] = true;
 }
 
 u64 cw_log_oldest_gen(const struct cw_log *log)
@@ -74,10 +85,19 @@ u64 cw_log_oldest_gen(const struct cw_log *log)
 	return n == CW_LOG_NO_SEGMENT ? ~0ull : log->segments[n].gen;
 }
 
+/* Free, with space and nobody reading in it. */
 static bool is_usable(const struct log_segment *segment)
 {
 	return segment->state == SEGMENT_FREE && segment->backed &&
 	       !segment->pins && !segment->bad;
+}
+
+static void count_usable(struct cw_log *log, u32 n)
+{
+	if (!is_usable(&log->segments[n]))
+		return;
+	log->nr_free++;
+	log->usable_from = cw_min(log->usable_from, n);
 }
 
 /* The first one: what is used stays near the beginning of the file. */
@@ -87,18 +107,20 @@ u32 cw_log_take_free_segment(struct cw_log *log, u8 state)
 
 	if (log->next_gen >= log->gen_limit)
 		return CW_LOG_NO_SEGMENT; /* a checkpoint raises it */
-	for (n = 0; n < log->nr_segments; n++)
+	for (n = log->usable_from; n < log->nr_segments; n++)
 		if (is_usable(&log->segments[n]))
 			break;
-	if (n == log->nr_segments)
+	log->usable_from = n;
+	if (n >= log->nr_segments)
 		return CW_LOG_NO_SEGMENT;
 	log->segments[n].state = state;
 	log->segments[n].gen = log->next_gen++;
-	log->segments[n].changed = true;
 	log->segments[n].filled = false;
 	log->nr_free--;
 	log->nr_used++;
 	log->nr_meta += state == SEGMENT_META;
+	log->nr_empty += state == SEGMENT_DATA;
+	cw_log_segment_changed(log, n);
 	return n;
 }
 
@@ -107,13 +129,19 @@ void cw_log_free_segment(struct cw_log *log, u32 n)
 	struct log_segment *segment = &log->segments[n];
 
 	log->nr_meta -= segment->state == SEGMENT_META;
+	log->nr_empty -= segment->state == SEGMENT_DATA;
 	segment->state = SEGMENT_FREE;
 	segment->dying = false;
 	segment->backed = true;
-	segment->changed = true;
 	log->nr_used--;
-	if (is_usable(segment))
-		log->nr_free++;
+	cw_log_segment_changed(log, n);
+	count_usable(log, n);
+}
+
+void cw_log_segment_backed(struct cw_log *log, u32 n)
+{
+	log->segments[n].backed = true;
+	count_usable(log, n);
 }
 
 void cw_log_pin(struct cw_log *log, u32 n)
@@ -126,6 +154,5 @@ void cw_log_pin(struct cw_log *log, u32 n)
 void cw_log_unpin(struct cw_log *log, u32 n)
 {
 	log->segments[n].pins--;
-	if (is_usable(&log->segments[n]))
-		log->nr_free++;
+	count_usable(log, n);
 }
