@@ -175,13 +175,12 @@ TEST_F(Cloopwsetup, NewCowIsRoundedUpToSectors) {
 
 TEST_F(Cloopwsetup, NewCowIsOfTheDefaultFormat) {
     runs({"-c", path("cow"), device(0), image()});
-    EXPECT_EQ(kernel_->attribute(0, "cow_format"), "uml");
+    EXPECT_EQ(kernel_->attribute(0, "cow_format"), "log");
 }
 
 TEST_F(Cloopwsetup, NewCowLogKeepsWhatIsWritten) {
     write("odd.img", text_bytes(100001));
-    runs({"--cow-format", "log", "-c", path("cow"), device(0), path("odd.img")});
-    EXPECT_EQ(kernel_->attribute(0, "cow_format"), "log");
+    runs({"-c", path("cow"), device(0), path("odd.img")});
     kernel_->disks[0]->engine->write(Bytes(4096, 'w').data(), 4096, 8192);
     runs({"-d", device(0)});
     runs({"-c", path("cow"), device(1), path("odd.img")});
@@ -1098,7 +1097,7 @@ TEST_F(Cloopwsetup, StatusOfOneDevice) {
     std::string text = placeholders(out_);
     for (const char *line :
          {"name: DEV/cloopw0\n", "size: 1048576 (1.0 MiB)\n", "ro: 0\n", "image: DIR/disk.img\n",
-          "format: raw\n", "cow: DIR/cow\n", "cow_format: uml\n", "offset: 0\n", "state: ok\n"}) {
+          "format: raw\n", "cow: DIR/cow\n", "cow_format: log\n", "offset: 0\n", "state: ok\n"}) {
         EXPECT_TRUE(contains(text, line)) << line << "is not in\n" << text;
     }
     EXPECT_FALSE(contains(text, "label")) << "it has none";
@@ -1191,7 +1190,7 @@ TEST_F(Cloopwsetup, WrongUsage) {
         {{"--cow-format", "uml", device(0), image()},
          "--cow-format: without -c there is no COW file"},
         {{"--cow-format", "none", "-c", "x", device(0), image()},
-         "--cow-format: no format 'none', there are: uml, log"},
+         "--cow-format: no format 'none', there are: log, uml"},
         {{"--json", "--raw"}, "--json or --raw, not both"},
         {{"-O", "NAME", "--output-all"}, "-O or --output-all, not both"},
     };

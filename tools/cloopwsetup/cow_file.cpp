@@ -51,8 +51,8 @@ void write_log(int fd, const std::string &name, const CowBase &base) {
 
 /* The first is the default. */
 constexpr std::array kFormats = {
-    CowFormat{"uml", write_uml},
     CowFormat{"log", write_log},
+    CowFormat{"uml", write_uml},
 };
 
 /* The engine's word on what a file is; nullptr: no COW file. */

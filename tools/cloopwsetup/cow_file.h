@@ -27,7 +27,7 @@ struct CowFormat {
 /* nullptr: what is made when the user does not say. */
 const CowFormat *cow_format_by_name(const std::string &name);
 const CowFormat &default_cow_format();
-std::string cow_format_names(); /* "uml, log" */
+std::string cow_format_names(); /* "log, uml" */
 
 enum class CowFile { kMissing, kThere };
 

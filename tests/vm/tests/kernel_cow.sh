@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Writing through a COW file: file systems, verified random writes, what stays
+# Writing through a UML COW file: file systems, verified random writes, what stays
 # after detaching, and the errors of a full or read-only backing.
 
 must "the module loads" modprobe -a cloopw loop
@@ -21,7 +21,7 @@ umount mnt
 mkcloopw -q raw image
 before=$(sha256sum <image)
 
-must "attach" cloopwsetup -c cow "$dev" image
+must "attach" cloopwsetup -c cow --cow-format uml "$dev" image
 attached
 
 limits() {
@@ -88,7 +88,7 @@ verify() {
 		--size=48M --io_size="$5" --verify=crc32c --do_verify=1 \
 		--verify_fatal=1 --fsync=64 --minimal >/dev/null
 }
-must "attach for fio" cloopwsetup -c cow2 "$dev" image2
+must "attach for fio" cloopwsetup -c cow2 --cow-format uml "$dev" image2
 attached
 check "fio: 4k random, direct" verify randwrite 4k-4k 1 libaio 24M
 check "fio: mixed sizes, direct" verify randwrite 512-128k 1 libaio 48M
@@ -110,7 +110,8 @@ must "detach the first" cloopwsetup -d "$dev"
 mkdir small
 mount -t tmpfs -o size=6M tmpfs small
 defer umount small
-must "attach with little room" cloopwsetup -c small/cow "$dev" image2
+must "attach with little room" \
+	cloopwsetup -c small/cow --cow-format uml "$dev" image2
 attached
 allow_console 'I/O error|lost async page write|cloopw'
 refuses "a write fails when it is full" 'No space|Input/output' \

@@ -138,7 +138,7 @@ check "the first -c is the top, the other is not written" layers
 cow_log() {
 	local base=$1
 	rm -f log
-	cloopwsetup -c log --cow-format log /dev/cloopw0 "$base"
+	cloopwsetup -c log /dev/cloopw0 "$base"
 	test "$(cat /sys/block/cloopw0/cloopw/cow_format)" = log
 	# some segments are kept free; it is not as long as the device
 	test "$(stat -c %s log)" -lt $((8 << 20))
