@@ -157,6 +157,40 @@ void Device::read(void *buf, u32 len, u64 off) const {
     check_at(cw_device_read(device_.get(), off, len, buf), base_.name(), "cannot be read", off);
 }
 
+Device::Span Device::where(u64 off, u64 len) const {
+    u64 n = 0;
+    int place = cw_device_where(device_.get(), off, len, &n);
+    check_at(place < 0 ? place : 0, base_.name(), "cannot be read", off);
+    switch (place) {
+        case CW_COW_MISS:
+            return {Span::Place::kBase, n};
+        case CW_COW_ZERO:
+            return {Span::Place::kZero, n};
+        default:
+            return {Span::Place::kLayer, n};
+    }
+}
+
+bool Device::untouched(u64 off, u64 len) const {
+    while (len != 0) {
+        Span span = where(off, len);
+        if (span.place != Span::Place::kBase) {
+            return false;
+        }
+        off += span.len;
+        len -= span.len;
+    }
+    return true;
+}
+
+cw_extent Device::read_stored(u64 n, void *stored) const {
+    cw_extent extent = {};
+    auto *image = const_cast<cw_image *>(&this->image()); /* the engine counts errors in it */
+    check_at(cw_image_read_stored(image, n, &extent, stored), base_.name(), "cannot be read",
+             n * image->block_size);
+    return extent;
+}
+
 void Device::write(const void *buf, u32 len, u64 off) {
     check_at(cw_device_write(device_.get(), off, len, buf), base_.name(), "cannot be written", off);
 }

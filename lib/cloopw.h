@@ -92,10 +92,23 @@ public:
 
     cw_device_info info() const;
     cw_device_stats stats() const;
+    const Io &base() const { return base_; }
+    const cw_image &image() const { return *info().image; }
     u64 size() const { return info().size; }
 
     /* Any thread, any alignment within the device. */
     void read(void *buf, u32 len, u64 off) const;
+    /* Where the start of a range is, and how far. */
+    struct Span {
+        enum class Place { kBase, kLayer, kZero } place;
+        u64 len;
+    };
+    Span where(u64 off, u64 len) const;
+    /* True when no layer has any of it. */
+    bool untouched(u64 off, u64 len) const;
+    /* Block n of the base as it is stored there; room for max_stored bytes. */
+    cw_extent read_stored(u64 n, void *stored) const;
+
     void write(const void *buf, u32 len, u64 off);
     void zero(u64 off, u64 len);
     void discard(u64 off, u64 len);

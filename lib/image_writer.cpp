@@ -76,6 +76,12 @@ std::string check_options(const ImageWriterFormat &format, const ImageWriterOpti
     return wrong;
 }
 
+bool can_copy_blocks(const ImageWriterFormat &format, const ImageWriterOptions &options,
+                     const cw_image &image) {
+    return image.format == format.copies_from && image.block_size == options.block_size &&
+           image.made_codec == options.codec && image.made_level == options.level;
+}
+
 bool all_zero(const u8 *bytes, size_t len) {
     /* If the first is zero and each equals the one before it, all are. */
     return len == 0 || (bytes[0] == 0 && std::memcmp(bytes, bytes + 1, len - 1) == 0);

@@ -5,7 +5,7 @@
  * spreading the work over threads is the caller's.
  *
  *     auto writer = format.create(io, options);
- *     for each block, in any thread:  writer->encode(scratch, block)
+ *     for each block, in any thread:  writer->encode(codec, block)
  *     for each block, in order:       writer->append(block)
  *     writer->finish()
  */
@@ -42,15 +42,22 @@ struct ImageWriterStats {
     u64 blocks = 0;
     u64 zero_blocks = 0;
     u64 duplicate_blocks = 0;
-    u64 raw_blocks = 0; /* did not shrink */
+    u64 raw_blocks = 0;    /* did not shrink */
+    u64 copied_blocks = 0; /* came as they are stored; not zero_blocks */
 };
 
 /* A block on its way. Buffers are recycled, so they only ever grow. */
 struct Block {
     /* The caller's. */
+    u64 number = 0;
     std::vector<u8> plain; /* at least plain_len bytes */
     u32 plain_len = 0;
     bool zero = false; /* known to be zeros: plain need not be filled */
+    /*
+     * stored, stored_len, codec and crc are filled and sound: plain need not
+     * be. Only for formats with copies_from.
+     */
+    bool copied = false;
 
     /* encode's. */
     std::vector<u8> stored;
@@ -73,8 +80,9 @@ public:
     virtual void encode(Codec &codec, Block &block) const = 0;
 
     /*
-     * Stores the next block. One thread at a time, in the image's order; all
-     * but the last have block_size bytes.
+     * Stores the next block. One thread at a time; each number once, in their
+     * order unless the format has any_order; all but the last have block_size
+     * bytes.
      */
     virtual void append(const Block &block) = 0;
 
@@ -101,7 +109,10 @@ struct ImageWriterFormat {
     u32 block_size_multiple;
     bool power_of_two; /* block sizes must be one */
     bool has_label;    /* and a UUID and a date */
-    u32 codecs;        /* CW_CODEC_BIT()s it can store */
+    bool any_order;    /* blocks may be stored in any */
+    /* Stored blocks of such an image can be stored as they are, or nullptr. */
+    const cw_image_format *copies_from;
+    u32 codecs; /* CW_CODEC_BIT()s it can store */
 
     /* Borrows io, which must be readable and writable, and the codec. */
     std::unique_ptr<ImageWriter> (*create)(const Io &io, const ImageWriterOptions &options);
@@ -116,6 +127,10 @@ const ImageWriterFormat *image_writer_format(std::string_view name);
 
 /* What is wrong with the options for this format; empty when nothing is. */
 std::string check_options(const ImageWriterFormat &format, const ImageWriterOptions &options);
+
+/* Would encoding a block of this image give what is stored in it? */
+bool can_copy_blocks(const ImageWriterFormat &format, const ImageWriterOptions &options,
+                     const cw_image &image);
 
 /* true when all are zero */
 bool all_zero(const u8 *bytes, size_t len);

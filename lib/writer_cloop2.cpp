@@ -172,6 +172,8 @@ const ImageWriterFormat image_writer_cloop2 = {
     .block_size_multiple = CW_SECTOR_SIZE,
     .power_of_two = false,
     .has_label = false,
+    .any_order = false,
+    .copies_from = nullptr,
     .codecs = CW_CODEC_BIT(CW_CODEC_ZLIB),
     .create = create,
 };

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 
 #include "append_stream.h"
 #include "image_writer.h"
@@ -176,6 +177,8 @@ public:
     Uuid uuid() const override { return uuid_; }
 
 private:
+    void compress(Codec &codec, Block &block) const;
+    Ref place(const Block &block);
     Ref store(const Block &block);
     cw_disk_super make_super(const Ref &root, u32 levels) const;
 
@@ -184,16 +187,28 @@ private:
     AppendStream stream_;
     IndexBuilder index_;
     std::unique_ptr<DedupeTable> dedupe_;
+    u64 indexed_ = 0;          /* blocks in the index: the first so many */
+    std::map<u64, Ref> early_; /* of blocks that came before their turn there */
     Fingerprint fingerprint_;
     u32 codecs_ = 0; /* that occur */
     Uuid uuid_ = {};
 };
 
 void NativeWriter::encode(Codec &codec, Block &block) const {
+    block.hash = {};
+    if (!block.copied) {
+        compress(codec, block);
+    }
+    if (block.stored_len != 0) {
+        XXH128_hash_t hash = XXH3_128bits(block.stored.data(), block.stored_len);
+        block.hash = {hash.low64, hash.high64};
+    }
+}
+
+void NativeWriter::compress(Codec &codec, Block &block) const {
     block.stored_len = 0;
     block.codec = CW_CODEC_NONE;
     block.crc = 0;
-    block.hash = {};
     if (block.zero || all_zero(block.plain.data(), block.plain_len)) {
         return;
     }
@@ -210,8 +225,6 @@ void NativeWriter::encode(Codec &codec, Block &block) const {
         block.codec = CW_CODEC_NONE;
     }
     block.crc = cw_crc32c(block.stored.data(), block.stored_len);
-    XXH128_hash_t hash = XXH3_128bits(block.stored.data(), block.stored_len);
-    block.hash = {hash.low64, hash.high64};
 }
 
 Ref NativeWriter::store(const Block &block) {
@@ -236,22 +249,34 @@ Ref NativeWriter::store(const Block &block) {
     return ref;
 }
 
+Ref NativeWriter::place(const Block &block) {
+    if (block.stored_len == 0) {
+        stats_.zero_blocks++;
+        return {};
+    }
+    stats_.raw_blocks += block.codec == CW_CODEC_NONE ? 1 : 0;
+    stats_.copied_blocks += block.copied ? 1 : 0;
+    codecs_ |= CW_CODEC_BIT(block.codec);
+    return store(block);
+}
+
 void NativeWriter::append(const Block &block) {
     stats_.blocks++;
     stats_.input_bytes += block.plain_len;
     fingerprint_.add(block.stored_len | u64{block.codec} << 32);
     fingerprint_.add(block.hash[0]);
     fingerprint_.add(block.hash[1]);
-    if (block.stored_len == 0) {
-        stats_.zero_blocks++;
-        index_.add(Ref());
+    Ref ref = place(block);
+    if (block.number != indexed_) {
+        early_.emplace(block.number, ref);
         return;
     }
-    if (block.codec == CW_CODEC_NONE) {
-        stats_.raw_blocks++;
+    index_.add(ref);
+    indexed_++;
+    for (auto it = early_.begin(); it != early_.end() && it->first == indexed_; indexed_++) {
+        index_.add(it->second);
+        it = early_.erase(it);
     }
-    codecs_ |= CW_CODEC_BIT(block.codec);
-    index_.add(store(block));
 }
 
 cw_disk_super NativeWriter::make_super(const Ref &root, u32 levels) const {
@@ -276,6 +301,10 @@ cw_disk_super NativeWriter::make_super(const Ref &root, u32 levels) const {
 void NativeWriter::finish() {
     if (stats_.blocks == 0) {
         throw Error("there is nothing to make an image of", EINVAL);
+    }
+    if (indexed_ != stats_.blocks) {
+        throw Error(std::string(io_.name()) + ": block " + std::to_string(indexed_) + " is missing",
+                    EINVAL);
     }
     u32 levels = levels_for(stats_.blocks);
     Ref root = index_.finish(levels);
@@ -312,6 +341,8 @@ const ImageWriterFormat image_writer_cloopw = {
     .block_size_multiple = CW_NATIVE_MIN_BLOCK,
     .power_of_two = true,
     .has_label = true,
+    .any_order = true,
+    .copies_from = &cw_image_cloopw,
     .codecs = CW_CODEC_BIT(CW_CODEC_NONE) | CW_CODEC_BIT(CW_CODEC_ZLIB) |
               CW_CODEC_BIT(CW_CODEC_LZ4) | CW_CODEC_BIT(CW_CODEC_ZSTD),
     .create = create,

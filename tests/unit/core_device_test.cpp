@@ -190,6 +190,26 @@ TEST(CoreDevice, TheTopmostLayerThatHoldsASectorShows) {
     EXPECT_EQ(shown[1536], plain[1536]);
 }
 
+TEST(CoreDevice, WhereTellsWhoHoldsARange) {
+    Stack stack(text_bytes(40 * 4096), 2);
+    { EXPECT_EQ(OpenDevice(&stack.base, stack.from(1)).write(4 * 512, Bytes(512, 1)), 0); }
+    OpenDevice device(&stack.base, stack.from(0));
+    ASSERT_EQ(device.write(6 * 512, Bytes(1024, 2)), 0);
+    auto where = [&](u64 off, u64 len) {
+        u64 n = 0;
+        int place = cw_device_where(device.get(), off, len, &n);
+        return std::make_pair(place, n);
+    };
+    EXPECT_EQ(where(0, 40 * 4096), std::make_pair(int{CW_COW_MISS}, u64{4 * 512}));
+    EXPECT_EQ(where(4 * 512, 4096), std::make_pair(int{CW_COW_HIT}, u64{512}));
+    EXPECT_EQ(where(4 * 512 + 100, 100), std::make_pair(int{CW_COW_HIT}, u64{100}));
+    EXPECT_EQ(where(5 * 512 + 1, 4096), std::make_pair(int{CW_COW_MISS}, u64{511}));
+    EXPECT_EQ(where(6 * 512, 4096), std::make_pair(int{CW_COW_HIT}, u64{1024}));
+    EXPECT_EQ(where(8 * 512, 36 * 4096), std::make_pair(int{CW_COW_MISS}, u64{36 * 4096}));
+    EXPECT_EQ(where(0, 0).first, -EINVAL);
+    EXPECT_EQ(where(0, 40 * 4096 + 1).first, -EINVAL);
+}
+
 TEST(CoreDevice, LayersBelowTheTopAreNotWritten) {
     Stack stack(text_bytes(10240), 2);
     stack.cows[1]->start_recording();

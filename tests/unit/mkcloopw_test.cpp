@@ -15,62 +15,10 @@
 #include <thread>
 
 #include "lib/image_writer.h"
-#include "support/data.h"
-#include "support/run_tool.h"
-#include "support/scratch_dir.h"
+#include "support/mkcloopw_tool.h"
 
 namespace cloopw::test {
 namespace {
-
-const std::atomic<bool> kNever = false;
-
-/* Text, noise, zeros, repetitions, and an odd end. */
-Bytes sample() {
-    Bytes plain = text_bytes(500000);
-    for (const Bytes &part :
-         {random_bytes(300000), Bytes(400000, 0), slice(plain, 0, 262144), text_bytes(12345, 3)}) {
-        plain.insert(plain.end(), part.begin(), part.end());
-    }
-    return plain;
-}
-
-class Mkcloopw : public testing::Test {
-protected:
-    static ToolResult tool(const Args &args, const ToolInput &input = {},
-                           const std::atomic<bool> &cancelled = kNever) {
-        return run([&](Streams &streams) { return mkcloopw(args, streams, cancelled); }, input);
-    }
-
-    /* Expects it to fail with this code, say this, and make no file. */
-    void expect_refusal(int code, const std::string &message, const Args &args,
-                        const ToolInput &input = {}) {
-        std::vector<std::string> before = dir_.names();
-        ToolResult result = tool(args, input);
-        EXPECT_EQ(result.code, code) << result.err;
-        EXPECT_NE(result.err.find(message), std::string::npos)
-            << "said: " << result.err << "expected: " << message;
-        EXPECT_EQ(result.err.rfind("mkcloopw: ", 0), 0u) << result.err;
-        EXPECT_EQ(result.out, "");
-        EXPECT_EQ(dir_.names(), before);
-    }
-
-    void expect_success(const Args &args, const ToolInput &input = {}) {
-        ToolResult result = tool(args, input);
-        EXPECT_EQ(result.code, 0) << result.err;
-        EXPECT_EQ(result.err, "");
-    }
-
-    Bytes extract(const std::string &image) {
-        std::string out = dir_ / "extracted";
-        expect_success({"-x", "-f", image, out});
-        return read_bytes(out);
-    }
-
-    ScratchDir dir_;
-    Bytes plain_ = sample();
-    std::string in_ = dir_.write("in", plain_);
-    std::string out_ = dir_ / "out";
-};
 
 /* ---- what it is for ---- */
 
@@ -136,6 +84,145 @@ TEST_P(MkcloopwWays, ExtractsToStandardOutput) {
     EXPECT_EQ(result.code, 0) << result.err;
     EXPECT_EQ(result.data, expected());
     EXPECT_EQ(result.out + result.err, "");
+}
+
+/* An image, too, though its head is written last. */
+TEST_P(MkcloopwWays, CompressesToStandardOutput) {
+    expect_success(args("2", in_, out_));
+    ToolResult result = tool(args("2", in_, "-"));
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.data, read_bytes(out_));
+    EXPECT_EQ(result.out, "");
+    EXPECT_EQ(result.err.rfind("-: 1.", 0), 0u) << result.err;
+    EXPECT_EQ(dir_.names(), (std::vector<std::string>{"in", "out"}));
+}
+
+TEST_F(Mkcloopw, NoRoomForWhatGoesToStandardOutput) {
+    setenv("TMPDIR", (dir_ / "missing").c_str(), 1);
+    expect_refusal(1,
+                   dir_ / "missing" +
+                       ": cannot hold a temporary file for what goes to standard output: No such "
+                       "file or directory; set TMPDIR to a directory with room",
+                   {in_, "-"});
+    unsetenv("TMPDIR");
+}
+
+/* ---- from an image ---- */
+
+TEST_F(Mkcloopw, AnImageStaysAsItIsUnlessToldOtherwise) {
+    expect_success({"-c", "lz4hc", "-l", "5", "-b", "16K", "--label", "old", in_, out_});
+    ToolResult result = tool({"--json", out_, dir_ / "again"});
+    auto json = nlohmann::json::parse(result.out);
+    EXPECT_EQ(json["codec"], "lz4hc");
+    EXPECT_EQ(json["level"], 5);
+    EXPECT_EQ(json["block_size"], 16384);
+    EXPECT_EQ(json["label"], "old");
+    EXPECT_EQ(json["compressed_blocks"], 0);
+    EXPECT_GT(json["copied_blocks"], 0);
+    EXPECT_EQ(read_bytes(dir_ / "again"), read_bytes(out_));
+
+    struct Change {
+        Args args;
+        const char *key;
+        nlohmann::json value;
+    };
+    int n = 0;
+    for (const Change &change :
+         {Change{{"-c", "zstd"}, "codec", "zstd"}, Change{{"-l", "7"}, "level", 7},
+          Change{{"-b", "32K"}, "block_size", 32768}}) {
+        Args args = {"--json", "--label", "", out_, dir_ / std::to_string(n++)};
+        args.insert(args.begin(), change.args.begin(), change.args.end());
+        result = tool(args);
+        ASSERT_EQ(result.code, 0) << result.err;
+        json = nlohmann::json::parse(result.out);
+        EXPECT_EQ(json[change.key], change.value);
+        EXPECT_EQ(json["copied_blocks"], 0) << change.key;
+        EXPECT_GT(json["compressed_blocks"], 0) << change.key;
+        EXPECT_EQ(json["label"], "");
+        EXPECT_EQ(extract(args.back()), plain_);
+    }
+}
+
+/* What is not decompressed must be checked all the same. */
+TEST_F(Mkcloopw, DamagedBlocksAreNotCopied) {
+    expect_success({"--no-dedupe", in_, out_});
+    Bytes image = read_bytes(out_);
+    image[CW_SUPER_LEN + 100] ^= 1;
+    dir_.write("out", image);
+    expect_refusal(1, out_ + ": cannot be read at byte 0", {out_, dir_ / "back"});
+    expect_refusal(1, out_ + ": cannot be read at byte 0", {"-c", "lz4", out_, dir_ / "back"});
+}
+
+/* ---- the order of blocks ---- */
+
+/* Where the blocks of an image are stored. */
+std::vector<u64> places(const std::string &path) {
+    Image image(Io::open(path, Io::Mode::kRead));
+    auto *info = const_cast<cw_image *>(&image.info());
+    std::vector<u64> places;
+    for (u64 n = 0; n < info->blocks; n++) {
+        cw_extent extent = {};
+        EXPECT_EQ(info->format->locate(info, n, &extent), 0);
+        places.push_back(extent.stored != 0 ? extent.offset : 0);
+    }
+    return places;
+}
+
+TEST_F(Mkcloopw, ListedBlocksComeFirst) {
+    dir_.write("list", [] {
+        const std::string text = "# read at boot\n 7 # the last\n\n3\r\n7\n0\n";
+        return Bytes(text.begin(), text.end());
+    }());
+    expect_success({"--no-dedupe", "--order", dir_ / "list", in_, out_});
+    EXPECT_EQ(extract(out_), plain_);
+    std::vector<u64> at = places(out_);
+    EXPECT_EQ(at[7], CW_SUPER_LEN);
+    EXPECT_LT(at[7], at[3]);
+    EXPECT_LT(at[3], at[0]);
+    EXPECT_LT(at[0], at[1]);
+    EXPECT_LT(at[1], at[2]);
+    EXPECT_LT(at[2], at[4]);
+    for (const char *threads : {"1", "3", "8"}) {
+        expect_success(
+            {"--no-dedupe", "-j", threads, "--order", dir_ / "list", in_, dir_ / threads});
+        EXPECT_EQ(read_bytes(dir_ / threads), read_bytes(out_)) << threads;
+    }
+}
+
+/* More blocks than an index page has room for, in every order there is. */
+TEST_F(Mkcloopw, AnyOrderGivesTheSameImage) {
+    std::string list;
+    for (int n = 359; n >= 0; n--) {
+        list += std::to_string(n * 7 % 360) + "\n";
+    }
+    dir_.write("list", Bytes(list.begin(), list.end()));
+    expect_success({"-b", "4K", "--order", dir_ / "list", in_, out_});
+    EXPECT_EQ(extract(out_), plain_);
+}
+
+TEST_F(Mkcloopw, BadLists) {
+    auto list = [&](const std::string &text) {
+        return dir_.write("list", Bytes(text.begin(), text.end()));
+    };
+    expect_refusal(1, "list:2: 'x' is no block number", {"--order", list("1\nx\n"), in_, out_});
+    expect_refusal(1, "list:1: '-1' is no block number", {"--order", list("-1"), in_, out_});
+    expect_refusal(1, "list:1: '1 2' is no block number", {"--order", list("1 2"), in_, out_});
+    expect_refusal(1,
+                   "list:1: there is no block 23, the last one is 22; was the list made for this "
+                   "image and block size?",
+                   {"--order", list("23"), in_, out_});
+    expect_refusal(1, "missing: cannot be opened", {"--order", dir_ / "missing", in_, out_});
+    expect_refusal(2, "--order: cloop2 images have their blocks in the image's order",
+                   {"-F", "cloop2", "--order", list("1"), in_, out_});
+    expect_refusal(2, "--order: standard input can only be read from the front to the back",
+                   {"--order", list("1"), "-", out_});
+    std::string fifo = dir_ / "fifo";
+    ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+    int keep = open(fifo.c_str(), O_RDWR | O_CLOEXEC); /* so that opening it does not wait */
+    expect_refusal(1, "fifo: can only be read from the front to the back, not with --order",
+                   {"--order", list("1"), fifo, out_});
+    expect_refusal(1, "fifo: is neither a file nor a block device", {"-x", fifo, out_});
+    close(keep);
 }
 
 TEST_F(Mkcloopw, OddSizes) {
@@ -314,7 +401,6 @@ TEST_F(Mkcloopw, UsageErrors) {
     expect_refusal(2, "--uuid 1234: is no UUID", {"--uuid", "1234", in_, out_});
     expect_refusal(2, "--threads 0: must be within 1..1024", {"-j", "0", in_, out_});
     expect_refusal(2, "--threads -1", {"-j", "-1", in_, out_});
-    expect_refusal(2, "standard output", {in_, "-"});
     expect_refusal(2, "standard input", {"-x", "-", out_});
 }
 

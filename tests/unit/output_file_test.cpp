@@ -18,7 +18,7 @@ const Bytes kOld = {'o', 'l', 'd', '!'};
 /* With and without a name while it is written. */
 class OutputFileTest : public testing::TestWithParam<bool> {
 protected:
-    OutputFileOptions options(bool force = false) const { return {"", force, GetParam()}; }
+    OutputFileOptions options(bool force = false) const { return {{}, force, GetParam()}; }
 
     static void write(const OutputFile &file) { file.io().write(kNew.data(), kNew.size(), 0); }
 
@@ -128,7 +128,7 @@ TEST_P(OutputFileTest, RefusesItsInput) {
     ASSERT_EQ(symlink("out", (dir_ / "soft").c_str()), 0);
     for (const char *name : {"out", "hard", "soft"}) {
         OutputFileOptions with_input = options(true);
-        with_input.input = dir_ / name;
+        with_input.inputs = {dir_ / name};
         EXPECT_EQ(why_not(with_input), path_ + ": is the input; name another output") << name;
     }
 }

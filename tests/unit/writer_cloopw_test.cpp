@@ -78,6 +78,7 @@ MadeImage sparse_image(u64 blocks, const std::vector<u64> &data) {
     Codec codec(*options.codec, options.level, options.block_size);
     Block block;
     for (u64 n = 0; n < blocks; n++) {
+        block.number = n;
         block.plain.resize(options.block_size);
         block.plain_len = options.block_size;
         block.zero = std::find(data.begin(), data.end(), n) == data.end();
@@ -171,6 +172,7 @@ TEST(WriterCloopwDedupe, DoesNotTrustTheHash) {
     Bytes plain;
     for (unsigned seed = 0; seed < 100; seed++) {
         Block block;
+        block.number = seed;
         block.plain = random_bytes(4096, seed % 10);
         block.plain_len = 4096;
         plain.insert(plain.end(), block.plain.begin(), block.plain.end());

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "block_order.h"
 #include "jobs.h"
 #include "ordered_pool.h"
 #include "output_file.h"
@@ -29,23 +30,32 @@ unsigned window_of(const Job &job) {
 class CompressWork : public OrderedWork {
 public:
     CompressWork(const Job &job, Source &source, ImageWriter &writer)
-        : source_(source), writer_(writer), threads_(job.threads) {
+        : source_(source),
+          writer_(writer),
+          order_(order_of(job, source)),
+          left_(blocks_of(job, source)),
+          threads_(job.threads) {
         for (Thread &thread : threads_) {
             thread.codec = std::make_unique<Codec>(*job.options.codec, job.options.level,
                                                    job.options.block_size);
         }
     }
 
-    bool claim(unsigned thread, u64 n, Block &block) override {
+    bool claim(unsigned thread, u64 /*n*/, Block &block) override {
+        if (left_ == 0) {
+            return false;
+        }
+        left_--;
+        block.number = order_.next();
         block.plain.swap(threads_[thread].plain);
-        bool more = source_.claim(n, block);
+        bool more = source_.claim(block);
         block.plain.swap(threads_[thread].plain);
         return more;
     }
 
-    void work(unsigned thread, u64 n, Block &block) override {
+    void work(unsigned thread, u64 /*n*/, Block &block) override {
         block.plain.swap(threads_[thread].plain);
-        source_.fill(n, block);
+        source_.fill(block);
         writer_.encode(*threads_[thread].codec, block);
         block.plain.swap(threads_[thread].plain);
     }
@@ -63,19 +73,31 @@ private:
         std::vector<u8> plain;
     };
 
+    static u64 blocks_of(const Job &job, const Source &source) {
+        return source.size() ? cw_div_up(*source.size(), job.options.block_size) : UINT64_MAX;
+    }
+
+    static BlockOrder order_of(const Job &job, const Source &source) {
+        return job.order.empty() ? BlockOrder()
+                                 : BlockOrder::read(job.order, blocks_of(job, source));
+    }
+
     Source &source_;
     ImageWriter &writer_;
+    BlockOrder order_;            /* with claim */
+    u64 left_;                    /* with claim; blocks, or many if their number is not known */
     std::vector<Thread> threads_; /* each its own */
     std::atomic<u64> done_ = 0;
 };
 
 }  // namespace
 
-CompressResult compress(const Job &job, Streams &streams) {
-    SourceOptions source_options = {job.input, job.input_format, streams.in_fd,
-                                    job.options.block_size, job.cancelled};
-    std::unique_ptr<Source> source = open_source(source_options);
-    OutputFile output(job.output, {job.input == "-" ? "" : job.input, job.force});
+CompressResult compress(const Job &job, const Input &input, Streams &streams) {
+    bool copy =
+        !input.is_stream() && can_copy_blocks(*job.format, job.options, input.device().image());
+    std::unique_ptr<Source> source =
+        make_source(input, {job.options.block_size, copy, job.cancelled});
+    OutputFile output(job.output, {input.files(), job.force, true, streams.out_fd});
 
     ImageWriterOptions options = job.options;
     options.size = source->size();

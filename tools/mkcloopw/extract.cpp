@@ -22,14 +22,15 @@ constexpr unsigned kWindowPerThread = 3;
 /* Reads and decompresses in many threads; a subclass says where it goes. */
 class ExtractWork : public OrderedWork {
 public:
-    explicit ExtractWork(const Image &image) : image_(image), chunk_len_(chunk_len(image)) {}
+    explicit ExtractWork(const Input &input)
+        : device_(input.device()), size_(input.size()), chunk_len_(chunk_len(device_.image())) {}
 
     bool claim(unsigned /*thread*/, u64 n, Block &block) override {
         u64 off = n * chunk_len_;
-        if (off >= image_.size()) {
+        if (off >= size_) {
             return false;
         }
-        block.plain_len = static_cast<u32>(cw_min(chunk_len_, image_.size() - off));
+        block.plain_len = static_cast<u32>(cw_min(chunk_len_, size_ - off));
         return true;
     }
 
@@ -37,7 +38,7 @@ public:
         if (block.plain.size() < chunk_len_) {
             block.plain.resize(chunk_len_);
         }
-        image_.read(block.plain.data(), block.plain_len, n * chunk_len_);
+        device_.read(block.plain.data(), block.plain_len, n * chunk_len_);
         put(n * chunk_len_, block);
     }
 
@@ -54,12 +55,13 @@ protected:
 
 private:
     /* Whole blocks, so that none is decompressed twice. */
-    static u32 chunk_len(const Image &image) {
-        u32 block = std::max(image.block_size(), 1u);
+    static u32 chunk_len(const cw_image &image) {
+        u32 block = std::max(image.block_size, 1u);
         return block >= kChunkLen ? block : kChunkLen / block * block;
     }
 
-    const Image &image_;
+    const Device &device_;
+    const u64 size_;
     const u32 chunk_len_;
     std::atomic<u64> done_ = 0;
 };
@@ -67,8 +69,8 @@ private:
 /* To a file, in any order, without its zeros; to a device with them. */
 class FileWork : public ExtractWork {
 public:
-    FileWork(const Image &image, const OutputFile &output)
-        : ExtractWork(image), io_(output.io()), sparse_(!output.is_device()) {}
+    FileWork(const Input &input, const OutputFile &output)
+        : ExtractWork(input), io_(output.io()), sparse_(!output.is_device()) {}
 
 protected:
     void put(u64 off, const Block &block) override {
@@ -109,19 +111,13 @@ private:
 /* To a pipe, in order. */
 class StreamWork : public ExtractWork {
 public:
-    StreamWork(const Image &image, int fd) : ExtractWork(image), fd_(fd) {}
+    StreamWork(const Input &input, int fd) : ExtractWork(input), fd_(fd) {}
 
 protected:
     void put(u64 /*off*/, const Block & /*block*/) override {}
 
     void put_ordered(const Block &block) override {
-        for (size_t at = 0; at < block.plain_len;) {
-            ssize_t n = ::write(fd_, block.plain.data() + at, block.plain_len - at);
-            if (n < 0 && errno != EINTR) {
-                throw io_error("standard output", "cannot be written", errno);
-            }
-            at += n > 0 ? static_cast<size_t>(n) : 0;
-        }
+        write_stdout(fd_, block.plain.data(), block.plain_len);
     }
 
 private:
@@ -130,29 +126,28 @@ private:
 
 }  // namespace
 
-ExtractResult extract(const Job &job, Streams &streams) {
-    Image image(Io::open(job.input, Io::Mode::kRead), job.input_format);
+ExtractResult extract(const Job &job, const Input &input, Streams &streams) {
     std::optional<OutputFile> file;
     std::unique_ptr<ExtractWork> work;
     if (job.output == "-") {
-        work = std::make_unique<StreamWork>(image, streams.out_fd);
+        work = std::make_unique<StreamWork>(input, streams.out_fd);
     } else {
-        file.emplace(job.output, OutputFileOptions{job.input, job.force});
-        work = std::make_unique<FileWork>(image, *file);
+        file.emplace(job.output, OutputFileOptions{input.files(), job.force});
+        work = std::make_unique<FileWork>(input, *file);
     }
 
-    Progress progress(streams, !job.quiet, image.size());
+    Progress progress(streams, !job.quiet, input.size());
     OrderedPoolConfig pool = {job.threads, job.threads * kWindowPerThread, job.cancelled,
                               [&] { progress.update(work->done()); }};
     OrderedPool(pool, *work).run();
     if (file) {
         if (!file->is_device() &&
-            ::ftruncate(file->io().fd(), static_cast<off_t>(image.size())) != 0) {
+            ::ftruncate(file->io().fd(), static_cast<off_t>(input.size())) != 0) {
             throw io_error(job.output, "cannot be given its size", errno);
         }
         file->commit();
     }
-    return {image.size(), image.info().format->name, image.io().size()};
+    return {input.size(), input.device().image().format->name, input.device().base().size()};
 }
 
 }  // namespace cloopw

@@ -6,15 +6,15 @@
 #include <atomic>
 #include <string>
 
+#include "input.h"
 #include "lib/image_writer.h"
 #include "tools/common/tool.h"
 
 namespace cloopw {
 
 struct Job {
-    std::string input;        /* "-": streams.in_fd */
-    std::string input_format; /* empty: look at it */
-    std::string output;       /* "-": streams.out_fd, when extracting */
+    std::string input;  /* "-": streams.in_fd */
+    std::string output; /* "-": streams.out_fd */
     unsigned threads = 1;
     bool force = false;
     bool quiet = false;
@@ -23,6 +23,7 @@ struct Job {
     /* For compressing only. */
     const ImageWriterFormat *format = nullptr;
     ImageWriterOptions options;
+    std::string order; /* file with a list of blocks that are stored first; or empty */
 };
 
 struct CompressResult {
@@ -30,7 +31,7 @@ struct CompressResult {
     Uuid uuid = {};
 };
 
-CompressResult compress(const Job &job, Streams &streams);
+CompressResult compress(const Job &job, const Input &input, Streams &streams);
 
 struct ExtractResult {
     u64 bytes = 0;
@@ -38,7 +39,7 @@ struct ExtractResult {
     u64 image_bytes = 0;
 };
 
-ExtractResult extract(const Job &job, Streams &streams);
+ExtractResult extract(const Job &job, const Input &input, Streams &streams);
 
 }  // namespace cloopw
 

@@ -13,9 +13,9 @@
 #include <thread>
 
 #include "jobs.h"
+#include "summary.h"
 #include "tools/common/error.h"
 #include "tools/common/size.h"
-#include "tools/common/table.h"
 
 namespace cloopw {
 
@@ -28,13 +28,15 @@ struct CommandLine {
     std::string input;
     std::string output;
     std::string format = "cloopw";
-    std::string codec;
+    std::optional<std::string> codec;
     std::optional<int> level;
-    std::string block_size = "64K";
+    std::optional<std::string> block_size;
     std::optional<int> threads;
     std::string input_format;
     std::string uuid;
-    std::string label;
+    std::optional<std::string> label;
+    std::string cow;
+    std::string order;
     bool no_dedupe = false;
     bool extract = false;
     bool force = false;
@@ -42,17 +44,34 @@ struct CommandLine {
     bool quiet = false;
 };
 
+/* CLI11's has an empty line here and there, which a screen has no room for. */
+class DenseFormatter : public CLI::Formatter {
+public:
+    std::string make_help(const CLI::App *app, std::string /*name*/,
+                          CLI::AppFormatMode /*mode*/) const override {
+        std::string text =
+            "Usage: mkcloopw [OPTIONS] INPUT OUTPUT\n" + app->get_description() + "\n";
+        for (const CLI::Option *option : app->get_options()) {
+            text += make_option(option, option->get_positional());
+        }
+        return text;
+    }
+};
+
 void declare(CLI::App &app, CommandLine &line) {
+    app.formatter(std::make_shared<DenseFormatter>());
     setup_app(app);
-    app.add_option("INPUT", line.input, "Raw or compressed image, block device, or - (stdin)")
+    app.add_option("INPUT", line.input, "Raw or compressed image, block device, - (stdin)")
         ->required()
         ->option_text(" ");
-    app.add_option("OUTPUT", line.output, "File or block device; - (stdout) with --extract")
+    app.add_option("OUTPUT", line.output, "File or block device, - (stdout)")
         ->required()
         ->option_text(" ");
     auto option = [&app](const char *names, auto &value, const char *text, const char *type) {
         app.add_option(names, value, text)->option_text(type);
     };
+    app.add_flag("-x,--extract", line.extract, "Write the raw image that is in INPUT");
+    option("--cow", line.cow, "Read INPUT with the COW file TOP over it", "TOP");
     option("-F,--format", line.format, "Format to write: cloopw (default) or cloop2", "NAME");
     option("-c,--codec", line.codec, "none, zlib, lz4, lz4hc or zstd (default)", "NAME");
     option("-l,--level", line.level, "Compression level, higher is smaller", "N");
@@ -61,8 +80,8 @@ void declare(CLI::App &app, CommandLine &line) {
     option("-I,--input-format", line.input_format, "raw, cloopw, cloop2 (look at INPUT)", "NAME");
     option("--uuid", line.uuid, "UUID of the image (derived from it)", "UUID");
     option("--label", line.label, "Label of the image", "TEXT");
+    option("--order", line.order, "Store the blocks that FILE lists first, in its order", "FILE");
     app.add_flag("--no-dedupe", line.no_dedupe, "Store equal blocks each time");
-    app.add_flag("-x,--extract", line.extract, "Write the raw image that is in INPUT");
     app.add_flag("-f,--force", line.force, "Overwrite OUTPUT");
     app.add_flag("--json", line.json, "Print the summary as JSON");
     app.add_flag("-q,--quiet", line.quiet, "No progress, no summary");
@@ -140,23 +159,53 @@ u64 parse_source_date() {
     return date;
 }
 
-void parse_writer_options(const CommandLine &line, Job &job) {
-    job.format = parse_format(line.format);
-    ImageWriterOptions &options = job.options;
-    options.codec =
-        parse_codec(line.codec.empty() ? std::string(job.format->default_codec) : line.codec);
-    options.level = line.level.value_or(options.codec->default_level);
-    options.block_size = parse_block_size(line.block_size);
+/* What is not said stays as it is in the image that is read, if it says it. */
+void choose_codec(const CommandLine &line, const cw_image *image, const ImageWriterFormat &format,
+                  ImageWriterOptions &options) {
+    const cw_codec *made = image != nullptr ? image->made_codec : nullptr;
+    if (line.codec || made == nullptr) {
+        options.codec = parse_codec(line.codec.value_or(format.default_codec));
+    } else {
+        options.codec = made;
+    }
+    int level = options.codec == made ? image->made_level : options.codec->default_level;
+    options.level = line.level.value_or(level);
+}
+
+/* image: what is read; nullptr: not known (yet), or of another format. */
+ImageWriterOptions writer_options(const CommandLine &line, const ImageWriterFormat &format,
+                                  const cw_image *image) {
+    ImageWriterOptions options;
+    choose_codec(line, image, format, options);
+    if (line.block_size) {
+        options.block_size = parse_block_size(*line.block_size);
+    } else if (image != nullptr) {
+        options.block_size = image->block_size;
+    }
     options.dedupe = !line.no_dedupe;
-    options.label = line.label;
+    options.label = line.label.value_or(image != nullptr ? image->label : "");
     options.created = parse_source_date();
     if (!line.uuid.empty() && !parse_uuid(line.uuid, options.uuid.data())) {
         throw UsageError(fmt::format(
             "--uuid {}: is no UUID; write 01234567-89ab-cdef-0123-456789abcdef", line.uuid));
     }
-    std::string wrong = check_options(*job.format, options);
+    std::string wrong = check_options(format, options);
     if (!wrong.empty()) {
         throw UsageError("--" + wrong);
+    }
+    return options;
+}
+
+void check_compress(const CommandLine &line, const Job &job) {
+    if (job.order.empty()) {
+        return;
+    }
+    if (!job.format->any_order) {
+        throw UsageError(fmt::format("--order: {} images have their blocks in the image's order",
+                                     job.format->name));
+    }
+    if (line.input == "-") {
+        throw UsageError("--order: standard input can only be read from the front to the back");
     }
 }
 
@@ -164,26 +213,26 @@ Job parse_job(const CommandLine &line) {
     Job job;
     job.input = line.input;
     job.output = line.output;
-    job.input_format = line.input_format;
     job.threads = parse_threads(line.threads);
     job.force = line.force;
     job.quiet = line.quiet;
+    job.order = line.order;
     if (!line.input_format.empty() &&
         cw_image_format_by_name(line.input_format.c_str()) == nullptr) {
         throw UsageError(fmt::format("--input-format {}: there is no such format; know {}",
                                      line.input_format, known_readers()));
     }
+    if (!line.cow.empty() && line.input == "-") {
+        throw UsageError("--cow: the image below must be a file, not standard input");
+    }
     if (line.extract && line.input == "-") {
         throw UsageError("--extract cannot read standard input: an image is read in any order");
     }
-    if (line.extract) {
-        return job;
+    if (!line.extract) {
+        job.format = parse_format(line.format);
+        job.options = writer_options(line, *job.format, nullptr);
+        check_compress(line, job);
     }
-    if (line.output == "-") {
-        throw UsageError(
-            "an image cannot be written to standard output: its head is written last; name a file");
-    }
-    parse_writer_options(line, job);
     return job;
 }
 
@@ -191,89 +240,50 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double rate(u64 bytes, double seconds) {
-    return seconds > 0 ? static_cast<double>(bytes) / seconds / 1e6 : 0;
-}
-
-Json compress_json(const Job &job, const CompressResult &result, double seconds) {
-    const ImageWriterStats &stats = result.stats;
-    Json json;
-    json["input"] = job.input;
-    json["output"] = job.output;
-    json["format"] = job.format->name;
-    json["codec"] = job.options.codec->name;
-    json["level"] = job.options.level;
-    json["block_size"] = job.options.block_size;
-    json["threads"] = job.threads;
-    json["input_bytes"] = stats.input_bytes;
-    json["output_bytes"] = stats.output_bytes;
-    json["ratio"] =
-        static_cast<double>(stats.input_bytes) / static_cast<double>(stats.output_bytes);
-    json["blocks"] = stats.blocks;
-    json["zero_blocks"] = stats.zero_blocks;
-    json["duplicate_blocks"] = stats.duplicate_blocks;
-    json["raw_blocks"] = stats.raw_blocks;
-    json["seconds"] = seconds;
-    json["megabytes_per_second"] = rate(stats.input_bytes, seconds);
-    json["uuid"] = format_uuid(result.uuid.data());
-    json["label"] = job.options.label;
-    return json;
-}
-
-std::string compress_text(const Job &job, const CompressResult &result, double seconds) {
-    const ImageWriterStats &stats = result.stats;
-    return fmt::format(
-        "{}: {} -> {} ({:.1f} %), {} level {}\n"
-        "{} blocks of {}: {} zero, {} duplicate, {} not shrunk; {:.1f} s, {:.0f} MB/s\n",
-        job.output, format_size(stats.input_bytes), format_size(stats.output_bytes),
-        100.0 * static_cast<double>(stats.output_bytes) / static_cast<double>(stats.input_bytes),
-        job.options.codec->name, job.options.level, stats.blocks,
-        exact_size(job.options.block_size), stats.zero_blocks, stats.duplicate_blocks,
-        stats.raw_blocks, seconds, rate(stats.input_bytes, seconds));
-}
-
-void run_compress(const CommandLine &line, const Job &job, Streams &streams) {
-    auto start = std::chrono::steady_clock::now();
-    CompressResult result = compress(job, streams);
-    double seconds = seconds_since(start);
-    if (line.json) {
-        print_json(streams.out, compress_json(job, result, seconds));
-    } else if (!line.quiet) {
-        streams.out << compress_text(job, result, seconds);
+void run_compress(const CommandLine &line, Job &job, const Input &input, Streams &streams) {
+    if (input.is_stream() && !job.order.empty()) {
+        throw Error(
+            input.name() + ": can only be read from the front to the back, not with --order",
+            EINVAL);
     }
-}
-
-void run_extract(const CommandLine &line, const Job &job, Streams &streams) {
+    if (!input.is_stream() && input.device().image().format == job.format->copies_from) {
+        job.options = writer_options(line, *job.format, &input.device().image());
+    }
     auto start = std::chrono::steady_clock::now();
-    ExtractResult result = extract(job, streams);
+    CompressResult result = compress(job, input, streams);
     double seconds = seconds_since(start);
     /* Where the data goes, the summary cannot. */
     std::ostream &out = job.output == "-" ? streams.err : streams.out;
     if (line.json) {
-        Json json;
-        json["input"] = job.input;
-        json["output"] = job.output;
-        json["format"] = result.format;
-        json["threads"] = job.threads;
-        json["input_bytes"] = result.image_bytes;
-        json["output_bytes"] = result.bytes;
-        json["seconds"] = seconds;
-        json["megabytes_per_second"] = rate(result.bytes, seconds);
-        print_json(out, json);
+        print_json(out, compress_json(job, result, seconds));
     } else if (!line.quiet) {
-        out << fmt::format("{}: {} from {} ({}); {:.1f} s, {:.0f} MB/s\n", job.output,
-                           format_size(result.bytes), job.input, result.format, seconds,
-                           rate(result.bytes, seconds));
+        out << compress_text(job, result, seconds);
+    }
+}
+
+void run_extract(const CommandLine &line, const Job &job, const Input &input, Streams &streams) {
+    if (input.is_stream()) {
+        throw Error(input.name() + ": is neither a file nor a block device", EINVAL);
+    }
+    auto start = std::chrono::steady_clock::now();
+    ExtractResult result = extract(job, input, streams);
+    double seconds = seconds_since(start);
+    std::ostream &out = job.output == "-" ? streams.err : streams.out;
+    if (line.json) {
+        print_json(out, extract_json(job, result, seconds));
+    } else if (!line.quiet) {
+        out << extract_text(job, result, seconds);
     }
 }
 
 /* Adds what can be done about it to errors that come from deep below. */
-void run_job(const CommandLine &line, const Job &job, Streams &streams) {
+void run_job(const CommandLine &line, Job &job, Streams &streams) {
     try {
+        Input input({line.input, line.input_format, line.cow, streams.in_fd});
         if (line.extract) {
-            run_extract(line, job, streams);
+            run_extract(line, job, input, streams);
         } else {
-            run_compress(line, job, streams);
+            run_compress(line, job, input, streams);
         }
     } catch (const UsageError &) {
         throw;
@@ -293,7 +303,8 @@ void run_job(const CommandLine &line, const Job &job, Streams &streams) {
 int mkcloopw(const Args &args, Streams &streams, const std::atomic<bool> &cancelled) {
     return run_tool("mkcloopw", streams, [&] {
         CommandLine line;
-        CLI::App app("Make compressed disk images for cloopw, or extract them.", "mkcloopw");
+        CLI::App app("Make compressed disk images for cloopw, convert and extract them.",
+                     "mkcloopw");
         declare(app, line);
         if (!parse_args(app, args, streams)) {
             return kExitOk;

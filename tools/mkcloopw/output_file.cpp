@@ -10,12 +10,15 @@
 #include <filesystem>
 #include <random>
 
+#include "scratch_file.h"
+
 namespace cloopw {
 
 namespace {
 
 constexpr mode_t kMode = 0666; /* less the umask */
 constexpr int kNameAttempts = 100;
+constexpr size_t kCopyLen = 1 << 18;
 
 bool same_file(const struct stat &a, const struct stat &b) {
     if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode)) {
@@ -34,9 +37,17 @@ constexpr int kDeviceFlags = O_RDWR | O_EXCL | O_CLOEXEC;
 
 OutputFile::OutputFile(const std::string &path, const OutputFileOptions &options)
     : path_(path), options_(options) {
+    if (is_stream()) {
+        io_ = open_scratch_file("what goes to standard output");
+    } else {
+        open_file();
+    }
+}
+
+void OutputFile::open_file() {
     std::error_code ec;
-    std::filesystem::path target = std::filesystem::canonical(path, ec);
-    target_ = ec ? path : target.string();
+    std::filesystem::path target = std::filesystem::canonical(path_, ec);
+    target_ = ec ? path_ : target.string();
     directory_ = std::filesystem::path(target_).parent_path().string();
     if (directory_.empty()) {
         directory_ = ".";
@@ -66,8 +77,10 @@ void OutputFile::examine_existing() {
         }
         return;
     }
-    if (!options_.input.empty() && ::stat(options_.input.c_str(), &in) == 0 && same_file(in, out)) {
-        throw Error(path_ + ": is the input; name another output", EINVAL);
+    for (const std::string &input : options_.inputs) {
+        if (::stat(input.c_str(), &in) == 0 && same_file(in, out)) {
+            throw Error(path_ + ": is the input; name another output", EINVAL);
+        }
     }
     if (S_ISDIR(out.st_mode)) {
         throw Error(path_ + ": is a directory; name a file in it", EISDIR);
@@ -154,7 +167,33 @@ void OutputFile::put_in_place() {
     temporary_.clear();
 }
 
+void write_stdout(int fd, const u8 *bytes, size_t len) {
+    while (len != 0) {
+        ssize_t n = ::write(fd, bytes, len);
+        if (n < 0 && errno != EINTR) {
+            throw io_error("standard output", "cannot be written", errno);
+        }
+        size_t written = n > 0 ? static_cast<size_t>(n) : 0;
+        bytes += written;
+        len -= written;
+    }
+}
+
+void OutputFile::copy_out() {
+    std::vector<u8> buffer(kCopyLen);
+    u64 size = io_->size();
+    for (u64 off = 0; off < size; off += buffer.size()) {
+        size_t len = cw_min(buffer.size(), size - off);
+        io_->read(buffer.data(), len, off);
+        write_stdout(options_.out_fd, buffer.data(), len);
+    }
+}
+
 void OutputFile::commit() {
+    if (is_stream()) {
+        copy_out();
+        return;
+    }
     if (::fsync(io_->fd()) != 0) {
         throw io_error(path_, "cannot be flushed", errno);
     }

@@ -4,22 +4,26 @@
  *
  * It has no name while it is written, where the file system can do that, so
  * that even a power cut leaves nothing; elsewhere a temporary one beside the
- * final one, removed on failure. A block device is written as it is.
+ * final one, removed on failure. A block device is written as it is. What goes
+ * to standard output is kept in a file until it is complete, as an image is not
+ * written from the front to the back.
  */
 #ifndef CLOOPW_MKCLOOPW_OUTPUT_FILE_H
 #define CLOOPW_MKCLOOPW_OUTPUT_FILE_H
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lib/cloopw.h"
 
 namespace cloopw {
 
 struct OutputFileOptions {
-    std::string input;   /* refused as the output when it is the same file; or empty */
-    bool force = false;  /* replace an existing file, overwrite a block device */
-    bool unnamed = true; /* let the file have no name at first, if possible */
+    std::vector<std::string> inputs; /* refused as the output */
+    bool force = false;              /* replace an existing file, overwrite a block device */
+    bool unnamed = true;             /* let the file have no name at first, if possible */
+    int out_fd = -1;                 /* what the name "-" means */
 };
 
 class OutputFile {
@@ -36,11 +40,14 @@ public:
     void commit();
 
 private:
+    bool is_stream() const { return path_ == "-"; }
+    void open_file();
     void examine_existing();
     void open_device();
     bool open_unnamed();
     void open_temporary();
     void put_in_place();
+    void copy_out();
     std::string temporary_name() const;
 
     const std::string path_; /* as given, for messages */
@@ -51,6 +58,9 @@ private:
     std::string temporary_; /* what to remove on failure; empty: nothing */
     std::optional<Io> io_;
 };
+
+/* Writes all of it to a descriptor of any kind. */
+void write_stdout(int fd, const u8 *bytes, size_t len);
 
 }  // namespace cloopw
 

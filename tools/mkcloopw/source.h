@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Where the bytes of a new image come from. */
+/* Where the blocks of a new image come from. */
 #ifndef CLOOPW_MKCLOOPW_SOURCE_H
 #define CLOOPW_MKCLOOPW_SOURCE_H
 
 #include <atomic>
 #include <memory>
 #include <optional>
-#include <string>
 
+#include "input.h"
 #include "lib/image_writer.h"
 
 namespace cloopw {
@@ -20,29 +20,27 @@ public:
     virtual std::optional<u64> size() const = 0;
 
     /*
-     * In order, one thread at a time: sets block n's plain_len and zero, and
-     * makes room in plain. false: the end.
+     * One thread at a time; in order where the size is not known. Sets
+     * plain_len and zero of the block with this number, and makes room in
+     * plain. false: there is no such block.
      */
-    virtual bool claim(u64 n, Block &block) = 0;
+    virtual bool claim(Block &block) = 0;
 
-    /* Any thread: fills plain unless zero is set. */
-    virtual void fill(u64 n, Block &block) = 0;
+    /* Any thread: fills plain unless zero is set, or stored if it is copied. */
+    virtual void fill(Block &block) = 0;
 };
 
 struct SourceOptions {
-    std::string path;   /* "-": in_fd */
-    std::string format; /* of the input; empty: look at it */
-    int in_fd = -1;
     u32 block_size = 0;
+    bool copy = false; /* blocks of the base that no layer has, as they are stored */
     const std::atomic<bool> *cancelled = nullptr;
 };
 
 /*
- * Files and block devices of any readable format are read from all threads at
- * once, holes are skipped; pipes from one. Throws Error for what cannot be
- * read or is empty.
+ * Files and block devices are read from all threads at once, their holes are
+ * skipped; streams from one. The input is borrowed.
  */
-std::unique_ptr<Source> open_source(const SourceOptions &options);
+std::unique_ptr<Source> make_source(const Input &input, const SourceOptions &options);
 
 }  // namespace cloopw
 

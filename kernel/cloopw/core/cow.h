@@ -30,7 +30,7 @@ struct cw_cow_stat {
 	u64 plain_bytes; /* device bytes this layer holds */
 };
 
-enum { CW_COW_MISS = 0, CW_COW_HIT = 1 };
+enum { CW_COW_MISS = 0, CW_COW_HIT = 1, CW_COW_ZERO = 2 };
 
 struct cw_cow_format {
 	const char *name;
@@ -51,6 +51,12 @@ struct cw_cow_format {
 	 * does not for *n bytes, or -errno. 0 < *n <= len.
 	 */
 	int (*read)(struct cw_cow *cow, u64 off, u32 len, void *buf, u32 *n);
+
+	/*
+	 * As read, without the data: CW_COW_ZERO when what the layer holds is
+	 * known to be zeros. 0 < *n <= len.
+	 */
+	int (*where)(struct cw_cow *cow, u64 off, u64 len, u64 *n);
 
 	/*
 	 * off and len are multiples of cow->granularity. When it returns the

@@ -818,6 +818,53 @@ static int log_read(struct cw_cow *cow, u64 off, u32 len, void *buf, u32 *n)
 	return -EIO;
 }
 
+/* With lock held: what one call can say of a row of entries. */
+static int same_state(const struct log_page *map, u32 slot, u32 max, u32 *pages)
+{
+	u32 state = map->entry[slot] >> CW_LOG_ENTRY_STATE_SHIFT;
+	u32 i;
+
+	for (i = 1; i < max; i++)
+		if (map->entry[slot + i] >> CW_LOG_ENTRY_STATE_SHIFT != state)
+			break;
+	*pages = i;
+	switch (state) {
+	case CW_LOG_ABSENT:
+		return CW_COW_MISS;
+	case CW_LOG_ZERO:
+		return CW_COW_ZERO;
+	case CW_LOG_DATA:
+		return CW_COW_HIT;
+	default:
+		return -EIO;
+	}
+}
+
+static int log_where(struct cw_cow *cow, u64 off, u64 len, u64 *n)
+{
+	struct cw_log *log = cow->priv;
+	u64 page = off >> CW_PAGE_SHIFT;
+	u32 slot = page % CW_LOG_FANOUT;
+	u32 skip = off % CW_PAGE_SIZE;
+	u32 pages = cw_min(cw_div_up(skip + len, CW_PAGE_SIZE),
+			   CW_LOG_FANOUT - slot);
+	struct log_page *map;
+	int hit = CW_COW_MISS;
+	int err;
+
+	err = cw_log_map_get(log, cw_log_map_page_of(page), false, &map);
+	if (err)
+		return err;
+	if (map) {
+		cw_mutex_lock(&log->lock);
+		hit = same_state(map, slot, pages, &pages);
+		cw_mutex_unlock(&log->lock);
+		cw_log_map_put(log, map);
+	}
+	*n = cw_min(len, (u64)pages * CW_PAGE_SIZE - skip);
+	return hit;
+}
+
 static void log_stat(struct cw_cow *cow, struct cw_cow_stat *stat)
 {
 	struct cw_log *log = cow->priv;
@@ -839,6 +886,7 @@ const struct cw_cow_format cw_cow_log = {
 	.open = log_open,
 	.close = log_close,
 	.read = log_read,
+	.where = log_where,
 	.write = log_write,
 	.zero = log_zero,
 	.discard = log_discard,

@@ -290,6 +290,20 @@ static int uml_read(struct cw_cow *cow, u64 off, u32 len, void *buf, u32 *n)
 	return err ? err : CW_COW_HIT;
 }
 
+static int uml_where(struct cw_cow *cow, u64 off, u64 len, u64 *n)
+{
+	struct uml *uml = cow->priv;
+	u32 skip = off % uml->sector_size;
+	u64 run = 0;
+	int hit;
+
+	hit = find_run(cow, off / uml->sector_size,
+		       cw_div_up(skip + len, uml->sector_size), &run);
+	if (hit >= 0)
+		*n = cw_min(len, run * uml->sector_size - skip);
+	return hit;
+}
+
 /* The data of these sectors is in the file: let readers see it. */
 static void set_bits(struct uml *uml, u64 first, u64 count)
 {
@@ -440,6 +454,7 @@ const struct cw_cow_format cw_cow_uml = {
 	.open = uml_open,
 	.close = uml_close,
 	.read = uml_read,
+	.where = uml_where,
 	.write = uml_write,
 	.flush = uml_flush,
 	.stat = uml_stat,

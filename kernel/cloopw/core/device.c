@@ -172,6 +172,23 @@ int cw_device_read(struct cw_device *dev, u64 off, u32 len, void *buf)
 	return err;
 }
 
+int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n)
+{
+	u32 i;
+
+	if (!len || cw_outside(off, len, dev->size))
+		return -EINVAL;
+	*n = len;
+	for (i = 0; i < dev->nr_layers; i++) {
+		struct cw_cow *cow = dev->layer[i];
+		int hit = cow->format->where(cow, off, *n, n);
+
+		if (hit != CW_COW_MISS)
+			return hit;
+	}
+	return CW_COW_MISS;
+}
+
 /* A part of one granule; src NULL: zeros. The region's lock is held alone. */
 static int merge_granule(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 {

@@ -69,6 +69,12 @@ const char *cw_device_layer_format(struct cw_device *dev, u32 i);
  * durable.
  */
 int cw_device_read(struct cw_device *dev, u64 off, u32 len, void *buf);
+/*
+ * Where the start of a range is: CW_COW_MISS: in the base, CW_COW_HIT: in a
+ * layer, CW_COW_ZERO: nowhere, a layer says that it is zeros; for *n bytes,
+ * 0 < *n <= len.
+ */
+int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n);
 int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf);
 int cw_device_zero(struct cw_device *dev, u64 off, u64 len);
 int cw_device_discard(struct cw_device *dev, u64 off, u64 len);

@@ -155,22 +155,38 @@ static int bad_block(struct cw_image *img, u64 n, u64 offset, const char *what,
 	return -EIO;
 }
 
-/* Reads, checks and decompresses one block into buf, exactly len bytes. */
-static int read_stored(struct cw_image *img, struct cw_workspace *ws, u64 n,
-		       const struct cw_extent *extent, u8 *buf, u32 len)
+static int locate(struct cw_image *img, u64 n, struct cw_extent *extent)
 {
-	bool plain = extent->codec == CW_CODEC_NONE && extent->stored == len;
-	u8 *stored = plain ? buf : ws->stored;
-	int err;
+	int err = img->format->locate(img, n, extent);
 
-	err = cw_pread(img->io, stored, extent->stored, extent->offset);
+	return err ? bad_block(img, n, 0, "its place is not known", err) : 0;
+}
+
+/* Reads and checks what is stored at a place. */
+static int read_extent(struct cw_image *img, u64 n,
+		       const struct cw_extent *extent, u8 *stored)
+{
+	int err = cw_pread(img->io, stored, extent->stored, extent->offset);
+
 	if (err)
 		return bad_block(img, n, extent->offset, "cannot be read", err);
 	if (extent->has_crc && cw_crc32c(stored, extent->stored) != extent->crc)
 		return bad_block(img, n, extent->offset, "checksum is wrong",
 				 -EIO);
-	if (plain)
-		return 0;
+	return 0;
+}
+
+/* Reads, checks and decompresses one block into buf, exactly len bytes. */
+static int read_plain(struct cw_image *img, struct cw_workspace *ws, u64 n,
+		      const struct cw_extent *extent, u8 *buf, u32 len)
+{
+	bool plain = extent->codec == CW_CODEC_NONE && extent->stored == len;
+	u8 *stored = plain ? buf : ws->stored;
+	int err;
+
+	err = read_extent(img, n, extent, stored);
+	if (err || plain)
+		return err;
 	err = cw_workspace_decompress(&img->workspaces, ws, extent->codec, buf,
 				      len, stored, extent->stored);
 	if (err)
@@ -186,14 +202,24 @@ static int read_block(struct cw_image *img, struct cw_workspace *ws, u64 n,
 	struct cw_extent extent;
 	int err;
 
-	err = img->format->locate(img, n, &extent);
+	err = locate(img, n, &extent);
 	if (err)
-		return bad_block(img, n, 0, "its place is not known", err);
+		return err;
 	if (!extent.stored) {
 		memset(buf, 0, len);
 		return 0;
 	}
-	return read_stored(img, ws, n, &extent, buf, len);
+	return read_plain(img, ws, n, &extent, buf, len);
+}
+
+int cw_image_read_stored(struct cw_image *img, u64 n, struct cw_extent *extent,
+			 void *stored)
+{
+	int err = locate(img, n, extent);
+
+	if (!err && extent->stored)
+		err = read_extent(img, n, extent, stored);
+	return err;
 }
 
 static int fill_block(void *arg, u64 n, u8 *buf, u32 len)

@@ -71,6 +71,9 @@ struct cw_image {
 	u32 max_stored;  /* longest stored block */
 	u32 codecs;      /* CW_CODEC_BIT()s that occur */
 	u64 stored_bytes; /* how large it is compressed, for statistics */
+	/* What it was made with, if the format says; else NULL. */
+	const struct cw_codec *made_codec;
+	int made_level;
 	u8 uuid[CW_UUID_LEN]; /* zeros when the format has none */
 	char label[CW_LABEL_LEN + 1];
 	void *priv;
@@ -108,6 +111,13 @@ void cw_image_close(struct cw_image *img); /* NULL is fine */
  * -EIO when a block is damaged. Any thread, any alignment.
  */
 int cw_image_read(struct cw_image *img, u64 off, u32 len, void *buf);
+
+/*
+ * Reads block n as it is stored, and checks it as far as that is possible
+ * without decompressing. stored has room for img->max_stored bytes.
+ */
+int cw_image_read_stored(struct cw_image *img, u64 n, struct cw_extent *extent,
+			 void *stored);
 
 /* Decompressed length of block n: block_size but for the last. */
 u32 cw_image_block_len(const struct cw_image *img, u64 n);

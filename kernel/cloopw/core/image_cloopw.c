@@ -134,6 +134,26 @@ static int check_codecs(u32 codecs, const char *name, struct cw_report *report)
 	return 0;
 }
 
+/*
+ * The codec that the image says it was made with, for those who make another
+ * of it; two share an id, and the level tells them apart.
+ */
+static void adopt_maker(struct cw_image *img, const struct cw_disk_super *super)
+{
+	s32 level = cw_from_le32(super->level);
+	unsigned int i;
+
+	for (i = 0; i < cw_codecs_count; i++) {
+		const struct cw_codec *codec = cw_codecs[i];
+
+		if (img->made_codec || codec->id != cw_from_le32(super->codec) ||
+		    level < codec->min_level || level > codec->max_level)
+			continue;
+		img->made_codec = codec;
+		img->made_level = level;
+	}
+}
+
 /* Takes over what was checked. */
 static int adopt(struct cw_image *img, const struct cw_disk_super *super,
 		 struct cw_report *report)
@@ -153,6 +173,7 @@ static int adopt(struct cw_image *img, const struct cw_disk_super *super,
 	img->max_stored = img->block_size;
 	img->codecs = cw_from_le32(super->codecs);
 	img->stored_bytes = native->end;
+	adopt_maker(img, super);
 	memcpy(img->uuid, super->uuid, CW_UUID_LEN);
 	memcpy(img->label, super->label, CW_LABEL_LEN);
 	return 0;

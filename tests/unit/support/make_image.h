@@ -24,6 +24,7 @@ inline void feed(ImageWriter &writer, const ImageWriterOptions &options, const B
     Codec codec(*options.codec, options.level, options.block_size);
     Block block;
     for (size_t off = 0; off < plain.size(); off += options.block_size) {
+        block.number = off / options.block_size;
         block.plain.resize(options.block_size);
         block.plain_len =
             static_cast<u32>(std::min<size_t>(options.block_size, plain.size() - off));

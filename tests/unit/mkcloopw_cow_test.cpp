@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+/* mkcloopw --cow: what lies over an image becomes part of a new one. */
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "lib/cloopw.h"
+#include "lib/log_cow_writer.h"
+#include "lib/uml_cow_writer.h"
+#include "support/mkcloopw_tool.h"
+
+namespace cloopw::test {
+namespace {
+
+constexpr u32 kBlock = 65536;
+
+class MkcloopwCow : public Mkcloopw {
+protected:
+    /* An empty log over this base. */
+    std::string make_log(const std::string &name, const std::string &base) const {
+        Image image(Io::open(base, Io::Mode::kRead));
+        LogCowConfig config;
+        config.size = cw_round_up(image.size(), 512);
+        std::copy_n(image.info().uuid, CW_UUID_LEN, config.base_uuid.begin());
+        config.uuid.fill(7);
+        config.parent = base;
+        std::string path = dir_ / name;
+        int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        write_log_cow(fd, path, config);
+        ::close(fd);
+        return path;
+    }
+
+    std::string make_uml(const std::string &name, const std::string &base) const {
+        std::string path = dir_ / name;
+        int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        Io io = Io::open(base, Io::Mode::kRead);
+        write_uml_cow(fd, path, {base, io.get().mtime, Image(std::move(io)).size()});
+        ::close(fd);
+        return path;
+    }
+
+    static Device attach(const std::string &base, const std::string &cow, bool read_only = false) {
+        std::vector<Io> layers;
+        layers.push_back(Io::open(cow, read_only ? Io::Mode::kRead : Io::Mode::kReadWrite));
+        Device::Config config;
+        config.read_only = read_only;
+        return Device(Io::open(base, Io::Mode::kRead), std::move(layers), config);
+    }
+
+    static Bytes shown(const std::string &base, const std::string &cow) {
+        Device device = attach(base, cow, true);
+        Bytes bytes(device.size());
+        device.read(bytes.data(), static_cast<u32>(bytes.size()), 0);
+        return bytes;
+    }
+
+    /* Some of everything; which blocks it touches: */
+    static constexpr u64 kTouched[] = {1, 2, 3, 6, 9, 22};
+    static void change(const std::string &base, const std::string &cow) {
+        Device device = attach(base, cow);
+        Bytes data = random_bytes(kBlock, 5);
+        device.write(data.data(), 100, kBlock + 1000);
+        device.write(data.data(), kBlock, 2 * kBlock + 512);
+        device.write(data.data(), 4096, 22 * u64{kBlock});
+        device.zero(6 * u64{kBlock}, kBlock);
+        device.write(Bytes(5000).data(), 5000, 9 * u64{kBlock});
+        device.close();
+    }
+
+    nlohmann::json commit(const std::string &base, const std::string &cow, Args more = {}) {
+        more.insert(more.end(), {"--json", "-f", "--cow", cow, base, out_});
+        ToolResult result = tool(more);
+        EXPECT_EQ(result.code, 0) << result.err;
+        EXPECT_EQ(extract(out_), shown(base, cow));
+        return nlohmann::json::parse(result.out);
+    }
+
+    /* What is stored of each block. */
+    static std::vector<Bytes> stored(const std::string &path) {
+        Device device(Io::open(path, Io::Mode::kRead), {}, {});
+        std::vector<Bytes> blocks;
+        for (u64 n = 0; n < device.image().blocks; n++) {
+            Bytes bytes(kBlock);
+            cw_extent extent = device.read_stored(n, bytes.data());
+            bytes.resize(extent.stored);
+            bytes.push_back(extent.codec);
+            blocks.push_back(bytes);
+        }
+        return blocks;
+    }
+
+    std::string base(const Args &options) {
+        Args args = options;
+        args.insert(args.end(), {in_, dir_ / "base"});
+        expect_success(args);
+        return dir_ / "base";
+    }
+};
+
+TEST_F(MkcloopwCow, UntouchedBlocksAreTheSameStoredBytes) {
+    for (const char *codec : {"zstd", "lz4", "none"}) {
+        std::string path = base({"-q", "-f", "-c", codec});
+        std::string cow = make_log(std::string("cow-") + codec, path);
+        change(path, cow);
+        auto json = commit(path, cow);
+
+        std::vector<Bytes> before = stored(path);
+        std::vector<Bytes> after = stored(out_);
+        ASSERT_EQ(before.size(), after.size());
+        u64 copied = 0;
+        for (u64 n = 0; n < before.size(); n++) {
+            bool touched =
+                std::find(std::begin(kTouched), std::end(kTouched), n) != std::end(kTouched);
+            if (!touched) {
+                EXPECT_EQ(before[n], after[n]) << n;
+                copied += before[n].size() > 1 ? 1 : 0;
+            } else {
+                EXPECT_NE(before[n], after[n]) << n;
+            }
+        }
+        EXPECT_EQ(json["copied_blocks"], copied);
+        EXPECT_EQ(json["compressed_blocks"], 5); /* one of the touched became zeros */
+        EXPECT_EQ(json["codec"], codec);
+        EXPECT_EQ(json["blocks"], copied + 5 + json["zero_blocks"].get<u64>());
+    }
+}
+
+/* By blocks that only look like the base's: a level of zstd that is nobody's default. */
+TEST_F(MkcloopwCow, CopiesWhatItWouldNotMake) {
+    std::string path = base({"-q", "-l", "1"});
+    std::string cow = make_log("cow", path);
+    change(path, cow);
+    EXPECT_GT(commit(path, cow)["copied_blocks"], 0);
+    EXPECT_EQ(commit(path, cow, {"-l", "2"})["copied_blocks"], 0);
+    EXPECT_EQ(commit(path, cow, {"-c", "zlib"})["copied_blocks"], 0);
+    EXPECT_EQ(commit(path, cow, {"-b", "128K"})["copied_blocks"], 0);
+    EXPECT_EQ(commit(path, cow, {"-F", "cloop2", "-b", "512"})["copied_blocks"], 0);
+}
+
+TEST_F(MkcloopwCow, DuplicatesStayDuplicates) {
+    Bytes twice(4 * u64{kBlock});
+    Bytes text = text_bytes(kBlock);
+    std::copy(text.begin(), text.end(), twice.begin());
+    std::copy(text.begin(), text.end(), twice.begin() + 2 * kBlock);
+    dir_.write("in", twice);
+    std::string path = base({"-q"});
+    std::string cow = make_log("cow", path);
+    auto json = commit(path, cow);
+    EXPECT_EQ(json["duplicate_blocks"], 1);
+    EXPECT_EQ(json["zero_blocks"], 2);
+    EXPECT_EQ(json["copied_blocks"], 2);
+    EXPECT_EQ(json["compressed_blocks"], 0);
+    EXPECT_EQ(read_bytes(out_), read_bytes(path)); /* an empty layer changes nothing */
+}
+
+TEST_F(MkcloopwCow, AnyThreadsAndTwiceGiveTheSameBytes) {
+    std::string path = base({"-q"});
+    std::string cow = make_log("cow", path);
+    change(path, cow);
+    commit(path, cow, {"-j", "1"});
+    Bytes one = read_bytes(out_);
+    for (const char *threads : {"2", "8"}) {
+        commit(path, cow, {"-j", threads});
+        EXPECT_EQ(read_bytes(out_), one) << threads;
+    }
+}
+
+struct Below {
+    const char *name;
+    std::optional<Args> options; /* none: the raw file itself */
+    bool uml;
+};
+
+class MkcloopwCowBelow : public MkcloopwCow, public testing::WithParamInterface<Below> {};
+
+INSTANTIATE_TEST_SUITE_P(All, MkcloopwCowBelow,
+                         testing::Values(Below{"raw", {}, false}, Below{"raw_uml", {}, true},
+                                         Below{"cloop2", Args{"-F", "cloop2", "-b", "32K"}, false},
+                                         Below{"cloop2_uml", Args{"-F", "cloop2", "-b", "32K"},
+                                               true},
+                                         Below{"cloopw_uml", Args{"-b", "16K"}, true}),
+                         [](const auto &info) { return info.param.name; });
+
+TEST_P(MkcloopwCowBelow, CanBeAnything) {
+    std::string path = in_;
+    if (GetParam().options) {
+        Args args = *GetParam().options;
+        args.push_back("-q");
+        path = base(args);
+    }
+    std::string cow = GetParam().uml ? make_uml("cow", path) : make_log("cow", path);
+    change(path, cow);
+    auto json = commit(path, cow);
+    EXPECT_EQ(json["copied_blocks"] > 0, path != in_ && GetParam().options->front() == "-b");
+    /* And it can be taken apart at once. */
+    expect_success({"-q", "-x", "--cow", cow, path, dir_ / "raw"});
+    EXPECT_EQ(read_bytes(dir_ / "raw"), shown(path, cow));
+}
+
+/* A hole of the file below is none where the layer has something. */
+TEST_F(MkcloopwCow, HolesBelowALayer) {
+    std::string sparse = dir_ / "sparse";
+    int fd = open(sparse.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ASSERT_EQ(ftruncate(fd, 32 << 20), 0);
+    ASSERT_EQ(pwrite(fd, "data", 4, 20 << 20), 4);
+    close(fd);
+    std::string cow = make_log("cow", sparse);
+    {
+        Device device = attach(sparse, cow);
+        device.write(random_bytes(4096).data(), 4096, 7 << 20);
+        device.zero(20 << 20, 4096);
+        device.close();
+    }
+    auto json = commit(sparse, cow);
+    EXPECT_EQ(json["compressed_blocks"], 1);
+}
+
+TEST_F(MkcloopwCow, RefusesWhatDoesNotFit) {
+    std::string path = base({"-q"});
+    std::string cow = make_log("cow", path);
+    change(path, cow);
+    expect_success({"-q", "-c", "lz4", in_, dir_ / "other"});
+    expect_refusal(1, "is another image (UUIDs differ)", {"--cow", cow, dir_ / "other", out_});
+    expect_refusal(1, in_ + ": is no COW file of a known format", {"--cow", in_, path, out_});
+    expect_refusal(1, "missing: cannot be opened", {"--cow", dir_ / "missing", path, out_});
+    expect_refusal(1, cow + ": is the input", {"-f", "--cow", cow, path, cow});
+    expect_refusal(1, path + ": is the input", {"-f", "--cow", cow, path, path});
+    expect_refusal(2, "--cow: the image below must be a file, not standard input",
+                   {"--cow", cow, "-", out_});
+    EXPECT_EQ(read_bytes(dir_ / "base").size(), read_bytes(path).size());
+}
+
+}  // namespace
+}  // namespace cloopw::test

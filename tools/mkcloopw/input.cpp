@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "input.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace cloopw {
+
+Input::Input(const InputOptions &options)
+    : name_(options.path == "-" ? "standard input" : options.path) {
+    if (options.path == "-") {
+        fd_ = options.in_fd;
+    } else {
+        open_path(options);
+    }
+}
+
+Input::~Input() {
+    if (owned_) {
+        ::close(fd_);
+    }
+}
+
+void Input::open_path(const InputOptions &options) {
+    int fd = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        throw io_error(name_, "cannot be opened", errno);
+    }
+    struct stat st = {};
+    if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
+        fd_ = fd;
+        owned_ = true;
+        return;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        ::close(fd);
+        throw Error(name_ + ": is a directory; make an image of what is in it with --from-dir",
+                    EISDIR);
+    }
+    Io base = Io::adopt(fd, name_);
+    if (base.size() == 0) {
+        throw Error(name_ + ": is empty; there is nothing to make an image of", EINVAL);
+    }
+    files_ = {name_};
+    std::vector<Io> layers;
+    if (!options.cow.empty()) {
+        layers.push_back(Io::open(options.cow, Io::Mode::kRead));
+        files_.push_back(options.cow);
+    }
+    Device::Config config;
+    config.format = options.format;
+    config.read_only = true;
+    device_.emplace(std::move(base), std::move(layers), config);
+}
+
+u64 Input::size() const { return has_layers() ? device_->size() : device_->image().size; }
+
+}  // namespace cloopw

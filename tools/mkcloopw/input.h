@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What mkcloopw reads: an image with the layers over it, or a stream. */
+#ifndef CLOOPW_MKCLOOPW_INPUT_H
+#define CLOOPW_MKCLOOPW_INPUT_H
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/cloopw.h"
+
+namespace cloopw {
+
+struct InputOptions {
+    std::string path;   /* "-": in_fd */
+    std::string format; /* of the base; empty: look at it */
+    std::string cow;    /* the top layer over it; or empty */
+    int in_fd = -1;
+};
+
+class Input {
+public:
+    /* Throws Error for what cannot be read or is empty. */
+    explicit Input(const InputOptions &options);
+    ~Input();
+    Input(const Input &) = delete;
+    Input &operator=(const Input &) = delete;
+
+    const std::string &name() const { return name_; }
+    /* All that are read. */
+    const std::vector<std::string> &files() const { return files_; }
+
+    /* A stream has a descriptor, all else a device. */
+    bool is_stream() const { return !device_; }
+    int stream_fd() const { return fd_; }
+    const Device &device() const { return *device_; }
+
+    /* Of a device: bytes; with layers whole sectors, as the driver shows it. */
+    u64 size() const;
+    bool has_layers() const { return device_->info().nr_layers != 0; }
+
+private:
+    void open_path(const InputOptions &options);
+
+    const std::string name_; /* for messages */
+    std::vector<std::string> files_;
+    int fd_ = -1;
+    bool owned_ = false; /* fd_ */
+    std::optional<Device> device_;
+};
+
+}  // namespace cloopw
+
+#endif

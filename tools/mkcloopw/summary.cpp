@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "summary.h"
+
+#include <fmt/format.h>
+
+#include "tools/common/size.h"
+
+namespace cloopw {
+
+namespace {
+
+double rate(u64 bytes, double seconds) {
+    return seconds > 0 ? static_cast<double>(bytes) / seconds / 1e6 : 0;
+}
+
+/* Blocks that were compressed here, or tried to. */
+u64 compressed_blocks(const ImageWriterStats &stats) {
+    return stats.blocks - stats.zero_blocks - stats.copied_blocks;
+}
+
+}  // namespace
+
+Json compress_json(const Job &job, const CompressResult &result, double seconds) {
+    const ImageWriterStats &stats = result.stats;
+    Json json;
+    json["input"] = job.input;
+    json["output"] = job.output;
+    json["format"] = job.format->name;
+    json["codec"] = job.options.codec->name;
+    json["level"] = job.options.level;
+    json["block_size"] = job.options.block_size;
+    json["threads"] = job.threads;
+    json["input_bytes"] = stats.input_bytes;
+    json["output_bytes"] = stats.output_bytes;
+    json["ratio"] =
+        static_cast<double>(stats.input_bytes) / static_cast<double>(stats.output_bytes);
+    json["blocks"] = stats.blocks;
+    json["zero_blocks"] = stats.zero_blocks;
+    json["copied_blocks"] = stats.copied_blocks;
+    json["compressed_blocks"] = compressed_blocks(stats);
+    json["duplicate_blocks"] = stats.duplicate_blocks;
+    json["raw_blocks"] = stats.raw_blocks;
+    json["seconds"] = seconds;
+    json["megabytes_per_second"] = rate(stats.input_bytes, seconds);
+    json["uuid"] = format_uuid(result.uuid.data());
+    json["label"] = job.options.label;
+    return json;
+}
+
+std::string compress_text(const Job &job, const CompressResult &result, double seconds) {
+    const ImageWriterStats &stats = result.stats;
+    std::string copied =
+        stats.copied_blocks != 0 ? fmt::format("{} copied, ", stats.copied_blocks) : "";
+    return fmt::format(
+        "{}: {} -> {} ({:.1f} %), {} level {}\n"
+        "{} blocks of {}: {}{} zero, {} duplicate, {} not shrunk; {:.1f} s, {:.0f} MB/s\n",
+        job.output, format_size(stats.input_bytes), format_size(stats.output_bytes),
+        100.0 * static_cast<double>(stats.output_bytes) / static_cast<double>(stats.input_bytes),
+        job.options.codec->name, job.options.level, stats.blocks,
+        exact_size(job.options.block_size), copied, stats.zero_blocks, stats.duplicate_blocks,
+        stats.raw_blocks, seconds, rate(stats.input_bytes, seconds));
+}
+
+Json extract_json(const Job &job, const ExtractResult &result, double seconds) {
+    Json json;
+    json["input"] = job.input;
+    json["output"] = job.output;
+    json["format"] = result.format;
+    json["threads"] = job.threads;
+    json["input_bytes"] = result.image_bytes;
+    json["output_bytes"] = result.bytes;
+    json["seconds"] = seconds;
+    json["megabytes_per_second"] = rate(result.bytes, seconds);
+    return json;
+}
+
+std::string extract_text(const Job &job, const ExtractResult &result, double seconds) {
+    return fmt::format("{}: {} from {} ({}); {:.1f} s, {:.0f} MB/s\n", job.output,
+                       format_size(result.bytes), job.input, result.format, seconds,
+                       rate(result.bytes, seconds));
+}
+
+}  // namespace cloopw

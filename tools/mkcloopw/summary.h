@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What mkcloopw says in the end, for people or as JSON. */
+#ifndef CLOOPW_MKCLOOPW_SUMMARY_H
+#define CLOOPW_MKCLOOPW_SUMMARY_H
+
+#include <string>
+
+#include "jobs.h"
+#include "tools/common/table.h"
+
+namespace cloopw {
+
+Json compress_json(const Job &job, const CompressResult &result, double seconds);
+std::string compress_text(const Job &job, const CompressResult &result, double seconds);
+
+Json extract_json(const Job &job, const ExtractResult &result, double seconds);
+std::string extract_text(const Job &job, const ExtractResult &result, double seconds);
+
+}  // namespace cloopw
+
+#endif
