@@ -14,7 +14,7 @@
 #ifndef CLOOPW_CODEC_LIB_POSIX_H
 #define CLOOPW_CODEC_LIB_POSIX_H
 
-#include "platform_posix.h"
+#include "platform.h"
 
 #define CW_ZLIB_MAX_LEVEL 12 /* libdeflate searches longer than zlib */
 
@@ -45,5 +45,19 @@ int cw_zlib_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
 		     u32 src_len);
 int cw_zlib_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
 		       u32 src_len);
+
+int cw_xz_create(void **ctx, int level, u32 max_len);
+void cw_xz_destroy(void *ctx);
+int cw_xz_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
+		   u32 src_len);
+int cw_xz_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
+		     u32 src_len);
+
+int cw_lzo_create(void **ctx, int level, u32 max_len);
+void cw_lzo_destroy(void *ctx);
+int cw_lzo_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
+		    u32 src_len);
+int cw_lzo_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
+		      u32 src_len);
 
 #endif

@@ -18,6 +18,11 @@ const cw_codec &find_codec(const std::string &name) {
     if (codec == nullptr) {
         throw Error("there is no codec " + name, EINVAL);
     }
+    if ((CW_CODEC_BIT(codec->id) & CW_LOG_CODECS) == 0) {
+        throw Error("a COW file cannot be compressed with " + name + ", only with none, zlib, " +
+                        "lz4, lz4hc and zstd",
+                    EINVAL);
+    }
     return *codec;
 }
 

@@ -2,6 +2,8 @@
 #include "codec_lib_linux.h"
 
 #include <linux/lz4.h>
+#include <linux/lzo.h>
+#include <linux/xz.h>
 #include <linux/zlib.h>
 #include <linux/zstd.h>
 
@@ -261,4 +263,70 @@ int cw_zlib_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
 	if (zlib_inflate(stream, Z_FINISH) != Z_STREAM_END)
 		return -EIO;
 	return stream->avail_in || stream->avail_out ? -EIO : 0;
+}
+
+/* ---- xz: the destination is the dictionary, so hostile sizes cost nothing ---- */
+
+int cw_xz_create(void **ctx, int level, u32 max_len)
+{
+	*ctx = NULL;
+	if (level >= 0)
+		return -EOPNOTSUPP;
+	*ctx = xz_dec_init(XZ_SINGLE, 0);
+	return *ctx ? 0 : -ENOMEM;
+}
+
+void cw_xz_destroy(void *ctx)
+{
+	xz_dec_end(ctx);
+}
+
+int cw_xz_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
+		   u32 src_len)
+{
+	return -EOPNOTSUPP;
+}
+
+int cw_xz_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
+		     u32 src_len)
+{
+	struct xz_buf buf = {
+		.in = src,
+		.in_size = src_len,
+		.out = dst,
+		.out_size = dst_len,
+	};
+
+	xz_dec_reset(ctx);
+	if (xz_dec_run(ctx, &buf) != XZ_STREAM_END)
+		return -EIO;
+	return buf.in_pos == src_len && buf.out_pos == dst_len ? 0 : -EIO;
+}
+
+/* ---- lzo: its decompressor has no state ---- */
+
+int cw_lzo_create(void **ctx, int level, u32 max_len)
+{
+	*ctx = NULL;
+	return level < 0 ? 0 : -EOPNOTSUPP;
+}
+
+void cw_lzo_destroy(void *ctx)
+{
+}
+
+int cw_lzo_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
+		    u32 src_len)
+{
+	return -EOPNOTSUPP;
+}
+
+int cw_lzo_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
+		      u32 src_len)
+{
+	size_t len = dst_len;
+
+	if (lzo1x_decompress_safe(src, src_len, dst, &len) != LZO_E_OK)
+		return -EIO;
+	return len == dst_len ? 0 : -EIO;
 }

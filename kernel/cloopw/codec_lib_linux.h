@@ -10,6 +10,8 @@
  *                      dst_cap, or -errno
  *   cw_X_decompress()  0, or -EIO unless src is one stream of exactly dst_len
  *                      bytes
+ *
+ * xz and lzo only decompress here: create() with a level returns -EOPNOTSUPP.
  */
 #ifndef CLOOPW_CODEC_LIB_LINUX_H
 #define CLOOPW_CODEC_LIB_LINUX_H
@@ -45,5 +47,19 @@ int cw_zlib_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
 		     u32 src_len);
 int cw_zlib_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
 		       u32 src_len);
+
+int cw_xz_create(void **ctx, int level, u32 max_len);
+void cw_xz_destroy(void *ctx);
+int cw_xz_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
+		   u32 src_len);
+int cw_xz_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
+		     u32 src_len);
+
+int cw_lzo_create(void **ctx, int level, u32 max_len);
+void cw_lzo_destroy(void *ctx);
+int cw_lzo_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
+		    u32 src_len);
+int cw_lzo_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
+		      u32 src_len);
 
 #endif

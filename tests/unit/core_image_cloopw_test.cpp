@@ -302,13 +302,6 @@ TEST_F(CoreCloopw, CodecsWithoutANameAreRefused) {
               "uses codecs this driver does not know (0x80000000)");
 }
 
-TEST_F(CoreCloopw, CodecsThatAreNotBuiltInAreRefusedAtOpen) {
-    EXPECT_EQ(refusal_of_super([](cw_disk_super *super) {
-                  super->codecs = cw_to_le32(CW_CODEC_BIT(CW_CODEC_XZ));
-              }),
-              "compressed with codec 4, which this driver does not have");
-}
-
 TEST_F(CoreCloopw, ABadRootIsRefused) {
     const std::vector<std::function<void(cw_disk_ref *)>> lies = {
         [](cw_disk_ref *root) { root->where = cw_to_le64(bits(0, 1ull << 47)); },

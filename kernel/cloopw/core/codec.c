@@ -4,7 +4,7 @@
 /* lz4 before lz4hc: both write id 2, and the first of an id decompresses. */
 const struct cw_codec *const cw_codecs[] = {
 	&cw_codec_none, &cw_codec_zlib, &cw_codec_lz4,
-	&cw_codec_lz4hc, &cw_codec_zstd,
+	&cw_codec_lz4hc, &cw_codec_zstd, &cw_codec_xz, &cw_codec_lzo,
 };
 const unsigned int cw_codecs_count = sizeof(cw_codecs) / sizeof(cw_codecs[0]);
 

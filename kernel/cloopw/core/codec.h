@@ -33,7 +33,8 @@ struct cw_codec {
 
 	/*
 	 * A context for blocks of up to max_len bytes. level < 0 makes one
-	 * that only decompresses. NULL ops: the codec needs no context.
+	 * that only decompresses. -EOPNOTSUPP: this world cannot compress
+	 * with it. NULL ops: the codec needs no context.
 	 */
 	int (*create)(void **ctx, int level, u32 max_len);
 	void (*destroy)(void *ctx);
@@ -59,6 +60,8 @@ extern const struct cw_codec cw_codec_zlib;
 extern const struct cw_codec cw_codec_lz4;
 extern const struct cw_codec cw_codec_lz4hc;
 extern const struct cw_codec cw_codec_zstd;
+extern const struct cw_codec cw_codec_xz;
+extern const struct cw_codec cw_codec_lzo;
 
 /* All that are built in; lz4hc writes what lz4 reads and shares its id. */
 extern const struct cw_codec *const cw_codecs[];

@@ -87,6 +87,12 @@ struct cw_cow {
 	void *priv;
 };
 
+/* What a log is compressed with: what the kernel too can compress with. */
+#define CW_LOG_CODECS (CW_CODEC_BIT(CW_CODEC_NONE) |	\
+		       CW_CODEC_BIT(CW_CODEC_ZLIB) |	\
+		       CW_CODEC_BIT(CW_CODEC_LZ4) |	\
+		       CW_CODEC_BIT(CW_CODEC_ZSTD))
+
 extern const struct cw_cow_format cw_cow_log;
 extern const struct cw_cow_format cw_cow_uml;
 

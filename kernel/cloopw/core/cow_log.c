@@ -77,10 +77,7 @@ static int create_workspaces(struct cw_log *log, struct cw_workspace_pool *pool,
 			     const struct cw_codec *codec, int level)
 {
 	struct cw_workspace_config config = {
-		.codecs = CW_CODEC_BIT(CW_CODEC_NONE) |
-			  CW_CODEC_BIT(CW_CODEC_ZLIB) |
-			  CW_CODEC_BIT(CW_CODEC_LZ4) |
-			  CW_CODEC_BIT(CW_CODEC_ZSTD),
+		.codecs = CW_LOG_CODECS,
 		.stored_len = LOG_RECORD_ROOM,
 		.plain_len = CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE,
 		.max_len = CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE,
@@ -101,7 +98,7 @@ static int choose_codec(struct cw_log *log, struct cw_report *report)
 
 	if (log->super->codec_hc)
 		codec = &cw_codec_lz4hc;
-	if (!codec || !codec->compress || codec->id != id)
+	if (!codec || codec->id != id || !(CW_CODEC_BIT(id) & CW_LOG_CODECS))
 		return cw_refuse(report, -EINVAL,
 				 "%s: asks for codec %u, which this driver does not have",
 				 log->io->name, id);

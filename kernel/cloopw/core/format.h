@@ -96,22 +96,36 @@ CW_ASSERT_AT(struct cw_disk_super, reserved, 184);
 #define CW_NATIVE_MAX_BLOCK (1u << 20)
 
 /*
- * ---- cloop V2.0 (big-endian) ----
+ * ---- cloop V0.68, V2.0, V4.0 (big-endian) ----
  * Described in the header comment of cloop.h (Debian package cloop-src): a
- * 128-byte preamble, a shell script whose text names the version, then:
+ * 128-byte preamble, a shell script whose text names the version, then block
+ * size and count, then the index of where each block begins and the last ends.
+ * V4.0 may have index and header, in this order, at the end of the file.
  */
 
 #define CW_CLOOP_PREAMBLE_LEN 128u
-#define CW_CLOOP_SIGNATURE_AT 0x0bu /* in the preamble */
+#define CW_CLOOP_SIGNATURE_AT 0x0bu /* in the preamble; V0.68 has none */
 #define CW_CLOOP2_SIGNATURE "V2.0"
+#define CW_CLOOP4_SIGNATURE "V4.0"
 
 struct cw_disk_cloop_head {
 	u8 preamble[CW_CLOOP_PREAMBLE_LEN];
 	__be32 block_size;
 	__be32 blocks;
-	/* then __be64 offset[blocks + 1] of the blocks; the last is the end */
+	/* index: blocks + 1 times __be32 in V0.68, __be64 later */
 };
 CW_ASSERT_SIZE(struct cw_disk_cloop_head, 136);
+
+/* Bits of an index entry of V4.0. */
+#define CW_CLOOP4_OFFSET_BITS 60 /* 0..59; 60..63: enum cw_cloop4_codec */
+
+enum cw_cloop4_codec {
+	CW_CLOOP4_ZLIB = 0,
+	CW_CLOOP4_NONE = 1,
+	CW_CLOOP4_XZ = 2,
+	CW_CLOOP4_LZ4 = 3,
+	CW_CLOOP4_LZO = 4,
+};
 
 /*
  * ---- User-mode Linux COW file (big-endian from version 2 on) ----

@@ -4,6 +4,8 @@
 const struct cw_image_format *const cw_image_formats[] = {
 	&cw_image_cloopw,
 	&cw_image_cloop2,
+	&cw_image_cloop4,
+	&cw_image_cloop068,
 	&cw_image_raw,
 };
 const unsigned int cw_image_formats_count =
@@ -19,34 +21,46 @@ const struct cw_image_format *cw_image_format_by_name(const char *name)
 	return NULL;
 }
 
+static int read_ends(struct cw_image *img, struct cw_image_ends *ends)
+{
+	int err;
+
+	ends->head_len = cw_min(img->io_size, CW_HEAD_LEN);
+	ends->tail_len = cw_min(img->io_size, CW_TAIL_LEN);
+	err = cw_pread(img->io, ends->head, ends->head_len, 0);
+	if (err)
+		return err;
+	return cw_pread(img->io, ends->tail, ends->tail_len,
+			img->io_size - ends->tail_len);
+}
+
 static int choose_format(struct cw_image *img,
 			 const struct cw_image_format *wanted,
 			 struct cw_report *report)
 {
-	u32 len = cw_min(img->io_size, CW_HEAD_LEN);
-	u8 *head = cw_alloc(CW_HEAD_LEN);
+	struct cw_image_ends *ends = cw_alloc(sizeof(*ends));
 	unsigned int i;
 	int err;
 
-	if (!head)
+	if (!ends)
 		return -ENOMEM;
-	err = cw_pread(img->io, head, len, 0);
+	err = read_ends(img, ends);
 	if (err) {
 		cw_refuse(report, err, "%s: cannot be read (error %d)",
 			  img->io->name, -err);
 		goto out;
 	}
-	if (wanted && !wanted->probe(head, len)) {
+	if (wanted && !wanted->probe(ends)) {
 		err = cw_refuse(report, -EINVAL, "%s: is no %s image",
 				img->io->name, wanted->name);
 		goto out;
 	}
 	img->format = wanted;
 	for (i = 0; !img->format; i++) /* raw, the last, takes anything */
-		if (cw_image_formats[i]->probe(head, len))
+		if (cw_image_formats[i]->probe(ends))
 			img->format = cw_image_formats[i];
 out:
-	cw_free(head);
+	cw_free(ends);
 	return err;
 }
 

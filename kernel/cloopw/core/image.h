@@ -17,6 +17,7 @@
 #define CW_IMAGE_MIN_BLOCK 512u
 #define CW_IMAGE_MAX_BLOCK (4u << 20)
 #define CW_HEAD_LEN 4096u
+#define CW_TAIL_LEN 136u /* some formats have their header at the end */
 #define CW_LABEL_LEN 64
 #define CW_UUID_LEN 16
 
@@ -31,15 +32,23 @@ struct cw_extent {
 	bool has_crc;
 };
 
+/* Where a file tells what it is; a short one has less of both. */
+struct cw_image_ends {
+	u32 head_len;
+	u32 tail_len;
+	u8 head[CW_HEAD_LEN];
+	u8 tail[CW_TAIL_LEN];
+};
+
 struct cw_image_format {
 	const char *name;
 
 	/*
-	 * Does the file look like one? head is its first len bytes, len up to
-	 * CW_HEAD_LEN. Only the magic is asked for: a damaged file of this
-	 * format is still this format, and open says what is wrong with it.
+	 * Does the file look like one? Only the magic is asked for: a damaged
+	 * file of this format is still this format, and open says what is
+	 * wrong with it.
 	 */
-	bool (*probe)(const u8 *head, u32 len);
+	bool (*probe)(const struct cw_image_ends *ends);
 
 	/*
 	 * Sets size, block_size, codecs, priv and what else it knows; checks
@@ -87,7 +96,9 @@ struct cw_image {
 };
 
 extern const struct cw_image_format cw_image_raw;
+extern const struct cw_image_format cw_image_cloop068;
 extern const struct cw_image_format cw_image_cloop2;
+extern const struct cw_image_format cw_image_cloop4;
 extern const struct cw_image_format cw_image_cloopw;
 
 /* In the order in which they are probed; raw, which is anything, is last. */

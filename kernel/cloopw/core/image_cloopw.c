@@ -10,9 +10,9 @@ struct native {
 	u64 end; /* of the file, as the superblock says; <= io_size */
 };
 
-static bool native_probe(const u8 *head, u32 len)
+static bool native_probe(const struct cw_image_ends *ends)
 {
-	return len >= 8 && !memcmp(head, CW_IMAGE_MAGIC, 8);
+	return ends->head_len >= 8 && !memcmp(ends->head, CW_IMAGE_MAGIC, 8);
 }
 
 /* Decodes and bounds a reference; max is the longest its bytes may be. */
@@ -121,19 +121,6 @@ static int check_geometry(const struct cw_disk_super *super, u64 io_size,
 	return 0;
 }
 
-/* Every codec that occurs must be at hand before the device appears. */
-static int check_codecs(u32 codecs, const char *name, struct cw_report *report)
-{
-	unsigned int id;
-
-	for (id = 0; id < CW_CODEC_IDS; id++)
-		if (codecs & CW_CODEC_BIT(id) && !cw_codec_by_id(id))
-			return cw_refuse(report, -EINVAL,
-					 "%s: compressed with codec %u, which this driver does not have",
-					 name, id);
-	return 0;
-}
-
 /*
  * The codec that the image says it was made with, for those who make another
  * of it; two share an id, and the level tells them apart.
@@ -191,8 +178,6 @@ static int check_super(struct cw_image *img, struct cw_disk_super *super,
 		err = check_crc(super, name, report);
 	if (!err)
 		err = check_geometry(super, img->io_size, name, report);
-	if (!err)
-		err = check_codecs(cw_from_le32(super->codecs), name, report);
 	return err;
 }
 

@@ -2,7 +2,7 @@
 /* A plain image: any file or block device. */
 #include "image.h"
 
-static bool raw_probe(const u8 *head, u32 len)
+static bool raw_probe(const struct cw_image_ends *ends)
 {
 	return true;
 }

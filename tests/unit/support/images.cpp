@@ -12,7 +12,7 @@ Bytes compress(const cw_codec &codec, const Bytes &plain) {
         return plain;
     }
     const u32 len = static_cast<u32>(plain.size());
-    Bytes out(plain.size() + plain.size() / 100 + 128);
+    Bytes out(plain.size() + plain.size() / 16 + 128);
     void *ctx = nullptr;
     if (codec.create(&ctx, codec.default_level, len) != 0) {
         throw std::runtime_error("no context");
@@ -142,28 +142,89 @@ u64 get_be64(const Bytes &file, u64 off) {
     return cw_from_be64(disk);
 }
 
-/* ---- cloop V2.0 ---- */
+/* ---- cloop ---- */
 
-u64 cloop2_entry(u64 n) { return sizeof(cw_disk_cloop_head) + n * sizeof(__be64); }
+namespace {
+
+constexpr u64 kCloopHead = sizeof(cw_disk_cloop_head);
+
+u64 entry_len(const CloopSpec &spec) { return spec.version == 0 ? 4 : 8; }
+
+/* As the tools of their time wrote them. */
+std::string preamble(const CloopSpec &spec) {
+    const std::string name =
+        spec.version == 0 ? "" : "#V" + std::to_string(spec.version) + ".0 Format\n";
+    return "#!/bin/sh\n" + name + "insmod cloop.o file=$0 && mount -r /dev/cloop $1\nexit $?\n";
+}
+
+Bytes cloop_head(const CloopSpec &spec, u64 blocks) {
+    Bytes head(kCloopHead);
+    const std::string text = preamble(spec);
+    memcpy(head.data(), text.data(), text.size());
+    put_be32(&head, 128, spec.block_size);
+    put_be32(&head, 132, static_cast<u32>(blocks));
+    return head;
+}
+
+void put_entry(const CloopSpec &spec, Bytes *index, u64 n, u64 value) {
+    if (spec.version == 0) {
+        put_be32(index, 4 * n, static_cast<u32>(value));
+    } else {
+        put_be64(index, 8 * n, value);
+    }
+}
+
+Bytes joined(const std::vector<Bytes> &parts) {
+    Bytes all;
+    for (const Bytes &part : parts) {
+        all.insert(all.end(), part.begin(), part.end());
+    }
+    return all;
+}
+
+}  // namespace
+
+u64 cloop4_flags(const cw_codec &codec) {
+    static const std::map<u8, u64> kFlags = {{CW_CODEC_ZLIB, CW_CLOOP4_ZLIB},
+                                             {CW_CODEC_NONE, CW_CLOOP4_NONE},
+                                             {CW_CODEC_XZ, CW_CLOOP4_XZ},
+                                             {CW_CODEC_LZ4, CW_CLOOP4_LZ4},
+                                             {CW_CODEC_LZO, CW_CLOOP4_LZO}};
+    return kFlags.at(codec.id) << CW_CLOOP4_OFFSET_BITS;
+}
+
+u64 cloop_entry(const CloopSpec &spec, const Bytes &file, u64 blocks, u64 n) {
+    const u64 index = (blocks + 1) * entry_len(spec);
+    const u64 at = spec.trailing ? file.size() - kCloopHead - index : kCloopHead;
+    return at + n * entry_len(spec);
+}
+
+Bytes cloop_image(const CloopSpec &spec, const Bytes &plain) {
+    const u64 blocks = cw_div_up(plain.size(), spec.block_size);
+    const u64 begin = spec.trailing ? 0 : kCloopHead + (blocks + 1) * entry_len(spec);
+    Bytes index((blocks + 1) * entry_len(spec));
+    Bytes data;
+    for (u64 n = 0; n < blocks; n++) {
+        const u64 off = n * spec.block_size;
+        const u64 end = std::min<u64>(off + spec.block_size, plain.size());
+        const cw_codec &codec = *spec.codecs[n % spec.codecs.size()];
+        Bytes block(plain.data() + off, plain.data() + end);
+        block.resize(spec.block_size); /* the old tools pad the last one */
+        put_entry(spec, &index, n,
+                  (begin + data.size()) | (spec.version == 4 ? cloop4_flags(codec) : 0));
+        const Bytes stored = compress(codec, block);
+        data.insert(data.end(), stored.begin(), stored.end());
+    }
+    put_entry(spec, &index, blocks, begin + data.size());
+
+    const Bytes head = cloop_head(spec, blocks);
+    return spec.trailing ? joined({data, index, head}) : joined({head, index, data});
+}
+
+u64 cloop2_entry(u64 n) { return kCloopHead + n * sizeof(__be64); }
 
 Bytes cloop2_image(const Bytes &plain, u32 block_size) {
-    const u64 blocks = cw_div_up(plain.size(), block_size);
-    Bytes file(cloop2_entry(blocks + 1));
-    const std::string preamble = "#!/bin/sh\n#V2.0 Format\n";
-    memcpy(file.data(), preamble.data(), preamble.size());
-    put_be32(&file, 128, block_size);
-    put_be32(&file, 132, static_cast<u32>(blocks));
-    for (u64 n = 0; n < blocks; n++) {
-        const u64 off = n * block_size;
-        const u64 end = std::min<u64>(off + block_size, plain.size());
-        Bytes block(plain.data() + off, plain.data() + end);
-        block.resize(block_size); /* the old tool pads the last one */
-        const Bytes stored = compress(cw_codec_zlib, block);
-        put_be64(&file, cloop2_entry(n), file.size());
-        file.insert(file.end(), stored.begin(), stored.end());
-    }
-    put_be64(&file, cloop2_entry(blocks), file.size());
-    return file;
+    return cloop_image({.version = 2, .block_size = block_size}, plain);
 }
 
 /* ---- User-mode Linux COW ---- */

@@ -49,7 +49,20 @@ Bytes native_image(const Bytes &plain, u32 block_size, const cw_codec &codec);
 /* Changes the superblock and makes its checksum right again. */
 void change_super(Bytes *image, const std::function<void(cw_disk_super *)> &change);
 
-/* ---- cloop V2.0 ---- */
+/* ---- cloop V0.68, V2.0, V4.0 ---- */
+
+struct CloopSpec {
+    int version = 4;       /* 0: V0.68 */
+    bool trailing = false; /* header and index at the end */
+    u32 block_size = 4096;
+    std::vector<const cw_codec *> codecs = {&cw_codec_zlib}; /* of the blocks, in turn */
+};
+
+Bytes cloop_image(const CloopSpec &spec, const Bytes &plain);
+/* Place of block n's entry in a file of that many blocks. */
+u64 cloop_entry(const CloopSpec &spec, const Bytes &file, u64 blocks, u64 n);
+/* What an entry of V4.0 has in its top bits for the codec. */
+u64 cloop4_flags(const cw_codec &codec);
 
 Bytes cloop2_image(const Bytes &plain, u32 block_size);
 /* Place of block n's offset in the file. */

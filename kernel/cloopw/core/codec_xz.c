@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * .xz streams: the smallest, and the slowest to read. The check is a CRC32 or
+ * none, the only filter LZMA2: what the kernel's decompressor takes.
+ */
+#include "codec.h"
+
+#include CW_CODEC_LIB_H
+
+const struct cw_codec cw_codec_xz = {
+	.name = "xz",
+	.id = CW_CODEC_XZ,
+	.min_level = 0,
+	.max_level = 9,
+	.default_level = 6,
+	.create = cw_xz_create,
+	.destroy = cw_xz_destroy,
+	.decompress = cw_xz_decompress,
+	.compress = cw_xz_compress,
+};
