@@ -31,7 +31,7 @@ Attach:
   -r, --read-only        write to no file
   -o, --offset SIZE      where the image begins in its file
       --sizelimit SIZE   how much of the file it is
-      --format NAME      of the image: {images}; found out
+      --format NAME      of the image: {images}
       --cow-format NAME  of a COW file to be made: {cows}
       --cache SIZE       memory for decompressed data
   -P, --partscan         look for partitions
