@@ -2,6 +2,7 @@
 /* cloopw: a transparently compressed, writable loop device. */
 #include <linux/module.h>
 
+#include "crc32c_linux.h"
 #include "disk.h"
 
 static unsigned int devices = 8;
@@ -10,8 +11,10 @@ MODULE_PARM_DESC(devices, "Devices made at the start; more through /dev/cloopw-c
 
 static int __init cloopw_init(void)
 {
-	int err = cloopw_disk_init();
+	int err;
 
+	cw_crc32c_choose();
+	err = cloopw_disk_init();
 	if (err)
 		return err;
 	err = cloopw_ctl_init(devices);

@@ -5,7 +5,6 @@
 
 #include <linux/atomic.h>
 #include <linux/bitops.h>
-#include <linux/crc32c.h>
 #include <linux/cpumask.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
@@ -19,6 +18,8 @@
 #include <linux/wait.h>
 
 #include <asm/byteorder.h>
+
+#include "crc32c_linux.h"
 
 static inline u16 cw_from_le16(__le16 v)
 {
@@ -86,11 +87,6 @@ static inline void cw_free(void *p)
 	kvfree(p);
 }
 
-static inline u32 cw_crc32c(const void *buf, size_t len)
-{
-	return ~crc32c(~0u, buf, len);
-}
-
 static inline unsigned int cw_popcount(u32 bits)
 {
 	return hweight32(bits);
@@ -149,6 +145,11 @@ static inline void cw_rwsem_destroy(struct cw_rwsem *sem)
 static inline void cw_rwsem_read_lock(struct cw_rwsem *sem)
 {
 	down_read(&sem->s);
+}
+
+static inline bool cw_rwsem_read_trylock(struct cw_rwsem *sem)
+{
+	return down_read_trylock(&sem->s);
 }
 
 static inline void cw_rwsem_read_unlock(struct cw_rwsem *sem)
