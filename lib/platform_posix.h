@@ -152,6 +152,11 @@ static inline void cw_rwsem_read_lock(struct cw_rwsem *sem)
 	pthread_rwlock_rdlock(&sem->l);
 }
 
+static inline bool cw_rwsem_read_trylock(struct cw_rwsem *sem)
+{
+	return pthread_rwlock_tryrdlock(&sem->l) == 0;
+}
+
 static inline void cw_rwsem_read_unlock(struct cw_rwsem *sem)
 {
 	pthread_rwlock_unlock(&sem->l);

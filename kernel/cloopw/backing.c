@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "backing.h"
 
+#include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/cred.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kdev_t.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/stat.h>
 #include <linux/string_helpers.h>
+#include <linux/uio.h>
 
 #include "disk.h"
+
+/* Workers read at several places at once, in turn; each is to find its part. */
+#define READAHEAD_PAGES (SZ_1M / PAGE_SIZE)
 
 /*
  * All backings there are, so that a file that one device writes is not used
@@ -160,6 +166,44 @@ static const struct cw_io_ops backing_ops = {
 	.punch = backing_punch,
 	.size = backing_size,
 };
+
+static int read_bio(struct file *file, struct bio *bio, loff_t *pos)
+{
+	struct bvec_iter at;
+	struct iov_iter iter;
+	struct bio_vec bv;
+	unsigned int pieces = 0;
+	ssize_t n;
+
+	bio_for_each_bvec(bv, bio, at)
+		pieces++;
+	iov_iter_bvec(&iter, READ, __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter),
+		      pieces, bio->bi_iter.bi_size);
+	iter.iov_offset = bio->bi_iter.bi_bvec_done;
+	while (iov_iter_count(&iter)) {
+		n = vfs_iter_read(file, &iter, pos, 0);
+		if (n <= 0)
+			return n < 0 ? n : -EIO;
+	}
+	return 0;
+}
+
+int cw_backing_read_request(struct cw_io *io, u64 pos, struct request *rq)
+{
+	struct cw_backing *b = to_backing(io);
+	struct bio *bio;
+	loff_t at;
+	int err;
+
+	if (!in_file(b, pos, blk_rq_bytes(rq), &at))
+		return -EIO;
+	__rq_for_each_bio(bio, rq) {
+		err = read_bio(b->file, bio, &at);
+		if (err)
+			return err;
+	}
+	return 0;
+}
 
 /* ---- opening ---- */
 
@@ -335,6 +379,8 @@ static int open_file(struct cw_backing *b, struct file *user,
 				 "%s: cannot be opened: error %ld", name,
 				 PTR_ERR(file));
 	b->file = file;
+	file->f_ra.ra_pages = max_t(unsigned int, file->f_ra.ra_pages,
+				    READAHEAD_PAGES);
 	err = check_disk(file, name, request, report);
 	if (!err)
 		err = check_window(file, name, request, report);

@@ -8,6 +8,7 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
+#include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include "attachment.h"
@@ -15,10 +16,11 @@
 #include "disk.h"
 
 #define QUEUE_DEPTH 128
-#define MAX_TRANSFER SZ_256K
-#define MAX_PAGES (MAX_TRANSFER / PAGE_SIZE + 1) /* it may begin inside one */
-#define MIN_READAHEAD SZ_512K
+#define MAX_TRANSFER SZ_1M
+#define MAX_CODED SZ_256K /* of what is compressed, for all processors' sake */
+#define MIN_READAHEAD SZ_1M
 #define READAHEAD_CLUSTERS 4
+#define MAX_INLINE SZ_16K /* what is copied in the context of the submitter */
 #define PHYSICAL_BLOCK CW_PAGE_SIZE /* the COW's page: less costs a read */
 
 struct request_work {
@@ -68,8 +70,8 @@ static void *direct_range(struct request *rq)
  * is, or at the start of a page when that is the end of one, to n others;
  * returns how many there are then, 0 when it does not fit to them.
  */
-static unsigned int add_piece(struct page **page, unsigned int n, u8 **end,
-			      struct bio_vec *bv)
+static unsigned int add_piece(struct page **page, unsigned int n,
+			      unsigned int max, u8 **end, struct bio_vec *bv)
 {
 	u8 *at = bvec_virt(bv);
 
@@ -79,36 +81,47 @@ static unsigned int add_piece(struct page **page, unsigned int n, u8 **end,
 		return 0;
 	*end = (u8 *)bvec_virt(bv) + bv->bv_len;
 	for (at -= offset_in_page(at); at < *end; at += PAGE_SIZE) {
-		if (n == MAX_PAGES)
+		if (n == max)
 			return 0;
 		page[n++] = virt_to_page(at);
 	}
 	return n;
 }
 
-/*
- * Returns where the data begins, or NULL. Not inlined, to have the array off
- * the stack when the engine runs.
- */
-static noinline void *map_range(struct request *rq, unsigned int *pages)
+/* Returns how many there are; 0: they do not fit to each other. */
+static unsigned int collect_pages(struct request *rq, struct page **page,
+				  unsigned int max)
 {
-	struct page *page[MAX_PAGES];
 	struct req_iterator iter;
 	struct bio_vec bv;
-	unsigned int skip = 0, n = 0;
+	unsigned int n = 0;
 	u8 *end = NULL;
-	void *map;
 
 	rq_for_each_bvec(bv, rq, iter) {
+		n = add_piece(page, n, max, &end, &bv);
 		if (!n)
-			skip = offset_in_page(bvec_virt(&bv));
-		n = add_piece(page, n, &end, &bv);
-		if (!n)
-			return NULL;
+			return 0;
 	}
-	map = vm_map_ram(page, n, NUMA_NO_NODE);
-	*pages = n;
-	return map ? map + skip : NULL;
+	return n;
+}
+
+/* Returns where the data begins, or NULL. */
+static void *map_range(struct request *rq, unsigned int *pages)
+{
+	/* It may begin inside a page. */
+	unsigned int max = blk_rq_bytes(rq) / PAGE_SIZE + 2;
+	struct bio_vec first = req_bvec(rq);
+	struct page **page;
+	void *map = NULL;
+
+	page = kmalloc_array(max, sizeof(*page), GFP_NOIO | __GFP_NOWARN);
+	if (!page)
+		return NULL;
+	*pages = collect_pages(rq, page, max);
+	if (*pages)
+		map = vm_map_ram(page, *pages, NUMA_NO_NODE);
+	kfree(page);
+	return map ? map + offset_in_page(bvec_virt(&first)) : NULL;
 }
 
 static int transfer_mapped(const struct transfer *t, u32 len, void *buf)
@@ -181,6 +194,41 @@ static int transfer(struct cw_device *engine, struct request *rq)
 	return err;
 }
 
+/* ---- short ways, which need no mapping ---- */
+
+/* What lies in a file as it is goes straight to the request's pages. */
+static bool read_plain(struct cw_device *engine, struct request *rq)
+{
+	u64 off = (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
+	struct cw_io *io;
+	u64 pos;
+
+	io = cw_device_locate(engine, off, blk_rq_bytes(rq), &pos);
+	if (!io || cw_backing_read_request(io, pos, rq))
+		return false;
+	flush_pages(rq);
+	return true;
+}
+
+/* Does not sleep: queue_rq() calls it. */
+static bool read_cached(struct cw_device *engine, struct request *rq)
+{
+	u64 off = (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
+	struct req_iterator iter;
+	struct bio_vec bv;
+
+	if (req_op(rq) != REQ_OP_READ || blk_rq_bytes(rq) > MAX_INLINE)
+		return false;
+	rq_for_each_bvec(bv, rq, iter) {
+		if (cw_device_read_cached(engine, off, bv.bv_len,
+					  bvec_virt(&bv)))
+			return false;
+		off += bv.bv_len;
+	}
+	flush_pages(rq);
+	return true;
+}
+
 /* ---- serving requests ---- */
 
 static int serve(struct cw_device *engine, struct request *rq)
@@ -190,7 +238,8 @@ static int serve(struct cw_device *engine, struct request *rq)
 
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
-		return transfer(engine, rq);
+		/* Its errors are found, counted and told on the usual way. */
+		return read_plain(engine, rq) ? 0 : transfer(engine, rq);
 	case REQ_OP_WRITE:
 		err = transfer(engine, rq);
 		break;
@@ -240,6 +289,10 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx,
 	blk_mq_start_request(bd->rq);
 	if (!disk->attachment)
 		return BLK_STS_IOERR;
+	if (read_cached(disk->attachment->engine, bd->rq)) {
+		blk_mq_end_request(bd->rq, BLK_STS_OK);
+		return BLK_STS_OK;
+	}
 	queue_work(disk->attachment->workers, &rw->work);
 	return BLK_STS_OK;
 }
@@ -289,7 +342,8 @@ int cloopw_queue_set_limits(struct cloopw_disk *disk,
 	u32 cluster = info->cluster;
 	struct cw_limits limits = {
 		.physical_block = PHYSICAL_BLOCK,
-		.max_transfer = MAX_TRANSFER,
+		.max_transfer = cluster || info->extent ? MAX_CODED :
+							  MAX_TRANSFER,
 		.max_change = round_down(UINT_MAX, PHYSICAL_BLOCK),
 		.writable = info->writable,
 		.discard = info->can_discard,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <future>
 #include <thread>
@@ -96,6 +97,43 @@ TEST_F(CoreCache, CountsHitsAndMisses) {
 TEST_F(CoreCache, KeepsOwnersApart) {
     get_and_put(7);
     EXPECT_FALSE(holds(7, cw_cache_new_owner(cache_)));
+}
+
+TEST_F(CoreCache, CopiesAPartOfWhatIsReady) {
+    get_and_put(7);
+    std::array<u8, 10> out{};
+    ASSERT_TRUE(cw_cache_copy(cache_, owner_, 7, kLen - 10, 10, out.data()));
+    EXPECT_EQ(out, (std::array<u8, 10>{7, 7, 7, 7, 7, 7, 7, 7, 7, 7}));
+    EXPECT_EQ(stats().hits, 1u);
+}
+
+TEST_F(CoreCache, CopiesNothingThatIsNotThere) {
+    u8 byte = 1;
+    EXPECT_FALSE(cw_cache_copy(cache_, owner_, 7, 0, 1, &byte));
+    get_and_put(7);
+    EXPECT_FALSE(cw_cache_copy(cache_, owner_, 7, kLen, 1, &byte));
+    EXPECT_EQ(byte, 1);
+}
+
+TEST_F(CoreCache, CopiesNothingOfWhatIsBeingFilled) {
+    bool copied = true;
+    filler_.during = [this, &copied] {
+        u8 byte;
+        copied = cw_cache_copy(cache_, owner_, 7, 0, 1, &byte);
+    };
+    get_and_put(7);
+    EXPECT_FALSE(copied);
+}
+
+TEST_F(CoreCache, CopyingKeepsAnEntryFromBeingTheOldest) {
+    u8 byte;
+    for (u64 pos = 1; pos <= 4; pos++) {
+        get_and_put(pos);
+    }
+    ASSERT_TRUE(cw_cache_copy(cache_, owner_, 1, 0, 1, &byte));
+    get_and_put(5);
+    EXPECT_TRUE(holds(1));
+    EXPECT_FALSE(holds(2));
 }
 
 TEST_F(CoreCache, FillsOnceForManyWhoWait) {

@@ -221,6 +221,101 @@ TEST(CoreDevice, LayersBelowTheTopAreNotWritten) {
 
 /* ---- errors ---- */
 
+/* ---- the short ways ---- */
+
+TEST(CoreDeviceLocate, ARawBaseIsWhereItIs) {
+    TestIo base("base", text_bytes(10000));
+    OpenDevice device(&base, {});
+    u64 pos = 0;
+    EXPECT_EQ(cw_device_locate(device.get(), 512, 4096, &pos), base.get());
+    EXPECT_EQ(pos, 512u);
+}
+
+TEST(CoreDeviceLocate, WhatIsBehindARawBaseIsNowhere) {
+    TestIo base("base", text_bytes(10000)); /* of a device of 10240 bytes */
+    OpenDevice device(&base, {});
+    u64 pos;
+    EXPECT_EQ(cw_device_locate(device.get(), 9728, 512, &pos), nullptr);
+    EXPECT_EQ(cw_device_locate(device.get(), 1 << 20, 512, &pos), nullptr);
+}
+
+TEST(CoreDeviceLocate, ACompressedBaseIsNowhere) {
+    Stack stack(text_bytes(10240), 0);
+    u64 pos;
+    EXPECT_EQ(cw_device_locate(OpenDevice(&stack.base, {}).get(), 0, 512, &pos), nullptr);
+}
+
+/* A raw base of four sectors and a COW file in which the second is written. */
+class CoreDeviceLocateCow : public testing::Test {
+protected:
+    CoreDeviceLocateCow() {
+        UmlSpec spec;
+        spec.size = 2048;
+        cow_ = std::make_unique<TestIo>("cow", uml_cow(spec));
+        device_ = std::make_unique<OpenDevice>(&base_, std::vector<TestIo *>{cow_.get()});
+        EXPECT_EQ(device_->write(512, pattern(512, 7)), 0);
+    }
+
+    TestIo base_{"base", text_bytes(2048)};
+    std::unique_ptr<TestIo> cow_;
+    std::unique_ptr<OpenDevice> device_;
+    u64 pos_ = 0;
+};
+
+TEST_F(CoreDeviceLocateCow, WhatWasWrittenIsInItsFile) {
+    ASSERT_EQ(cw_device_locate(device_->get(), 512, 512, &pos_), cow_->get());
+    Bytes out(512);
+    ASSERT_EQ(cw_pread(cow_->get(), out.data(), out.size(), pos_), 0);
+    EXPECT_EQ(out, pattern(512, 7));
+}
+
+TEST_F(CoreDeviceLocateCow, WhatWasNotIsInTheBase) {
+    ASSERT_EQ(cw_device_locate(device_->get(), 1024, 1024, &pos_), base_.get());
+    EXPECT_EQ(pos_, 1024u);
+}
+
+TEST_F(CoreDeviceLocateCow, WhatIsInBothIsInNeither) {
+    EXPECT_EQ(cw_device_locate(device_->get(), 0, 1024, &pos_), nullptr);
+    EXPECT_EQ(cw_device_locate(device_->get(), 512, 1024, &pos_), nullptr);
+}
+
+TEST_F(CoreDeviceLocateCow, ABitmapThatWasNotReadTellsNothing) {
+    ASSERT_EQ(cw_device_flush(device_->get()), 0);
+    device_.reset();
+    OpenDevice fresh(&base_, {cow_.get()});
+    EXPECT_EQ(cw_device_locate(fresh.get(), 512, 512, &pos_), nullptr);
+}
+
+TEST(CoreDeviceReadCached, GivesWhatWasReadBefore) {
+    const Bytes plain = text_bytes(20000);
+    Stack stack(plain, 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    Bytes out(100);
+    EXPECT_EQ(cw_device_read_cached(device.get(), 8190, 100, out.data()), -EAGAIN);
+    ASSERT_EQ(device.read(8000, 1000, &out), 0);
+    out.resize(100);
+    ASSERT_EQ(cw_device_read_cached(device.get(), 8190, 100, out.data()), 0);
+    EXPECT_EQ(out, Bytes(plain.begin() + 8190, plain.begin() + 8290));
+}
+
+TEST(CoreDeviceReadCached, GivesNothingThatALayerHolds) {
+    Stack stack(text_bytes(20000), 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    Bytes out;
+    ASSERT_EQ(device.read(100, 1000, &out), 0);
+    ASSERT_EQ(device.write(512, pattern(512, 7)), 0);
+    EXPECT_EQ(cw_device_read_cached(device.get(), 512, 512, out.data()), -EAGAIN);
+    EXPECT_EQ(cw_device_read_cached(device.get(), 1024, 512, out.data()), 0);
+}
+
+TEST(CoreDeviceReadCached, GivesNothingBehindTheImage) {
+    Stack stack(text_bytes(10000), 0);
+    OpenDevice device(&stack.base, {});
+    Bytes out;
+    ASSERT_EQ(device.read(9000, 1240, &out), 0);
+    EXPECT_EQ(cw_device_read_cached(device.get(), 9728, 512, out.data()), -EAGAIN);
+}
+
 TEST(CoreDevice, ErrorsAreCounted) {
     Stack stack(text_bytes(10240), 1);
     OpenDevice device(&stack.base, stack.from(0));

@@ -107,5 +107,35 @@ INSTANTIATE_TEST_SUITE_P(
                (info.param.clean ? "_closed" : "_killed");
     });
 
+/* ---- the short ways ---- */
+
+TEST(CoreLogLocate, WhatTheLogDoesNotHoldIsInARawBase) {
+    const u64 size = 1 << 20;
+    TestIo base("base.img", text_bytes(size));
+    SparseIo cow("cow");
+    make_log(&cow, log_config(size));
+    LogDevice device(base.get(), {cow.get()});
+    u64 pos = 0;
+    ASSERT_EQ(cw_device_locate(device.get(), 4096, 8192, &pos), base.get());
+    EXPECT_EQ(pos, 4096u);
+    ASSERT_EQ(device.write(8192, text_bytes(4096)), 0);
+    EXPECT_EQ(cw_device_locate(device.get(), 4096, 8192, &pos), nullptr);
+    EXPECT_EQ(cw_device_locate(device.get(), 12288, 8192, &pos), base.get());
+}
+
+TEST(CoreLogLocate, AMapPageThatIsOnlyInTheFileTellsNothing) {
+    const u64 size = 8 << 20; /* of 2 MiB each: some pages of the map */
+    TestIo base("base.img", text_bytes(size));
+    SparseIo cow("cow");
+    make_log(&cow, log_config(size));
+    { ASSERT_EQ(LogDevice(base.get(), {cow.get()}).write(0, text_bytes(4096)), 0); }
+    LogDevice device(base.get(), {cow.get()});
+    u64 pos = 0;
+    EXPECT_EQ(cw_device_locate(device.get(), 8192, 4096, &pos), nullptr);
+    EXPECT_EQ(cw_device_locate(device.get(), 6 << 20, 4096, &pos), base.get());
+    EXPECT_EQ(device.read(0, 4096), text_bytes(4096)); /* which reads it */
+    EXPECT_EQ(cw_device_locate(device.get(), 8192, 4096, &pos), base.get());
+}
+
 }  // namespace
 }  // namespace cloopw::test

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "cache.h"
 
-#define CACHE_HASH_BITS 10
-#define CACHE_BUCKETS (1u << CACHE_HASH_BITS)
+/* A bucket for so many bytes of the limit, within bounds. */
+#define CACHE_BUCKET_BYTES (32u << 10)
+#define CACHE_MIN_BITS 8
+#define CACHE_MAX_BITS 16
 
 /*
  * An entry that is no longer in the hash (its fill failed, or it was dropped)
@@ -18,7 +20,8 @@ struct cw_cache {
 	/* Guards all below and the fields of entries that say so. */
 	struct cw_mutex lock;
 	struct cw_cond filled;
-	struct cw_cache_entry *bucket[CACHE_BUCKETS];
+	struct cw_cache_entry **bucket; /* [1 << bucket_bits] */
+	unsigned int bucket_bits;       /* constant */
 	struct cw_cache_entry lru; /* list head; next is the oldest */
 	u64 next_owner;
 	u64 limit;
@@ -31,9 +34,19 @@ struct cw_cache {
 struct cw_cache *cw_cache_create(u64 limit_bytes)
 {
 	struct cw_cache *cache = cw_alloc(sizeof(*cache));
+	unsigned int bits = CACHE_MIN_BITS;
 
 	if (!cache)
 		return NULL;
+	while (bits < CACHE_MAX_BITS &&
+	       limit_bytes >> bits > CACHE_BUCKET_BYTES)
+		bits++;
+	cache->bucket_bits = bits;
+	cache->bucket = cw_alloc((1u << bits) * sizeof(*cache->bucket));
+	if (!cache->bucket) {
+		cw_free(cache);
+		return NULL;
+	}
 	cw_mutex_init(&cache->lock);
 	cw_cond_init(&cache->filled);
 	cache->lru.lru_prev = &cache->lru;
@@ -73,7 +86,7 @@ static struct cw_cache_entry **bucket_of(struct cw_cache *cache, u64 owner,
 {
 	u64 hash = (pos ^ (owner << 48)) * 0x9e3779b97f4a7c15ull;
 
-	return &cache->bucket[hash >> (64 - CACHE_HASH_BITS)];
+	return &cache->bucket[hash >> (64 - cache->bucket_bits)];
 }
 
 static struct cw_cache_entry *hash_find(struct cw_cache *cache, u64 owner,
@@ -154,6 +167,7 @@ void cw_cache_destroy(struct cw_cache *cache)
 	evict_to(cache, 0);
 	cw_cond_destroy(&cache->filled);
 	cw_mutex_destroy(&cache->lock);
+	cw_free(cache->bucket);
 	cw_free(cache);
 }
 
@@ -263,6 +277,29 @@ struct cw_cache_entry *cw_cache_peek(struct cw_cache *cache, u64 owner, u64 pos)
 	return entry;
 }
 
+bool cw_cache_copy(struct cw_cache *cache, u64 owner, u64 pos, u32 skip,
+		   u32 len, void *buf)
+{
+	struct cw_cache_entry *entry;
+	bool there;
+
+	if (!cw_mutex_trylock(&cache->lock))
+		return false;
+	entry = hash_find(cache, owner, pos);
+	there = entry && entry->state == ENTRY_READY &&
+		!cw_outside(skip, len, entry->len);
+	if (there) {
+		memcpy(buf, entry->data + skip, len);
+		cache->hits++;
+		if (!entry->users) {
+			lru_del(cache, entry);
+			lru_add(cache, entry);
+		}
+	}
+	cw_mutex_unlock(&cache->lock);
+	return there;
+}
+
 void cw_cache_put(struct cw_cache *cache, struct cw_cache_entry *entry)
 {
 	cw_mutex_lock(&cache->lock);
@@ -297,7 +334,7 @@ void cw_cache_drop_owner(struct cw_cache *cache, u64 owner)
 	unsigned int i;
 
 	cw_mutex_lock(&cache->lock);
-	for (i = 0; i < CACHE_BUCKETS; i++) {
+	for (i = 0; i < 1u << cache->bucket_bits; i++) {
 		for (entry = cache->bucket[i]; entry; entry = next) {
 			next = entry->hash_next;
 			if (entry->key.owner == owner)

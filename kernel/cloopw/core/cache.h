@@ -60,6 +60,13 @@ struct cw_cache_entry *cw_cache_peek(struct cw_cache *cache, u64 owner,
 				     u64 pos);
 void cw_cache_put(struct cw_cache *cache, struct cw_cache_entry *entry);
 
+/*
+ * Copies [skip, skip + len) of an entry that is there and ready. Never sleeps:
+ * false also when somebody has the lock.
+ */
+bool cw_cache_copy(struct cw_cache *cache, u64 owner, u64 pos, u32 skip,
+		   u32 len, void *buf);
+
 /* Forgets an entry; users that hold it keep it until they put it. */
 void cw_cache_drop(struct cw_cache *cache, u64 owner, u64 pos);
 /* Forgets all of an owner's entries; nobody may use them any more. */

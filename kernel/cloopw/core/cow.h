@@ -34,6 +34,7 @@ enum { CW_COW_MISS = 0, CW_COW_HIT = 1, CW_COW_ZERO = 2 };
 
 struct cw_cow_format {
 	const char *name;
+	u32 extent; /* longest that is compressed as one, in bytes; 0: none is */
 	bool (*probe)(const u8 *head, u32 len);
 
 	/*
@@ -57,6 +58,14 @@ struct cw_cow_format {
 	 * known to be zeros. 0 < *n <= len.
 	 */
 	int (*where)(struct cw_cow *cow, u64 off, u64 len, u64 *n);
+
+	/*
+	 * What can be told without waiting: CW_COW_HIT when all of [off,
+	 * off + len) lies in the layer's file as it is, at *pos; CW_COW_MISS
+	 * when the layer holds nothing of it; -EAGAIN otherwise, and when that
+	 * is not known yet. NULL: it never is.
+	 */
+	int (*locate)(struct cw_cow *cow, u64 off, u32 len, u64 *pos);
 
 	/*
 	 * off and len are multiples of cow->granularity. When it returns the

@@ -862,6 +862,15 @@ static int log_where(struct cw_cow *cow, u64 off, u64 len, u64 *n)
 	return hit;
 }
 
+/* Records have a checksum, which is to be looked at: none lies there as it is. */
+static int log_locate(struct cw_cow *cow, u64 off, u32 len, u64 *pos)
+{
+	bool absent = cw_log_map_absent(cow->priv, off >> CW_PAGE_SHIFT,
+					cw_div_up(off + len, CW_PAGE_SIZE));
+
+	return absent ? CW_COW_MISS : -EAGAIN;
+}
+
 static void log_stat(struct cw_cow *cow, struct cw_cow_stat *stat)
 {
 	struct cw_log *log = cow->priv;
@@ -879,11 +888,13 @@ static void log_stat(struct cw_cow *cow, struct cw_cow_stat *stat)
 
 const struct cw_cow_format cw_cow_log = {
 	.name = "log",
+	.extent = CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE,
 	.probe = log_probe,
 	.open = log_open,
 	.close = log_close,
 	.read = log_read,
 	.where = log_where,
+	.locate = log_locate,
 	.write = log_write,
 	.zero = log_zero,
 	.discard = log_discard,

@@ -304,6 +304,33 @@ static int uml_where(struct cw_cow *cow, u64 off, u64 len, u64 *n)
 	return hit;
 }
 
+static int uml_locate(struct cw_cow *cow, u64 off, u32 len, u64 *pos)
+{
+	struct uml *uml = cow->priv;
+	u64 sector = off / uml->sector_size;
+	u64 end = cw_div_up(off + len, uml->sector_size);
+	u32 set = 0, clear = 0;
+
+	if (!cw_rwsem_read_trylock(&uml->lock))
+		return -EAGAIN;
+	for (; sector < end && !(set && clear); sector++) {
+		const struct bitmap_page *page =
+			uml->page[sector / UML_BITS_PER_PAGE];
+
+		if (!page)
+			break;
+		if (bit_is_set(page, sector % UML_BITS_PER_PAGE))
+			set++;
+		else
+			clear++;
+	}
+	cw_rwsem_read_unlock(&uml->lock);
+	if (sector < end || (set && clear))
+		return -EAGAIN;
+	*pos = uml->data_offset + off;
+	return set ? CW_COW_HIT : CW_COW_MISS;
+}
+
 /* The data of these sectors is in the file: let readers see it. */
 static void set_bits(struct uml *uml, u64 first, u64 count)
 {
@@ -455,6 +482,7 @@ const struct cw_cow_format cw_cow_uml = {
 	.close = uml_close,
 	.read = uml_read,
 	.where = uml_where,
+	.locate = uml_locate,
 	.write = uml_write,
 	.flush = uml_flush,
 	.stat = uml_stat,

@@ -189,6 +189,58 @@ int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n)
 	return CW_COW_MISS;
 }
 
+/*
+ * The layer that holds the range as it is, NULL when none holds any of it.
+ * A write that comes in between is one that this read overlaps in time.
+ */
+static int locate_in_layers(struct cw_device *dev, u64 off, u32 len, u64 *pos,
+			    struct cw_cow **layer)
+{
+	u32 i;
+
+	for (i = 0; i < dev->nr_layers; i++) {
+		struct cw_cow *cow = dev->layer[i];
+		int hit = -EAGAIN;
+
+		if (cow->format->locate)
+			hit = cow->format->locate(cow, off, len, pos);
+		if (hit == CW_COW_MISS)
+			continue;
+		*layer = cow;
+		return hit < 0 ? hit : 0;
+	}
+	*layer = NULL;
+	return 0;
+}
+
+struct cw_io *cw_device_locate(struct cw_device *dev, u64 off, u32 len,
+			       u64 *pos)
+{
+	struct cw_image *img = dev->image;
+	struct cw_cow *layer;
+
+	if (cw_outside(off, len, img->size) ||
+	    locate_in_layers(dev, off, len, pos, &layer))
+		return NULL;
+	if (layer)
+		return layer->io;
+	if (img->format->locate)
+		return NULL;
+	*pos = off;
+	return img->io;
+}
+
+int cw_device_read_cached(struct cw_device *dev, u64 off, u32 len, void *buf)
+{
+	struct cw_cow *layer;
+	u64 pos;
+	int err = locate_in_layers(dev, off, len, &pos, &layer);
+
+	if (err || layer)
+		return -EAGAIN;
+	return cw_image_read_cached(dev->image, off, len, buf);
+}
+
 /* A part of one granule; src NULL: zeros. The region's lock is held alone. */
 static int merge_granule(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 {
@@ -394,6 +446,7 @@ void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info)
 		.can_zero = top && top->format->zero,
 		.cluster = dev->image->block_size,
 		.granularity = top ? top->granularity : CW_SECTOR_SIZE,
+		.extent = top ? top->format->extent : 0,
 		.image = dev->image,
 		.nr_layers = dev->nr_layers,
 	};

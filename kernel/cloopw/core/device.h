@@ -33,6 +33,7 @@ struct cw_device_info {
 	bool can_zero;      /* write-zeroes without writing zeros */
 	u32 cluster;        /* bytes that are read at once best; 0: any */
 	u32 granularity;    /* writes of less than this cost a read */
+	u32 extent;         /* bytes that a write compresses at once; 0: none */
 	const struct cw_image *image;
 	u32 nr_layers;
 };
@@ -79,5 +80,17 @@ int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf);
 int cw_device_zero(struct cw_device *dev, u64 off, u64 len);
 int cw_device_discard(struct cw_device *dev, u64 off, u64 len);
 int cw_device_flush(struct cw_device *dev);
+
+/*
+ * Short ways, for callers that try them before cw_device_read(). Neither
+ * sleeps, and both may not know for reasons that pass.
+ *
+ * The first tells where all of the range lies as it is, uncompressed: the
+ * io, and *pos in it; NULL: nowhere. The second reads what is in the cache, or
+ * returns -EAGAIN with anything in buf.
+ */
+struct cw_io *cw_device_locate(struct cw_device *dev, u64 off, u32 len,
+			       u64 *pos);
+int cw_device_read_cached(struct cw_device *dev, u64 off, u32 len, void *buf);
 
 #endif

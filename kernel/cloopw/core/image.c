@@ -326,6 +326,26 @@ int cw_image_read(struct cw_image *img, u64 off, u32 len, void *buf)
 	return err;
 }
 
+int cw_image_read_cached(struct cw_image *img, u64 off, u32 len, void *buf)
+{
+	u8 *out = buf;
+
+	if (!img->format->locate || cw_outside(off, len, img->size))
+		return -EAGAIN;
+	while (len) {
+		u64 n = off / img->block_size;
+		u32 skip = off % img->block_size;
+		u32 part = cw_min(len, cw_image_block_len(img, n) - skip);
+
+		if (!cw_cache_copy(img->cache, img->owner, n, skip, part, out))
+			return -EAGAIN;
+		off += part;
+		out += part;
+		len -= part;
+	}
+	return 0;
+}
+
 struct index_fill {
 	struct cw_image *img;
 	const u32 *crc; /* of the page; NULL: the format has none */

@@ -130,6 +130,12 @@ int cw_image_read(struct cw_image *img, u64 off, u32 len, void *buf);
 int cw_image_read_stored(struct cw_image *img, u64 n, struct cw_extent *extent,
 			 void *stored);
 
+/*
+ * cw_image_read() of what is in the cache, without waiting for anything; -EAGAIN
+ * when not all of it is, and when the range is not within the image.
+ */
+int cw_image_read_cached(struct cw_image *img, u64 off, u32 len, void *buf);
+
 /* Decompressed length of block n: block_size but for the last. */
 u32 cw_image_block_len(const struct cw_image *img, u64 n);
 

@@ -316,6 +316,8 @@ u32 cw_log_map_page_of(u64 page);
  */
 int cw_log_map_get(struct cw_log *log, u32 n, bool create,
 		   struct log_page **out);
+/* No page of [first, end) is in this layer; false: unknown without waiting. */
+bool cw_log_map_absent(struct cw_log *log, u64 first, u64 end);
 void cw_log_map_put(struct cw_log *log, struct log_page *page);
 /* With lock held: the page will differ from the last checkpoint. */
 void cw_log_map_dirty(struct cw_log *log, struct log_page *page);

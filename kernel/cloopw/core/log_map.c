@@ -218,6 +218,23 @@ int cw_log_map_get(struct cw_log *log, u32 n, bool create,
 	}
 }
 
+bool cw_log_map_absent(struct cw_log *log, u64 first, u64 end)
+{
+	struct log_page *page;
+	u64 i;
+
+	if (!cw_mutex_trylock(&log->lock))
+		return false;
+	for (i = first; i < end; i++) {
+		page = find(log, cw_log_map_page_of(i));
+		if (page ? page->entry[i % CW_LOG_FANOUT] != 0 :
+			   log->map_at[cw_log_map_page_of(i)] != 0)
+			break;
+	}
+	cw_mutex_unlock(&log->lock);
+	return i == end;
+}
+
 void cw_log_map_put(struct cw_log *log, struct log_page *page)
 {
 	if (!page)

@@ -13,8 +13,8 @@
  *              cw_alloc_raw() the same, not zeroed
  *              cw_free()    accepts NULL
  *   locks      struct cw_mutex   cw_mutex_{init,destroy,lock,trylock,unlock}
- *              struct cw_rwsem   cw_rwsem_{init,destroy,read_lock,read_unlock,
- *                                write_lock,write_unlock}
+ *              struct cw_rwsem   cw_rwsem_{init,destroy,read_lock,read_trylock,
+ *                                read_unlock,write_lock,write_unlock}
  *              struct cw_cond    cw_cond_{init,destroy,wait,broadcast}; wait
  *                                drops the mutex while it sleeps and may wake
  *                                without cause
