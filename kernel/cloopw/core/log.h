@@ -216,8 +216,8 @@ struct cw_log {
 	bool map_root_changed[CW_LOG_MAP_ROOTS];
 	u64 *usage_at;    /* [LOG_USAGE_PAGES] */
 	bool *usage_changed; /* [LOG_USAGE_PAGES] to be written */
-	bool *usage_touched; /* [LOG_USAGE_PAGES] since the last snapshot that
-			      * is durable */
+	/* [LOG_USAGE_PAGES] since the last snapshot that is durable */
+	bool *usage_touched;
 	u32 nr_usage_touched;
 	u64 usage_dir_at[CW_LOG_USAGE_ROOTS];
 	bool usage_dir_changed[CW_LOG_USAGE_ROOTS];
