@@ -334,6 +334,58 @@ TEST_F(Mkcloopw, SummaryForPeople) {
     EXPECT_EQ(result.out + result.err, "");
 }
 
+/* ---- estimates ---- */
+
+TEST_F(Mkcloopw, EstimatesAreAboutRight) {
+    Bytes large;
+    for (unsigned seed = 0; seed < 20; seed++) {
+        Bytes part = seed % 5 == 4 ? Bytes(600000) : text_bytes(400000, seed);
+        large.insert(large.end(), part.begin(), part.end());
+        part = random_bytes(100000, seed);
+        large.insert(large.end(), part.begin(), part.end());
+    }
+    std::string in = dir_.write("large", large);
+    for (const char *format : {"cloopw", "cloop2"}) {
+        /* Few enough samples that some blocks are left out. */
+        ToolResult result = tool({"--dry-run", "--json", "-F", format, "-b", "64K", in});
+        ASSERT_EQ(result.code, 0) << result.err;
+        auto json = nlohmann::json::parse(result.out);
+        EXPECT_EQ(json["input_bytes"], large.size());
+        EXPECT_EQ(json["blocks"], (large.size() + 65535) / 65536);
+        EXPECT_LE(json["sampled_blocks"], json["blocks"]);
+        EXPECT_EQ(json["estimates"].size(), std::string(format) == "cloopw" ? 5u : 1u);
+        for (const auto &line : json["estimates"]) {
+            std::string codec = line["codec"];
+            expect_success({"-q", "-f", "-F", format, "-c", codec, in, out_});
+            double real = static_cast<double>(read_bytes(out_).size());
+            EXPECT_NEAR(line["output_bytes"].get<double>() / real, 1, 0.1) << codec;
+        }
+    }
+}
+
+TEST_F(Mkcloopw, EstimatesWhatItIsAskedFor) {
+    ToolResult result = tool({"--dry-run", "--json", "-c", "zstd", "-l", "3", "-b", "4K", in_});
+    auto json = nlohmann::json::parse(result.out);
+    ASSERT_EQ(json["estimates"].size(), 1u);
+    EXPECT_EQ(json["estimates"][0]["codec"], "zstd");
+    EXPECT_EQ(json["estimates"][0]["level"], 3);
+    EXPECT_EQ(json["block_size"], 4096);
+    result = tool({"--dry-run", in_});
+    EXPECT_NE(result.out.find("CODEC  LEVEL"), std::string::npos) << result.out;
+    EXPECT_NE(result.out.find("\nlz4hc      9"), std::string::npos) << result.out;
+    EXPECT_EQ(dir_.names(), std::vector<std::string>{"in"});
+
+    expect_refusal(2, "--dry-run writes nothing; leave " + out_ + " out", {"--dry-run", in_, out_});
+    expect_refusal(2, "INPUT is required", {"--dry-run"});
+    expect_refusal(2, "--dry-run: standard input can only be read once", {"--dry-run", "-"});
+    expect_refusal(2, "--dry-run and --extract do not go together", {"--dry-run", "-x", in_});
+    std::string fifo = dir_ / "fifo";
+    ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+    int keep = open(fifo.c_str(), O_RDWR | O_CLOEXEC);
+    expect_refusal(1, "fifo: is neither a file nor a block device", {"--dry-run", fifo});
+    close(keep);
+}
+
 TEST_F(Mkcloopw, HelpFitsAScreen) {
     ToolResult result = tool({"--help"});
     EXPECT_EQ(result.code, 0);

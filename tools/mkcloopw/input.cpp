@@ -19,6 +19,13 @@ Input::Input(const InputOptions &options)
     }
 }
 
+Input::Input(Io raw, const std::string &name) : name_(name) {
+    Device::Config config;
+    config.format = "raw";
+    config.read_only = true;
+    device_.emplace(std::move(raw), std::vector<Io>(), config);
+}
+
 Input::~Input() {
     if (owned_) {
         ::close(fd_);

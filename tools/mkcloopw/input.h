@@ -22,6 +22,8 @@ class Input {
 public:
     /* Throws Error for what cannot be read or is empty. */
     explicit Input(const InputOptions &options);
+    /* A raw image that is open already. */
+    Input(Io raw, const std::string &name);
     ~Input();
     Input(const Input &) = delete;
     Input &operator=(const Input &) = delete;

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <string>
+#include <vector>
 
 #include "input.h"
 #include "lib/image_writer.h"
@@ -23,7 +24,8 @@ struct Job {
     /* For compressing only. */
     const ImageWriterFormat *format = nullptr;
     ImageWriterOptions options;
-    std::string order; /* file with a list of blocks that are stored first; or empty */
+    bool one_codec = false; /* to estimate: only that of the options */
+    std::string order;      /* file with a list of blocks that are stored first; or empty */
 };
 
 struct CompressResult {
@@ -40,6 +42,21 @@ struct ExtractResult {
 };
 
 ExtractResult extract(const Job &job, const Input &input, Streams &streams);
+
+struct EstimateResult {
+    struct Line {
+        std::string codec;
+        int level;
+        u64 output_bytes;
+    };
+    u64 input_bytes = 0;
+    u64 blocks = 0;
+    u64 sampled_blocks = 0;
+    std::vector<Line> lines;
+};
+
+/* What each codec that the format can use would make of the input. */
+EstimateResult estimate(const Job &job, const Input &input, Streams &streams);
 
 }  // namespace cloopw
 

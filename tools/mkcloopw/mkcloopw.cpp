@@ -9,9 +9,11 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <thread>
 
+#include "from_dir.h"
 #include "jobs.h"
 #include "summary.h"
 #include "tools/common/error.h"
@@ -36,9 +38,11 @@ struct CommandLine {
     std::string uuid;
     std::optional<std::string> label;
     std::string cow;
+    std::string from_dir;
     std::string order;
     bool no_dedupe = false;
     bool extract = false;
+    bool dry_run = false;
     bool force = false;
     bool json = false;
     bool quiet = false;
@@ -62,16 +66,15 @@ void declare(CLI::App &app, CommandLine &line) {
     app.formatter(std::make_shared<DenseFormatter>());
     setup_app(app);
     app.add_option("INPUT", line.input, "Raw or compressed image, block device, - (stdin)")
-        ->required()
         ->option_text(" ");
-    app.add_option("OUTPUT", line.output, "File or block device, - (stdout)")
-        ->required()
-        ->option_text(" ");
+    app.add_option("OUTPUT", line.output, "File or block device, - (stdout)")->option_text(" ");
     auto option = [&app](const char *names, auto &value, const char *text, const char *type) {
         app.add_option(names, value, text)->option_text(type);
     };
     app.add_flag("-x,--extract", line.extract, "Write the raw image that is in INPUT");
     option("--cow", line.cow, "Read INPUT with the COW file TOP over it", "TOP");
+    option("--from-dir", line.from_dir, "Make an ext4 image of DIR; there is no INPUT", "DIR");
+    app.add_flag("--dry-run", line.dry_run, "Estimate what codecs would make of INPUT; no OUTPUT");
     option("-F,--format", line.format, "Format to write: cloopw (default) or cloop2", "NAME");
     option("-c,--codec", line.codec, "none, zlib, lz4, lz4hc, zstd (default), xz, lzo", "NAME");
     option("-l,--level", line.level, "Compression level, higher is smaller", "N");
@@ -209,7 +212,47 @@ void check_compress(const CommandLine &line, const Job &job) {
     }
 }
 
-Job parse_job(const CommandLine &line) {
+/* Which of INPUT and OUTPUT there must be depends on what is to be done. */
+void settle_names(CommandLine &line) {
+    if (!line.from_dir.empty()) {
+        if (!line.output.empty()) {
+            throw UsageError("--from-dir: what to read is said twice, " + line.from_dir + " and " +
+                             line.input);
+        }
+        line.output = line.input;
+        line.input = line.from_dir;
+    }
+    if (line.input.empty()) {
+        throw UsageError("INPUT is required");
+    }
+    if (line.output.empty() && !line.dry_run) {
+        throw UsageError("OUTPUT is required");
+    }
+    if (!line.output.empty() && line.dry_run) {
+        throw UsageError("--dry-run writes nothing; leave " + line.output + " out");
+    }
+}
+
+/* Two options of which each says what to do. */
+void check_combinations(const CommandLine &line) {
+    auto refuse_both = [](bool a, const char *a_name, bool b, const char *b_name) {
+        if (a && b) {
+            throw UsageError(fmt::format("{} and {} do not go together", a_name, b_name));
+        }
+    };
+    bool from_dir = !line.from_dir.empty();
+    refuse_both(from_dir, "--from-dir", !line.cow.empty(), "--cow");
+    refuse_both(from_dir, "--from-dir", line.extract, "--extract");
+    refuse_both(from_dir, "--from-dir", !line.input_format.empty(), "--input-format");
+    refuse_both(line.dry_run, "--dry-run", line.extract, "--extract");
+    if (line.dry_run && line.input == "-") {
+        throw UsageError("--dry-run: standard input can only be read once; name a file");
+    }
+}
+
+Job parse_job(CommandLine &line) {
+    settle_names(line);
+    check_combinations(line);
     Job job;
     job.input = line.input;
     job.output = line.output;
@@ -231,6 +274,7 @@ Job parse_job(const CommandLine &line) {
     if (!line.extract) {
         job.format = parse_format(line.format);
         job.options = writer_options(line, *job.format, nullptr);
+        job.one_codec = line.codec.has_value();
         check_compress(line, job);
     }
     return job;
@@ -240,14 +284,30 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/* What the command line leaves open may be said by the image that is read. */
+void adopt_input(const CommandLine &line, Job &job, const Input &input) {
+    if (!input.is_stream() && input.device().image().format == job.format->copies_from) {
+        job.options = writer_options(line, *job.format, &input.device().image());
+    }
+}
+
+void run_estimate(const CommandLine &line, const Job &job, const Input &input, Streams &streams) {
+    if (input.is_stream()) {
+        throw Error(input.name() + ": is neither a file nor a block device", EINVAL);
+    }
+    EstimateResult result = estimate(job, input, streams);
+    if (line.json) {
+        print_json(streams.out, estimate_json(job, result));
+    } else {
+        streams.out << estimate_text(job, result);
+    }
+}
+
 void run_compress(const CommandLine &line, Job &job, const Input &input, Streams &streams) {
     if (input.is_stream() && !job.order.empty()) {
         throw Error(
             input.name() + ": can only be read from the front to the back, not with --order",
             EINVAL);
-    }
-    if (!input.is_stream() && input.device().image().format == job.format->copies_from) {
-        job.options = writer_options(line, *job.format, &input.device().image());
     }
     auto start = std::chrono::steady_clock::now();
     CompressResult result = compress(job, input, streams);
@@ -276,14 +336,31 @@ void run_extract(const CommandLine &line, const Job &job, const Input &input, St
     }
 }
 
+std::unique_ptr<Input> open_input(const CommandLine &line, const Job &job, Streams &streams) {
+    if (line.from_dir.empty()) {
+        return std::make_unique<Input>(
+            InputOptions{line.input, line.input_format, line.cow, streams.in_fd});
+    }
+    FromDirOptions options = {line.from_dir, job.options.label, {}, job.cancelled};
+    if (job.options.created != 0) {
+        options.date = job.options.created;
+    }
+    return std::make_unique<Input>(make_ext4(options), line.from_dir);
+}
+
 /* Adds what can be done about it to errors that come from deep below. */
 void run_job(const CommandLine &line, Job &job, Streams &streams) {
     try {
-        Input input({line.input, line.input_format, line.cow, streams.in_fd});
+        std::unique_ptr<Input> input = open_input(line, job, streams);
         if (line.extract) {
-            run_extract(line, job, input, streams);
+            run_extract(line, job, *input, streams);
+            return;
+        }
+        adopt_input(line, job, *input);
+        if (line.dry_run) {
+            run_estimate(line, job, *input, streams);
         } else {
-            run_compress(line, job, input, streams);
+            run_compress(line, job, *input, streams);
         }
     } catch (const UsageError &) {
         throw;

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <sstream>
+
 #include "tools/common/size.h"
 
 namespace cloopw {
@@ -72,6 +74,41 @@ Json extract_json(const Job &job, const ExtractResult &result, double seconds) {
     json["seconds"] = seconds;
     json["megabytes_per_second"] = rate(result.bytes, seconds);
     return json;
+}
+
+Json estimate_json(const Job &job, const EstimateResult &result) {
+    Json json;
+    json["input"] = job.input;
+    json["format"] = job.format->name;
+    json["block_size"] = job.options.block_size;
+    json["input_bytes"] = result.input_bytes;
+    json["blocks"] = result.blocks;
+    json["sampled_blocks"] = result.sampled_blocks;
+    json["estimates"] = Json::array();
+    for (const EstimateResult::Line &line : result.lines) {
+        json["estimates"].push_back({{"codec", line.codec},
+                                     {"level", line.level},
+                                     {"output_bytes", line.output_bytes},
+                                     {"ratio", static_cast<double>(result.input_bytes) /
+                                                   static_cast<double>(line.output_bytes)}});
+    }
+    return json;
+}
+
+std::string estimate_text(const Job &job, const EstimateResult &result) {
+    Table table(
+        {{"CODEC"}, {"LEVEL", Table::kRight}, {"SIZE", Table::kRight}, {"PERCENT", Table::kRight}});
+    for (const EstimateResult::Line &line : result.lines) {
+        table.add({line.codec, std::to_string(line.level), format_size(line.output_bytes),
+                   fmt::format("{:.1f}", 100.0 * static_cast<double>(line.output_bytes) /
+                                             static_cast<double>(result.input_bytes))});
+    }
+    std::ostringstream out;
+    out << fmt::format("{}: {}, from {} of {} blocks of {}; {} would have about\n", job.input,
+                       format_size(result.input_bytes), result.sampled_blocks, result.blocks,
+                       exact_size(job.options.block_size), job.format->name);
+    table.print(out);
+    return out.str();
 }
 
 std::string extract_text(const Job &job, const ExtractResult &result, double seconds) {

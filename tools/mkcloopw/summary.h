@@ -16,6 +16,9 @@ std::string compress_text(const Job &job, const CompressResult &result, double s
 Json extract_json(const Job &job, const ExtractResult &result, double seconds);
 std::string extract_text(const Job &job, const ExtractResult &result, double seconds);
 
+Json estimate_json(const Job &job, const EstimateResult &result);
+std::string estimate_text(const Job &job, const EstimateResult &result);
+
 }  // namespace cloopw
 
 #endif

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "from_dir.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+#include "ext4_times.h"
+#include "scratch_file.h"
+#include "tools/common/table.h"
+#include "tree.h"
+
+namespace cloopw {
+
+namespace {
+
+constexpr u32 kBlock = 4096;
+constexpr u32 kInode = 256;
+constexpr u64 kBytesPerInode = 16384; /* mke2fs' own rule */
+constexpr size_t kLabelLen = 16;
+constexpr u64 kLeastBlocks = 4096; /* with less there is no journal */
+constexpr int kAttempts = 4;
+constexpr int kCannotRun = 127;
+
+/* What mke2fs takes for the journal of a file system of so many blocks. */
+u64 journal_blocks(u64 blocks) {
+    struct Step {
+        u64 below;
+        u64 journal;
+    };
+    constexpr Step kSteps[] = {{32768, 1024},     {262144, 4096},   {524288, 8192},
+                               {4194304, 16384},  {8388608, 32768}, {16777216, 65536},
+                               {33554432, 131072}};
+    for (const Step &step : kSteps) {
+        if (blocks < step.below) {
+            return step.journal;
+        }
+    }
+    return 262144;
+}
+
+u64 inodes_for(const Tree &tree) {
+    return std::max(tree.inodes + tree.inodes / 16 + 32,
+                    std::max(tree.blocks, kLeastBlocks) * kBlock / kBytesPerInode);
+}
+
+/* Blocks that are surely, or nearly surely, enough. */
+u64 blocks_for(const Tree &tree) {
+    u64 blocks = tree.blocks + cw_div_up(inodes_for(tree) * kInode, kBlock) + 64;
+    blocks += blocks / 48; /* bitmaps, descriptors, and room for them to grow */
+    blocks += journal_blocks(blocks + blocks / 8);
+    return std::max(cw_round_up(blocks + 512, 256), kLeastBlocks);
+}
+
+std::string last_line(const std::string &text) {
+    size_t end = text.find_last_not_of('\n');
+    if (end == std::string::npos) {
+        return "it does not say why";
+    }
+    size_t begin = text.rfind('\n', end);
+    begin = begin == std::string::npos ? 0 : begin + 1;
+    return text.substr(begin, end - begin + 1);
+}
+
+/* One run of mke2fs over a file of some size. */
+class Mke2fs {
+public:
+    Mke2fs(const FromDirOptions &options, const Tree &tree, const Io &io)
+        : options_(options),
+          tree_(tree),
+          io_(io),
+          said_(Io::adopt(memfd_create("mke2fs", MFD_CLOEXEC), "mke2fs")) {}
+
+    /* false: the file system was too small. Throws for any other failure. */
+    bool run() {
+        std::vector<std::string> args = arguments();
+        pid_t pid = start(args);
+        int status = wait_for(pid);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+            return true;
+        }
+        if (WIFEXITED(status) && WEXITSTATUS(status) == kCannotRun) {
+            throw Error("mke2fs: cannot be run; install e2fsprogs", ENOENT);
+        }
+        std::string text = said();
+        if (text.find("Could not allocate") != std::string::npos ||
+            text.find("No free space") != std::string::npos) {
+            return false;
+        }
+        throw Error(options_.path + ": mke2fs fails: " + last_line(text));
+    }
+
+private:
+    /* Whatever could differ from one run to the next is said. */
+    std::vector<std::string> arguments() const {
+        std::string uuid = format_uuid(tree_.uuid.data());
+        return {"mke2fs",
+                "-q",
+                "-F",
+                "-t",
+                "ext4",
+                "-b",
+                std::to_string(kBlock),
+                "-I",
+                std::to_string(kInode),
+                "-m",
+                "0",
+                "-N",
+                std::to_string(inodes_for(tree_)),
+                "-U",
+                uuid,
+                "-L",
+                options_.label.substr(0, kLabelLen),
+                "-E",
+                "nodiscard,lazy_itable_init=0,lazy_journal_init=0,hash_seed=" + uuid +
+                    ",root_owner=" + std::to_string(tree_.root.st_uid) + ":" +
+                    std::to_string(tree_.root.st_gid),
+                "-d",
+                options_.path,
+                "/proc/self/fd/" + std::to_string(io_.fd())};
+    }
+
+    std::vector<std::string> environment() const {
+        const char *path = std::getenv("PATH");
+        u64 now = options_.date.value_or(tree_.newest);
+        std::vector<std::string> list = {
+            std::string("PATH=") + (path != nullptr ? path : "/usr/bin:/bin") + ":/usr/sbin:/sbin",
+            "LC_ALL=C", "E2FSPROGS_FAKE_TIME=" + std::to_string(std::max<u64>(now, 1))};
+        if (const char *config = std::getenv("MKE2FS_CONFIG")) {
+            list.push_back(std::string("MKE2FS_CONFIG=") + config);
+        }
+        return list;
+    }
+
+    static std::vector<char *> pointers(std::vector<std::string> &strings) {
+        std::vector<char *> list;
+        list.reserve(strings.size() + 1);
+        for (std::string &string : strings) {
+            list.push_back(string.data());
+        }
+        list.push_back(nullptr);
+        return list;
+    }
+
+    pid_t start(std::vector<std::string> &args) const {
+        std::vector<std::string> env = environment();
+        std::vector<char *> argv = pointers(args);
+        std::vector<char *> envp = pointers(env);
+        pid_t pid = fork();
+        if (pid < 0) {
+            throw io_error("mke2fs", "cannot be started", errno);
+        }
+        if (pid == 0) {
+            int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+            /* Its own group: an interrupt is ours to handle. */
+            (void)setpgid(0, 0);
+            if (dup2(null, STDIN_FILENO) >= 0 && dup2(said_.fd(), STDOUT_FILENO) >= 0 &&
+                dup2(said_.fd(), STDERR_FILENO) >= 0 && fcntl(io_.fd(), F_SETFD, 0) == 0) {
+                environ = envp.data();
+                execvp(argv[0], argv.data());
+            }
+            _exit(kCannotRun);
+        }
+        return pid;
+    }
+
+    int wait_for(pid_t pid) const {
+        int status = 0;
+        bool stopped = false;
+        for (;;) {
+            pid_t ended = waitpid(pid, &status, WNOHANG);
+            if (ended < 0 && errno != EINTR) {
+                throw io_error("mke2fs", "cannot be waited for", errno);
+            }
+            if (ended == pid) {
+                break;
+            }
+            if (!stopped && options_.cancelled != nullptr && *options_.cancelled) {
+                (void)kill(pid, SIGKILL);
+                stopped = true;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+        if (stopped) {
+            throw Error("interrupted", EINTR);
+        }
+        return status;
+    }
+
+    std::string said() const {
+        std::string text(said_.size(), '\0');
+        said_.read(text.data(), text.size(), 0);
+        return text;
+    }
+
+    const FromDirOptions &options_;
+    const Tree &tree_;
+    const Io &io_;
+    const Io said_;
+};
+
+void set_size(const Io &io, u64 size) {
+    if (ftruncate(io.fd(), 0) != 0 || ftruncate(io.fd(), static_cast<off_t>(size)) != 0) {
+        throw io_error(io.name(), "cannot be given its size", errno);
+    }
+}
+
+}  // namespace
+
+Io make_ext4(const FromDirOptions &options) {
+    Tree tree = measure_tree(options.path, options.cancelled);
+    Io io = open_scratch_file("the file system");
+    u64 blocks = blocks_for(tree);
+    for (int i = 0; i < kAttempts; i++) {
+        set_size(io, blocks * kBlock);
+        if (Mke2fs(options, tree, io).run()) {
+            settle_ext4(io, tree.root, options.date);
+            return io;
+        }
+        blocks += blocks / 4;
+    }
+    throw Error(options.path + ": does not fit into a file system of " +
+                    std::to_string(blocks * kBlock) + " bytes; is it growing?",
+                ENOSPC);
+}
+
+}  // namespace cloopw

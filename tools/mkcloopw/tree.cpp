@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <set>
+#include <utility>
+
+namespace cloopw {
+
+namespace {
+
+constexpr u64 kBlock = 4096;
+constexpr u64 kFastSymlink = 59; /* bytes of one that its inode has room for */
+constexpr size_t kEntryHead = 8; /* of a name in a directory */
+
+class Measure {
+public:
+    explicit Measure(const std::atomic<bool> *cancelled) : cancelled_(cancelled) {}
+
+    /* path: an open directory's, without a slash at its end */
+    void directory(const std::string &path, const std::string &name, const struct stat &st) {
+        std::unique_ptr<DIR, CDeleter<closedir>> dir(opendir(path.c_str()));
+        if (!dir) {
+            throw io_error(path, "cannot be read", errno);
+        }
+        u64 names = 2 * (kEntryHead + 4);
+        for (;;) {
+            errno = 0;
+            const struct dirent *entry = readdir(dir.get());
+            if (entry == nullptr) {
+                break;
+            }
+            std::string_view part = entry->d_name;
+            if (part != "." && part != "..") {
+                names += kEntryHead + cw_round_up(part.size(), 4);
+                any(path + "/" + entry->d_name, name + "/" + entry->d_name);
+            }
+        }
+        if (errno != 0) {
+            throw io_error(path, "cannot be read", errno);
+        }
+        /* Names do not fill blocks; more than one block needs a tree of them. */
+        u64 blocks = cw_div_up(names + names / 3, kBlock);
+        count(path, name, st, blocks + (blocks > 1 ? 1 : 0));
+    }
+
+    Tree tree() const {
+        Tree tree = tree_;
+        for (size_t i = 0; i < sum_.size(); i++) {
+            __be64 part = cw_to_be64(sum_[i]);
+            std::memcpy(tree.uuid.data() + i * sizeof(part), &part, sizeof(part));
+        }
+        tree.uuid[6] = static_cast<u8>((tree.uuid[6] & 0x0f) | 0x80); /* version 8 */
+        tree.uuid[8] = static_cast<u8>((tree.uuid[8] & 0x3f) | 0x80);
+        return tree;
+    }
+
+private:
+    void any(const std::string &path, const std::string &name) {
+        if (cancelled_ != nullptr && *cancelled_) {
+            throw Error("interrupted", EINTR);
+        }
+        struct stat st = {};
+        if (lstat(path.c_str(), &st) != 0) {
+            throw io_error(path, "cannot be looked at", errno);
+        }
+        if (S_ISDIR(st.st_mode)) {
+            directory(path, name, st);
+        } else if (st.st_nlink == 1 || links_.emplace(st.st_dev, st.st_ino).second) {
+            count(path, name, st, data_blocks(path, st));
+        }
+    }
+
+    static u64 data_blocks(const std::string &path, const struct stat &st) {
+        u64 size = static_cast<u64>(st.st_size);
+        if (S_ISLNK(st.st_mode)) {
+            return size > kFastSymlink ? 1 : 0;
+        }
+        if (!S_ISREG(st.st_mode)) {
+            return 0;
+        }
+        u64 blocks = cw_div_up(size, kBlock);
+        if (static_cast<u64>(st.st_blocks) * 512 < size) {
+            blocks = std::min(blocks, sparse_blocks(path, size));
+        }
+        return blocks + blocks / 1024; /* and what says where they are */
+    }
+
+    /* Or one that its file system has compressed: only its holes are none. */
+    static u64 sparse_blocks(const std::string &path, u64 size) {
+        int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+            return UINT64_MAX; /* mke2fs says why */
+        }
+        u64 blocks = 0;
+        u64 stretches = 0;
+        off_t end = 0;
+        for (;;) {
+            off_t begin = lseek(fd, end, SEEK_DATA);
+            if (begin < 0 || static_cast<u64>(begin) >= size) {
+                break;
+            }
+            end = lseek(fd, begin, SEEK_HOLE);
+            if (end <= begin) {
+                blocks = UINT64_MAX;
+                break;
+            }
+            blocks += cw_div_up(static_cast<u64>(end), kBlock) - static_cast<u64>(begin) / kBlock;
+            stretches++;
+        }
+        close(fd);
+        return blocks == UINT64_MAX ? blocks : blocks + stretches / 256;
+    }
+
+    void count(const std::string &path, const std::string &name, const struct stat &st,
+               u64 blocks) {
+        tree_.inodes++;
+        tree_.blocks += blocks;
+        if (llistxattr(path.c_str(), nullptr, 0) > 0) {
+            tree_.blocks++;
+        }
+        tree_.newest = std::max(tree_.newest, static_cast<u64>(std::max<s64>(st.st_mtime, 0)));
+        /* A sum: it does not depend on the order in which a directory is read. */
+        u64 facts[] = {st.st_mode,
+                       st.st_uid,
+                       st.st_gid,
+                       st.st_rdev,
+                       S_ISDIR(st.st_mode) ? 0 : static_cast<u64>(st.st_size),
+                       static_cast<u64>(st.st_mtime)};
+        XXH128_hash_t hash =
+            XXH3_128bits_withSeed(facts, sizeof(facts), XXH3_64bits(name.data(), name.size()));
+        sum_[0] += hash.high64;
+        sum_[1] += hash.low64;
+    }
+
+    const std::atomic<bool> *const cancelled_;
+    Tree tree_;
+    std::array<u64, 2> sum_ = {};
+    std::set<std::pair<dev_t, ino_t>> links_; /* files with more than one name */
+};
+
+}  // namespace
+
+Tree measure_tree(const std::string &path, const std::atomic<bool> *cancelled) {
+    struct stat st = {};
+    if (stat(path.c_str(), &st) != 0) {
+        throw io_error(path, "cannot be opened", errno);
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        throw Error(path + ": is no directory", ENOTDIR);
+    }
+    Measure measure(cancelled);
+    measure.directory(path, "", st);
+    Tree tree = measure.tree();
+    tree.root = st;
+    return tree;
+}
+
+}  // namespace cloopw

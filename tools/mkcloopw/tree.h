@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What a directory tree needs as a file system. */
+#ifndef CLOOPW_MKCLOOPW_TREE_H
+#define CLOOPW_MKCLOOPW_TREE_H
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <string>
+
+#include "lib/image_writer.h"
+
+namespace cloopw {
+
+struct Tree {
+    u64 inodes = 0; /* hard links to one file are one */
+    u64 blocks = 0; /* of 4 KiB, all files' and directories' */
+    u64 newest = 0; /* mtime, seconds since 1970 */
+    Uuid uuid = {}; /* derived from names, sizes, owners and times */
+    struct stat root = {};
+};
+
+/* Throws Error for what is no directory or cannot be read. */
+Tree measure_tree(const std::string &path, const std::atomic<bool> *cancelled);
+
+}  // namespace cloopw
+
+#endif
