@@ -11,8 +11,9 @@ namespace cloopw {
 
 namespace {
 
-constexpr u64 kSampleBytes = 32 << 20;
-constexpr u64 kSampleBlocks = 64; /* at least */
+constexpr u64 kSampleBytes = 16 << 20;
+constexpr u64 kLeastBlocks = 64;
+constexpr u64 kMostBlocks = 1024; /* more small ones say no more */
 constexpr u64 kIndexBytes = 16;   /* about, a block, in whatever format */
 
 /* What a codec makes of a block, as the format's own writer stores it. */
@@ -116,7 +117,8 @@ EstimateResult estimate(const Job &job, const Input &input, Streams &streams) {
     std::unique_ptr<Source> source =
         make_source(input, {job.options.block_size, false, job.cancelled});
     u64 blocks = cw_div_up(input.size(), job.options.block_size);
-    u64 samples = cw_min(blocks, cw_max(kSampleBlocks, kSampleBytes / job.options.block_size));
+    u64 samples = std::clamp(kSampleBytes / job.options.block_size, kLeastBlocks, kMostBlocks);
+    samples = cw_min(samples, blocks);
 
     Progress progress(streams, !job.quiet, samples * job.options.block_size);
     EstimateWork work(job, *source, blocks, samples);
