@@ -18,7 +18,7 @@ bonnie() {
 	bonnie++ -u root -q -f -n 0 -s 1024 -r 512 -d mnt >out.csv 2>err.txt
 	umount mnt
 	# columns of bonnie++'s CSV, K/s and /s
-	awk -F , 'END { print $10, $12, $16, $18 }' out.csv |
+	awk -F , 'END { print $12, $14, $18, $20 }' out.csv |
 		while read -r write rewrite read seeks; do
 			bench_value "write_$1" "$write" K/s
 			bench_value "rewrite_$1" "$rewrite" K/s

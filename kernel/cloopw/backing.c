@@ -14,6 +14,7 @@
 #include <linux/string_helpers.h>
 #include <linux/uio.h>
 
+#include "compat.h"
 #include "disk.h"
 
 /* Workers read at several places at once, in turn; each is to find its part. */
@@ -167,7 +168,7 @@ static const struct cw_io_ops backing_ops = {
 	.size = backing_size,
 };
 
-static int read_bio(struct file *file, struct bio *bio, loff_t *pos)
+static int move_bio(struct file *file, struct bio *bio, bool write, loff_t *pos)
 {
 	struct bvec_iter at;
 	struct iov_iter iter;
@@ -177,28 +178,35 @@ static int read_bio(struct file *file, struct bio *bio, loff_t *pos)
 
 	bio_for_each_bvec(bv, bio, at)
 		pieces++;
-	iov_iter_bvec(&iter, READ, __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter),
-		      pieces, bio->bi_iter.bi_size);
+	iov_iter_bvec(&iter, write ? WRITE : READ,
+		      __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter), pieces,
+		      bio->bi_iter.bi_size);
 	iter.iov_offset = bio->bi_iter.bi_bvec_done;
 	while (iov_iter_count(&iter)) {
-		n = vfs_iter_read(file, &iter, pos, 0);
+		if (write)
+			n = cw_compat_iter_write(file, &iter, pos);
+		else
+			n = vfs_iter_read(file, &iter, pos, 0);
 		if (n <= 0)
 			return n < 0 ? n : -EIO;
 	}
 	return 0;
 }
 
-int cw_backing_read_request(struct cw_io *io, u64 pos, struct request *rq)
+int cw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq)
 {
+	bool write = req_op(rq) == REQ_OP_WRITE;
 	struct cw_backing *b = to_backing(io);
 	struct bio *bio;
 	loff_t at;
 	int err;
 
+	if (write && !b->writable)
+		return -EROFS;
 	if (!in_file(b, pos, blk_rq_bytes(rq), &at))
 		return -EIO;
 	__rq_for_each_bio(bio, rq) {
-		err = read_bio(b->file, bio, &at);
+		err = move_bio(b->file, bio, write, &at);
 		if (err)
 			return err;
 	}

@@ -38,7 +38,7 @@ int cw_backing_open(const struct cw_backing_request *request,
 		    struct cw_backing **out, struct cw_report *report);
 void cw_backing_close(struct cw_backing *backing); /* NULL is fine */
 
-/* Reads what the request asks for from pos of the engine's io on. */
-int cw_backing_read_request(struct cw_io *io, u64 pos, struct request *rq);
+/* Reads or writes the request's data from pos of the engine's io on. */
+int cw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq);
 
 #endif

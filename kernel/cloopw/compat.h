@@ -9,7 +9,9 @@
 
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/fs.h>
 #include <linux/shrinker.h>
+#include <linux/uio.h>
 #include <linux/version.h>
 
 /* ---- opening, releasing and claiming a disk ---- */
@@ -66,6 +68,22 @@ static inline int cw_compat_claim(struct block_device *bdev, void *holder)
 	}
 
 #endif
+
+/* Who writes holds off the freezing of the file system. */
+static inline ssize_t cw_compat_iter_write(struct file *file,
+					   struct iov_iter *iter, loff_t *pos)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	return vfs_iter_write(file, iter, pos, 0);
+#else
+	ssize_t n;
+
+	file_start_write(file);
+	n = vfs_iter_write(file, iter, pos, 0);
+	file_end_write(file);
+	return n;
+#endif
+}
 
 /* Gives the disk a new sequence number; what was cached of it is void. */
 static inline void cw_compat_new_medium(struct gendisk *disk)

@@ -204,9 +204,26 @@ static bool read_plain(struct cw_device *engine, struct request *rq)
 	u64 pos;
 
 	io = cw_device_locate(engine, off, blk_rq_bytes(rq), &pos);
-	if (!io || cw_backing_read_request(io, pos, rq))
+	if (!io || cw_backing_move_request(io, pos, rq))
 		return false;
 	flush_pages(rq);
+	return true;
+}
+
+/* And what goes to one as it is comes straight from them. */
+static bool write_plain(struct cw_device *engine, struct request *rq)
+{
+	u64 off = (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
+	struct cw_io *io;
+	u64 pos;
+
+	io = cw_device_place(engine, off, blk_rq_bytes(rq), &pos);
+	if (!io)
+		return false;
+	flush_pages(rq);
+	if (cw_backing_move_request(io, pos, rq))
+		return false;
+	cw_device_placed(engine, off, blk_rq_bytes(rq));
 	return true;
 }
 
@@ -238,10 +255,10 @@ static int serve(struct cw_device *engine, struct request *rq)
 
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
-		/* Its errors are found, counted and told on the usual way. */
+		/* Errors are found, counted and told on the usual way. */
 		return read_plain(engine, rq) ? 0 : transfer(engine, rq);
 	case REQ_OP_WRITE:
-		err = transfer(engine, rq);
+		err = write_plain(engine, rq) ? 0 : transfer(engine, rq);
 		break;
 	case REQ_OP_WRITE_ZEROES:
 		err = cw_device_zero(engine, off, blk_rq_bytes(rq));

@@ -286,6 +286,37 @@ TEST_F(CoreDeviceLocateCow, ABitmapThatWasNotReadTellsNothing) {
     EXPECT_EQ(cw_device_locate(fresh.get(), 512, 512, &pos_), nullptr);
 }
 
+TEST_F(CoreDeviceLocateCow, WhatIsPlacedIsSeenWhenThatIsSaid) {
+    ASSERT_EQ(cw_device_place(device_->get(), 1024, 512, &pos_), cow_->get());
+    const Bytes before = device_->contents();
+    ASSERT_EQ(cw_pwrite(cow_->get(), pattern(512, 9).data(), 512, pos_), 0);
+    EXPECT_EQ(device_->contents(), before);
+    cw_device_placed(device_->get(), 1024, 512);
+    Bytes out;
+    ASSERT_EQ(device_->read(1024, 512, &out), 0);
+    EXPECT_EQ(out, pattern(512, 9));
+}
+
+TEST_F(CoreDeviceLocateCow, APartOfASectorHasNoPlace) {
+    EXPECT_EQ(cw_device_place(device_->get(), 1000, 512, &pos_), nullptr);
+    EXPECT_EQ(cw_device_place(device_->get(), 1024, 100, &pos_), nullptr);
+    EXPECT_EQ(cw_device_place(device_->get(), 2048, 512, &pos_), nullptr);
+}
+
+TEST(CoreDevicePlace, NothingIsPlacedWhereGranulesArePutTogether) {
+    Stack stack(text_bytes(16384), 1, 4096);
+    u64 pos;
+    OpenDevice device(&stack.base, stack.from(0));
+    EXPECT_EQ(cw_device_place(device.get(), 4096, 4096, &pos), nullptr);
+}
+
+TEST(CoreDevicePlace, NothingIsPlacedOnWhatIsReadOnly) {
+    Stack stack(text_bytes(16384), 1);
+    u64 pos;
+    OpenDevice device(&stack.base, {});
+    EXPECT_EQ(cw_device_place(device.get(), 4096, 4096, &pos), nullptr);
+}
+
 TEST(CoreDeviceReadCached, GivesWhatWasReadBefore) {
     const Bytes plain = text_bytes(20000);
     Stack stack(plain, 1);

@@ -74,6 +74,14 @@ struct cw_cow_format {
 	 */
 	int (*write)(struct cw_cow *cow, u64 off, u32 len, const void *buf);
 
+	/*
+	 * A write in two steps, for who brings the data to the file by
+	 * themselves: where in it all of the range goes as it is, and that it
+	 * is there. NULL, both: the format has no such place.
+	 */
+	int (*place)(struct cw_cow *cow, u64 off, u32 len, u64 *pos);
+	void (*placed)(struct cw_cow *cow, u64 off, u32 len);
+
 	/* As write, with zeros. NULL: device.c writes zeros. */
 	int (*zero)(struct cw_cow *cow, u64 off, u64 len);
 

@@ -349,25 +349,40 @@ static void set_bits(struct uml *uml, u64 first, u64 count)
 	cw_rwsem_write_unlock(&uml->lock);
 }
 
-static int uml_write(struct cw_cow *cow, u64 off, u32 len, const void *buf)
+static int uml_place(struct cw_cow *cow, u64 off, u32 len, u64 *pos)
 {
 	struct uml *uml = cow->priv;
-	u64 first = off / uml->sector_size;
-	u64 count = len / uml->sector_size;
+	u64 last = (off + len - 1) / uml->sector_size / UML_BITS_PER_PAGE;
 	u64 n;
 	int err;
 
-	for (n = first / UML_BITS_PER_PAGE;
-	     n <= (first + count - 1) / UML_BITS_PER_PAGE; n++) {
+	for (n = off / uml->sector_size / UML_BITS_PER_PAGE; n <= last; n++) {
 		err = load_page(cow, n);
 		if (err)
 			return err;
 	}
-	err = cw_pwrite(cow->io, buf, len, uml->data_offset + off);
-	if (err)
-		return err;
-	set_bits(uml, first, count);
+	*pos = uml->data_offset + off;
 	return 0;
+}
+
+static void uml_placed(struct cw_cow *cow, u64 off, u32 len)
+{
+	struct uml *uml = cow->priv;
+
+	set_bits(uml, off / uml->sector_size, len / uml->sector_size);
+}
+
+static int uml_write(struct cw_cow *cow, u64 off, u32 len, const void *buf)
+{
+	u64 pos;
+	int err;
+
+	err = uml_place(cow, off, len, &pos);
+	if (!err)
+		err = cw_pwrite(cow->io, buf, len, pos);
+	if (!err)
+		uml_placed(cow, off, len);
+	return err;
 }
 
 /* Copies the changed pages aside, in order. flush_lock is held. */
@@ -484,6 +499,8 @@ const struct cw_cow_format cw_cow_uml = {
 	.where = uml_where,
 	.locate = uml_locate,
 	.write = uml_write,
+	.place = uml_place,
+	.placed = uml_placed,
 	.flush = uml_flush,
 	.stat = uml_stat,
 };

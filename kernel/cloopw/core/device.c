@@ -369,6 +369,28 @@ int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf)
 	return err;
 }
 
+/*
+ * Without a region's lock: where sectors are written as they are nobody puts
+ * granules together.
+ */
+struct cw_io *cw_device_place(struct cw_device *dev, u64 off, u32 len,
+			      u64 *pos)
+{
+	struct cw_cow *top = dev->layer[0];
+
+	if (!dev->writable || !top->format->place ||
+	    top->granularity != CW_SECTOR_SIZE || !is_whole(dev, off, len) ||
+	    !len || cw_outside(off, len, dev->size) ||
+	    top->format->place(top, off, len, pos))
+		return NULL;
+	return top->io;
+}
+
+void cw_device_placed(struct cw_device *dev, u64 off, u32 len)
+{
+	dev->layer[0]->format->placed(dev->layer[0], off, len);
+}
+
 /* Zeroes or discards whole granules in many regions with one call. */
 static int change_many(struct cw_device *dev, u64 off, u64 len,
 		       int (*change)(struct cw_cow *, u64, u64))

@@ -93,4 +93,13 @@ struct cw_io *cw_device_locate(struct cw_device *dev, u64 off, u32 len,
 			       u64 *pos);
 int cw_device_read_cached(struct cw_device *dev, u64 off, u32 len, void *buf);
 
+/*
+ * And one for writes, which may sleep: where all of the range goes as it is.
+ * NULL: nowhere, use cw_device_write(). Otherwise the caller writes it there
+ * and says with the other that it did; when it could not, it says nothing.
+ */
+struct cw_io *cw_device_place(struct cw_device *dev, u64 off, u32 len,
+			      u64 *pos);
+void cw_device_placed(struct cw_device *dev, u64 off, u32 len);
+
 #endif
