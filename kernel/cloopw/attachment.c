@@ -111,6 +111,22 @@ static int open_engine(struct cloopw_attachment *att,
 	return 0;
 }
 
+/*
+ * Who only writes to a file has it for himself: others would spin for its
+ * inode's lock. Where something is to be compressed first all processors do.
+ */
+static int start_workers(struct cloopw_attachment *att, const char *name)
+{
+	att->workers = alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0,
+				       name);
+	if (!att->workers)
+		return -ENOMEM;
+	if (!att->info.can_place)
+		return 0;
+	att->writer = alloc_ordered_workqueue("%s-write", WQ_MEM_RECLAIM, name);
+	return att->writer ? 0 : -ENOMEM;
+}
+
 int cloopw_attachment_create(struct cloopw_disk *disk,
 			     const struct cloopw_setup *setup,
 			     struct cloopw_attachment **out,
@@ -133,10 +149,8 @@ int cloopw_attachment_create(struct cloopw_disk *disk,
 	err = open_engine(att, setup, report);
 	if (err)
 		goto destroy;
-	err = -ENOMEM;
-	att->workers = alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0,
-				       name);
-	if (!att->workers)
+	err = start_workers(att, name);
+	if (err)
 		goto destroy;
 	err = start_shrinker(att, name);
 	if (err)
@@ -157,6 +171,8 @@ int cloopw_attachment_destroy(struct cloopw_attachment *att)
 	if (!att)
 		return 0;
 	cw_compat_shrinker_stop(&att->shrinker);
+	if (att->writer)
+		destroy_workqueue(att->writer);
 	if (att->workers)
 		destroy_workqueue(att->workers);
 	err = cw_device_close(att->engine);

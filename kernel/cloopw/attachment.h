@@ -37,6 +37,7 @@ struct cloopw_attachment {
 	struct cw_device *engine;
 	struct cw_device_info info;
 	struct workqueue_struct *workers; /* one a disk: disks can be stacked */
+	struct workqueue_struct *writer;  /* NULL: workers write, too */
 	struct cw_compat_shrinker shrinker;
 };
 

@@ -297,6 +297,13 @@ static void serve_work(struct work_struct *work)
 	blk_mq_end_request(rq, errno_to_blk_status(err));
 }
 
+static struct workqueue_struct *queue_of(const struct cloopw_attachment *att,
+					 struct request *rq)
+{
+	return req_op(rq) == REQ_OP_WRITE && att->writer ? att->writer :
+							   att->workers;
+}
+
 static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx,
 			     const struct blk_mq_queue_data *bd)
 {
@@ -310,7 +317,7 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx,
 		blk_mq_end_request(bd->rq, BLK_STS_OK);
 		return BLK_STS_OK;
 	}
-	queue_work(disk->attachment->workers, &rw->work);
+	queue_work(queue_of(disk->attachment, bd->rq), &rw->work);
 	return BLK_STS_OK;
 }
 

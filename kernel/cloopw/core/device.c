@@ -370,16 +370,20 @@ int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf)
 }
 
 /*
- * Without a region's lock: where sectors are written as they are nobody puts
+ * It needs no region's lock: where sectors are written as they are nobody puts
  * granules together.
  */
+static bool can_place(const struct cw_cow *top)
+{
+	return top->format->place && top->granularity == CW_SECTOR_SIZE;
+}
+
 struct cw_io *cw_device_place(struct cw_device *dev, u64 off, u32 len,
 			      u64 *pos)
 {
 	struct cw_cow *top = dev->layer[0];
 
-	if (!dev->writable || !top->format->place ||
-	    top->granularity != CW_SECTOR_SIZE || !is_whole(dev, off, len) ||
+	if (!dev->writable || !can_place(top) || !is_whole(dev, off, len) ||
 	    !len || cw_outside(off, len, dev->size) ||
 	    top->format->place(top, off, len, pos))
 		return NULL;
@@ -469,6 +473,7 @@ void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info)
 		.cluster = dev->image->block_size,
 		.granularity = top ? top->granularity : CW_SECTOR_SIZE,
 		.extent = top ? top->format->extent : 0,
+		.can_place = top && can_place(top),
 		.image = dev->image,
 		.nr_layers = dev->nr_layers,
 	};

@@ -34,6 +34,7 @@ struct cw_device_info {
 	u32 cluster;        /* bytes that are read at once best; 0: any */
 	u32 granularity;    /* writes of less than this cost a read */
 	u32 extent;         /* bytes that a write compresses at once; 0: none */
+	bool can_place;     /* cw_device_place() may find a place */
 	const struct cw_image *image;
 	u32 nr_layers;
 };
