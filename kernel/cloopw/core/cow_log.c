@@ -18,6 +18,7 @@ static void destroy(struct cw_log *log)
 		cw_free(log->snapshot->usage);
 	cw_free(log->snapshot);
 	cw_free(log->clean_buf);
+	cw_free(log->zeros);
 	cw_free(log->super);
 	cw_free(log->segments);
 	cw_free(log->usage_touched);
@@ -43,9 +44,10 @@ static int allocate_tables(struct cw_log *log)
 	log->super = cw_alloc(sizeof(*log->super));
 	log->snapshot = cw_alloc(sizeof(*log->snapshot));
 	log->clean_buf = cw_alloc(CW_LOG_SEGMENT_LEN);
+	log->zeros = cw_alloc(LOG_ZEROS_SECTORS * CW_SECTOR_SIZE);
 	if (!log->map_at || !log->map_dir_at || !log->map_dir_changed ||
 	    !log->usage_at || !log->usage_changed || !log->usage_touched ||
-	    !log->super || !log->snapshot || !log->clean_buf)
+	    !log->super || !log->snapshot || !log->clean_buf || !log->zeros)
 		return -ENOMEM;
 	return 0;
 }
@@ -333,6 +335,7 @@ void cw_log_fill_record(struct cw_log *log, struct cw_workspace *ws,
 	u32 len = nr * CW_PAGE_SIZE;
 	u32 plain_sectors, cap;
 	int stored;
+	u8 *to;
 
 	record->codec = log->codec->id;
 	plain_sectors = cw_div_up(sizeof(struct cw_disk_log_record) +
@@ -347,7 +350,9 @@ void cw_log_fill_record(struct cw_log *log, struct cw_workspace *ws,
 	if (stored <= 0) {
 		record->codec = CW_CODEC_NONE;
 		stored = len;
-		memcpy(ws->stored + cw_log_payload_at(record), pages, len);
+		to = ws->stored + cw_log_payload_at(record);
+		if (to != pages)
+			memcpy(to, pages, len);
 	}
 	record->stored = stored;
 	cw_log_record_encode(ws->stored, record);
@@ -379,21 +384,26 @@ static u16 find_zero_pages(const u8 *buf, u32 pages)
  * Copies the pages of mask, one behind the other. A copy even when that is all
  * of them: whoever owns buf may change it meanwhile (direct I/O, a page under
  * writeback), and a compressor that sees two contents of one page can make
- * another page, which refers to it, wrong.
+ * another page, which refers to it, wrong. Without a codec it goes where the
+ * record is put together.
  */
-static const u8 *gather(struct cw_workspace *ws, const u8 *buf, u32 pages,
-			u16 mask)
+static const u8 *gather(struct cw_log *log, struct cw_workspace *ws,
+			const u8 *buf, struct log_record *record)
 {
-	u8 *to = ws->plain;
+	u8 *start = ws->plain, *to;
 	u32 i;
 
-	for (i = 0; i < pages; i++) {
-		if (!(mask & (1u << i)))
+	record->codec = log->codec->id;
+	if (record->codec == CW_CODEC_NONE)
+		start = ws->stored + cw_log_payload_at(record);
+	to = start;
+	for (i = 0; i < record->pages; i++) {
+		if (!(record->data_mask & (1u << i)))
 			continue;
 		memcpy(to, buf + i * CW_PAGE_SIZE, CW_PAGE_SIZE);
 		to += CW_PAGE_SIZE;
 	}
-	return ws->plain;
+	return start;
 }
 
 static int write_extent(struct cw_log *log, u64 page, u32 pages, const u8 *buf)
@@ -419,9 +429,8 @@ static int write_extent(struct cw_log *log, u64 page, u32 pages, const u8 *buf)
 	ws = cw_workspace_get(&log->workspaces);
 	if (record->data_mask)
 		cw_log_fill_record(log, ws,
-				   gather(ws, buf, pages, record->data_mask),
-				   cw_popcount(record->data_mask),
-				   record);
+				   gather(log, ws, buf, record),
+				   cw_popcount(record->data_mask), record);
 	else
 		cw_log_record_encode(ws->stored, record);
 	err = append_record(log, &append, ws->stored);
@@ -542,6 +551,7 @@ static int log_flush(struct cw_cow *cow)
 		return 0;
 	cw_mutex_lock(&log->lock);
 	wanted = log->flushes_begun + 1;
+	log->synced = true;
 	while (!log->failed && log->flushes_done < wanted) {
 		u64 mine;
 
@@ -678,14 +688,29 @@ static int read_record(struct cw_log *log, struct cw_workspace *ws,
 	return err ? bad_record(log, run, err) : 0;
 }
 
+/* Some pages of a record with codec none, from its page index on. */
+static int read_pages(struct cw_log *log, const u8 *header, u64 payload,
+		      u32 index, u32 pages, u8 *to)
+{
+	u32 i;
+	int err;
+
+	err = cw_pread(log->io, to, (size_t)pages * CW_PAGE_SIZE,
+		       payload + (u64)index * CW_PAGE_SIZE);
+	for (i = 0; !err && i < pages; i++)
+		err = cw_log_page_check(header, index + i,
+					to + i * CW_PAGE_SIZE);
+	return err;
+}
+
 /* Pages that are stored as they are: reads those alone, and the header. */
 static int read_plain(struct cw_log *log, const struct run *run, u64 page,
 		      u32 skip, u32 len, u8 *buf)
 {
 	struct cw_workspace *ws = cw_workspace_get(&log->meta_workspaces);
 	u64 at = log_sector_offset(run->entry.sector);
+	u32 index = run->entry.index;
 	struct log_record record;
-	u32 i, part;
 	int err;
 
 	err = cw_pread(log->io, ws->stored, CW_SECTOR_SIZE, at);
@@ -694,17 +719,20 @@ static int read_plain(struct cw_log *log, const struct run *run, u64 page,
 	if (!err)
 		err = check_identity(run, &record, page);
 	at += err ? 0 : cw_log_payload_at(&record);
-	for (i = run->entry.index; !err && len; i++) {
-		bool whole = !skip && len >= CW_PAGE_SIZE;
-		u8 *to = whole ? buf : ws->plain;
+	while (!err && len) {
+		u32 part = cw_min(len, CW_PAGE_SIZE - skip);
 
-		part = cw_min(len, CW_PAGE_SIZE - skip);
-		err = cw_pread(log->io, to, CW_PAGE_SIZE,
-			       at + (u64)i * CW_PAGE_SIZE);
-		if (!err)
-			err = cw_log_page_check(ws->stored, i, to);
-		if (!err && !whole)
-			memcpy(buf, to + skip, part);
+		if (part == CW_PAGE_SIZE) {
+			part = len & ~(CW_PAGE_SIZE - 1);
+			err = read_pages(log, ws->stored, at, index,
+					 part / CW_PAGE_SIZE, buf);
+		} else {
+			err = read_pages(log, ws->stored, at, index, 1,
+					 ws->plain);
+			if (!err)
+				memcpy(buf, ws->plain + skip, part);
+		}
+		index += cw_div_up(part, CW_PAGE_SIZE);
 		buf += part;
 		len -= part;
 		skip = 0;

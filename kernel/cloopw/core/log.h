@@ -13,8 +13,8 @@
  *
  * Two locks. maint is held by whoever writes a checkpoint, cleans or grows the
  * file; lock guards all that changes in memory and is held for short: of all
- * I/O only the two sectors that close a segment and open the next are written
- * under it. maint is taken first.
+ * I/O only the two sectors that close a segment and open the next, and zeros
+ * ahead of the log, are written under it. maint is taken first.
  */
 #ifndef CLOOPW_LOG_H
 #define CLOOPW_LOG_H
@@ -33,6 +33,9 @@
 #define LOG_SHARES (CW_LOG_SEGMENT_SECTORS * CW_LOG_EXTENT_PAGES)
 /* A checkpoint is due after so many sectors of log. */
 #define LOG_CHECKPOINT_SECTORS (64u << (20 - CW_SECTOR_SHIFT))
+/* Zeros written ahead of a log that is flushed often. See zero_ahead(). */
+#define LOG_AHEAD_SECTORS 512u
+#define LOG_ZEROS_SECTORS 128u /* at once */
 /* Generations made durable in advance, so that none is used twice. */
 #define LOG_GEN_STEP (1u << 16)
 /* More than any log reaches; a file that says so lies. */
@@ -159,6 +162,7 @@ struct cw_log {
 	u64 limit;
 	u64 max_segments;
 	const struct cw_codec *codec;
+	u8 *zeros;     /* LOG_ZEROS_SECTORS */
 	/*
 	 * For writing data; and for reading, map pages and the cleaner, apart,
 	 * because a writer holds one of the first while it waits for room, and
@@ -192,6 +196,8 @@ struct cw_log {
 	u64 next_seq;
 	u32 segment; /* being filled; CW_LOG_NO_SEGMENT: none */
 	u32 sector;  /* next free one in it */
+	u32 ahead;   /* before this one it is written, if only with zeros */
+	bool synced; /* a flush was asked for since zeros were written */
 	u8 mark_buf[CW_SECTOR_SIZE]; /* for records without payload */
 	u64 appended_sectors; /* since the last checkpoint */
 	struct log_append *first, *last; /* on their way, in log order */

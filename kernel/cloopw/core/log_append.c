@@ -318,7 +318,37 @@ int cw_log_open_segment(struct cw_log *log, enum log_purpose purpose)
 	log->next_seq = begin.seq + 1;
 	log->segment = next;
 	log->sector = 1;
+	log->ahead = 1;
 	return 0;
+}
+
+/*
+ * The space of a new segment is allocated, but to a file system it was never
+ * written: each first write there is a change of its metadata, which a flush
+ * has to commit. So a log that is flushed often has zeros written some way
+ * ahead of the record that comes next, to be there when the flush for it comes;
+ * those after it find blocks that were written. Nobody has a place there yet,
+ * and an error will meet the records too. With lock held.
+ */
+static void zero_ahead(struct cw_log *log, u32 sectors)
+{
+	u32 end = cw_min(log->sector + sectors + LOG_AHEAD_SECTORS,
+			 CW_LOG_SEGMENT_SECTORS);
+	u32 at = log->sector + sectors;
+
+	if (!log->synced || at <= log->ahead)
+		return;
+	log->synced = false;
+	log->ahead = end;
+	while (at < end) {
+		u32 part = cw_min(end - at, LOG_ZEROS_SECTORS);
+
+		if (cw_pwrite(log->io, log->zeros, part * CW_SECTOR_SIZE,
+			      log_sector_offset(log_first_sector(log->segment) +
+						at)))
+			return;
+		at += part;
+	}
 }
 
 /* Gives the record its place in the log; with lock held. */
@@ -339,6 +369,7 @@ static int reserve(struct cw_log *log, struct log_append *append)
 		if (err)
 			return err;
 	}
+	zero_ahead(log, record->sectors);
 	append->sector = log_first_sector(log->segment) + log->sector;
 	record->gen = log->segments[log->segment].gen;
 	record->seq = log->next_seq++;
