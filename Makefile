@@ -43,6 +43,7 @@ check-unit: tools
 
 check-vm: tools modules
 	@tests/vm/check $(KERNELS)
+	@tests/vm/kill 6.12
 
 # The same unit tests under the sanitizers.
 check-sanitizers:
@@ -56,6 +57,9 @@ tidy: tools
 
 check-long: check tidy check-sanitizers
 	@build/bin/crash-sim --cuts 1000000
+	@for kernel in $(KERNELS); do \
+		tests/vm/kill --times 20 $$kernel || exit 1; \
+	done
 
 lint: tools
 	@scripts/deps.sh lint

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * log-bench: how fast COW logs take data, against the compressor alone on as
- * many threads, and how soon one that was killed is attached again.
+ * many threads, and how soon one that was killed is attached again. With
+ * --values as lines NAME VALUE UNIT, for bench/table.awk.
  */
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -28,6 +29,17 @@ using Clock = std::chrono::steady_clock;
 constexpr u32 kExtent = 64 << 10;
 constexpr u64 kMiB = u64{1} << 20;
 constexpr u64 kSource = 64 * kMiB;
+
+bool only_values = false;
+
+/* A figure: for who reads, or for a table. */
+void value(const std::string &name, double number, const char *unit) {
+    if (only_values) {
+        fmt::print("{} {:.1f} {}\n", name, number, unit);
+    } else {
+        fmt::print("{:24} {:10.1f} {}\n", name, number, unit);
+    }
+}
 
 double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
@@ -123,8 +135,8 @@ void bench_append(const std::string &path, u32 threads, u64 bytes, const std::st
     Device device = attach(fd, bytes);
     const double alone = compress_alone(threads, bytes / kExtent, source);
     const double log = append(&device, threads, bytes / kExtent, source);
-    fmt::print("append {:4} {} threads: {:6.0f} MB/s, liblz4 alone {:6.0f} MB/s: {:.0f} %\n", codec,
-               threads, log / 1e6, alone / 1e6, 100 * log / alone);
+    value(fmt::format("append_{}_{}", codec, threads), log / 1e6, "MB/s");
+    value(fmt::format("liblz4_{}_{}", codec, threads), alone / 1e6, "MB/s");
     device.close();
     close(fd);
 }
@@ -157,10 +169,12 @@ void bench_recovery(const std::string &path, u64 bytes, const std::vector<char> 
     const struct mallinfo2 used = mallinfo2();
     const double all = static_cast<double>(used.uordblks + used.hblkhd) -
                        static_cast<double>(before.uordblks + before.hblkhd);
-    fmt::print(
-        "recovery of {} MiB ({} MiB stored): {:.0f} ms; memory attached {:.1f} MiB, after reading "
-        "all over {:.1f} MiB (cluster cache included)\n",
-        bytes / kMiB, stored / kMiB, seconds * 1e3, memory / kMiB, all / kMiB);
+    value("stored", static_cast<double>(stored) / kMiB, "MiB");
+    value("recovery", seconds * 1e3, "ms");
+    value("recovery_limit", 1000, "ms");
+    value("memory_attached", memory / kMiB, "MiB");
+    value("memory_read_all_over", all / kMiB, "MiB");
+    value("memory_limit", 16, "MiB");
 }
 
 }  // namespace
@@ -171,6 +185,7 @@ int main(int argc, char **argv) {
     CLI::App app("Measures the engine's COW log.");
     app.add_option("--file", path, "The log's file; else one in memory");
     app.add_option("--mib", mib, "Bytes written, in MiB");
+    app.add_flag("--values", only_values, "Lines NAME VALUE UNIT");
     CLI11_PARSE(app, argc, argv);
     try {
         const std::vector<char> source = make_source();
