@@ -55,7 +55,8 @@ tidy: tools
 	@scripts/deps.sh lint
 	@scripts/tidy
 
-check-long: check tidy check-sanitizers
+check-long: check check-sanitizers
+	@scripts/tidy --all
 	@build/bin/crash-sim --cuts 1000000
 	@for kernel in $(KERNELS); do \
 		tests/vm/kill --times 20 $$kernel || exit 1; \

@@ -119,7 +119,7 @@ std::map<std::string, std::vector<Row>> documented() {
         if (line.rfind(mark, 0) == 0 && line.back() == '`') {
             current = line.substr(mark.size(), line.size() - mark.size() - 1);
             tables[current];
-        } else if (!current.empty() && line.rfind("|", 0) == 0) {
+        } else if (!current.empty() && !line.empty() && line.front() == '|') {
             const std::vector<std::string> cells = cells_of(line);
             if (cells.size() == 5 && !cells[0].empty() && isdigit(cells[0][0]) != 0) {
                 tables[current].push_back(
