@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "log_cow_writer.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,7 +57,7 @@ void encode_log_super(struct cw_disk_log_super *super, const LogCowConfig &confi
     super->codec_level = cw_to_le32(static_cast<u32>(check_level(codec, config.level)));
     super->codec_hc = cw_to_le32(&codec == &cw_codec_lz4hc ? 1 : 0);
     super->limit = cw_to_le64(config.limit);
-    super->gen_limit = cw_to_le64(1); /* generation 0 is no generation */
+    super->gen_limit = cw_to_le64(config.first_generation); /* 0 is no generation */
     super->log_seq = cw_to_le64(1);
     super->log_segment = cw_to_le32(CW_LOG_NO_SEGMENT);
     super->meta_segment = cw_to_le32(CW_LOG_NO_SEGMENT);
@@ -77,6 +78,10 @@ void write_log_cow(int fd, const std::string &name, const LogCowConfig &config) 
         } else if (n == 0 || errno != EINTR) {
             throw io_error(name, "cannot write the COW header", n == 0 ? ENOSPC : errno);
         }
+    }
+    struct stat st = {};
+    if (fstat(fd, &st) == 0 && S_ISBLK(st.st_mode)) {
+        return;
     }
     if (ftruncate(fd, static_cast<off_t>(kLogCowEmptyLen)) != 0) {
         throw io_error(name, "cannot set the length of the COW file", errno);

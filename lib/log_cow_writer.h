@@ -20,13 +20,14 @@ struct LogCowConfig {
     std::string codec = "lz4";                    /* for new data */
     int level = 0;                                /* 0: the codec's default */
     uint64_t limit = 0;                           /* bytes the log may have; 0: any */
+    uint64_t first_generation = 1;                /* of none that the file still holds */
 };
 
 /* Bytes of an empty log. */
 constexpr uint64_t kLogCowEmptyLen = CW_LOG_START;
 
 /*
- * Writes the superblock into the empty file fd. Does not sync. name is for
+ * Writes the superblock into the empty file, or block device, fd. Does not sync. name is for
  * messages. Throws Error.
  */
 void write_log_cow(int fd, const std::string &name, const LogCowConfig &config);

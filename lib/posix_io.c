@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* Linux transfers no more than about 2 GiB in one call. */
@@ -172,6 +173,23 @@ static int fd_size(struct cw_io *io, u64 *size)
 	return 0;
 }
 
+static int fd_capacity(struct cw_io *io, u64 *bytes)
+{
+	struct fd_io *f = to_fd_io(io);
+	struct statvfs fs;
+	struct stat st;
+
+	if (is_device(f->fd))
+		return fd_size(io, bytes);
+	if (fstat(f->fd, &st) || fstatvfs(f->fd, &fs))
+		return -errno;
+	if (!fs.f_blocks)
+		return -EOPNOTSUPP;
+	*bytes = (u64)st.st_blocks * CW_SECTOR_SIZE +
+		 (u64)fs.f_bfree * fs.f_frsize;
+	return 0;
+}
+
 static const struct cw_io_ops fd_ops = {
 	.pread = fd_pread,
 	.pwrite = fd_pwrite,
@@ -179,6 +197,7 @@ static const struct cw_io_ops fd_ops = {
 	.allocate = fd_allocate,
 	.punch = fd_punch,
 	.size = fd_size,
+	.capacity = fd_capacity,
 };
 
 static void fd_io_free(struct fd_io *f)

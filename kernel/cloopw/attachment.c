@@ -152,6 +152,9 @@ int cloopw_attachment_create(struct cloopw_disk *disk,
 	err = start_workers(att, name);
 	if (err)
 		goto destroy;
+	att->watch = cloopw_watch_create(disk->gd, att->engine);
+	if (!att->watch)
+		goto destroy;
 	err = start_shrinker(att, name);
 	if (err)
 		goto destroy;
@@ -170,6 +173,7 @@ int cloopw_attachment_destroy(struct cloopw_attachment *att)
 
 	if (!att)
 		return 0;
+	cloopw_watch_destroy(att->watch);
 	cw_compat_shrinker_stop(&att->shrinker);
 	if (att->writer)
 		destroy_workqueue(att->writer);

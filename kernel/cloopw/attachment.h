@@ -12,6 +12,7 @@
 #include "backing.h"
 #include "compat.h"
 #include "core/device.h"
+#include "watch.h"
 
 struct cloopw_disk;
 
@@ -39,6 +40,7 @@ struct cloopw_attachment {
 	struct workqueue_struct *workers; /* one a disk: disks can be stacked */
 	struct workqueue_struct *writer;  /* NULL: workers write, too */
 	struct cw_compat_shrinker shrinker;
+	struct cloopw_watch *watch;
 };
 
 /* On error *out is NULL and the report says why. */

@@ -11,6 +11,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/stat.h>
+#include <linux/statfs.h>
 #include <linux/string_helpers.h>
 #include <linux/uio.h>
 
@@ -159,6 +160,26 @@ static int backing_size(struct cw_io *io, u64 *size)
 	return 0;
 }
 
+/* Some file systems have no limit of their own: those in memory. */
+static int backing_capacity(struct cw_io *io, u64 *bytes)
+{
+	struct cw_backing *b = to_backing(io);
+	struct inode *inode = data_inode(b->file);
+	struct kstatfs stat;
+	int err;
+
+	if (S_ISBLK(inode->i_mode))
+		return backing_size(io, bytes);
+	err = vfs_statfs(&b->file->f_path, &stat);
+	if (err)
+		return err;
+	if (!stat.f_blocks)
+		return -EOPNOTSUPP;
+	*bytes = ((u64)inode->i_blocks << SECTOR_SHIFT) +
+		 stat.f_bfree * stat.f_bsize;
+	return 0;
+}
+
 static const struct cw_io_ops backing_ops = {
 	.pread = backing_pread,
 	.pwrite = backing_pwrite,
@@ -166,6 +187,7 @@ static const struct cw_io_ops backing_ops = {
 	.allocate = backing_allocate,
 	.punch = backing_punch,
 	.size = backing_size,
+	.capacity = backing_capacity,
 };
 
 static int move_bio(struct file *file, struct bio *bio, bool write, loff_t *pos)

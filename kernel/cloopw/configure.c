@@ -199,6 +199,7 @@ static void publish(struct cloopw_disk *disk,
 	if (partscan)
 		clear_bit(GD_SUPPRESS_PART_SCAN, &gd->state);
 	dev_set_uevent_suppress(dev, 0);
+	cloopw_watch_start(att->watch);
 	set_phase(disk, CLOOPW_ATTACHED);
 	kobject_uevent(&dev->kobj, KOBJ_CHANGE);
 	if (!partscan)
@@ -387,10 +388,24 @@ static void fill_stats(const struct cloopw_attachment *att,
 	status->write_errors = stats.write_errors;
 }
 
+static enum cloopw_state state_of(const struct cloopw_attachment *att)
+{
+	static const enum cloopw_state states[] = {
+		[CW_COW_OK] = CLOOPW_STATE_OK,
+		[CW_COW_FULL] = CLOOPW_STATE_FULL,
+		[CW_COW_READ_ONLY] = CLOOPW_STATE_READ_ONLY,
+		[CW_COW_FAILED] = CLOOPW_STATE_FAILED,
+	};
+	struct cw_cow_space space;
+
+	cw_device_get_space(att->engine, &space);
+	return states[space.state];
+}
+
 static void fill_status(const struct cloopw_attachment *att,
 			struct cloopw_status *status)
 {
-	status->state = CLOOPW_STATE_OK;
+	status->state = state_of(att);
 	status->flags = att->flags;
 	if (!att->info.writable)
 		status->flags |= CLOOPW_F_READ_ONLY;

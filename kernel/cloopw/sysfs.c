@@ -45,6 +45,38 @@ static ssize_t show_attached(struct device *dev, char *buf, show_fn show)
 	}								\
 	ATTACHED_ATTR(name)
 
+/* What is set for whoever is attached; store returns 0 or -errno. */
+static ssize_t store_attached(struct device *dev, const char *buf,
+			      size_t count,
+			      int (*store)(struct cloopw_attachment *att,
+					   const char *text))
+{
+	struct cloopw_disk *disk = dev_to_disk(dev)->private_data;
+	int err = -ENXIO;
+
+	mutex_lock(&disk->lock);
+	if (disk->phase == CLOOPW_ATTACHED)
+		err = store(disk->attachment, buf);
+	mutex_unlock(&disk->lock);
+	return err ? err : count;
+}
+
+/* Defines the attribute name, which show_name() and store_name() serve. */
+#define SETTABLE_ATTR(name)						\
+	static ssize_t name##_show(struct device *dev,			\
+				   struct device_attribute *attr,	\
+				   char *buf)				\
+	{								\
+		return show_attached(dev, buf, show_##name);		\
+	}								\
+	static ssize_t name##_store(struct device *dev,			\
+				    struct device_attribute *attr,	\
+				    const char *buf, size_t count)	\
+	{								\
+		return store_attached(dev, buf, count, store_##name);	\
+	}								\
+	static DEVICE_ATTR_RW(name)
+
 static struct cw_device_stats stats_of(const struct cloopw_attachment *att)
 {
 	struct cw_device_stats stats;
@@ -109,16 +141,20 @@ static ssize_t show_codecs(const struct cloopw_attachment *att, char *buf)
 }
 ATTACHED_ATTR(codecs);
 
+static ssize_t show_quotient(char *buf, u64 whole, u64 part)
+{
+	if (!part)
+		return sysfs_emit(buf, "\n");
+	return sysfs_emit(buf, "%llu.%02llu\n", whole / part,
+			  whole % part * 100 / part);
+}
+
 /* How many times smaller the image is than what it holds. */
 static ssize_t show_ratio(const struct cloopw_attachment *att, char *buf)
 {
 	const struct cw_image *image = att->info.image;
-	u64 stored = image->stored_bytes;
 
-	if (!stored)
-		return sysfs_emit(buf, "\n");
-	return sysfs_emit(buf, "%llu.%02llu\n", image->size / stored,
-			  image->size % stored * 100 / stored);
+	return show_quotient(buf, image->size, image->stored_bytes);
 }
 ATTACHED_ATTR(ratio);
 
@@ -154,6 +190,85 @@ NUMBER_ATTR(cow_live_bytes, stats_of(att).cow.live_bytes);
 NUMBER_ATTR(cow_dead_bytes, stats_of(att).cow.dead_bytes);
 NUMBER_ATTR(cow_total_bytes, stats_of(att).cow.total_bytes);
 
+/* How many times smaller it is stored than written. */
+static ssize_t show_cow_ratio(const struct cloopw_attachment *att, char *buf)
+{
+	struct cw_device_stats stats = stats_of(att);
+
+	return show_quotient(buf, stats.cow.plain_bytes, stats.cow.live_bytes);
+}
+ATTACHED_ATTR(cow_ratio);
+
+static struct cw_cow_space space_of(const struct cloopw_attachment *att)
+{
+	struct cw_cow_space space;
+
+	cw_device_get_space(att->engine, &space);
+	return space;
+}
+
+static ssize_t show_cow_limit(const struct cloopw_attachment *att, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", space_of(att).limit);
+}
+
+static int store_cow_limit(struct cloopw_attachment *att, const char *text)
+{
+	u64 limit;
+	int err = kstrtou64(text, 0, &limit);
+
+	return err ? err : cw_device_set_limit(att->engine, limit);
+}
+SETTABLE_ATTR(cow_limit);
+
+/* Empty when it cannot be told. */
+static ssize_t show_cow_available(const struct cloopw_attachment *att,
+				  char *buf)
+{
+	u64 available = cloopw_watch_available(att->watch);
+
+	if (available == CW_CAPACITY_UNKNOWN)
+		return sysfs_emit(buf, "\n");
+	return sysfs_emit(buf, "%llu\n", available);
+}
+ATTACHED_ATTR(cow_available);
+
+static ssize_t show_low_space(const struct cloopw_attachment *att, char *buf)
+{
+	struct cloopw_mark mark = cloopw_watch_get_mark(att->watch);
+
+	if (mark.percent)
+		return sysfs_emit(buf, "%u%%\n", mark.percent);
+	return sysfs_emit(buf, "%llu\n", mark.bytes);
+}
+
+/* Bytes, or a number and a percent sign; 0: no mark. */
+static int store_low_space(struct cloopw_attachment *att, const char *text)
+{
+	struct cloopw_mark mark = {};
+	char number[24];
+	size_t len;
+	int err;
+
+	if (strscpy(number, text, sizeof(number)) < 0)
+		return -EINVAL;
+	len = strcspn(number, "%\n");
+	if (number[len] != '%') {
+		err = kstrtou64(number, 0, &mark.bytes);
+	} else {
+		if (strcmp(number + len + 1, "\n") && number[len + 1])
+			return -EINVAL;
+		number[len] = 0;
+		err = kstrtou32(number, 10, &mark.percent);
+		if (!err && mark.percent > 100)
+			err = -EINVAL;
+	}
+	if (!err)
+		cloopw_watch_set_mark(att->watch, mark);
+	return err;
+}
+SETTABLE_ATTR(low_space);
+
 /* ---- how it does ---- */
 
 NUMBER_ATTR(read_only, !att->info.writable);
@@ -168,43 +283,28 @@ static ssize_t show_cache_limit(const struct cloopw_attachment *att, char *buf)
 	return sysfs_emit(buf, "%llu\n", cache_of(att).limit);
 }
 
-static ssize_t cache_limit_show(struct device *dev,
-				struct device_attribute *attr, char *buf)
+static int store_cache_limit(struct cloopw_attachment *att, const char *text)
 {
-	return show_attached(dev, buf, show_cache_limit);
-}
-
-static ssize_t cache_limit_store(struct device *dev,
-				 struct device_attribute *attr,
-				 const char *buf, size_t count)
-{
-	struct cloopw_disk *disk = dev_to_disk(dev)->private_data;
 	u64 limit;
-	int err = kstrtou64(buf, 0, &limit);
+	int err = kstrtou64(text, 0, &limit);
 
-	if (err)
-		return err;
-	mutex_lock(&disk->lock);
-	if (disk->phase == CLOOPW_ATTACHED)
-		cw_cache_set_limit(cw_device_cache(disk->attachment->engine),
-				   limit);
-	else
-		err = -ENXIO;
-	mutex_unlock(&disk->lock);
-	return err ? err : count;
+	if (!err)
+		cw_cache_set_limit(cw_device_cache(att->engine), limit);
+	return err;
 }
-static DEVICE_ATTR_RW(cache_limit);
+SETTABLE_ATTR(cache_limit);
 
 static ssize_t state_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
 	struct cloopw_disk *disk = dev_to_disk(dev)->private_data;
-	bool attached;
+	const char *name = "idle";
 
 	mutex_lock(&disk->lock);
-	attached = disk->phase == CLOOPW_ATTACHED;
+	if (disk->phase == CLOOPW_ATTACHED)
+		name = cloopw_state_name(space_of(disk->attachment).state);
 	mutex_unlock(&disk->lock);
-	return sysfs_emit(buf, "%s\n", attached ? "ok" : "idle");
+	return sysfs_emit(buf, "%s\n", name);
 }
 static DEVICE_ATTR_RO(state);
 
@@ -225,6 +325,10 @@ static struct attribute *disk_attrs[] = {
 	&dev_attr_cow_live_bytes.attr,
 	&dev_attr_cow_dead_bytes.attr,
 	&dev_attr_cow_total_bytes.attr,
+	&dev_attr_cow_ratio.attr,
+	&dev_attr_cow_limit.attr,
+	&dev_attr_cow_available.attr,
+	&dev_attr_low_space.attr,
 	&dev_attr_read_only.attr,
 	&dev_attr_read_errors.attr,
 	&dev_attr_write_errors.attr,

@@ -15,6 +15,7 @@ const cw_io_ops RecordIo::kOps = {
     .allocate = do_allocate,
     .punch = do_punch,
     .size = do_size,
+    .capacity = nullptr,
 };
 
 RecordIo::RecordIo(Image *image) : cw_io{}, image_(image) {

@@ -225,6 +225,10 @@ private:
         *size = self(io).size_;
         return 0;
     }
+    static int do_capacity(cw_io *io, u64 *bytes) {
+        *bytes = self(io).max_;
+        return *bytes == kCapacity ? -EOPNOTSUPP : 0;
+    }
 
     std::string name_;
     mutable std::shared_mutex lock_; /* guards which chunks there are */
@@ -241,6 +245,7 @@ inline const cw_io_ops SparseIo::kOps = {
     .allocate = do_allocate,
     .punch = do_punch,
     .size = do_size,
+    .capacity = do_capacity,
 };
 
 /* Makes the file an empty log. */
@@ -296,6 +301,15 @@ public:
             out.clear();
         }
         return out;
+    }
+    cw_cow_space space() const {
+        cw_cow_space space;
+        cw_device_get_space(device_, &space);
+        return space;
+    }
+    u64 available() const {
+        const cw_cow_space now = space();
+        return cw_cow_available(&now, cw_device_capacity(device_));
     }
     cw_cow_stat stat() const {
         cw_device_stats stats;

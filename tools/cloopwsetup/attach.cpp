@@ -7,7 +7,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "adjust.h"
+#include "cow_device.h"
 #include "cow_file.h"
+#include "detach.h"
 #include "fd.h"
 #include "image_facts.h"
 #include "lib/error.h"
@@ -31,25 +34,37 @@ bool same_file(const struct stat &a, const struct stat &b) {
     return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* The COW file that attach() makes; removed again unless the attach succeeds. */
+/* The COW that attach() makes; removed again unless the attach succeeds. */
 class NewCow {
 public:
     NewCow() = default;
     NewCow(const NewCow &) = delete;
     NewCow &operator=(const NewCow &) = delete;
     ~NewCow() {
-        if (!path_.empty()) {
+        if (path_.empty()) {
+            return;
+        }
+        if (what_ == CowFile::kBlankDevice) {
+            remove_cow_from_device(path_);
+        } else {
             unlink(path_.c_str());
         }
     }
-    void create(const std::string &path, const CowFormat &format, const CowBase &base) {
-        create_cow_file(path, format, base);
+    void create(const std::string &path, CowFile what, const CowFormat &format, const CowBase &base,
+                const CowSettings &settings) {
+        if (what == CowFile::kBlankDevice) {
+            create_cow_on_device(path, base, settings);
+        } else {
+            create_cow_file(path, format, base, settings);
+        }
         path_ = path;
+        what_ = what;
     }
     void keep() { path_.clear(); }
 
 private:
     std::string path_;
+    CowFile what_ = CowFile::kMissing;
 };
 
 const CowFormat *wanted_cow_format(const std::string &name) {
@@ -64,19 +79,21 @@ const CowFormat *wanted_cow_format(const std::string &name) {
     return format;
 }
 
-/* Whether the top layer has to be made. Throws for layers that cannot be used. */
-bool check_layers(const AttachOptions &options, const struct stat &image) {
+/* What the top layer is; kThere when there is none. Throws for layers that cannot be used. */
+CowFile check_layers(const AttachOptions &options, const struct stat &image) {
     if (options.cows.size() > CLOOPW_MAX_LAYERS) {
         throw UsageError("-c: " + std::to_string(options.cows.size()) +
                          " COW files are more than " + std::to_string(CLOOPW_MAX_LAYERS));
     }
     const CowFormat *format = wanted_cow_format(options.cow_format);
-    bool make_top = false;
+    CowFile top = CowFile::kThere;
     std::vector<struct stat> seen;
     for (size_t i = 0; i < options.cows.size(); i++) {
         const std::string &path = options.cows[i];
         struct stat st = {};
-        if (check_cow_file(path, format) == CowFile::kThere) {
+        /* What is made, and what is chosen, is the top. */
+        CowFile what = check_cow_file(path, format, i == 0 ? options.cow : CowSettings());
+        if (what != CowFile::kMissing) {
             if (stat(path.c_str(), &st) != 0) {
                 throw io_error(path, "cannot be looked at", errno);
             }
@@ -89,6 +106,8 @@ bool check_layers(const AttachOptions &options, const struct stat &image) {
                 }
             }
             seen.push_back(st);
+        }
+        if (what == CowFile::kThere) {
             continue;
         }
         if (i != 0) {
@@ -99,9 +118,9 @@ bool check_layers(const AttachOptions &options, const struct stat &image) {
             throw io_error(path, "cannot open", ENOENT,
                            "with -r no COW file is made: leave -r away");
         }
-        make_top = true;
+        top = what;
     }
-    return make_top;
+    return top;
 }
 
 std::vector<Fd> open_layers(const AttachOptions &options) {
@@ -233,12 +252,27 @@ std::optional<DeviceRef> try_attach(Driver &driver, const AttachOptions &options
     return device;
 }
 
+/* What the driver keeps; a device that is not as it was asked for is none. */
+void adjust_attached(Driver &driver, const DeviceRef &device, const CowSettings &cow,
+                     bool was_there) {
+    CowSettings rest = cow;
+    if (!was_there) {
+        rest.limit.reset(); /* it was made with that */
+    }
+    try {
+        adjust(driver, device, rest);
+    } catch (const Error &) {
+        detach(driver, device);
+        throw;
+    }
+}
+
 }  // namespace
 
 DeviceRef attach(Driver &driver, const AttachOptions &options) {
     ImageFacts image =
         inspect_image(options.image, options.format, options.offset, options.sizelimit);
-    bool make_top = check_layers(options, image.st);
+    CowFile top = check_layers(options, image.st);
     /* Whatever can fail without a COW file should, before one is made. */
     if (options.device.empty()) {
         driver.find_free();
@@ -249,17 +283,22 @@ DeviceRef attach(Driver &driver, const AttachOptions &options) {
         }
     }
     NewCow made;
-    if (make_top) {
+    const CowBase base = {options.image, image.st.st_mtime, image.size, image.uuid};
+    if (top != CowFile::kThere) {
         const CowFormat *format = wanted_cow_format(options.cow_format);
-        CowBase base = {options.image, image.st.st_mtime, image.size, image.uuid};
-        made.create(options.cows.front(), format != nullptr ? *format : default_cow_format(), base);
+        made.create(options.cows.front(), top, format != nullptr ? *format : default_cow_format(),
+                    base, options.cow);
         driver.say("made " + options.cows.front());
     }
     std::vector<Fd> layers = open_layers(options);
+    if (options.cow.ram) {
+        layers.push_back(create_cow_in_memory(base, options.cow));
+    }
     for (int i = 0; i < kFindTries; i++) {
         if (auto device = try_attach(driver, options, image.fd.get(), layers)) {
             made.keep();
             wait_until_ready(driver, *device);
+            adjust_attached(driver, *device, options.cow, top == CowFile::kThere);
             driver.say(device->path + ": attached " + options.image + ", " + image.format + ", " +
                        std::to_string(image.size) + " bytes");
             return *device;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cow_settings.h"
 #include "driver.h"
 
 namespace cloopw {
@@ -15,7 +16,8 @@ struct AttachOptions {
     std::string image;
     std::vector<std::string> cows; /* top first */
     std::string cow_format;        /* empty: the default */
-    std::string format;            /* of the image; empty: look at it */
+    CowSettings cow;
+    std::string format; /* of the image; empty: look at it */
     uint64_t offset = 0;
     uint64_t sizelimit = 0;   /* 0: all */
     uint64_t cache_bytes = 0; /* 0: the default */

@@ -6,8 +6,10 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "adjust.h"
 #include "attach.h"
 #include "cow_file.h"
+#include "cow_settings.h"
 #include "detach.h"
 #include "driver.h"
 #include "image_facts.h"
@@ -19,20 +21,27 @@ namespace {
 
 constexpr const char *kName = "cloopwsetup";
 
-/* One screen of 80 x 24 with its prompt; a test compares it with the options. */
+/* One page, 80 wide; a test compares it with the options. */
 constexpr const char *kHelp =
     R"(Usage: cloopwsetup [OPTIONS] DEVICE IMAGE   attach a compressed or raw image
        cloopwsetup [OPTIONS] -f [IMAGE]     to a free device; alone: print one
        cloopwsetup -d DEVICE... | -D        detach these, or all
        cloopwsetup DEVICE                   tell all about one
        cloopwsetup [-l] [DEVICE...]         list these, or all in use
+       cloopwsetup --cow-limit SIZE --low-space MARK DEVICE    change these
 Attach:
   -c, --cow FILE         keep changes there, made if missing; several: top first
+      --ram[=SIZE]       keep them in memory, at most so many, until the detach
   -r, --read-only        write to no file
   -o, --offset SIZE      where the image begins in its file
       --sizelimit SIZE   how much of the file it is
       --format NAME      of the image: {images}
-      --cow-format NAME  of a COW file to be made: {cows}
+      --cow-format NAME  of a new COW: {cows}
+      --cow-codec NAME   of a new COW: {codecs}
+      --cow-level N      of its codec, higher is smaller
+      --cow-limit SIZE   what the COW may grow to; 0: as far as there is space
+      --low-space MARK   tell (by a uevent) when so many % or bytes are left
+      --force            make a COW of a block device that is not blank
       --cache SIZE       memory for decompressed data
   -P, --partscan         look for partitions
   -f, --find  --show     take a free device; print the name of the device
@@ -49,13 +58,15 @@ class ScreenHelp : public CLI::Formatter {
 public:
     std::string make_help(const CLI::App *, std::string, CLI::AppFormatMode) const override {
         return fmt::format(kHelp, fmt::arg("images", image_format_names()),
-                           fmt::arg("cows", cow_format_names()));
+                           fmt::arg("cows", cow_format_names()),
+                           fmt::arg("codecs", cow_codec_names()));
     }
 };
 
 struct Options {
     std::vector<std::string> names; /* DEVICE, IMAGE */
     AttachOptions attach;
+    CowArguments cow;
     ListOptions list;
     std::string offset;
     std::string sizelimit;
@@ -71,6 +82,7 @@ struct Options {
 };
 
 constexpr const char *kAttachGroup = "Attach";
+constexpr const char *kAdjustGroup = "Adjust"; /* when attaching and after */
 constexpr const char *kListGroup = "List";
 
 void declare(CLI::App &app, Options &o) {
@@ -89,9 +101,16 @@ void declare(CLI::App &app, Options &o) {
     attach(app.add_option("--sizelimit", o.sizelimit));
     attach(app.add_option("--format", o.attach.format));
     attach(app.add_option("--cow-format", o.attach.cow_format));
+    attach(app.add_option("--cow-codec", o.cow.codec));
+    attach(app.add_option("--cow-level", o.cow.level));
+    attach(app.add_flag("--ram{default}", o.cow.ram));
+    attach(app.add_flag("--force", o.cow.overwrite));
     attach(app.add_option("--cache", o.cache));
     attach(app.add_flag("-P,--partscan", o.attach.partscan));
     attach(app.add_flag("--show", o.show));
+
+    app.add_option("--cow-limit", o.cow.limit)->group(kAdjustGroup);
+    app.add_option("--low-space", o.cow.low_space)->group(kAdjustGroup);
 
     auto list = [](CLI::Option *option) { option->group(kListGroup); };
     list(app.add_option("-j,--associated", o.associated));
@@ -102,7 +121,7 @@ void declare(CLI::App &app, Options &o) {
     list(app.add_flag("--raw", o.list.raw));
 }
 
-enum class Action { kAttach, kPrintFree, kDetach, kDetachAll, kStatus, kList };
+enum class Action { kAttach, kPrintFree, kDetach, kDetachAll, kAdjust, kStatus, kList };
 
 const char *name_of(Action action) {
     switch (action) {
@@ -113,6 +132,8 @@ const char *name_of(Action action) {
         case Action::kDetach:
         case Action::kDetachAll:
             return "detaching";
+        case Action::kAdjust:
+            return "changing limits";
         case Action::kStatus:
         case Action::kList:
             break;
@@ -150,7 +171,11 @@ Action choose_action(const CLI::App &app, const Options &o) {
         return Action::kList;
     }
     want_names(o, 1, 2, "one DEVICE and one IMAGE at a time");
-    return o.names.size() == 2 ? Action::kAttach : Action::kStatus;
+    if (o.names.size() == 2) {
+        return Action::kAttach;
+    }
+    return given(app, "--cow-limit") || given(app, "--low-space") ? Action::kAdjust
+                                                                  : Action::kStatus;
 }
 
 /* Options that mean nothing for the action are mistakes. */
@@ -158,8 +183,11 @@ void check_options(const CLI::App &app, Action action) {
     for (const CLI::Option *option : app.get_options()) {
         bool attach = option->get_group() == kAttachGroup;
         bool list = option->get_group() == kListGroup;
+        bool adjust = option->get_group() == kAdjustGroup;
         bool lists = action == Action::kList || action == Action::kStatus;
-        if (option->count() > 0 && ((attach && action != Action::kAttach) || (list && !lists))) {
+        bool attaches = action == Action::kAttach;
+        if (option->count() > 0 && ((attach && !attaches) || (list && !lists) ||
+                                    (adjust && !attaches && action != Action::kAdjust))) {
             throw UsageError(option->get_name(false, true) + " has no meaning when " +
                              name_of(action) +
                              (attach && lists ? "; to attach, give DEVICE and IMAGE" : ""));
@@ -174,6 +202,37 @@ uint64_t size_or_zero(const std::string &text, const char *what) {
     return text.empty() ? 0 : parse_size(text, what);
 }
 
+/* Options that say something of a COW want one, of a kind that can do that. */
+void check_cow_options(const CLI::App &app, const Options &o) {
+    const bool ram = given(app, "--ram");
+    const bool adjusts = o.names.size() == 1 && !o.find;
+    for (const char *option :
+         {"--cow-format", "--cow-codec", "--cow-level", "--cow-limit", "--low-space", "--force"}) {
+        if (given(app, option) && o.attach.cows.empty() && !ram && !adjusts) {
+            throw UsageError(std::string(option) + ": without -c there is no COW file");
+        }
+    }
+    if (ram && !o.attach.cows.empty()) {
+        throw UsageError("--ram or -c, not both");
+    }
+    for (const char *option : {"--cow-format", "--cow-limit", "--read-only", "--force"}) {
+        if (ram && given(app, option)) {
+            throw UsageError(std::string("--ram: has no ") + option +
+                             (option == std::string("--cow-limit") ? "; write --ram=SIZE" : ""));
+        }
+    }
+    if (o.attach.cow_format == "uml") {
+        for (const char *option : {"--cow-codec", "--cow-level", "--cow-limit"}) {
+            if (given(app, option)) {
+                throw UsageError(std::string(option) + ": not for a COW of format uml");
+            }
+        }
+    }
+    if (o.attach.read_only && given(app, "--cow-limit")) {
+        throw UsageError("--cow-limit: with -r nothing is written");
+    }
+}
+
 /* What the strings of the command line say, checked. */
 void settle(const CLI::App &app, Options &o) {
     o.attach.offset = size_or_zero(o.offset, "--offset");
@@ -183,9 +242,8 @@ void settle(const CLI::App &app, Options &o) {
         throw UsageError("--format: no format '" + o.attach.format +
                          "', there are: " + image_format_names());
     }
-    if (!o.attach.cow_format.empty() && o.attach.cows.empty()) {
-        throw UsageError("--cow-format: without -c there is no COW file");
-    }
+    o.attach.cow = parse_cow_settings(o.cow);
+    check_cow_options(app, o);
     o.list.headings = !o.no_headings;
     if (o.list.json && o.list.raw) {
         throw UsageError("--json or --raw, not both");
@@ -228,6 +286,14 @@ int do_detach(Driver &driver, const std::vector<std::function<DeviceRef()>> &dev
     return code;
 }
 
+DeviceRef find_attached(Driver &driver, const std::string &name) {
+    DeviceRef device = driver.find(name, false);
+    if (!driver.attached(device)) {
+        throw Error(device.path + ": has no image", ENXIO);
+    }
+    return device;
+}
+
 std::vector<DeviceRef> attached_devices(Driver &driver) {
     std::vector<DeviceRef> devices;
     for (const DeviceRef &device : driver.devices()) {
@@ -236,14 +302,6 @@ std::vector<DeviceRef> attached_devices(Driver &driver) {
         }
     }
     return devices;
-}
-
-DeviceRef find_attached(Driver &driver, const std::string &name) {
-    DeviceRef device = driver.find(name, false);
-    if (!driver.attached(device)) {
-        throw Error(device.path + ": has no image", ENXIO);
-    }
-    return device;
 }
 
 int do_list(Driver &driver, const CLI::App &app, const Options &o, Streams &streams) {
@@ -306,6 +364,9 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
                 devices.emplace_back([device] { return device; });
             }
             return do_detach(driver, devices, streams);
+        case Action::kAdjust:
+            adjust(driver, find_attached(driver, o.names.front()), o.attach.cow);
+            return kExitOk;
         case Action::kStatus:
             return do_status(driver, app, o, streams);
         case Action::kList:

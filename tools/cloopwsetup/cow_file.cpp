@@ -10,8 +10,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
+#include "cow_device.h"
 #include "fd.h"
 #include "lib/core.h"
 #include "lib/error.h"
@@ -24,34 +26,39 @@ namespace {
 /* What is written to a device is its owner's business. */
 constexpr mode_t kMode = 0600;
 
-void write_uml(int fd, const std::string &name, const CowBase &base) {
+void write_uml(int fd, const std::string &name, const CowBase &base, const CowSettings &) {
     write_uml_cow(fd, name, {uml_base_path(base.path), base.mtime, base.size});
+}
+
+void fill_random(void *bytes, size_t len) {
+    if (getrandom(bytes, len, 0) != static_cast<ssize_t>(len)) {
+        throw Error("cannot get random numbers for a UUID", errno);
+    }
+}
+
+/*
+ * Where a log's generations begin. A device may hold records of an older log,
+ * which must not be taken for this one's.
+ */
+uint64_t random_generation() {
+    constexpr unsigned int kBits = 46; /* half of what there are */
+    uint64_t generation = 0;
+    fill_random(&generation, sizeof(generation));
+    return 1 + generation % (uint64_t{1} << kBits);
 }
 
 /* A random UUID (version 4, RFC 9562). */
 std::array<uint8_t, 16> random_uuid() {
     std::array<uint8_t, 16> uuid{};
-    if (getrandom(uuid.data(), uuid.size(), 0) != static_cast<ssize_t>(uuid.size())) {
-        throw Error("cannot get random numbers for a UUID", errno);
-    }
+    fill_random(uuid.data(), uuid.size());
     uuid[6] = static_cast<uint8_t>((uuid[6] & 0x0f) | 0x40);
     uuid[8] = static_cast<uint8_t>((uuid[8] & 0x3f) | 0x80);
     return uuid;
 }
 
-void write_log(int fd, const std::string &name, const CowBase &base) {
-    LogCowConfig config;
-    config.size = cw_round_up(base.size, CW_SECTOR_SIZE);
-    config.uuid = random_uuid();
-    config.base_uuid = base.uuid;
-    config.base_mtime = base.mtime;
-    config.parent = uml_base_path(base.path);
-    write_log_cow(fd, name, config);
-}
-
 /* The first is the default. */
 constexpr std::array kFormats = {
-    CowFormat{"log", write_log},
+    CowFormat{"log", write_cow_log},
     CowFormat{"uml", write_uml},
 };
 
@@ -68,6 +75,68 @@ const struct cw_cow_format *probe(const std::string &path, int fd) {
         }
     }
     return nullptr;
+}
+
+/* The superblock in use of a COW log. */
+std::optional<struct cw_disk_log_super> read_log_super(const std::string &path, int fd) {
+    std::optional<struct cw_disk_log_super> best;
+    for (unsigned int slot = 0; slot < CW_LOG_SUPERS; slot++) {
+        struct cw_disk_log_super super = {};
+        if (pread(fd, &super, sizeof(super), slot * CW_LOG_SUPER_STRIDE) < 0) {
+            throw io_error(path, "cannot read", errno);
+        }
+        const auto crc = cw_from_le32(super.crc);
+        super.crc = cw_to_le32(0);
+        if (cw_crc32c(&super, sizeof(super)) == crc &&
+            (!best || cw_from_le64(super.seq) > cw_from_le64(best->seq))) {
+            best = super;
+        }
+    }
+    return best;
+}
+
+/* What a COW log was made with stays. */
+void check_settings(const std::string &path, int fd, const struct cw_cow_format &format,
+                    const CowSettings &settings) {
+    if (settings.codec == nullptr && !settings.level) {
+        return;
+    }
+    if (&format != &cw_cow_log) {
+        throw Error(path + ": a COW file of format " + format.name +
+                        " does not compress; leave --cow-codec and --cow-level away",
+                    EINVAL);
+    }
+    auto super = read_log_super(path, fd);
+    if (!super) {
+        return; /* the driver tells what is wrong with it */
+    }
+    const cw_codec *codec = super->codec_hc != cw_to_le32(0)
+                                ? &cw_codec_lz4hc
+                                : cw_codec_by_id(cw_from_le32(super->codec));
+    const int level = static_cast<int>(cw_from_le32(super->codec_level));
+    if (codec == nullptr || codec != &cow_codec(settings) || level != cow_level(settings)) {
+        throw Error(path + ": was made with codec " + (codec == nullptr ? "?" : codec->name) +
+                        " level " + std::to_string(level) +
+                        " and keeps it; leave --cow-codec and --cow-level away",
+                    EINVAL);
+    }
+}
+
+CowFile check_device_without_cow(const std::string &path, int fd, const CowFormat *format,
+                                 const CowSettings &settings) {
+    if (format != nullptr && format != &default_cow_format()) {
+        throw Error(path + ": a COW of format " + format->name + " cannot be made on a device",
+                    EINVAL);
+    }
+    const off_t size = lseek(fd, 0, SEEK_END);
+    if (!settings.overwrite && !is_blank(fd, path, static_cast<uint64_t>(size))) {
+        throw Error(path + ": holds something that is no COW, and is left as it is; 'wipefs " +
+                        path +
+                        "' may tell what; --force makes it a COW all the same, and what it "
+                        "holds is lost",
+                    EINVAL);
+    }
+    return CowFile::kBlankDevice;
 }
 
 std::string directory_of(const std::string &path) {
@@ -173,7 +242,23 @@ std::string cow_format_names() {
     return names;
 }
 
-CowFile check_cow_file(const std::string &path, const CowFormat *format) {
+void write_cow_log(int fd, const std::string &name, const CowBase &base,
+                   const CowSettings &settings) {
+    LogCowConfig config;
+    config.size = cw_round_up(base.size, CW_SECTOR_SIZE);
+    config.uuid = random_uuid();
+    config.base_uuid = base.uuid;
+    config.base_mtime = base.mtime;
+    config.parent = uml_base_path(base.path);
+    config.codec = cow_codec(settings).name;
+    config.level = cow_level(settings);
+    config.limit = settings.limit.value_or(0);
+    config.first_generation = random_generation();
+    write_log_cow(fd, name, config);
+}
+
+CowFile check_cow_file(const std::string &path, const CowFormat *format,
+                       const CowSettings &settings) {
     struct stat st = {};
     if (stat(path.c_str(), &st) != 0) {
         if (errno != ENOENT) {
@@ -203,6 +288,9 @@ CowFile check_cow_file(const std::string &path, const CowFormat *format) {
         throw Error(path + ": is empty, not a COW file; remove it, a new one is made then", EINVAL);
     }
     const struct cw_cow_format *found = probe(path, fd.get());
+    if (found == nullptr && S_ISBLK(st.st_mode)) {
+        return check_device_without_cow(path, fd.get(), format, settings);
+    }
     if (found == nullptr) {
         throw Error(path +
                         ": is not a COW file and is left as it is; name another file, it is "
@@ -214,6 +302,7 @@ CowFile check_cow_file(const std::string &path, const CowFormat *format) {
                         "; leave --cow-format away",
                     EINVAL);
     }
+    check_settings(path, fd.get(), *found, settings);
     return CowFile::kThere;
 }
 
@@ -227,8 +316,9 @@ bool create_whole_file(const std::string &path, Appear how, const std::function<
     return true;
 }
 
-void create_cow_file(const std::string &path, const CowFormat &format, const CowBase &base) {
-    auto fill = [&](int fd) { format.write(fd, path, base); };
+void create_cow_file(const std::string &path, const CowFormat &format, const CowBase &base,
+                     const CowSettings &settings) {
+    auto fill = [&](int fd) { format.write(fd, path, base, settings); };
     if (!create_whole_file(path, Appear::kUnnamed, fill)) {
         create_whole_file(path, Appear::kRenamed, fill);
     }

@@ -8,6 +8,8 @@
 #include <functional>
 #include <string>
 
+#include "cow_settings.h"
+
 namespace cloopw {
 
 /* What a new COW file is made for. */
@@ -21,24 +23,33 @@ struct CowBase {
 struct CowFormat {
     const char *name;
     /* Fills the empty file fd. name is for messages. Throws Error. */
-    void (*write)(int fd, const std::string &name, const CowBase &base);
+    void (*write)(int fd, const std::string &name, const CowBase &base,
+                  const CowSettings &settings);
 };
+
+/* CowFormat's write() for the default, also for a block device. */
+void write_cow_log(int fd, const std::string &name, const CowBase &base,
+                   const CowSettings &settings);
 
 /* nullptr: what is made when the user does not say. */
 const CowFormat *cow_format_by_name(const std::string &name);
 const CowFormat &default_cow_format();
 std::string cow_format_names(); /* "log, uml" */
 
-enum class CowFile { kMissing, kThere };
+enum class CowFile { kMissing, kThere, kBlankDevice };
 
 /*
  * Looks at a COW file before the kernel does. Throws Error for what is none:
- * it must not be overwritten. format: it has to be of this one; nullptr: any.
+ * it must not be overwritten, but for a block device when settings say so.
+ * format: it has to be of this one; nullptr: any. And it has to be as settings
+ * want it.
  */
-CowFile check_cow_file(const std::string &path, const CowFormat *format);
+CowFile check_cow_file(const std::string &path, const CowFormat *format,
+                       const CowSettings &settings);
 
 /* Makes the file, whole or not at all, and durable. Throws Error, also when it exists. */
-void create_cow_file(const std::string &path, const CowFormat &format, const CowBase &base);
+void create_cow_file(const std::string &path, const CowFormat &format, const CowBase &base,
+                     const CowSettings &settings);
 
 /* How a file that has to appear as a whole comes to its name. */
 enum class Appear {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -11,6 +12,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "fd.h"
 #include "lib/error.h"
 
 namespace cloopw {
@@ -294,6 +296,16 @@ std::vector<DeviceRef> Driver::devices() {
 
 std::string Driver::attribute(const DeviceRef &device, const std::string &name) {
     return text_of(kernel_.sys() + "/block/" + device.name + "/cloopw/" + name);
+}
+
+int Driver::set_attribute(const DeviceRef &device, const std::string &name,
+                          const std::string &text) {
+    const std::string path = kernel_.sys() + "/block/" + device.name + "/cloopw/" + name;
+    Fd fd(::open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+    if (fd.get() < 0) {
+        return -errno;
+    }
+    return write(fd.get(), text.data(), text.size()) < 0 ? -errno : 0;
 }
 
 bool Driver::attached(const DeviceRef &device) { return !attribute(device, "image").empty(); }

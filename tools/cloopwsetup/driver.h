@@ -44,6 +44,8 @@ public:
 
     /* An attribute's text, without the newline at its end; "" when there is none. */
     std::string attribute(const DeviceRef &device, const std::string &name);
+    /* Sets one; 0 or -errno. */
+    int set_attribute(const DeviceRef &device, const std::string &name, const std::string &text);
     /* Has an image. */
     bool attached(const DeviceRef &device);
 

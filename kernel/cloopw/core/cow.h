@@ -30,6 +30,38 @@ struct cw_cow_stat {
 	u64 plain_bytes; /* device bytes this layer holds */
 };
 
+/* How a layer does. */
+enum cw_cow_state {
+	CW_COW_OK,
+	CW_COW_FULL,      /* writes get ENOSPC, until there is space */
+	CW_COW_READ_ONLY, /* it was opened so */
+	CW_COW_FAILED,    /* it cannot be written; reading goes on */
+};
+
+struct cw_cow_space {
+	enum cw_cow_state state;
+	u64 limit;  /* bytes the file may have; 0: any number */
+	u64 needed; /* bytes that it cannot do without */
+};
+
+/* The most that the file can be on a medium with that capacity. */
+static inline u64 cw_cow_capacity(const struct cw_cow_space *space, u64 medium)
+{
+	return space->limit ? cw_min(space->limit, medium) : medium;
+}
+
+/* What can still be written, as it is stored; CW_CAPACITY_UNKNOWN. */
+static inline u64 cw_cow_available(const struct cw_cow_space *space, u64 medium)
+{
+	u64 capacity = cw_cow_capacity(space, medium);
+
+	if (space->state != CW_COW_OK)
+		return 0;
+	if (capacity == CW_CAPACITY_UNKNOWN)
+		return capacity;
+	return capacity - cw_min(capacity, space->needed);
+}
+
 enum { CW_COW_MISS = 0, CW_COW_HIT = 1, CW_COW_ZERO = 2 };
 
 struct cw_cow_format {
@@ -92,6 +124,22 @@ struct cw_cow_format {
 	int (*flush)(struct cw_cow *cow);
 
 	void (*stat)(struct cw_cow *cow, struct cw_cow_stat *stat);
+
+	/* Without I/O. */
+	void (*space)(struct cw_cow *cow, struct cw_cow_space *space);
+
+	/*
+	 * Without I/O: it is durable after the next close or checkpoint. 0:
+	 * none. -ENOSPC when more than that is needed. NULL: the format
+	 * cannot.
+	 */
+	int (*set_limit)(struct cw_cow *cow, u64 bytes);
+
+	/*
+	 * To be called now and then: notices that there is space again, and
+	 * gives back what is above a new limit. NULL: nothing to do.
+	 */
+	void (*tend)(struct cw_cow *cow);
 };
 
 struct cw_cow {

@@ -121,14 +121,8 @@ static int choose_codec(struct cw_log *log, struct cw_report *report)
 /* A file that is full can be attached all the same: reading works. */
 static int begin_writing(struct cw_log *log, struct cw_report *report)
 {
-	u64 room = log->limit > CW_LOG_START ? log->limit - CW_LOG_START : 0;
-	int err;
+	int err = cw_log_make_room(log, LOG_FOR_BEGIN);
 
-	log->max_segments = LOG_MAX_SEGMENTS;
-	if (log->limit)
-		log->max_segments = cw_min(LOG_MAX_SEGMENTS,
-					   room >> CW_LOG_SEGMENT_SHIFT);
-	err = cw_log_make_room(log, LOG_FOR_BEGIN);
 	if (err == -ENOSPC)
 		return 0;
 	if (err)
@@ -455,6 +449,7 @@ static int log_write(struct cw_cow *cow, u64 off, u32 len, const void *buf)
 		left -= pages;
 		src += pages * CW_PAGE_SIZE;
 	}
+	cw_log_note_result(log, err);
 	cw_log_checkpoint_if_due(log);
 	return err;
 }
@@ -520,6 +515,7 @@ static int log_zero(struct cw_cow *cow, u64 off, u64 len)
 {
 	int err = change_ranges(cow->priv, CW_LOG_WIPE, off, len);
 
+	cw_log_note_result(cow->priv, err);
 	cw_log_checkpoint_if_due(cow->priv);
 	return err;
 }
@@ -928,4 +924,7 @@ const struct cw_cow_format cw_cow_log = {
 	.discard = log_discard,
 	.flush = log_flush,
 	.stat = log_stat,
+	.space = cw_log_space,
+	.set_limit = cw_log_set_limit,
+	.tend = cw_log_tend,
 };

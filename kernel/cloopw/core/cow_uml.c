@@ -40,6 +40,13 @@ struct uml {
 	struct bitmap_page *saving; /* flush_lock: saved is not durable yet */
 	struct cw_rwsem lock;       /* the table and what says so above */
 	struct bitmap_page **page;  /* NULL: not read yet; stays once read */
+	bool full;                  /* lock: the last write got ENOSPC */
+	/*
+	 * lock: -errno, a flush failed. What it was to make durable may be
+	 * lost, and the next flush of the file would not tell: nothing is
+	 * written any more.
+	 */
+	int failed;
 };
 
 static bool uml_probe(const u8 *head, u32 len)
@@ -349,13 +356,40 @@ static void set_bits(struct uml *uml, u64 first, u64 count)
 	cw_rwsem_write_unlock(&uml->lock);
 }
 
+static int is_failed(struct uml *uml)
+{
+	int err;
+
+	cw_rwsem_read_lock(&uml->lock);
+	err = uml->failed;
+	cw_rwsem_read_unlock(&uml->lock);
+	return err;
+}
+
+/* A write of data ended with that. */
+static void note_result(struct uml *uml, int err)
+{
+	bool changed;
+
+	cw_rwsem_read_lock(&uml->lock);
+	changed = uml->full != (err == -ENOSPC);
+	cw_rwsem_read_unlock(&uml->lock);
+	if (!changed)
+		return;
+	cw_rwsem_write_lock(&uml->lock);
+	uml->full = err == -ENOSPC;
+	cw_rwsem_write_unlock(&uml->lock);
+}
+
 static int uml_place(struct cw_cow *cow, u64 off, u32 len, u64 *pos)
 {
 	struct uml *uml = cow->priv;
 	u64 last = (off + len - 1) / uml->sector_size / UML_BITS_PER_PAGE;
 	u64 n;
-	int err;
+	int err = is_failed(uml);
 
+	if (err)
+		return err;
 	for (n = off / uml->sector_size / UML_BITS_PER_PAGE; n <= last; n++) {
 		err = load_page(cow, n);
 		if (err)
@@ -369,6 +403,7 @@ static void uml_placed(struct cw_cow *cow, u64 off, u32 len)
 {
 	struct uml *uml = cow->priv;
 
+	note_result(uml, 0);
 	set_bits(uml, off / uml->sector_size, len / uml->sector_size);
 }
 
@@ -378,9 +413,12 @@ static int uml_write(struct cw_cow *cow, u64 off, u32 len, const void *buf)
 	int err;
 
 	err = uml_place(cow, off, len, &pos);
-	if (!err)
-		err = cw_pwrite(cow->io, buf, len, pos);
-	if (!err)
+	if (err)
+		return err;
+	err = cw_pwrite(cow->io, buf, len, pos);
+	if (err)
+		note_result(cow->priv, err);
+	else
 		uml_placed(cow, off, len);
 	return err;
 }
@@ -407,6 +445,22 @@ static void save_dirty_pages(struct uml *uml)
 	cw_rwsem_write_unlock(&uml->lock);
 }
 
+/* As cw_flush(); an error is final. */
+static int flush_file(struct cw_cow *cow)
+{
+	struct uml *uml = cow->priv;
+	int err = cw_flush(cow->io);
+
+	if (!err)
+		return 0;
+	cw_rwsem_write_lock(&uml->lock);
+	uml->failed = err;
+	cw_rwsem_write_unlock(&uml->lock);
+	cw_log_bad("%s: cannot be written any more (error %d); what was flushed is safe, reading goes on",
+		   cow->io->name, -err);
+	return err;
+}
+
 /*
  * Looks at no page that is not in the list: readers bring in others meanwhile.
  * When something fails all of them stay there for the next flush.
@@ -423,7 +477,7 @@ static int write_saved_pages(struct cw_cow *cow)
 		if (err)
 			return err;
 	}
-	err = cw_flush(cow->io);
+	err = flush_file(cow);
 	if (err)
 		return err;
 	for (; uml->saving; uml->saving = uml->saving->next_saving)
@@ -439,8 +493,11 @@ static int uml_flush(struct cw_cow *cow)
 	if (!cow->writable)
 		return 0;
 	cw_mutex_lock(&uml->flush_lock);
-	save_dirty_pages(uml);
-	err = cw_flush(cow->io);
+	err = is_failed(uml);
+	if (!err) {
+		save_dirty_pages(uml);
+		err = flush_file(cow);
+	}
 	if (!err && uml->saving)
 		err = write_saved_pages(cow);
 	cw_mutex_unlock(&uml->flush_lock);
@@ -490,6 +547,22 @@ static void uml_stat(struct cw_cow *cow, struct cw_cow_stat *stat)
 		stat->total_bytes = 0;
 }
 
+static void uml_space(struct cw_cow *cow, struct cw_cow_space *space)
+{
+	struct uml *uml = cow->priv;
+
+	/* What a sparse file needs is not known without reading all of it. */
+	*space = (struct cw_cow_space){ .state = CW_COW_OK };
+	cw_rwsem_read_lock(&uml->lock);
+	if (!cow->writable)
+		space->state = CW_COW_READ_ONLY;
+	else if (uml->failed)
+		space->state = CW_COW_FAILED;
+	else if (uml->full)
+		space->state = CW_COW_FULL;
+	cw_rwsem_read_unlock(&uml->lock);
+}
+
 const struct cw_cow_format cw_cow_uml = {
 	.name = "uml",
 	.probe = uml_probe,
@@ -503,4 +576,5 @@ const struct cw_cow_format cw_cow_uml = {
 	.placed = uml_placed,
 	.flush = uml_flush,
 	.stat = uml_stat,
+	.space = uml_space,
 };

@@ -489,6 +489,34 @@ void cw_device_get_stats(struct cw_device *dev, struct cw_device_stats *stats)
 		dev->layer[0]->format->stat(dev->layer[0], &stats->cow);
 }
 
+void cw_device_get_space(struct cw_device *dev, struct cw_cow_space *space)
+{
+	*space = (struct cw_cow_space){ .state = CW_COW_READ_ONLY };
+	if (dev->nr_layers)
+		dev->layer[0]->format->space(dev->layer[0], space);
+}
+
+u64 cw_device_capacity(struct cw_device *dev)
+{
+	return dev->nr_layers ? cw_capacity(dev->layer[0]->io) :
+				CW_CAPACITY_UNKNOWN;
+}
+
+int cw_device_set_limit(struct cw_device *dev, u64 bytes)
+{
+	if (!dev->writable)
+		return -EROFS;
+	if (!dev->layer[0]->format->set_limit)
+		return -EOPNOTSUPP;
+	return dev->layer[0]->format->set_limit(dev->layer[0], bytes);
+}
+
+void cw_device_tend(struct cw_device *dev)
+{
+	if (dev->writable && dev->layer[0]->format->tend)
+		dev->layer[0]->format->tend(dev->layer[0]);
+}
+
 struct cw_cache *cw_device_cache(struct cw_device *dev)
 {
 	return dev->cache;

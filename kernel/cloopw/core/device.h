@@ -55,6 +55,16 @@ int cw_device_close(struct cw_device *dev); /* NULL is fine */
 
 void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info);
 void cw_device_get_stats(struct cw_device *dev, struct cw_device_stats *stats);
+
+/* Of the top layer; read-only when there is none. Without I/O. */
+void cw_device_get_space(struct cw_device *dev, struct cw_cow_space *space);
+/* Of the medium of the top layer, or CW_CAPACITY_UNKNOWN. */
+u64 cw_device_capacity(struct cw_device *dev);
+/* -EROFS, or -EOPNOTSUPP and others as of struct cw_cow_format. */
+int cw_device_set_limit(struct cw_device *dev, u64 bytes);
+/* To be called now and then, see struct cw_cow_format. */
+void cw_device_tend(struct cw_device *dev);
+
 /* For a shrinker and for tests. */
 struct cw_cache *cw_device_cache(struct cw_device *dev);
 /* Name of layer i (0: the top), of its format, and its figures. */

@@ -40,6 +40,12 @@ struct cw_io_ops {
 
 	/* Current size in bytes. */
 	int (*size)(struct cw_io *io, u64 *size);
+
+	/*
+	 * How many bytes there is space for, those stored already included:
+	 * of a file, of a device. NULL or -errno: that cannot be told.
+	 */
+	int (*capacity)(struct cw_io *io, u64 *bytes);
 };
 
 struct cw_io {
@@ -79,6 +85,17 @@ static inline int cw_punch(struct cw_io *io, u64 off, u64 len)
 static inline int cw_size(struct cw_io *io, u64 *size)
 {
 	return io->ops->size(io, size);
+}
+
+#define CW_CAPACITY_UNKNOWN (~0ull)
+
+static inline u64 cw_capacity(struct cw_io *io)
+{
+	u64 bytes;
+
+	if (!io->ops->capacity || io->ops->capacity(io, &bytes))
+		return CW_CAPACITY_UNKNOWN;
+	return bytes;
 }
 
 #endif

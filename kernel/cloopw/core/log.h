@@ -10,6 +10,7 @@
  *   log_checkpoint.c  making the map durable; superblocks
  *   log_recover.c     attaching: superblock, map, roll-forward
  *   log_clean.c       room: growing, cleaning, giving back
+ *   log_space.c       how much there is, and the limit
  *
  * Two locks. maint is held by whoever writes a checkpoint, cleans or grows the
  * file; lock guards all that changes in memory and is held for short: of all
@@ -139,6 +140,7 @@ struct log_snapshot {
 	u32 log_segment, log_sector;
 	u64 appended_sectors;
 	u64 plain_pages;
+	u64 limit;
 	u32 nr_segments;
 	u32 usage_room; /* in usage, a multiple of CW_LOG_FANOUT */
 	u64 *usage;
@@ -159,8 +161,6 @@ struct cw_log {
 	u32 map_pages; /* that the device needs */
 	u32 map_dirs;
 	u64 owner;     /* in the cluster cache */
-	u64 limit;
-	u64 max_segments;
 	const struct cw_codec *codec;
 	u8 *zeros;     /* LOG_ZEROS_SECTORS */
 	/*
@@ -189,7 +189,10 @@ struct cw_log {
 	int failed;
 	/* -errno: the log has a hole, and begins again elsewhere */
 	int broken;
-	bool full;  /* the last write found no room */
+	bool full;  /* the last write found no room, and there was none since */
+	int stuck;  /* -errno: making room failed, but not for want of space */
+	u64 limit;  /* bytes the file may have; 0: any number */
+	u64 max_segments; /* that it may have for that */
 	bool begun; /* there is a durable checkpoint that leads to segment */
 	u64 next_gen;
 	u64 gen_limit; /* the durable superblock's; next_gen stays below */
@@ -363,6 +366,9 @@ u32 cw_log_checkpoint_most(struct cw_log *log);
  */
 u64 cw_log_oldest_gen(const struct cw_log *log);
 
+/* Free segments that data does not get. With lock held. */
+u32 cw_log_reserve(struct cw_log *log);
+
 /* After -EAGAIN: returns when it may be tried again, or -ENOSPC. */
 int cw_log_make_room(struct cw_log *log, enum log_purpose purpose);
 
@@ -372,6 +378,18 @@ int cw_log_make_room(struct cw_log *log, enum log_purpose purpose);
  */
 int cw_log_reclaim(struct cw_log *log, bool all);
 void cw_log_checkpoint_if_due(struct cw_log *log);
+
+/* As struct cw_cow_format's. */
+void cw_log_tend(struct cw_cow *cow);
+
+/* ---- log_space.c ---- */
+
+void cw_log_space(struct cw_cow *cow, struct cw_cow_space *space);
+int cw_log_set_limit(struct cw_cow *cow, u64 bytes);
+/* Segments that fit a file of so many bytes; 0: any number. */
+u64 cw_log_segments_within(u64 limit);
+/* A write ended with that. */
+void cw_log_note_result(struct cw_log *log, int err);
 
 /* ---- cow_log.c ---- */
 

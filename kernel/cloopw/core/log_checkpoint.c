@@ -180,6 +180,7 @@ static void snapshot_position(struct cw_log *log, struct log_snapshot *snap)
 
 	snap->appended_sectors = log->appended_sectors;
 	snap->plain_pages = log->plain_pages;
+	snap->limit = log->limit;
 	snap->log_segment = log->segment;
 	snap->log_seq = log->next_seq;
 	snap->log_sector = 0;
@@ -426,6 +427,7 @@ static void encode_super(struct cw_log *log, const struct log_snapshot *snap,
 	super->gen_limit = cw_to_le64(gen_limit);
 	super->segments = cw_to_le64(snap->nr_segments);
 	super->plain_pages = cw_to_le64(snap->plain_pages);
+	super->limit = cw_to_le64(snap->limit);
 	super->log_gen = cw_to_le64(snap->log_gen);
 	super->log_seq = cw_to_le64(snap->log_seq);
 	super->log_segment = cw_to_le32(snap->log_segment);
@@ -495,6 +497,8 @@ static void commit(struct cw_log *log, const struct log_snapshot *snap,
 	}
 	log->gen_limit = gen_limit;
 	log->appended_sectors -= snap->appended_sectors;
+	if (log->full && cw_log_may_take(log, LOG_FOR_DATA))
+		log->full = false;
 }
 
 /* The map in memory is as it was; everything is still to be written. */

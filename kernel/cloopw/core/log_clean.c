@@ -61,6 +61,11 @@ static u32 reserve_for(struct cw_log *log, enum log_purpose purpose)
 	return reserve;
 }
 
+u32 cw_log_reserve(struct cw_log *log)
+{
+	return reserve_for(log, LOG_FOR_DATA);
+}
+
 /* Nothing lives in the current segment: once left, it can be freed. */
 static bool is_spent(const struct cw_log *log)
 {
@@ -168,7 +173,9 @@ static int find_unbacked(struct cw_log *log, u32 *found)
 			break;
 	log->unbacked_from = n;
 	*found = n;
-	if (n >= log->max_segments)
+	/* By the number, too: one that was lowered is not at the file's end. */
+	if (n >= log->max_segments ||
+	    log->nr_used + log->nr_free >= log->max_segments)
 		return -ENOSPC;
 	return n < log->nr_segments ? 0 : cw_log_segments_grow(log, n + 1);
 }
@@ -616,9 +623,64 @@ int cw_log_make_room(struct cw_log *log, enum log_purpose purpose)
 		err = make_some_room(log);
 	cw_mutex_lock(&log->lock);
 	log->full = err == -ENOSPC;
+	log->stuck = log->full ? 0 : err;
 	cw_mutex_unlock(&log->lock);
 	cw_mutex_unlock(&log->maint);
 	return err;
+}
+
+/* Free segments that are too many for the limit. */
+static bool is_above_limit(struct cw_log *log, u32 *keep)
+{
+	bool above;
+
+	cw_mutex_lock(&log->lock);
+	above = log->nr_used + log->nr_free > log->max_segments;
+	*keep = above ? log->max_segments - cw_min(log->max_segments,
+						   log->nr_used) : 0;
+	cw_mutex_unlock(&log->lock);
+	return above;
+}
+
+static bool is_full(struct cw_log *log)
+{
+	bool full;
+
+	cw_mutex_lock(&log->lock);
+	full = log->full && !log->failed;
+	cw_mutex_unlock(&log->lock);
+	return full;
+}
+
+/* A full log takes what space there is, as a writer would; no more than that. */
+static void look_for_room(struct cw_log *log)
+{
+	int err = 0;
+
+	if (!is_begun(log))
+		err = begin(log);
+	while (!err && !has_room(log, LOG_FOR_DATA))
+		err = grow(log);
+	if (err)
+		return;
+	cw_mutex_lock(&log->lock);
+	log->full = false;
+	cw_mutex_unlock(&log->lock);
+}
+
+void cw_log_tend(struct cw_cow *cow)
+{
+	struct cw_log *log = cow->priv;
+	u32 keep;
+
+	/* Whoever holds it makes room or will look again. */
+	if (!cw_mutex_trylock(&log->maint))
+		return;
+	if (is_full(log))
+		look_for_room(log);
+	if (is_above_limit(log, &keep))
+		punch_free(log, keep);
+	cw_mutex_unlock(&log->maint);
 }
 
 static bool is_bloated(struct cw_log *log)

@@ -140,6 +140,7 @@ static int adopt_super(struct cw_log *log, struct cw_report *report)
 	log->next_gen = cw_from_le64(super->gen_limit);
 	log->gen_limit = log->next_gen;
 	log->limit = cw_from_le64(super->limit);
+	log->max_segments = cw_log_segments_within(log->limit);
 	log->plain_pages = cw_from_le64(super->plain_pages);
 	for (i = 0; i < CW_LOG_MAP_ROOTS; i++)
 		log->map_root_at[i] = cw_from_le64(super->map_root[i]);

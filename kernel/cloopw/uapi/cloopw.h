@@ -49,6 +49,9 @@ struct cloopw_config {
 enum cloopw_state {
 	CLOOPW_STATE_IDLE = 0, /* no image */
 	CLOOPW_STATE_OK = 1,
+	CLOOPW_STATE_FULL = 2,      /* writes get ENOSPC until there is space */
+	CLOOPW_STATE_READ_ONLY = 3,
+	CLOOPW_STATE_FAILED = 4,    /* the COW cannot be written; reading goes on */
 };
 
 struct cloopw_status {

@@ -275,6 +275,18 @@ int FakeKernel::attach(int number, struct cloopw_config *config, std::string *me
     if (!cow.empty()) {
         set_attribute(number, "cow", without_newline(cow));
         set_attribute(number, "cow_format", cw_device_layer_format(&attached->engine->get(), 0));
+        struct cw_cow_space space = {};
+        cw_device_get_space(&attached->engine->get(), &space);
+        set_attribute(number, "cow_limit", std::to_string(space.limit));
+        set_attribute(number, "low_space", "10%");
+        set_attribute(number, "cow_live_bytes", "1048576");
+        set_attribute(number, "cow_dead_bytes", "524288");
+        set_attribute(number, "cow_total_bytes", "2097152");
+        set_attribute(number, "cow_ratio", "1.50");
+    }
+    for (const std::string &name : full_attributes) {
+        fs::remove(dir_ + block_dir(number) + "/cloopw/" + name);
+        link(block_dir(number) + "/cloopw/" + name, "/dev/full");
     }
     disks[number] = std::move(attached);
     return 0;

@@ -47,6 +47,7 @@ public:
     int configure_error = 0;    /* -errno */
     std::string configure_message;
     bool size_shows = true;                   /* in the status after an attach */
+    std::vector<std::string> full_attributes; /* setting them gets ENOSPC */
     std::map<std::string, int> open_errors;   /* path -> -errno */
     std::map<unsigned int, int> ioctl_errors; /* request -> -errno */
 

@@ -13,6 +13,7 @@ const cw_io_ops TestIo::kOps = {
     .allocate = nullptr,
     .punch = do_punch,
     .size = do_size,
+    .capacity = nullptr,
 };
 
 TestIo::TestIo(std::string file_name, Bytes content, s64 modified)

@@ -62,7 +62,7 @@ limits() {
 }
 
 says() {
-	test "$(cat $sys/cloopw/state)" = ok
+	test "$(cat $sys/cloopw/state)" = read-only
 	test "$(cat $sys/cloopw/image)" = "$PWD/$1"
 	test "$(cat $sys/cloopw/image_format)" = "$2"
 	test "$(cat $sys/cloopw/codecs)" = "$3"

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+/* How a log does, how much space it needs, and how much it may have. */
+#include "log.h"
+
+u64 cw_log_segments_within(u64 limit)
+{
+	u64 room = limit > CW_LOG_START ? limit - CW_LOG_START : 0;
+
+	if (!limit)
+		return LOG_MAX_SEGMENTS;
+	return cw_min(LOG_MAX_SEGMENTS, room >> CW_LOG_SEGMENT_SHIFT);
+}
+
+/* With lock held. */
+static enum cw_cow_state state_of(const struct cw_log *log)
+{
+	if (!log->cow->writable)
+		return CW_COW_READ_ONLY;
+	if (log->failed || log->stuck)
+		return CW_COW_FAILED;
+	return log->full ? CW_COW_FULL : CW_COW_OK;
+}
+
+void cw_log_space(struct cw_cow *cow, struct cw_cow_space *space)
+{
+	struct cw_log *log = cow->priv;
+
+	cw_mutex_lock(&log->lock);
+	space->state = state_of(log);
+	space->limit = log->limit;
+	space->needed = CW_LOG_START +
+			(log->live + log->meta_live) * CW_SECTOR_SIZE /
+				CW_LOG_EXTENT_PAGES;
+	if (cow->writable)
+		space->needed += (u64)cw_log_reserve(log)
+				 << CW_LOG_SEGMENT_SHIFT;
+	cw_mutex_unlock(&log->lock);
+}
+
+/*
+ * Never below what is used and what discards and checkpoints need besides, or
+ * nothing could be given back any more.
+ */
+int cw_log_set_limit(struct cw_cow *cow, u64 bytes)
+{
+	struct cw_log *log = cow->priv;
+	u64 segments = cw_log_segments_within(bytes);
+	int err = 0;
+
+	cw_mutex_lock(&log->lock);
+	if (segments < log->nr_used + cw_log_reserve(log)) {
+		err = -ENOSPC;
+	} else {
+		log->limit = bytes;
+		log->max_segments = segments;
+	}
+	cw_mutex_unlock(&log->lock);
+	return err;
+}
+
+void cw_log_note_result(struct cw_log *log, int err)
+{
+	if (err != -ENOSPC)
+		return;
+	cw_mutex_lock(&log->lock);
+	log->full = true;
+	cw_mutex_unlock(&log->lock);
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "watch.h"
+
+#include <linux/blkdev.h>
+#include <linux/kobject.h>
+#include <linux/math64.h>
+#include <linux/mutex.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+struct cloopw_watch {
+	struct gendisk *gd;       /* constant */
+	struct cw_device *engine; /* constant */
+	struct delayed_work work;
+	enum cw_cow_state told;   /* the work's */
+	bool told_low;            /* the work's */
+
+	struct mutex lock;        /* guards what follows */
+	struct cloopw_mark mark;
+	u64 available;
+};
+
+#define INTERVAL (2 * HZ)
+#define DEFAULT_PERCENT 10
+
+const char *cloopw_state_name(enum cw_cow_state state)
+{
+	static const char *const names[] = {
+		[CW_COW_OK] = "ok",
+		[CW_COW_FULL] = "full",
+		[CW_COW_READ_ONLY] = "read-only",
+		[CW_COW_FAILED] = "failed",
+	};
+
+	return names[state];
+}
+
+static bool is_low(const struct cloopw_mark *mark, u64 capacity, u64 available)
+{
+	u64 bytes = mark->bytes;
+
+	if (available == CW_CAPACITY_UNKNOWN)
+		return false;
+	if (mark->percent)
+		bytes = mul_u64_u32_div(capacity, mark->percent, 100);
+	return bytes && available <= bytes;
+}
+
+/* With no lock held: it allocates memory, and who listens is woken. */
+static void tell(struct cloopw_watch *watch, u64 available)
+{
+	char state[32], low[24], left[48] = "CLOOPW_AVAILABLE=";
+	char *env[4] = { state, low, left, NULL };
+
+	snprintf(state, sizeof(state), "CLOOPW_STATE=%s",
+		 cloopw_state_name(watch->told));
+	snprintf(low, sizeof(low), "CLOOPW_LOW_SPACE=%d", watch->told_low);
+	if (available != CW_CAPACITY_UNKNOWN)
+		snprintf(left, sizeof(left), "CLOOPW_AVAILABLE=%llu",
+			 available);
+	kobject_uevent_env(&disk_to_dev(watch->gd)->kobj, KOBJ_CHANGE, env);
+}
+
+static void look(struct cloopw_watch *watch)
+{
+	struct cw_cow_space space;
+	u64 capacity, available;
+	bool low;
+
+	capacity = cw_device_capacity(watch->engine);
+	cw_device_get_space(watch->engine, &space);
+	available = cw_cow_available(&space, capacity);
+	capacity = cw_cow_capacity(&space, capacity);
+	mutex_lock(&watch->lock);
+	watch->available = available;
+	low = is_low(&watch->mark, capacity, available);
+	mutex_unlock(&watch->lock);
+	if (space.state == watch->told && low == watch->told_low)
+		return;
+	watch->told = space.state;
+	watch->told_low = low;
+	tell(watch, available);
+}
+
+/* Memory that tending asks for must not be got by writing to this device. */
+static void watch_work(struct work_struct *work)
+{
+	struct cloopw_watch *watch = container_of(to_delayed_work(work),
+						  struct cloopw_watch, work);
+	unsigned int noio = memalloc_noio_save();
+
+	cw_device_tend(watch->engine);
+	memalloc_noio_restore(noio);
+	look(watch);
+	queue_delayed_work(system_unbound_wq, &watch->work,
+			   round_jiffies_relative(INTERVAL));
+}
+
+struct cloopw_watch *cloopw_watch_create(struct gendisk *gd,
+					 struct cw_device *engine)
+{
+	struct cloopw_watch *watch = kzalloc(sizeof(*watch), GFP_KERNEL);
+
+	if (!watch)
+		return NULL;
+	mutex_init(&watch->lock);
+	INIT_DELAYED_WORK(&watch->work, watch_work);
+	watch->mark.percent = DEFAULT_PERCENT;
+	watch->available = CW_CAPACITY_UNKNOWN;
+	watch->told = CW_COW_OK;
+	watch->engine = engine;
+	watch->gd = gd;
+	return watch;
+}
+
+void cloopw_watch_start(struct cloopw_watch *watch)
+{
+	struct cw_cow_space space;
+
+	cw_device_get_space(watch->engine, &space);
+	if (space.state != CW_COW_READ_ONLY)
+		queue_delayed_work(system_unbound_wq, &watch->work, 0);
+}
+
+void cloopw_watch_destroy(struct cloopw_watch *watch)
+{
+	if (!watch)
+		return;
+	cancel_delayed_work_sync(&watch->work);
+	mutex_destroy(&watch->lock);
+	kfree(watch);
+}
+
+struct cloopw_mark cloopw_watch_get_mark(struct cloopw_watch *watch)
+{
+	struct cloopw_mark mark;
+
+	mutex_lock(&watch->lock);
+	mark = watch->mark;
+	mutex_unlock(&watch->lock);
+	return mark;
+}
+
+void cloopw_watch_set_mark(struct cloopw_watch *watch, struct cloopw_mark mark)
+{
+	mutex_lock(&watch->lock);
+	watch->mark = mark;
+	mutex_unlock(&watch->lock);
+}
+
+u64 cloopw_watch_available(struct cloopw_watch *watch)
+{
+	u64 available;
+
+	mutex_lock(&watch->lock);
+	available = watch->available;
+	mutex_unlock(&watch->lock);
+	return available;
+}

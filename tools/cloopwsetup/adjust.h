@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef CLOOPWSETUP_ADJUST_H
+#define CLOOPWSETUP_ADJUST_H
+
+#include "cow_settings.h"
+#include "driver.h"
+
+namespace cloopw {
+
+/* Sets what can be changed of an attached device's COW. Throws Error. */
+void adjust(Driver &driver, const DeviceRef &device, const CowSettings &cow);
+
+}  // namespace cloopw
+
+#endif
