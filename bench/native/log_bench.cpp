@@ -186,16 +186,20 @@ int main(int argc, char **argv) {
     app.add_option("--file", path, "The log's file; else one in memory");
     app.add_option("--mib", mib, "Bytes written, in MiB");
     app.add_flag("--values", only_values, "Lines NAME VALUE UNIT");
-    CLI11_PARSE(app, argc, argv);
     try {
+        app.parse(argc, argv);
         const std::vector<char> source = make_source();
         for (u32 threads : {1u, 2u}) {
             bench_append(path, threads, mib / 4 * kMiB, "lz4", source);
         }
         bench_append(path, 2, mib / 4 * kMiB, "none", source);
         bench_recovery(path, mib * kMiB, source);
+    } catch (const CLI::ParseError &e) {
+        return app.exit(e);
     } catch (const std::exception &e) {
-        fmt::print(stderr, "log-bench: {}\n", e.what());
+        fputs("log-bench: ", stderr);
+        fputs(e.what(), stderr);
+        fputc('\n', stderr);
         return 1;
     }
     fflush(stdout);

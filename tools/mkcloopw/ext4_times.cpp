@@ -65,7 +65,7 @@ struct Geometry {
 };
 
 Geometry read_geometry(const Io &io) {
-    std::array<u8, 1024> super_bytes;
+    std::array<u8, 1024> super_bytes{};
     io.read(super_bytes.data(), super_bytes.size(), kSuperAt);
     Record super(super_bytes.data(), super_bytes.size());
     u32 incompat = super.get32(0x60);
