@@ -15,7 +15,7 @@
  * overwritten in place, as a disk does it.
  */
 #include "cow.h"
-#include "format.h"
+#include "cow_uml_head.h"
 
 #define UML_BITS_PER_PAGE (CW_PAGE_SIZE * 8)
 
@@ -49,67 +49,34 @@ struct uml {
 	int failed;
 };
 
-static bool uml_probe(const u8 *head, u32 len)
-{
-	__be32 magic;
-
-	if (len < sizeof(magic))
-		return false;
-	memcpy(&magic, head, sizeof(magic));
-	return cw_from_be32(magic) == CW_UML_MAGIC;
-}
-
-static int check_base(const struct cw_cow *cow, const struct cw_disk_uml3 *head,
+static int check_base(const struct cw_cow *cow, const struct cw_uml_head *head,
 		      const struct cw_cow_base *base, struct cw_report *report)
 {
-	u64 size = cw_from_be64(head->size);
-	u32 mtime = cw_from_be32(head->mtime);
 	const char *name = cow->io->name;
 
-	if (size > ~0ull - CW_SECTOR_SIZE ||
-	    cw_round_up(size, CW_SECTOR_SIZE) != base->size)
+	if (head->size > ~0ull - CW_SECTOR_SIZE ||
+	    cw_round_up(head->size, CW_SECTOR_SIZE) != base->size)
 		return cw_refuse(report, -EINVAL,
 				 "%s: was made for %.256s of %llu bytes, but %s has %llu",
-				 name, head->base, size, base->name,
+				 name, head->base, head->size, base->name,
 				 base->size);
-	if (base->mtime && (u32)base->mtime != mtime)
+	if (base->mtime && (u32)base->mtime != head->mtime)
 		return cw_refuse(report, -EINVAL,
 				 "%s: was made for %.256s as modified at %u, but %s was modified at %lld",
-				 name, head->base, mtime, base->name,
+				 name, head->base, head->mtime, base->name,
 				 base->mtime);
 	return 0;
 }
 
-static int check_header(const struct cw_cow *cow,
-			const struct cw_disk_uml3 *head,
-			struct cw_report *report)
+/* Their programs are gone, and their bitmap may lack the last sectors. */
+static int check_writable(const struct cw_cow *cow,
+			  const struct cw_uml_head *head,
+			  struct cw_report *report)
 {
-	u32 version = cw_from_be32(head->version);
-	u32 sector_size = cw_from_be32(head->sector_size);
-	u32 alignment = cw_from_be32(head->alignment);
-	const char *name = cow->io->name;
-
-	if (version != 3)
-		return cw_refuse(report, -EINVAL,
-				 "%s: UML COW file of version %u; only version 3 is known",
-				 name, version);
-	if (cw_from_be32(head->cow_format) != CW_UML_FORMAT_BITMAP)
-		return cw_refuse(report, -EINVAL,
-				 "%s: UML COW format %u is not known", name,
-				 cw_from_be32(head->cow_format));
-	if (!cw_is_power_of_2(sector_size) || sector_size < CW_SECTOR_SIZE ||
-	    sector_size > CW_PAGE_SIZE)
-		return cw_refuse(report, -EINVAL,
-				 "%s: sector size %u is no power of two within %u..%u",
-				 name, sector_size, CW_SECTOR_SIZE,
-				 CW_PAGE_SIZE);
-	if (!alignment || alignment > 1u << 30)
-		return cw_refuse(report, -EINVAL,
-				 "%s: an alignment of %u bytes is not possible",
-				 name, alignment);
-	if (!memchr(head->base, 0, sizeof(head->base)))
-		return cw_refuse(report, -EINVAL,
-				 "%s: the name of its base has no end", name);
+	if (cow->writable && head->version < 3)
+		return cw_refuse(report, -EROFS,
+				 "%s: UML COW file of version %u can be read, not written; attach it read-only",
+				 cow->io->name, head->version);
 	return 0;
 }
 
@@ -119,26 +86,46 @@ static u64 align_up(u64 value, u32 alignment)
 	return cw_div_up(value, alignment) * alignment;
 }
 
-static int set_layout(struct cw_cow *cow, const struct cw_disk_uml3 *head,
+static void place_3(struct uml *uml, const struct cw_uml_head *head)
+{
+	uml->bitmap_len = cw_div_up(uml->sectors, 8);
+	uml->bitmap_offset = align_up(head->len, head->alignment);
+	uml->data_offset = align_up(uml->bitmap_offset + uml->bitmap_len,
+				    head->alignment);
+}
+
+/*
+ * Versions 1 and 2 count the bitmap's bytes rounded down, and the bits that are
+ * left over stand in the gap before the data, if there is one.
+ */
+static void place_1_2(struct uml *uml, const struct cw_uml_head *head)
+{
+	uml->bitmap_offset = head->len;
+	uml->data_offset = align_up(uml->bitmap_offset + uml->sectors / 8,
+				    uml->sector_size);
+	uml->bitmap_len = cw_min(cw_div_up(uml->sectors, 8),
+				 uml->data_offset - uml->bitmap_offset);
+}
+
+static int set_layout(struct cw_cow *cow, const struct cw_uml_head *head,
 		      struct cw_report *report)
 {
-	u32 alignment = cw_from_be32(head->alignment);
-	u64 size = cw_from_be64(head->size);
 	struct uml *uml = cow->priv;
 	u64 end, io_size;
 	int err;
 
-	uml->sector_size = cw_from_be32(head->sector_size);
-	uml->sectors = cw_div_up(size, uml->sector_size);
-	uml->bitmap_len = cw_div_up(uml->sectors, 8);
-	uml->bitmap_offset = align_up(sizeof(*head), alignment);
-	uml->data_offset =
-		align_up(uml->bitmap_offset + uml->bitmap_len, alignment);
-	uml->pages = cw_div_up(uml->bitmap_len, CW_PAGE_SIZE);
+	uml->sector_size = head->sector_size;
+	uml->sectors = cw_div_up(head->size, uml->sector_size);
+	if (head->version == 3)
+		place_3(uml, head);
+	else
+		place_1_2(uml, head);
+	uml->pages = cw_div_up(cw_div_up(uml->sectors, 8), CW_PAGE_SIZE);
 	err = cw_size(cow->io, &io_size);
 	if (err)
 		return err;
-	if (cw_add_overflows(uml->data_offset, size, &end) || end > io_size)
+	if (cw_add_overflows(uml->data_offset, head->size, &end) ||
+	    end > io_size)
 		return cw_refuse(report, -EINVAL,
 				 "%s: truncated: needs %llu bytes, the file has %llu",
 				 cow->io->name, end, io_size);
@@ -163,20 +150,16 @@ static void uml_close(struct cw_cow *cow)
 static int read_header(struct cw_cow *cow, const struct cw_cow_base *base,
 		       struct cw_report *report)
 {
-	struct cw_disk_uml3 *head = cw_alloc(sizeof(*head));
+	struct cw_uml_head *head = cw_alloc(sizeof(*head));
 	int err;
 
 	if (!head)
 		return -ENOMEM;
-	err = cw_pread(cow->io, head, sizeof(*head), 0);
-	if (err)
-		cw_refuse(report, err,
-			  "%s: truncated: no whole UML COW header (error %d)",
-			  cow->io->name, -err);
-	if (!err)
-		err = check_header(cow, head, report);
+	err = cw_uml_read_head(cow->io, head, report);
 	if (!err)
 		err = check_base(cow, head, base, report);
+	if (!err)
+		err = check_writable(cow, head, report);
 	if (!err)
 		err = set_layout(cow, head, report);
 	cw_free(head);
@@ -203,7 +186,7 @@ static int uml_open(struct cw_cow *cow, const struct cw_cow_base *base,
 	return 0;
 }
 
-/* Length of bitmap page n: CW_PAGE_SIZE but for the last. */
+/* Length of bitmap page n in the file: CW_PAGE_SIZE but for the last. */
 static u32 page_len(const struct uml *uml, u64 n)
 {
 	return cw_min(CW_PAGE_SIZE, uml->bitmap_len - n * CW_PAGE_SIZE);
@@ -565,7 +548,7 @@ static void uml_space(struct cw_cow *cow, struct cw_cow_space *space)
 
 const struct cw_cow_format cw_cow_uml = {
 	.name = "uml",
-	.probe = uml_probe,
+	.probe = cw_uml_is_head,
 	.open = uml_open,
 	.close = uml_close,
 	.read = uml_read,

@@ -128,13 +128,34 @@ enum cw_cloop4_codec {
 };
 
 /*
- * ---- User-mode Linux COW file (big-endian from version 2 on) ----
+ * ---- User-mode Linux COW file (big-endian; version 1: as its writer) ----
  * Described by arch/um/drivers/cow_user.c of the Linux kernel.
  */
 
 #define CW_UML_MAGIC 0x4f4f4f4du /* "OOOM" */
 #define CW_UML_PATH_LEN 4096u
+#define CW_UML1_PATH_LEN 256u
 #define CW_UML_FORMAT_BITMAP 0u
+
+struct cw_disk_uml1 {
+	u8 magic[4];
+	u8 version[4];
+	char base[CW_UML1_PATH_LEN];
+	u8 mtime[4];
+	u8 size[8];
+	u8 sector_size[4];
+} __attribute__((packed));
+CW_ASSERT_SIZE(struct cw_disk_uml1, 280);
+
+struct cw_disk_uml2 {
+	__be32 magic;
+	__be32 version;
+	char base[CW_UML_PATH_LEN];
+	__be32 mtime;
+	__be64 size;
+	__be32 sector_size;
+} __attribute__((packed));
+CW_ASSERT_SIZE(struct cw_disk_uml2, 4120);
 
 struct cw_disk_uml3 {
 	__be32 magic;
@@ -147,6 +168,21 @@ struct cw_disk_uml3 {
 	char base[CW_UML_PATH_LEN];
 } __attribute__((packed));
 CW_ASSERT_SIZE(struct cw_disk_uml3, 4128);
+
+/* Version 3 of 64-bit programs that did not pack it. */
+struct cw_disk_uml3_padded {
+	__be32 magic;
+	__be32 version;
+	__be32 mtime;      /* where a little-endian machine put it */
+	__be32 mtime_be;   /* where a big-endian one did */
+	__be64 size;
+	__be32 sector_size;
+	__be32 alignment;
+	__be32 cow_format; /* 0 */
+	char base[CW_UML_PATH_LEN];
+	u8 padding[4];
+};
+CW_ASSERT_SIZE(struct cw_disk_uml3_padded, 4136);
 
 /*
  * ---- cloopw COW log, version 1 (little-endian) ----

@@ -229,25 +229,63 @@ Bytes cloop2_image(const Bytes &plain, u32 block_size) {
 
 /* ---- User-mode Linux COW ---- */
 
+namespace {
+
+u64 up(u64 value, u64 alignment) { return cw_div_up(value, alignment) * alignment; }
+
+/* The header's fields one behind the other, big-endian unless it says else. */
+class UmlHead {
+public:
+    explicit UmlHead(bool little) : little_(little) {}
+
+    UmlHead &number(u64 value, u32 len) {
+        for (u32 i = 0; i < len; i++) {
+            const u32 shift = 8 * (little_ ? i : len - 1 - i);
+            bytes_.push_back(static_cast<u8>(value >> shift));
+        }
+        return *this;
+    }
+    UmlHead &name(const std::string &text, size_t len) {
+        bytes_.insert(bytes_.end(), text.begin(), text.end());
+        bytes_.resize(bytes_.size() + len - text.size());
+        return *this;
+    }
+    const Bytes &bytes() const { return bytes_; }
+
+private:
+    bool little_;
+    Bytes bytes_;
+};
+
+Bytes uml_head(const UmlSpec &spec) {
+    UmlHead head(spec.little);
+    head.number(CW_UML_MAGIC, 4).number(static_cast<u32>(spec.version), 4);
+    if (spec.version < 3) {
+        head.name(spec.base, spec.version == 1 ? 256 : 4096);
+        return head.number(spec.mtime, 4).number(spec.size, 8).number(spec.sector_size, 4).bytes();
+    }
+    head.number(spec.mtime, 4).number(0, spec.padded ? 4 : 0).number(spec.size, 8);
+    head.number(spec.sector_size, 4).number(spec.alignment, 4).number(CW_UML_FORMAT_BITMAP, 4);
+    return head.name(spec.base, spec.padded ? 4096 + 4 : 4096).bytes();
+}
+
+}  // namespace
+
 u64 uml_bitmap_offset(const UmlSpec &spec) {
-    return cw_div_up(sizeof(cw_disk_uml3), spec.alignment) * spec.alignment;
+    return up(uml_head(spec).size(), spec.version < 3 ? 1 : spec.alignment);
 }
 
 u64 uml_data_offset(const UmlSpec &spec) {
-    const u64 bitmap_len = cw_div_up(cw_div_up(spec.size, spec.sector_size), 8);
-    return cw_div_up(uml_bitmap_offset(spec) + bitmap_len, spec.alignment) * spec.alignment;
+    const u64 sectors = cw_div_up(spec.size, spec.sector_size);
+    if (spec.version < 3) {
+        return up(uml_bitmap_offset(spec) + sectors / 8, spec.sector_size);
+    }
+    return up(uml_bitmap_offset(spec) + cw_div_up(sectors, 8), spec.alignment);
 }
 
 Bytes uml_cow(const UmlSpec &spec) {
-    Bytes file(uml_data_offset(spec) + spec.size);
-    put_be32(&file, 0, CW_UML_MAGIC);
-    put_be32(&file, 4, 3);
-    put_be32(&file, 8, spec.mtime);
-    put_be64(&file, 12, spec.size);
-    put_be32(&file, 20, spec.sector_size);
-    put_be32(&file, 24, spec.alignment);
-    put_be32(&file, 28, CW_UML_FORMAT_BITMAP);
-    memcpy(file.data() + 32, spec.base.data(), spec.base.size());
+    Bytes file = uml_head(spec);
+    file.resize(uml_data_offset(spec) + spec.size);
     return file;
 }
 

@@ -71,7 +71,7 @@ void put_be32(Bytes *file, u64 off, u32 value);
 void put_be64(Bytes *file, u64 off, u64 value);
 u64 get_be64(const Bytes &file, u64 off);
 
-/* ---- User-mode Linux COW, version 3 ---- */
+/* ---- User-mode Linux COW ---- */
 
 struct UmlSpec {
     u64 size = 0;
@@ -79,6 +79,9 @@ struct UmlSpec {
     u32 sector_size = 512;
     u32 alignment = 4096;
     std::string base = "base";
+    int version = 3;
+    bool padded = false; /* version 3 as some 64-bit programs wrote it */
+    bool little = false; /* version 1 of a little-endian machine */
 };
 
 /* Header, empty bitmap and a hole of zeros, as long as uml_mkcow makes it. */
