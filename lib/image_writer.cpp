@@ -10,6 +10,7 @@ namespace {
 constexpr const ImageWriterFormat *kFormats[] = {
     &image_writer_cloopw,
     &image_writer_cloop2,
+    &image_writer_cloop4,
 };
 
 std::string codec_names(u32 codecs) {

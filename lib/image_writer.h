@@ -120,6 +120,7 @@ struct ImageWriterFormat {
 
 extern const ImageWriterFormat image_writer_cloopw;
 extern const ImageWriterFormat image_writer_cloop2;
+extern const ImageWriterFormat image_writer_cloop4;
 
 std::span<const ImageWriterFormat *const> image_writer_formats();
 /* nullptr when there is none */

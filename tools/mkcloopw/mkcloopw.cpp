@@ -75,7 +75,7 @@ void declare(CLI::App &app, CommandLine &line) {
     option("--cow", line.cow, "Read INPUT with the COW file TOP over it", "TOP");
     option("--from-dir", line.from_dir, "Make an ext4 image of DIR; there is no INPUT", "DIR");
     app.add_flag("--dry-run", line.dry_run, "Estimate what codecs would make of INPUT; no OUTPUT");
-    option("-F,--format", line.format, "Format to write: cloopw (default) or cloop2", "NAME");
+    option("-F,--format", line.format, "Format to write: cloopw (default), cloop2, cloop4", "NAME");
     option("-c,--codec", line.codec, "none, zlib, lz4, lz4hc, zstd (default), xz, lzo", "NAME");
     option("-l,--level", line.level, "Compression level, higher is smaller", "N");
     option("-b,--block-size", line.block_size, "Bytes compressed at once (64K)", "SIZE");
