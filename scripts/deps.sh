@@ -25,11 +25,12 @@ deps_list() {
 				libdeflate-dev liblz4-dev libzstd-dev \
 				liblzma-dev liblzo2-dev libxxhash-dev \
 				zlib1g-dev libgtest-dev libgmock-dev \
-				libbenchmark-dev \
+				libbenchmark-dev nbdkit-plugin-dev \
 				linux-headers-amd64 linux-headers-6.12-amd64 ;;
 		unit)
 			printf '%s\n' cloop-utils e2fsprogs uml-utilities \
-				user-mode-linux ;;
+				user-mode-linux nbdkit libnbd-bin \
+				python3-libnbd nbdfuse qemu-utils fuse3 ;;
 		lint)
 			printf '%s\n' clang-format clang-tidy clang \
 				shellcheck sparse linux-source-6.12 ;;
@@ -47,7 +48,8 @@ deps_list() {
 		bench)
 			printf '%s\n' squashfs-tools erofs-utils fio \
 				bonnie++ dmsetup e2fsprogs cloop-utils \
-				uml-utilities user-mode-linux qemu-utils ;;
+				uml-utilities user-mode-linux qemu-utils \
+				nbdkit libnbd-bin ;;
 		*)
 			echo "deps: no group '$group', there are: $deps_groups" >&2
 			return 2 ;;

@@ -241,6 +241,15 @@ int cw_device_read_cached(struct cw_device *dev, u64 off, u32 len, void *buf)
 	return cw_image_read_cached(dev->image, off, len, buf);
 }
 
+int cw_device_is_zero(struct cw_device *dev, u64 off, u64 len, u64 *n)
+{
+	int place = cw_device_where(dev, off, len, n);
+
+	if (place == CW_COW_MISS)
+		return cw_image_is_zero(dev->image, off, *n, n);
+	return place == CW_COW_HIT ? 0 : place == CW_COW_ZERO ? 1 : place;
+}
+
 /* A part of one granule; src NULL: zeros. The region's lock is held alone. */
 static int merge_granule(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 {

@@ -87,6 +87,11 @@ int cw_device_read(struct cw_device *dev, u64 off, u32 len, void *buf);
  * 0 < *n <= len.
  */
 int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n);
+/*
+ * Is the start of a range known to be zeros, without reading it? 1, 0 or
+ * -errno, and for *n bytes: 0 < *n <= len.
+ */
+int cw_device_is_zero(struct cw_device *dev, u64 off, u64 len, u64 *n);
 int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf);
 int cw_device_zero(struct cw_device *dev, u64 off, u64 len);
 int cw_device_discard(struct cw_device *dev, u64 off, u64 len);

@@ -226,6 +226,35 @@ static int read_block(struct cw_image *img, struct cw_workspace *ws, u64 n,
 	return read_plain(img, ws, n, &extent, buf, len);
 }
 
+/* A block whose place is not known is for read to complain about. */
+static bool block_is_zero(struct cw_image *img, u64 n)
+{
+	struct cw_extent extent;
+
+	return !img->format->locate(img, n, &extent) && !extent.stored;
+}
+
+int cw_image_is_zero(struct cw_image *img, u64 off, u64 len, u64 *n)
+{
+	u64 block, end;
+	bool zero;
+
+	*n = len;
+	if (off >= img->size)
+		return 1;
+	if (!img->format->locate)
+		return 0;
+	block = off / img->block_size;
+	end = cw_min(cw_div_up(off + len, img->block_size), img->blocks);
+	zero = block_is_zero(img, block);
+	while (++block < end && block_is_zero(img, block) == zero)
+		;
+	/* What lies behind the last block is zeros. */
+	if (block < img->blocks || !zero)
+		*n = cw_min(len, block * img->block_size - off);
+	return zero;
+}
+
 int cw_image_read_stored(struct cw_image *img, u64 n, struct cw_extent *extent,
 			 void *stored)
 {

@@ -124,6 +124,12 @@ void cw_image_close(struct cw_image *img); /* NULL is fine */
 int cw_image_read(struct cw_image *img, u64 off, u32 len, void *buf);
 
 /*
+ * Is the start of a range known to be zeros, without reading it? 1 or 0, and
+ * for *n bytes: 0 < *n <= len.
+ */
+int cw_image_is_zero(struct cw_image *img, u64 off, u64 len, u64 *n);
+
+/*
  * Reads block n as it is stored, and checks it as far as that is possible
  * without decompressing. stored has room for img->max_stored bytes.
  */

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The engine as an nbdkit plugin, where no module can be loaded:
+ *
+ *     nbdkit cloopw image=disk.cloopw cow=changes.cow
+ *
+ * One device for all connections; its calls may come from any thread at once.
+ * It is opened before nbdkit goes to the background, so that what is wrong is
+ * said on the terminal, and closed, with a flush, when the server ends.
+ */
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "served.h"
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+namespace {
+
+using namespace cloopw;
+
+ServedOptions options;        /* config(); constant from get_ready() on */
+std::optional<Device> served; /* get_ready() to cleanup() */
+
+/* Nothing thrown crosses into nbdkit: 0, or -1 and the text is printed. */
+template <typename Function>
+int guarded(Function function) {
+    try {
+        function();
+        return 0;
+    } catch (const Error &e) {
+        nbdkit_set_error(e.err() != 0 ? e.err() : EINVAL);
+        nbdkit_error("%s", e.what());
+    } catch (const std::exception &e) {
+        nbdkit_set_error(ENOMEM);
+        nbdkit_error("%s", e.what());
+    }
+    return -1;
+}
+
+/* The engine's 0 or -errno in nbdkit's terms. */
+int answer(int err, const char *what, uint64_t offset) {
+    if (err == 0) {
+        return 0;
+    }
+    nbdkit_set_error(-err);
+    nbdkit_error("%s: cannot %s at byte %llu: %s", options.image.c_str(), what,
+                 static_cast<unsigned long long>(offset), errno_text(err).c_str());
+    return -1;
+}
+
+cw_device &device() { return served->get(); }
+
+/* ---- parameters ---- */
+
+/* nbdkit may change its directory before files are opened. */
+std::string absolute(const char *path) {
+    std::unique_ptr<char, decltype(&std::free)> found(nbdkit_absolute_path(path), std::free);
+    if (!found) {
+        throw Error(std::string(path) + ": cannot tell its absolute path", errno);
+    }
+    return found.get();
+}
+
+int config(const char *key, const char *value) {
+    return guarded([&] {
+        const std::string name = key;
+        const bool is_path = name == "image" || name == "cow";
+        if (!set_option(options, name, is_path ? absolute(value) : value)) {
+            throw Error("unknown parameter '" + name + "'; nbdkit cloopw --help lists all", EINVAL);
+        }
+    });
+}
+
+int config_complete() {
+    return guarded([] {
+        if (options.image.empty()) {
+            throw Error("image=FILE is missing: what shall be served?", EINVAL);
+        }
+        if (options.cows.empty() && !options.cow_format.empty()) {
+            throw Error("cow-format: without cow=FILE there is no COW file", EINVAL);
+        }
+    });
+}
+
+int get_ready() {
+    return guarded([] { served.emplace(open_served(options)); });
+}
+
+void cleanup() {
+    if (served) {
+        (void)guarded([] { served->close(); });
+        served.reset();
+    }
+}
+
+/* ---- what a client may do ---- */
+
+void *open_connection(int) { return NBDKIT_HANDLE_NOT_NEEDED; }
+
+int64_t get_size(void *) { return static_cast<int64_t>(served->size()); }
+
+int can_write(void *) { return served->info().writable ? 1 : 0; }
+
+int can_trim(void *) { return served->info().can_discard ? 1 : 0; }
+
+int yes(void *) { return 1; }
+
+int no(void *) { return 0; }
+
+int can_fua(void *) { return NBDKIT_FUA_NATIVE; }
+
+/* A write of less than a page costs a read; a read of less than a cluster too. */
+int block_size(void *, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum) {
+    const cw_device_info info = served->info();
+    const uint32_t wanted = info.writable ? info.granularity : info.cluster;
+    *minimum = 1;
+    *preferred = wanted >= CW_PAGE_SIZE && cw_is_power_of_2(wanted) ? wanted : CW_PAGE_SIZE;
+    *maximum = UINT32_MAX;
+    return 0;
+}
+
+/* ---- requests ---- */
+
+int flush_if(bool fua, uint64_t offset) {
+    return fua ? answer(cw_device_flush(&device()), "flush", offset) : 0;
+}
+
+int read(void *, void *buf, uint32_t count, uint64_t offset, uint32_t) {
+    return answer(cw_device_read(&device(), offset, count, buf), "read", offset);
+}
+
+int write(void *, const void *buf, uint32_t count, uint64_t offset, uint32_t flags) {
+    if (answer(cw_device_write(&device(), offset, count, buf), "write", offset) != 0) {
+        return -1;
+    }
+    return flush_if((flags & NBDKIT_FLAG_FUA) != 0, offset);
+}
+
+int flush(void *, uint32_t) { return flush_if(true, 0); }
+
+int trim(void *, uint32_t count, uint64_t offset, uint32_t flags) {
+    if (answer(cw_device_discard(&device(), offset, count), "trim", offset) != 0) {
+        return -1;
+    }
+    return flush_if((flags & NBDKIT_FLAG_FUA) != 0, offset);
+}
+
+int zero(void *, uint32_t count, uint64_t offset, uint32_t flags) {
+    if ((flags & NBDKIT_FLAG_FAST_ZERO) != 0 && !served->info().can_zero) {
+        nbdkit_set_error(EOPNOTSUPP); /* zeros would be written: not fast */
+        return -1;
+    }
+    if (answer(cw_device_zero(&device(), offset, count), "zero", offset) != 0) {
+        return -1;
+    }
+    return flush_if((flags & NBDKIT_FLAG_FUA) != 0, offset);
+}
+
+int extents(void *, uint32_t count, uint64_t offset, uint32_t flags, nbdkit_extents *list) {
+    uint64_t end = offset + count;
+    while (offset < end) {
+        u64 n = 0;
+        int is_zero = cw_device_is_zero(&device(), offset, end - offset, &n);
+        if (is_zero < 0) {
+            return answer(is_zero, "look up", offset);
+        }
+        uint32_t type = is_zero != 0 ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0;
+        if (nbdkit_add_extent(list, offset, n, type) != 0) {
+            return -1;
+        }
+        if ((flags & NBDKIT_FLAG_REQ_ONE) != 0) {
+            break;
+        }
+        offset += n;
+    }
+    return 0;
+}
+
+nbdkit_plugin make_plugin() {
+    nbdkit_plugin p = {};
+    p.name = "cloopw";
+    p.longname = "compressed, writable disk images (cloopw, cloop, raw)";
+    p.version = CLOOPW_VERSION;
+    p.config = config;
+    p.config_complete = config_complete;
+    p.config_help =
+        "image=FILE            (required) Image of any format that cloopw reads.\n"
+        "cow=FILE              Keep changes there, made if missing; several: top first.\n"
+        "cow-format=NAME       Of a COW file to be made: log (default), uml.\n"
+        "format=NAME           Of the image: cloopw, cloop2, cloop4, cloop068, raw.\n"
+        "offset=SIZE           Where the image begins in its file.\n"
+        "sizelimit=SIZE        How much of the file it is.\n"
+        "cache=SIZE            For decompressed data.\n"
+        "readonly=true         Write to no file.";
+    p.magic_config_key = "image";
+    p.get_ready = get_ready;
+    p.cleanup = cleanup;
+    p.open = open_connection;
+    p.get_size = get_size;
+    p.can_write = can_write;
+    p.can_flush = can_write;
+    p.can_trim = can_trim;
+    p.can_zero = yes;
+    p.can_fast_zero = yes;
+    p.can_fua = can_fua;
+    p.can_extents = yes;
+    p.can_multi_conn = yes;
+    p.is_rotational = no;
+    p.block_size = block_size;
+    p.pread = read;
+    p.pwrite = write;
+    p.flush = flush;
+    p.trim = trim;
+    p.zero = zero;
+    p.extents = extents;
+    return p;
+}
+
+nbdkit_plugin plugin = make_plugin();
+
+}  // namespace
+
+NBDKIT_REGISTER_PLUGIN(plugin)

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the plugin serves: the parameters, and the device made of them. */
+#ifndef CLOOPW_NBDKIT_SERVED_H
+#define CLOOPW_NBDKIT_SERVED_H
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/cloopw.h"
+
+namespace cloopw {
+
+struct ServedOptions {
+    std::string image;
+    std::vector<std::string> cows; /* the top first */
+    std::string format;            /* of the image; empty: look at it */
+    std::string cow_format;        /* of a COW file to be made; empty: the default */
+    uint64_t offset = 0;
+    uint64_t sizelimit = 0;
+    uint64_t cache = 0; /* 0: the engine's default */
+    bool read_only = false;
+};
+
+/* false: there is no such parameter. Throws Error for a value that is none. */
+bool set_option(ServedOptions &options, std::string_view key, const std::string &value);
+
+/*
+ * Opens the device; makes the top COW file when it is missing. The COW files
+ * are locked until the end: who else serves them is refused. Throws Error.
+ */
+Device open_served(const ServedOptions &options);
+
+}  // namespace cloopw
+
+#endif
