@@ -58,14 +58,14 @@ void make_missing_top(const ServedOptions &options, const ImageFacts &image) {
     const std::string &top = options.cows.front();
     const CowFormat *wanted =
         options.cow_format.empty() ? nullptr : &wanted_cow_format(options.cow_format);
-    if (check_cow_file(top, wanted) == CowFile::kThere) {
+    if (check_cow_file(top, wanted, {}) != CowFile::kMissing) {
         return;
     }
     if (options.read_only) {
         throw Error(top + ": does not exist, and readonly=true makes none", ENOENT);
     }
     create_cow_file(top, wanted_cow_format(options.cow_format),
-                    {options.image, image.st.st_mtime, image.size, image.uuid});
+                    {options.image, image.st.st_mtime, image.size, image.uuid}, {});
 }
 
 }  // namespace
