@@ -80,7 +80,8 @@ void declare(CLI::App &app, CommandLine &line) {
     option("-l,--level", line.level, "Compression level, higher is smaller", "N");
     option("-b,--block-size", line.block_size, "Bytes compressed at once (64K)", "SIZE");
     option("-j,--threads", line.threads, "Threads (all processors)", "N");
-    option("-I,--input-format", line.input_format, "raw, cloopw, cloop068, cloop2, cloop4 (look at INPUT)", "NAME");
+    option("-I,--input-format", line.input_format,
+           "raw, cloopw, cloop068, cloop2, cloop4 (look at INPUT)", "NAME");
     option("--uuid", line.uuid, "UUID of the image (derived from it)", "UUID");
     option("--label", line.label, "Label of the image", "TEXT");
     option("--order", line.order, "Store the blocks that FILE lists first, in its order", "FILE");
