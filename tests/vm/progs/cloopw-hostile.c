@@ -296,7 +296,8 @@ static void check_states(void)
 	status.size = sizeof(status);
 	expect("status of an attached device", 0,
 	       result(ioctl(device, CLOOPW_GET_STATUS, &status)));
-	expect("which is attached", CLOOPW_STATE_OK, (int)status.state);
+	expect("which is attached", CLOOPW_STATE_READ_ONLY,
+	       (int)status.state);
 	expect("unknown ioctl", ENOTTY,
 	       result(ioctl(device, _IO(CLOOPW_IOC_MAGIC, 0x7f), 0)));
 	expect("remove an attached device", EBUSY,
