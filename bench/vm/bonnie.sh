@@ -14,7 +14,7 @@ device=$(disk 0)
 bonnie() {
 	mke2fs -q -t ext2 "$2"
 	mount "$2" mnt
-	# memory is 512 MiB: twice that is not cached
+	# more than the memory, 704 MiB, of which the root has its part
 	bonnie++ -u root -q -f -n 0 -s 1024 -r 512 -d mnt >out.csv 2>err.txt
 	umount mnt
 	# columns of bonnie++'s CSV, K/s and /s
