@@ -205,6 +205,16 @@ void Device::discard(u64 off, u64 len) {
 
 void Device::flush() { check(cw_device_flush(device_.get()), base_.name(), "cannot be flushed"); }
 
+void Device::snapshot(Io layer) {
+    cw_report report = {};
+    layers_.reserve(layers_.size() + 1);
+    int err = cw_device_snapshot(device_.get(), &layer.get(), &report);
+    if (err != 0) {
+        throw_refusal(layer.name(), err, report);
+    }
+    layers_.push_back(std::move(layer));
+}
+
 Codec::Codec(const cw_codec &codec, int level, u32 max_len) : codec_(codec) {
     if (codec.create != nullptr) {
         check(codec.create(&ctx_, level, max_len), codec.name, "cannot be set up");

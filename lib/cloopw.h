@@ -114,6 +114,9 @@ public:
     void discard(u64 off, u64 len);
     void flush();
 
+    /* Freezes the top layer and puts this one, empty and made for that, over it. */
+    void snapshot(Io layer);
+
     /* The engine's own object, for calls that return -errno. */
     cw_device &get() const { return *device_; }
 

@@ -51,6 +51,7 @@ void encode_log_super(struct cw_disk_log_super *super, const LogCowConfig &confi
     std::ranges::copy(config.uuid, super->uuid);
     super->seq = cw_to_le64(1);
     super->size = cw_to_le64(config.size);
+    super->incompat = cw_to_le64(config.over_layer ? CW_LOG_INCOMPAT_OVER_LAYER : 0);
     std::ranges::copy(config.base_uuid, super->base_uuid);
     super->base_mtime = cw_to_le64(static_cast<u64>(config.base_mtime));
     super->codec = cw_to_le32(codec.id);
@@ -61,6 +62,12 @@ void encode_log_super(struct cw_disk_log_super *super, const LogCowConfig &confi
     super->log_seq = cw_to_le64(1);
     super->log_segment = cw_to_le32(CW_LOG_NO_SEGMENT);
     super->meta_segment = cw_to_le32(CW_LOG_NO_SEGMENT);
+    if (config.parent.size() >= sizeof(super->parent)) {
+        throw Error("the path of what is below is longer than the " +
+                        std::to_string(sizeof(super->parent) - 1) +
+                        " bytes that a COW log has for it: " + config.parent,
+                    ENAMETOOLONG);
+    }
     config.parent.copy(super->parent, sizeof(super->parent) - 1);
     super->crc = cw_to_le32(cw_crc32c(super, sizeof(*super)));
 }

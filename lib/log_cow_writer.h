@@ -16,6 +16,7 @@ struct LogCowConfig {
     std::array<uint8_t, CW_UUID_LEN> uuid{};      /* of the log */
     std::array<uint8_t, CW_UUID_LEN> base_uuid{}; /* of what is below; zeros: it has none */
     int64_t base_mtime = 0;                       /* of what is below; 0: not checked */
+    bool over_layer = false;                      /* what is below is a COW layer */
     std::string parent;                           /* its path, a hint */
     std::string codec = "lz4";                    /* for new data */
     int level = 0;                                /* 0: the codec's default */

@@ -139,7 +139,14 @@ struct cw_rwsem {
 
 static inline void cw_rwsem_init(struct cw_rwsem *sem)
 {
-	pthread_rwlock_init(&sem->l, NULL);
+	pthread_rwlockattr_t attr;
+
+	/* As the kernel's: readers that come later do not keep a writer out. */
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(
+		&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&sem->l, &attr);
+	pthread_rwlockattr_destroy(&attr);
 }
 
 static inline void cw_rwsem_destroy(struct cw_rwsem *sem)
@@ -195,6 +202,9 @@ static inline void cw_cond_broadcast(struct cw_cond *cond)
 {
 	pthread_cond_broadcast(&cond->c);
 }
+
+#define cw_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define cw_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
 
 struct cw_atomic64 {
 	s64 v;

@@ -2,6 +2,7 @@
 #include "attachment.h"
 
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "disk.h"
@@ -68,6 +69,7 @@ static int open_backings(struct cloopw_attachment *att,
 			return err;
 		att->nr_layers++;
 	}
+	att->top = att->layers[0];
 	return 0;
 }
 
@@ -164,6 +166,47 @@ int cloopw_attachment_create(struct cloopw_disk *disk,
 destroy:
 	cloopw_attachment_destroy(att);
 	return err;
+}
+
+/*
+ * Writers wait for this, and whoever frees memory for us may wait for them: so
+ * memory is had without writing anything.
+ */
+static int add_layer(struct cloopw_attachment *att, struct cw_backing *layer,
+		     struct cw_report *report)
+{
+	unsigned int noio = memalloc_noio_save();
+	int err = cw_device_snapshot(att->engine, &layer->io, report);
+
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+int cloopw_attachment_snapshot(struct cloopw_attachment *att,
+			       struct cloopw_disk *disk, int fd,
+			       struct cw_report *report)
+{
+	const struct cw_backing_request request = {
+		.fd = fd,
+		.role = "COW layer",
+		.writable = true,
+		.disk = disk->gd,
+	};
+	struct cw_backing *layer;
+	int err;
+
+	err = cw_backing_open(&request, &layer, report);
+	if (err)
+		return err;
+	err = add_layer(att, layer, report);
+	if (err) {
+		cw_backing_close(layer);
+		return err;
+	}
+	cw_backing_set_read_only(att->top);
+	att->top = layer;
+	att->layers[att->nr_layers++] = layer;
+	return 0;
 }
 
 int cloopw_attachment_destroy(struct cloopw_attachment *att)

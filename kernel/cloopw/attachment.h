@@ -2,7 +2,7 @@
 /*
  * All that a disk has while an image is attached to it: the engine, the files
  * behind it and the threads that serve it. Made before the disk sees it, and
- * constant from then on.
+ * constant from then on, but for what a snapshot adds.
  */
 #ifndef CLOOPW_ATTACHMENT_H
 #define CLOOPW_ATTACHMENT_H
@@ -32,9 +32,14 @@ struct cloopw_attachment {
 	u32 flags;
 	u64 offset;
 	u64 sizelimit;
-	u32 nr_layers;
 	struct cw_backing *image;
+	/*
+	 * What the engine's layers lie in: as attached, the top first, then
+	 * what snapshots have added. Of who attaches, makes a snapshot, clears.
+	 */
+	u32 nr_layers;
 	struct cw_backing *layers[CW_MAX_LAYERS];
+	struct cw_backing *top;
 	struct cw_device *engine;
 	struct cw_device_info info;
 	struct workqueue_struct *workers; /* one a disk: disks can be stacked */
@@ -48,6 +53,14 @@ int cloopw_attachment_create(struct cloopw_disk *disk,
 			     const struct cloopw_setup *setup,
 			     struct cloopw_attachment **out,
 			     struct cw_report *report);
+
+/*
+ * Puts the file on top of the layers, while requests are served; one at a
+ * time. On error nothing has changed and the report says why.
+ */
+int cloopw_attachment_snapshot(struct cloopw_attachment *att,
+			       struct cloopw_disk *disk, int fd,
+			       struct cw_report *report);
 
 /*
  * Nothing may be in flight. Flushes and frees all of it; returns what the

@@ -308,14 +308,22 @@ static int check_operations(struct file *file, const char *name,
  * A device must not become its own backing, directly or through others. It can
  * only be through one of ours that is not attached yet: one that is attached
  * has all of its backings, and none of them can be this device, which is not.
- * The file has been opened, so that it cannot be detached after the check.
+ * The file has been opened, so that it cannot be detached after the check. A
+ * new layer of a device in use can be upon it in other ways, through a second
+ * device: that is for its owner to avoid, as with all stacked devices.
  */
 static int check_disk(struct file *file, const char *name,
 		      const struct cw_backing_request *request,
 		      struct cw_report *report)
 {
+	struct block_device *below = data_inode(file)->i_sb->s_bdev;
 	struct gendisk *disk;
 
+	/* A new layer of a device that is in use, in a file system on that. */
+	if (below && below->bd_disk == request->disk)
+		return cw_refuse(report, -EINVAL,
+				 "%s: is in a file system on the device itself: a %s must be elsewhere",
+				 name, request->role);
 	if (!S_ISBLK(data_inode(file)->i_mode))
 		return 0;
 	disk = I_BDEV(data_inode(file))->bd_disk;
@@ -456,6 +464,13 @@ close:
 put_user:
 	fput(user);
 	return err;
+}
+
+void cw_backing_set_read_only(struct cw_backing *backing)
+{
+	mutex_lock(&backings_lock);
+	backing->writable = false;
+	mutex_unlock(&backings_lock);
 }
 
 void cw_backing_close(struct cw_backing *backing)

@@ -23,11 +23,11 @@ struct cw_backing_request {
 };
 
 struct cw_backing {
-	struct cw_io io;       /* all of these are constant */
+	struct cw_io io;       /* constant, as all but what says else */
 	struct file *file;     /* opened by us: its flags are nobody else's */
 	u64 offset;
 	u64 sizelimit;         /* U64_MAX: none */
-	bool writable;
+	bool writable;         /* changed by who has it alone; backings_lock */
 	u64 dev;               /* st_dev and st_ino of the file */
 	u64 ino;
 	struct list_head node; /* backings_lock */
@@ -36,6 +36,8 @@ struct cw_backing {
 /* On error *out is NULL and the report says why. */
 int cw_backing_open(const struct cw_backing_request *request,
 		    struct cw_backing **out, struct cw_report *report);
+/* It is not written any more, so others may read it. */
+void cw_backing_set_read_only(struct cw_backing *backing);
 void cw_backing_close(struct cw_backing *backing); /* NULL is fine */
 
 /* Reads or writes the request's data from pos of the engine's io on. */

@@ -15,8 +15,10 @@
 /* The structures as they were first published; none is shorter. */
 #define CONFIG_SIZE_1 80
 #define STATUS_SIZE_1 280
+#define SNAPSHOT_SIZE_1 24
 static_assert(sizeof(struct cloopw_config) == CONFIG_SIZE_1);
 static_assert(sizeof(struct cloopw_status) == STATUS_SIZE_1);
+static_assert(sizeof(struct cloopw_snapshot) == SNAPSHOT_SIZE_1);
 static_assert(CLOOPW_MAX_LAYERS == CW_MAX_LAYERS);
 static_assert(CLOOPW_MESSAGE_LEN == CW_REPORT_LEN);
 static_assert(CLOOPW_LABEL_LEN == CW_LABEL_LEN + 1);
@@ -108,18 +110,17 @@ static int decode_config(struct config_request *request)
 }
 
 /* The reason for a failure; that it cannot be written is no other failure. */
-static void write_message(const struct config_request *request)
+static void write_message(const struct cw_report *report, u64 message,
+			  u32 message_len)
 {
-	const struct cloopw_config *config = &request->config;
 	char text[CW_REPORT_LEN];
 	size_t len;
 
-	len = min_t(size_t, config->message_len, sizeof(text));
-	if (!config->message || !len)
+	len = min_t(size_t, message_len, sizeof(text));
+	if (!message || !len)
 		return;
-	strscpy(text, request->report.text, len);
-	if (copy_to_user(u64_to_user_ptr(config->message), text,
-			 strlen(text) + 1))
+	strscpy(text, report->text, len);
+	if (copy_to_user(u64_to_user_ptr(message), text, strlen(text) + 1))
 		pr_debug("the message's address is bad\n");
 }
 
@@ -149,7 +150,8 @@ static int begin_clear(struct cloopw_disk *disk)
 		return -EINTR;
 	if (disk->phase == CLOOPW_IDLE)
 		err = -ENXIO;
-	else if (disk->phase != CLOOPW_ATTACHED || disk->openers > 1)
+	else if (disk->phase != CLOOPW_ATTACHED || disk->openers > 1 ||
+		 disk->snapshotting)
 		err = -EBUSY;
 	else
 		disk->phase = CLOOPW_CLEARING;
@@ -284,7 +286,8 @@ static int configure(struct cloopw_disk *disk, bool exclusive,
 	if (!err)
 		err = attach_claimed(disk, exclusive, request);
 	if (err)
-		write_message(request);
+		write_message(&request->report, request->config.message,
+			      request->config.message_len);
 free:
 	kfree(request);
 	return err;
@@ -351,6 +354,75 @@ static int clear(struct cloopw_disk *disk)
 	return err;
 }
 
+/* ---- snapshot ---- */
+
+/* Until end_snapshot() it stays attached, and no other snapshot is made. */
+static int begin_snapshot(struct cloopw_disk *disk)
+{
+	int err = 0;
+
+	if (mutex_lock_killable(&disk->lock))
+		return -EINTR;
+	if (disk->phase == CLOOPW_IDLE)
+		err = -ENXIO;
+	else if (disk->phase != CLOOPW_ATTACHED || disk->snapshotting)
+		err = -EBUSY;
+	else
+		disk->snapshotting = true;
+	mutex_unlock(&disk->lock);
+	return err;
+}
+
+static void end_snapshot(struct cloopw_disk *disk)
+{
+	mutex_lock(&disk->lock);
+	disk->snapshotting = false;
+	mutex_unlock(&disk->lock);
+}
+
+static int add_layer(struct cloopw_disk *disk,
+		     const struct cloopw_snapshot *request,
+		     struct cw_report *report)
+{
+	int err;
+
+	if (request->flags)
+		return cw_refuse(report, -EINVAL, "unknown flags 0x%x",
+				 request->flags);
+	err = begin_snapshot(disk);
+	if (err)
+		return cw_refuse(report, err, "%s: %s", disk->gd->disk_name,
+				 err == -EBUSY ? "is being changed already" :
+						 "nothing is attached to it");
+	err = cloopw_attachment_snapshot(disk->attachment, disk,
+					 request->layer_fd, report);
+	end_snapshot(disk);
+	return err;
+}
+
+static int snapshot(struct cloopw_disk *disk, const void __user *arg)
+{
+	struct cloopw_snapshot request = {};
+	struct cw_report *report;
+	u32 size;
+	int err;
+
+	err = read_size(arg, SNAPSHOT_SIZE_1, &size);
+	if (!err)
+		err = copy_struct_from_user(&request, sizeof(request), arg,
+					    size);
+	if (err)
+		return err;
+	report = kzalloc(sizeof(*report), GFP_KERNEL);
+	if (!report)
+		return -ENOMEM;
+	err = add_layer(disk, &request, report);
+	if (err)
+		write_message(report, request.message, request.message_len);
+	kfree(report);
+	return err;
+}
+
 /* ---- status ---- */
 
 static void fill_image(const struct cloopw_attachment *att,
@@ -405,15 +477,16 @@ static enum cloopw_state state_of(const struct cloopw_attachment *att)
 static void fill_status(const struct cloopw_attachment *att,
 			struct cloopw_status *status)
 {
+	const struct cw_layers *layers = cw_device_layers(att->engine);
+
 	status->state = state_of(att);
 	status->flags = att->flags;
 	if (!att->info.writable)
 		status->flags |= CLOOPW_F_READ_ONLY;
-	status->nr_layers = att->nr_layers;
+	status->nr_layers = layers->nr;
 	status->device_size = att->info.size;
-	if (att->nr_layers)
-		strscpy(status->cow_format,
-			cw_device_layer_format(att->engine, 0),
+	if (layers->nr)
+		strscpy(status->cow_format, layers->layer[0]->format->name,
 			sizeof(status->cow_format));
 	fill_image(att, status);
 	fill_stats(att, status);
@@ -450,7 +523,7 @@ int cloopw_ioctl(struct block_device *bdev, cw_blk_mode_t mode,
 	struct cloopw_disk *disk = bdev->bd_disk->private_data;
 
 	if (cmd != CLOOPW_CONFIGURE && cmd != CLOOPW_CLEAR &&
-	    cmd != CLOOPW_GET_STATUS)
+	    cmd != CLOOPW_GET_STATUS && cmd != CLOOPW_SNAPSHOT)
 		return -ENOTTY;
 	if (bdev_is_partition(bdev))
 		return -EINVAL;
@@ -460,6 +533,8 @@ int cloopw_ioctl(struct block_device *bdev, cw_blk_mode_t mode,
 		return -EPERM;
 	if (cmd == CLOOPW_CLEAR)
 		return clear(disk);
+	if (cmd == CLOOPW_SNAPSHOT)
+		return snapshot(disk, (const void __user *)arg);
 	return configure(disk, cw_compat_exclusive(mode),
 			 (const void __user *)arg);
 }

@@ -31,6 +31,7 @@ struct cloopw_disk {
 	struct mutex lock;       /* guards what follows */
 	enum cloopw_phase phase;
 	unsigned int openers;    /* of the disk and of its partitions */
+	bool snapshotting;       /* who set it needs the attachment to stay */
 
 	/*
 	 * Changed in phases CONFIGURING and CLEARING by who set the phase,

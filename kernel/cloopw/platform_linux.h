@@ -194,6 +194,11 @@ static inline void cw_cond_broadcast(struct cw_cond *cond)
 	wake_up_all(&cond->q);
 }
 
+/* pairs with cw_store_release() */
+#define cw_load_acquire(p) smp_load_acquire(p)
+/* pairs with cw_load_acquire() */
+#define cw_store_release(p, v) smp_store_release(p, v)
+
 struct cw_atomic64 {
 	atomic64_t v;
 };

@@ -166,23 +166,43 @@ NUMBER_ATTR(stored_bytes, att->info.image->stored_bytes);
 
 /* ---- the COW layers ---- */
 
+/* A line; false, and a mark in its place, when there is no room for it. */
+static bool add_line(char *buf, int *len, const char *text)
+{
+	static const char more[] = "...\n";
+
+	if (*len + strlen(text) + sizeof(more) >= PAGE_SIZE) {
+		*len += sysfs_emit_at(buf, *len, more);
+		return false;
+	}
+	*len += sysfs_emit_at(buf, *len, "%s\n", text);
+	return true;
+}
+
 /* One path a line, the top first. */
 static ssize_t show_cow(const struct cloopw_attachment *att, char *buf)
 {
+	const struct cw_layers *layers = cw_device_layers(att->engine);
 	int len = 0;
 	u32 i;
 
-	for (i = 0; i < att->nr_layers; i++)
-		len += sysfs_emit_at(buf, len, "%s\n", att->layers[i]->io.name);
+	for (i = 0; i < layers->nr; i++)
+		if (!add_line(buf, &len, layers->layer[i]->io->name))
+			break;
 	return len;
 }
 ATTACHED_ATTR(cow);
 
+/* Of the same layers. */
 static ssize_t show_cow_format(const struct cloopw_attachment *att, char *buf)
 {
-	if (!att->nr_layers)
-		return sysfs_emit(buf, "\n");
-	return sysfs_emit(buf, "%s\n", cw_device_layer_format(att->engine, 0));
+	const struct cw_layers *layers = cw_device_layers(att->engine);
+	int len = 0;
+	u32 i;
+
+	for (i = 0; i < layers->nr; i++)
+		add_line(buf, &len, layers->layer[i]->format->name);
+	return len;
 }
 ATTACHED_ATTR(cow_format);
 

@@ -18,9 +18,11 @@ const cw_io_ops RecordIo::kOps = {
     .capacity = nullptr,
 };
 
-RecordIo::RecordIo(Image *image) : cw_io{}, image_(image) {
+RecordIo::RecordIo(Image *image, RecordIo *first, u32 file)
+    : cw_io{}, first_(first != nullptr ? first : this), file_(file), image_(image) {
+    static const char *const kNames[Files::kCount] = {"cow", "cow1", "cow2"};
     this->ops = &kOps;
-    this->name = "cow";
+    this->name = kNames[file];
 }
 
 u32 RecordIo::mark() {
@@ -36,66 +38,67 @@ u32 RecordIo::count() {
 
 int RecordIo::do_pread(cw_io *io, void *buf, size_t len, u64 off) {
     RecordIo &file = self(io);
-    std::lock_guard<std::mutex> hold(file.lock_);
+    std::lock_guard<std::mutex> hold(file.first_->lock_);
     return file.image_->read(off, buf, len) ? 0 : -EIO;
 }
 
 int RecordIo::do_pwrite(cw_io *io, const void *buf, size_t len, u64 off) {
     RecordIo &file = self(io);
-    if (off + len > file.max) {
+    RecordIo &all = *file.first_;
+    if (off + len > all.max) {
         return -ENOSPC;
     }
-    const int err = file.on_write ? file.on_write() : 0;
+    const int err = all.on_write ? all.on_write() : 0;
     const u8 *from = static_cast<const u8 *>(buf);
     const size_t part = err != 0 ? len / 2 / CW_SECTOR_SIZE * CW_SECTOR_SIZE : len;
     size_t n;
     {
-        std::lock_guard<std::mutex> hold(file.lock_);
+        std::lock_guard<std::mutex> hold(all.lock_);
         file.image_->write(off, from, part);
-        n = file.events_.size();
-        file.events_.push_back({Event::Kind::kWrite, off, part, Bytes(from, from + part)});
+        n = all.events_.size();
+        all.events_.push_back(
+            {Event::Kind::kWrite, off, part, file.file_, Bytes(from, from + part)});
     }
-    if (file.on_write) {
-        std::lock_guard<std::mutex> hold(file.lock_);
-        file.events_[n].done = static_cast<u32>(file.events_.size());
-    } else {
-        file.events_[n].done = static_cast<u32>(n + 1);
-    }
+    std::lock_guard<std::mutex> hold(all.lock_);
+    all.events_[n].done = static_cast<u32>(all.on_write ? all.events_.size() : n + 1);
     return err;
 }
 
 int RecordIo::do_flush(cw_io *io) {
     RecordIo &file = self(io);
-    const u32 begun = file.mark();
-    std::lock_guard<std::mutex> hold(file.lock_);
-    file.events_.push_back({.kind = Event::Kind::kFlush, .begun = begun});
+    RecordIo &all = *file.first_;
+    const u32 begun = all.mark();
+    std::lock_guard<std::mutex> hold(all.lock_);
+    all.events_.push_back({.kind = Event::Kind::kFlush, .file = file.file_, .begun = begun});
     return 0;
 }
 
 int RecordIo::do_allocate(cw_io *io, u64 off, u64 len) {
     RecordIo &file = self(io);
-    if (off + len > file.max) {
+    RecordIo &all = *file.first_;
+    if (off + len > all.max) {
         return -ENOSPC;
     }
-    std::lock_guard<std::mutex> hold(file.lock_);
+    std::lock_guard<std::mutex> hold(all.lock_);
     file.image_->extend(off + len);
-    const u32 done = static_cast<u32>(file.events_.size() + 1);
-    file.events_.push_back({Event::Kind::kAllocate, off, len, {}, done});
+    const u32 done = static_cast<u32>(all.events_.size() + 1);
+    all.events_.push_back({Event::Kind::kAllocate, off, len, file.file_, {}, done});
     return 0;
 }
 
 int RecordIo::do_punch(cw_io *io, u64 off, u64 len) {
     RecordIo &file = self(io);
-    std::lock_guard<std::mutex> hold(file.lock_);
+    RecordIo &all = *file.first_;
+    std::lock_guard<std::mutex> hold(all.lock_);
     file.image_->punch(off, len);
-    const u32 done = static_cast<u32>(file.events_.size() + 1);
-    file.events_.push_back({Event::Kind::kPunch, off, len, {}, done});
+    const u32 done = static_cast<u32>(all.events_.size() + 1);
+    all.events_.push_back({Event::Kind::kPunch, off, len, file.file_, {}, done});
     return 0;
 }
 
 int RecordIo::do_size(cw_io *io, u64 *size) {
     RecordIo &file = self(io);
-    std::lock_guard<std::mutex> hold(file.lock_);
+    std::lock_guard<std::mutex> hold(file.first_->lock_);
     *size = file.image_->size();
     return 0;
 }
@@ -104,7 +107,8 @@ int RecordIo::do_size(cw_io *io, u64 *size) {
 
 namespace {
 
-void apply(const Event &event, Image *image) {
+void apply(const Event &event, Files *files) {
+    Image *image = &(*files)[event.file];
     switch (event.kind) {
         case Event::Kind::kWrite:
             image->write(event.off, event.data.data(), event.len);
@@ -121,7 +125,8 @@ void apply(const Event &event, Image *image) {
 }
 
 /* Some of the sectors of a write, some of the blocks of a hole. */
-void apply_torn(const Event &event, Random *random, Image *image) {
+void apply_torn(const Event &event, Random *random, Files *files) {
+    Image *image = &(*files)[event.file];
     const bool prefix = (*random)() % 2 == 0;
     const u64 unit = event.kind == Event::Kind::kPunch ? Image::kBlock : CW_SECTOR_SIZE;
     const u64 units = event.len / unit;
@@ -155,7 +160,9 @@ void Replay::go_to(u32 at) {
             continue;
         }
         /* It covers what had returned when it was called. */
-        auto covered = [&](u32 n) { return events_[n].done <= event.begun; };
+        auto covered = [&](u32 n) {
+            return events_[n].file == event.file && events_[n].done <= event.begun;
+        };
         for (u32 n : pending_) {
             if (covered(n)) {
                 apply(events_[n], &durable_);
@@ -165,9 +172,8 @@ void Replay::go_to(u32 at) {
     }
 }
 
-void Replay::crash(Mode mode, Random *random, Image *out) const {
+void Replay::crash(Mode mode, Random *random, Files *out) const {
     std::vector<u32> left = pending_;
-    out->extend(durable_.size());
     if (mode == Mode::kNone) {
         return;
     }
@@ -219,6 +225,7 @@ void save_events(FILE *file, const Events &events) {
         put(file, &event.kind, sizeof(event.kind));
         put(file, &event.off, sizeof(event.off));
         put(file, &event.len, sizeof(event.len));
+        put(file, &event.file, sizeof(event.file));
         put(file, &event.done, sizeof(event.done));
         put(file, &event.begun, sizeof(event.begun));
         put(file, &len, sizeof(len));
@@ -235,6 +242,10 @@ Events load_events(FILE *file) {
         get(file, &event.kind, sizeof(event.kind));
         get(file, &event.off, sizeof(event.off));
         get(file, &event.len, sizeof(event.len));
+        get(file, &event.file, sizeof(event.file));
+        if (event.file >= Files::kCount) {
+            throw std::runtime_error("the history names a file that there is not");
+        }
         get(file, &event.done, sizeof(event.done));
         get(file, &event.begun, sizeof(event.begun));
         get(file, &len, sizeof(len));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Everything that happened to a file, and the crashes that could have been. */
+/* Everything that happened to some files, and the crashes that could have been. */
 #ifndef CLOOPW_TESTS_CRASH_HISTORY_H
 #define CLOOPW_TESTS_CRASH_HISTORY_H
 
+#include <array>
 #include <cstdio>
 #include <functional>
 #include <mutex>
@@ -21,6 +22,7 @@ struct Event {
     enum class Kind : u32 { kWrite, kPunch, kAllocate, kFlush, kMark } kind;
     u64 off = 0;
     u64 len = 0;
+    u32 file = 0;
     Bytes data = {};    /* kWrite */
     u32 done = kNever;  /* how many events there were when the call returned */
     u32 begun = kNever; /* kFlush: how many there were when it was called; only if it was ok */
@@ -31,7 +33,9 @@ using Events = std::vector<Event>;
 /* A file whose changes are kept. Any thread. */
 class RecordIo : private cw_io {
 public:
-    explicit RecordIo(Image *image);
+    explicit RecordIo(Image *image) : RecordIo(image, nullptr, 0) {}
+    /* One more file in the history of the first. */
+    RecordIo(Image *image, RecordIo *first, u32 file);
     RecordIo(const RecordIo &) = delete;
     RecordIo &operator=(const RecordIo &) = delete;
 
@@ -56,9 +60,22 @@ private:
     static int do_punch(cw_io *io, u64 off, u64 len);
     static int do_size(cw_io *io, u64 *size);
 
-    std::mutex lock_; /* guards what follows */
+    RecordIo *first_; /* has the history and what a test sets */
+    u32 file_;
+    std::mutex lock_; /* of the first: guards what follows and all images */
     Image *image_;
     Events events_;
+};
+
+/* All files, recorded. */
+struct RecordedFiles {
+    explicit RecordedFiles(Files *files)
+        : io{RecordIo(&(*files)[0]), RecordIo(&(*files)[1], &io[0], 1),
+             RecordIo(&(*files)[2], &io[0], 2)} {}
+
+    RecordIo &first() { return io[0]; }
+
+    std::array<RecordIo, Files::kCount> io;
 };
 
 /*
@@ -67,20 +84,20 @@ private:
  */
 class Replay {
 public:
-    /* start: the file before the history; both are used until the end. */
-    Replay(const Events &events, const Image *start) : events_(events), durable_(start) {}
+    /* start: the files before the history; both are used until the end. */
+    Replay(const Events &events, const Files *start) : events_(events), durable_(start) {}
 
     /* Only forwards. */
     void go_to(u32 at);
     /* What a crash at this place leaves, one of all the possible ones. */
     enum class Mode { kAll, kNone, kPrefix, kSubset, kTorn };
-    void crash(Mode mode, Random *random, Image *out) const;
-    const Image &durable() const { return durable_; }
+    void crash(Mode mode, Random *random, Files *out) const;
+    const Files &durable() const { return durable_; }
     size_t pending() const { return pending_.size(); }
 
 private:
     const Events &events_;
-    Image durable_;
+    Files durable_;
     u32 at_ = 0;
     std::vector<u32> pending_; /* events that no flush covers yet */
 };

@@ -45,6 +45,22 @@ private:
     std::vector<std::unique_ptr<Block>> blocks_; /* null: as below */
 };
 
+/* The files of a device's layers, the lowest first. */
+class Files {
+public:
+    static constexpr u32 kCount = 3;
+
+    Files() = default;
+    explicit Files(const Files *below)
+        : image_{Image(&below->image_[0]), Image(&below->image_[1]), Image(&below->image_[2])} {}
+
+    Image &operator[](u32 n) { return image_[n]; }
+    const Image &operator[](u32 n) const { return image_[n]; }
+
+private:
+    std::array<Image, kCount> image_;
+};
+
 }  // namespace cloopw::crash
 
 #endif

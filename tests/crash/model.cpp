@@ -41,6 +41,13 @@ Model::Model(const Bytes *below, Bytes now)
     }
 }
 
+void Model::put_layer_over() {
+    frozen_ = std::make_unique<Bytes>(now_);
+    /* Discards take whole pages. */
+    frozen_->resize(pages() * CW_PAGE_SIZE);
+    below_ = frozen_.get();
+}
+
 u64 Model::page_len(u64 page) const {
     return std::min<u64>(CW_PAGE_SIZE, now_.size() - page * CW_PAGE_SIZE);
 }

@@ -4,6 +4,7 @@
 #define CLOOPW_TESTS_CRASH_MODEL_H
 
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,9 @@ public:
     /* After a call that failed: what the page is now. False: neither old nor new. */
     bool resolve(u64 page, const u8 *content);
 
+    /* From now on discarded pages show what the device holds now. */
+    void put_layer_over();
+
     void add_flush(const FlushCall &call) { flushes_.push_back(call); }
     const std::vector<FlushCall> &flushes() const { return flushes_; }
     void add_flushes(const std::vector<FlushCall> &calls);
@@ -58,6 +62,7 @@ public:
 
 private:
     const Bytes *below_;
+    std::unique_ptr<Bytes> frozen_; /* below_, when it is not the base */
     Bytes now_;
     std::vector<std::vector<State>> states_; /* of each page, the first first */
     std::vector<FlushCall> flushes_;

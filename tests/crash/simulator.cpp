@@ -29,15 +29,21 @@ void Case::open_base() {
     base_->image.write(0, base_->bytes.data(), base_->bytes.size());
 }
 
-static void make_log(const Shape &shape, Image *image) {
-    LogCowConfig config;
-    config.size = shape.device_bytes;
-    config.codec = shape.codec;
-    config.limit = shape.limit;
-    cw_disk_log_super super;
-    encode_log_super(&super, config);
-    image->write(0, &super, sizeof(super));
-    image->extend(kLogCowEmptyLen);
+/* All are there and durable from the start, as the tool has it. */
+static void make_logs(const Shape &shape, Files *files) {
+    for (u32 i = 0; i < Files::kCount; i++) {
+        LogCowConfig config;
+        config.size = shape.device_bytes;
+        config.codec = shape.codec;
+        config.limit = shape.limit;
+        config.uuid.fill(static_cast<u8>(100 + i));
+        config.over_layer = i > 0;
+        config.base_uuid.fill(static_cast<u8>(i)); /* of the file below, once it is frozen */
+        cw_disk_log_super super;
+        encode_log_super(&super, config);
+        (*files)[i].write(0, &super, sizeof(super));
+        (*files)[i].extend(kLogCowEmptyLen);
+    }
 }
 
 /* Lets threads meet in unusual places, and writes fail. */
@@ -71,7 +77,7 @@ static void disturb(const Shape &shape, u64 seed, RecordIo *io) {
 Case::Case(u64 seed, const std::string &codec)
     : seed_(seed), codec_(codec), shape_(Shape::from(seed, codec)) {
     open_base();
-    make_log(shape_, &start_);
+    make_logs(shape_, &start_);
     model_ = std::make_unique<Model>(&base_->bytes, base_->bytes);
     record();
     replay_ = std::make_unique<Replay>(events_, &start_);
@@ -79,31 +85,43 @@ Case::Case(u64 seed, const std::string &codec)
 
 Case::~Case() = default;
 
+static void run_workers(std::vector<Worker> *workers, u32 ops) {
+    if (workers->size() == 1) {
+        workers->front().run(ops);
+        return;
+    }
+    std::vector<std::thread> threads;
+    for (Worker &worker : *workers) {
+        threads.emplace_back([&worker, ops] { worker.run(ops); });
+    }
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+}
+
 void Case::record() {
-    Image image(&start_);
-    RecordIo io(&image);
+    Files files(&start_);
+    RecordedFiles recorded(&files);
+    RecordIo &io = recorded.first();
     io.max = shape_.file_max;
     std::vector<Worker> workers;
+    std::vector<FlushCall> snapshots;
     {
-        Attached device(base_->io.get(), io.get(), "when it is new");
+        Attached device(base_->io.get(), &recorded, "when it is new");
         disturb(shape_, seed_, &io);
         workers.reserve(shape_.threads);
         for (u32 i = 0; i < shape_.threads; i++) {
             workers.emplace_back(shape_, i, seed_, device.get(), &io, model_.get());
         }
-        if (shape_.threads == 1) {
-            workers[0].run(shape_.ops);
-        } else {
-            std::vector<std::thread> threads;
-            for (Worker &worker : workers) {
-                threads.emplace_back([&] { worker.run(shape_.ops); });
+        for (u32 i = 0; i <= shape_.snapshots; i++) {
+            if (i != 0) {
+                device.snapshot(&recorded, model_.get(), &snapshots);
             }
-            for (std::thread &thread : threads) {
-                thread.join();
-            }
+            run_workers(&workers, shape_.ops / (shape_.snapshots + 1));
         }
         io.on_write = nullptr;
     }
+    model_->add_flushes(snapshots);
     for (const Worker &worker : workers) {
         model_->add_flushes(worker.flushes());
         if (worker.violation()) {
@@ -157,41 +175,81 @@ static Replay::Mode choose_mode(Random *random) {
 u32 Case::cut(u32 number, u32 place) {
     Random random(seed_ * 1000003 + number);
     replay_->go_to(place);
-    Image crashed(&replay_->durable());
+    Files crashed(&replay_->durable());
     replay_->crash(choose_mode(&random), &random, &crashed);
     Bytes survived;
     {
-        Image image(&crashed);
-        RecordIo io(&image);
-        io.max = shape_.file_max;
-        Attached device(base_->io.get(), io.get(), "after a crash");
+        Files files(&crashed);
+        RecordedFiles recorded(&files);
+        recorded.first().max = shape_.file_max;
+        Attached device(base_->io.get(), &recorded, "after a crash");
         survived = device.read_all();
     }
     judge(*model_, survived, place);
     return 1 + (random() % 2 == 0 ? crash_again(random(), crashed, survived) : 0);
 }
 
+/* What the layers below the top show. */
+static Bytes read_below(cw_io *base, const Bytes &bytes, RecordedFiles *recorded, u32 layers) {
+    if (layers < 2) {
+        return bytes;
+    }
+    std::vector<cw_io *> below;
+    for (u32 i = layers - 1; i-- > 0;) {
+        below.push_back(recorded->io[i].get());
+    }
+    const cw_device_config config = {
+        .base = base,
+        .format = &cw_image_raw,
+        .layers = below.data(),
+        .nr_layers = layers - 1,
+        .read_only = true,
+        .cache_bytes = 1 << 20,
+    };
+    cw_device *device = nullptr;
+    cw_report report = {};
+    Bytes all(bytes.size());
+    const int err = cw_device_open(&config, &device, &report) != 0 ||
+                    cw_device_read(device, 0, static_cast<u32>(all.size()), all.data()) != 0;
+    (void)cw_device_close(device);
+    if (err) {
+        throw Violation("the layers below cannot be read: " + std::string(report.text));
+    }
+    all.resize(cw_round_up(all.size(), CW_PAGE_SIZE));
+    return all;
+}
+
 /* Recovers, works on, and crashes a second time somewhere in all that. */
-u32 Case::crash_again(u64 seed, const Image &image, const Bytes &survived) {
+u32 Case::crash_again(u64 seed, const Files &files, const Bytes &survived) {
     Random random(seed);
     Shape shape = shape_;
     shape.threads = 1;
-    Model model(&base_->bytes, survived);
     Events events;
+    Bytes below;
+    std::unique_ptr<Model> model;
     {
-        Image running(&image);
-        RecordIo io(&running);
+        Files running(&files);
+        RecordedFiles recorded(&running);
+        RecordIo &io = recorded.first();
         io.max = shape.file_max;
-        Attached device(base_->io.get(), io.get(), "once more");
-        Worker worker(shape, 0, seed, device.get(), &io, &model);
+        Attached device(base_->io.get(), &recorded, "once more");
+        below = read_below(base_->io.get(), base_->bytes, &recorded, device.layers());
+        model = std::make_unique<Model>(&below, survived);
+        Worker worker(shape, 0, seed, device.get(), &io, model.get());
+        std::vector<FlushCall> snapshots;
         worker.run(static_cast<u32>(random() % (shape.uniform ? 80 : 40)));
+        if (random() % 8 == 0) {
+            device.snapshot(&recorded, model.get(), &snapshots);
+            worker.run(static_cast<u32>(random() % 20));
+        }
         if (worker.violation()) {
             throw Violation(*worker.violation() + ", after a crash");
         }
-        model.add_flushes(worker.flushes());
+        model->add_flushes(snapshots);
+        model->add_flushes(worker.flushes());
         events = io.take_events();
     }
-    Replay replay(events, &image);
+    Replay replay(events, &files);
     std::vector<u32> places(3);
     for (u32 &place : places) {
         place = static_cast<u32>(random() % (events.size() + 1));
@@ -199,13 +257,13 @@ u32 Case::crash_again(u64 seed, const Image &image, const Bytes &survived) {
     std::sort(places.begin(), places.end());
     for (u32 place : places) {
         replay.go_to(place);
-        Image crashed(&replay.durable());
+        Files crashed(&replay.durable());
         replay.crash(choose_mode(&random), &random, &crashed);
-        RecordIo io(&crashed);
-        io.max = shape.file_max;
-        Attached device(base_->io.get(), io.get(), "after a second crash");
+        RecordedFiles recorded(&crashed);
+        recorded.first().max = shape.file_max;
+        Attached device(base_->io.get(), &recorded, "after a second crash");
         try {
-            judge(model, device.read_all(), place);
+            judge(*model, device.read_all(), place);
         } catch (const Violation &violation) {
             throw Violation("after a second crash " + violation.what());
         }
@@ -254,7 +312,7 @@ Case::Case(const std::string &name) {
     codec_ = codec;
     shape_ = Shape::from(seed_, codec_);
     open_base();
-    make_log(shape_, &start_);
+    make_logs(shape_, &start_);
     events_ = load_events(file.get());
     model_ = std::make_unique<Model>(Model::load(file.get(), &base_->bytes));
     replay_ = std::make_unique<Replay>(events_, &start_);

@@ -35,13 +35,13 @@ private:
 
     void open_base();
     void record();
-    u32 crash_again(u64 seed, const Image &image, const Bytes &survived);
+    u32 crash_again(u64 seed, const Files &files, const Bytes &survived);
 
     u64 seed_;
     std::string codec_;
     Shape shape_;
     std::unique_ptr<Base> base_;
-    Image start_; /* the empty log */
+    Files start_; /* the empty logs */
     Events events_;
     std::unique_ptr<Model> model_;
     std::unique_ptr<Replay> replay_;

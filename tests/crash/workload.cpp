@@ -48,6 +48,7 @@ Shape Shape::from(u64 seed, const std::string &codec) {
         shape.file_max = (5 + random() % 6) * kMiB;
     }
     shape.thin = random() % 12 == 0;
+    shape.snapshots = random() % 4 == 0 ? 1 + static_cast<u32>(random() % 2) : 0;
     shape.ops = shape.ops / shape.threads + 1;
     return shape;
 }
@@ -68,19 +69,57 @@ void fill_page(u8 *page, u64 len, u32 noise, Random *random) {
     }
 }
 
-Attached::Attached(cw_io *base, cw_io *cow, const char *when) {
-    cw_io *layers[] = {cow};
+Attached::Attached(cw_io *base, RecordedFiles *files, const char *when) {
+    find_layers(files);
+    std::vector<cw_io *> layers;
+    for (u32 i = layers_; i-- > 0;) {
+        layers.push_back(files->io[i].get());
+    }
     const cw_device_config config = {
         .base = base,
         .format = &cw_image_raw,
-        .layers = layers,
-        .nr_layers = 1,
+        .layers = layers.data(),
+        .nr_layers = layers_,
         .read_only = false,
         .cache_bytes = 1 << 20,
     };
     cw_report report = {};
     if (cw_device_open(&config, &device_, &report) != 0) {
         throw Violation(std::string("cannot be attached ") + when + ": " + report.text);
+    }
+}
+
+void Attached::find_layers(RecordedFiles *files) {
+    auto id = std::make_unique<cw_cow_identity>();
+    do {
+        cw_report report = {};
+        if (cw_cow_identify(files->io[layers_].get(), id.get(), &report) != 0) {
+            throw Violation("says nothing of itself: " + std::string(report.text));
+        }
+        layers_++;
+    } while (id->frozen && layers_ < Files::kCount);
+    if (id->frozen) {
+        throw Violation("the last layer is frozen, too");
+    }
+}
+
+void Attached::snapshot(RecordedFiles *files, Model *model, std::vector<FlushCall> *flushes) {
+    auto id = std::make_unique<cw_cow_identity>();
+    if (!may_snapshot_ || layers_ == Files::kCount ||
+        cw_cow_identify(files->io[layers_].get(), id.get(), nullptr) != 0 || !id->unused) {
+        return;
+    }
+    const u32 start = files->first().mark();
+    cw_report report = {};
+    const int err = cw_device_snapshot(device_, files->io[layers_].get(), &report);
+    if (err == 0) {
+        layers_++;
+        model->put_layer_over();
+        flushes->push_back({start, files->first().mark()});
+    } else if (err == -ENOSPC) {
+        may_snapshot_ = false; /* the file is not as new any more */
+    } else {
+        throw Violation("a snapshot failed: " + std::string(report.text));
     }
 }
 

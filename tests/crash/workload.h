@@ -23,6 +23,7 @@ struct Shape {
     u32 noise;       /* of 16 pages: do not shrink; more: and none is zeros */
     bool uniform;    /* writes are all of max_pages */
     bool thin;       /* writes fail with ENOSPC now and then */
+    u32 snapshots;   /* how often a new layer is put over the others */
 
     static Shape from(u64 seed, const std::string &codec);
 };
@@ -39,19 +40,31 @@ private:
     std::string what_;
 };
 
-/* A device over a log in a recorded file. */
+/* A device over the logs in recorded files. */
 class Attached {
 public:
-    Attached(cw_io *base, cw_io *cow, const char *when);
+    /* Over the lowest log that is not frozen and those below it. */
+    Attached(cw_io *base, RecordedFiles *files, const char *when);
     ~Attached();
     Attached(const Attached &) = delete;
     Attached &operator=(const Attached &) = delete;
 
     cw_device *get() const { return device_; }
     Bytes read_all() const;
+    /* The layers there are now. */
+    u32 layers() const { return layers_; }
+    /*
+     * Puts the next file on top and tells the model; flushes gets the call, as
+     * it makes all durable. Nothing else may be under way.
+     */
+    void snapshot(RecordedFiles *files, Model *model, std::vector<FlushCall> *flushes);
 
 private:
+    void find_layers(RecordedFiles *files);
+
     cw_device *device_ = nullptr;
+    u32 layers_ = 0;
+    bool may_snapshot_ = true;
 };
 
 /* Runs the operations of one thread on its share of the pages. */

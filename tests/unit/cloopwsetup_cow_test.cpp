@@ -52,6 +52,28 @@ TEST_F(CloopwsetupCow, CodecAndLevelAreThoseOfTheNewLog) {
     }
 }
 
+TEST_F(CloopwsetupCow, ASnapshotIsMadeAsSettingsSay) {
+    runs({"-c", path("a"), device(0), image()});
+    runs({"--snapshot", path("b"), "--cow-codec", "zstd", "--cow-level", "7", "--cow-limit", "32M",
+          "--low-space", "5%", device(0)});
+    EXPECT_EQ(cw_from_le32(super("b").codec), u32{CW_CODEC_ZSTD});
+    EXPECT_EQ(cw_from_le32(super("b").codec_level), 7U);
+    EXPECT_EQ(space(0).limit, u64{32} << 20);
+    EXPECT_EQ(kernel_->attribute(0, "low_space"), "5%");
+    EXPECT_EQ(cw_from_le32(super("a").codec), u32{CW_CODEC_LZ4});
+}
+
+/* The layer below is attached and frozen for it, and keeps its own. */
+TEST_F(CloopwsetupCow, ANewTopOverALayerInUseIsMadeAsSettingsSay) {
+    runs({"-c", path("a"), device(0), image()});
+    runs({"-d", device(0)});
+    runs({"-c", path("b"), "-c", path("a"), "--cow-codec", "zstd", "--cow-limit", "32M", device(0),
+          image()});
+    EXPECT_EQ(cw_from_le32(super("b").codec), u32{CW_CODEC_ZSTD});
+    EXPECT_EQ(space(0).limit, u64{32} << 20);
+    EXPECT_EQ(cw_from_le64(super("a").limit), 0U);
+}
+
 TEST_F(CloopwsetupCow, ACowKeepsItsCodec) {
     runs({"-c", path("cow"), "--cow-codec", "zstd", device(0), image()});
     runs({"-d", device(0)});

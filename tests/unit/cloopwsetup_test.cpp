@@ -124,8 +124,104 @@ TEST_F(Cloopwsetup, TopLayerIsFirst) {
     runs({"-c", path("lower"), device(0), image()});
     runs({"-d", device(0)});
     runs({"-c", path("top"), "-c", path("lower"), device(0), image()});
-    EXPECT_EQ(attached(0).layers, (std::vector<std::string>{path("top"), path("lower")}));
+    const std::vector<std::string> layers = {path("top"), path("lower")};
+    EXPECT_EQ(attached(0).layers, layers);
+    runs({"-d", device(0)});
+    runs({"-c", path("top"), "-c", path("lower"), device(0), image()});
+    EXPECT_EQ(attached(0).layers, layers);
     EXPECT_EQ(attached(0).layer_flags, (std::vector<int>{O_RDWR, O_RDONLY}));
+}
+
+/* ---- layers ---- */
+
+TEST_F(Cloopwsetup, ASnapshotPutsANewFileOnTop) {
+    runs({"-c", path("a"), device(0), image()});
+    runs({"--snapshot", path("b"), device(0)});
+    const std::vector<std::string> layers = {path("b"), path("a")};
+    EXPECT_EQ(attached(0).layers, layers);
+    EXPECT_EQ(json_of({"-lJ", "-O", "cow,cow_format"}).at("cloopwdevices").at(0).at("cow_format"),
+              json({"log", "log"}));
+    runs({"-d", device(0)});
+    runs({"-c", path("b"), device(0), image()});
+    EXPECT_EQ(attached(0).layers, layers);
+    EXPECT_EQ(attached(0).layer_flags, (std::vector<int>{O_RDWR, O_RDONLY}));
+}
+
+TEST_F(Cloopwsetup, AFrozenLayerIsReadOrGetsANewTop) {
+    runs({"-c", path("a"), device(0), image()});
+    runs({"--snapshot", path("b"), device(0)});
+    runs({"-d", device(0)});
+    refuses({"-c", path("a"), device(0), image()},
+            "DIR/a: is frozen: layers may lie over it, and it must not change; attach the layer "
+            "over it, put a new one over it with '-c NEW -c THIS', or look at it with -r");
+    runs({"-r", "-c", path("a"), device(0), image()});
+    runs({"-c", path("c"), "-c", path("a"), device(1), image()});
+    EXPECT_EQ(attached(1).layer_flags, (std::vector<int>{O_RDWR, O_RDONLY}));
+}
+
+TEST_F(Cloopwsetup, ALayerCanLieOverAUmlFile) {
+    runs({"--cow-format", "uml", "-c", path("a"), device(0), image()});
+    refuses({"--snapshot", path("b"), device(0)},
+            "DIR/a: a COW file of format uml cannot be frozen; detach it, then 'cloopwsetup -c NEW "
+            "-c THIS DEVICE IMAGE' puts a layer over it");
+    EXPECT_FALSE(fs::exists(path("b")));
+    runs({"-d", device(0)});
+    runs({"-c", path("b"), "-c", path("a"), device(0), image()});
+    EXPECT_EQ(attached(0).layers, (std::vector<std::string>{path("b"), path("a")}));
+}
+
+TEST_F(Cloopwsetup, ASnapshotThatFailsLeavesNoFile) {
+    runs({"-c", path("a"), device(0), image()});
+    kernel_->snapshot_error = -EIO;
+    refuses({"--snapshot", path("b"), device(0)}, "DEV/cloopw0: no snapshot: Input/output error");
+    kernel_->snapshot_error = -ENOTTY;
+    refuses({"--snapshot", path("b"), device(0)},
+            "DEV/cloopw0: no snapshot: Inappropriate ioctl for device; this program and the module "
+            "are of different versions");
+    EXPECT_FALSE(fs::exists(path("b")));
+    EXPECT_EQ(attached(0).layers, std::vector<std::string>{path("a")});
+    runs({"-d", device(0)});
+    refuses({"-c", path("b"), "-c", path("a"), device(0), image()},
+            "DEV/cloopw0: no snapshot: Inappropriate ioctl for device; this program and the module "
+            "are of different versions");
+    EXPECT_FALSE(fs::exists(path("b")));
+    EXPECT_EQ(kernel_->disks.at(0), nullptr);
+}
+
+TEST_F(Cloopwsetup, ASnapshotMakesTheFileItself) {
+    runs({"-c", path("a"), device(0), image()});
+    refuses({"--snapshot", path("a"), device(0)},
+            "DIR/a: is there already; a snapshot makes a new COW file, name another");
+    refuses({"--snapshot", path("none/b"), device(0)},
+            "DIR/none/b: its directory: No such file or directory; make the directory first");
+}
+
+TEST_F(Cloopwsetup, ASnapshotNeedsADeviceThatIsWritten) {
+    refuses({"--snapshot", path("b"), device(0)}, "DEV/cloopw0: has no image");
+    runs({device(0), image()});
+    refuses({"--snapshot", path("b"), device(0)},
+            "DEV/cloopw0: has no COW file that could be kept as it is; attach the image with -c");
+    runs({"-c", path("a"), device(1), image()});
+    runs({"-d", device(1)});
+    runs({"-r", "-c", path("a"), device(1), image()});
+    refuses({"--snapshot", path("b"), device(1)},
+            "DEV/cloopw1: no snapshot: the device is read-only, so it has nothing to be frozen; "
+            "attach the image with -c and without -r");
+    EXPECT_FALSE(fs::exists(path("b")));
+}
+
+TEST_F(Cloopwsetup, AMissingParentIsAnError) {
+    runs({"-c", path("a"), device(0), image()});
+    runs({"--snapshot", path("b"), device(0)});
+    runs({"-d", device(0)});
+    fs::rename(path("a"), path("renamed"));
+    runs({"-c", path("b"), device(0), image()});
+    runs({"-d", device(0)});
+    fs::remove(path("renamed"));
+    EXPECT_EQ(run({"-c", path("b"), device(0), image()}), 1);
+    EXPECT_TRUE(contains(err_, "lies over the COW file a (UUID ")) << err_;
+    EXPECT_TRUE(contains(err_, "which is not there; if it is elsewhere, name it as the next layer"))
+        << err_;
 }
 
 TEST_F(Cloopwsetup, ReadOnlyOpensNothingForWriting) {
@@ -1072,8 +1168,8 @@ TEST_F(Cloopwsetup, WrongUsage) {
         {{"-D", device(0)}, "-D takes no DEVICE; -d does"},
         {{"-f", device(0), image()}, "-f finds the device by itself: give only an IMAGE"},
         {{device(0), image(), image()}, "one DEVICE and one IMAGE at a time"},
-        {{"-d", "-l", device(0)}, "only one of -f, -d, -D, and -l or -j at a time"},
-        {{"-f", "-D"}, "only one of -f, -d, -D, and -l or -j at a time"},
+        {{"-d", "-l", device(0)}, "only one of -f, -d, -D, --snapshot, and -l or -j at a time"},
+        {{"-f", "-D"}, "only one of -f, -d, -D, --snapshot, and -l or -j at a time"},
         {{"-c", "cow", device(0)},
          "-c,--cow has no meaning when listing; to attach, give DEVICE and IMAGE"},
         {{"-r", "-d", device(0)}, "-r,--read-only has no meaning when detaching"},
@@ -1135,11 +1231,11 @@ TEST_F(Cloopwsetup, HelpNamesAllOptions) {
         EXPECT_FALSE(contains(err_, "not expected")) << name << ": " << err_;
     }
     for (const char *name :
-         {"--cow",   "--read-only", "--offset",     "--sizelimit", "--format",     "--cow-format",
-          "--cache", "--partscan",  "--find",       "--show",      "--detach",     "--detach-all",
-          "--list",  "--all",       "--associated", "--output",    "--output-all", "--noheadings",
-          "--json",  "--raw",       "--verbose",    "--version",   "--help",       "--cow-codec",
-          "--ram",   "--cow-level", "--cow-limit",  "--low-space", "--force"}) {
+         {"--snapshot",   "--cow",   "--read-only", "--offset",     "--sizelimit", "--format",
+          "--cow-format", "--cache", "--partscan",  "--find",       "--show",      "--detach",
+          "--detach-all", "--list",  "--all",       "--associated", "--output",    "--output-all",
+          "--noheadings", "--json",  "--raw",       "--verbose",    "--version",   "--help",
+          "--cow-codec",  "--ram",   "--cow-level", "--cow-limit",  "--low-space", "--force"}) {
         EXPECT_TRUE(contains(help, name)) << name;
     }
 }

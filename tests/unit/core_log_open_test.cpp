@@ -144,7 +144,7 @@ TEST_F(CoreLogOpen, ATruncatedFileIsRefused) {
     EXPECT_NE(refusal(true), "");
 }
 
-/* A frozen layer: nothing is written, not even what would be recovered. */
+/* Nothing is written, not even what would be recovered. */
 TEST_F(CoreLogOpen, AReadOnlyAttachWritesNothing) {
     use(false);
     cow_.before_change = [] { return -EROFS; };
@@ -157,21 +157,6 @@ TEST_F(CoreLogOpen, AReadOnlyAttachWritesNothing) {
     EXPECT_EQ(device.close(), 0);
     EXPECT_EQ(cow_.writes, writes);
     EXPECT_EQ(cow_.flushes, 0u);
-}
-
-TEST_F(CoreLogOpen, AFrozenLayerIsSharedByTwoTops) {
-    use(false);
-    SparseIo top[2] = {SparseIo("top0"), SparseIo("top1")};
-    for (SparseIo &io : top) {
-        make_log(&io, log_config(kSize));
-        LogDevice device(base_.get(), {io.get(), cow_.get()});
-        ASSERT_EQ(device.err(), 0) << device.why();
-        EXPECT_EQ(device.read(0, kSize), all_);
-        ASSERT_EQ(device.write(12345, Bytes(7000, io.get()->name[3])), 0);
-        EXPECT_EQ(device.read(12345, 7000), Bytes(7000, io.get()->name[3]));
-        ASSERT_EQ(device.discard(8192, 8192), 0);
-        EXPECT_EQ(device.read(8192, 8192), slice(all_, 8192, 8192));
-    }
 }
 
 TEST_F(CoreLogOpen, StatCountsWhatIsHeldAcrossAttaches) {

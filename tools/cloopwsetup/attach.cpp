@@ -13,8 +13,10 @@
 #include "detach.h"
 #include "fd.h"
 #include "image_facts.h"
+#include "lib/cow_chain.h"
 #include "lib/error.h"
 #include "refusal.h"
+#include "snapshot.h"
 #include "tools/common/error.h"
 
 namespace cloopw {
@@ -34,39 +36,6 @@ bool same_file(const struct stat &a, const struct stat &b) {
     return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* The COW that attach() makes; removed again unless the attach succeeds. */
-class NewCow {
-public:
-    NewCow() = default;
-    NewCow(const NewCow &) = delete;
-    NewCow &operator=(const NewCow &) = delete;
-    ~NewCow() {
-        if (path_.empty()) {
-            return;
-        }
-        if (what_ == CowFile::kBlankDevice) {
-            remove_cow_from_device(path_);
-        } else {
-            unlink(path_.c_str());
-        }
-    }
-    void create(const std::string &path, CowFile what, const CowFormat &format, const CowBase &base,
-                const CowSettings &settings) {
-        if (what == CowFile::kBlankDevice) {
-            create_cow_on_device(path, base, settings);
-        } else {
-            create_cow_file(path, format, base, settings);
-        }
-        path_ = path;
-        what_ = what;
-    }
-    void keep() { path_.clear(); }
-
-private:
-    std::string path_;
-    CowFile what_ = CowFile::kMissing;
-};
-
 const CowFormat *wanted_cow_format(const std::string &name) {
     if (name.empty()) {
         return nullptr;
@@ -80,7 +49,7 @@ const CowFormat *wanted_cow_format(const std::string &name) {
 }
 
 /* What the top layer is; kThere when there is none. Throws for layers that cannot be used. */
-CowFile check_layers(const AttachOptions &options, const struct stat &image) {
+CowFile check_given(const AttachOptions &options) {
     if (options.cows.size() > CLOOPW_MAX_LAYERS) {
         throw UsageError("-c: " + std::to_string(options.cows.size()) +
                          " COW files are more than " + std::to_string(CLOOPW_MAX_LAYERS));
@@ -96,9 +65,6 @@ CowFile check_layers(const AttachOptions &options, const struct stat &image) {
         if (what != CowFile::kMissing) {
             if (stat(path.c_str(), &st) != 0) {
                 throw io_error(path, "cannot be looked at", errno);
-            }
-            if (same_file(st, image)) {
-                throw Error(path + ": is the image, it cannot be its own COW file", EINVAL);
             }
             for (const struct stat &other : seen) {
                 if (same_file(st, other)) {
@@ -123,6 +89,34 @@ CowFile check_layers(const AttachOptions &options, const struct stat &image) {
     return top;
 }
 
+/* The layers that are there, the top first: those that were given and all they lie over. */
+std::vector<CowLayer> find_layers(const AttachOptions &options, bool make_top,
+                                  const struct stat &image) {
+    std::vector<std::string> given(options.cows.begin() + (make_top ? 1 : 0), options.cows.end());
+    std::vector<CowLayer> chain;
+    try {
+        chain = find_cow_chain(given);
+    } catch (const Error &e) {
+        throw Error(e.what() + remedy_of_refusal(e.what(), e.err()), e.err());
+    }
+    for (const CowLayer &layer : chain) {
+        struct stat st = {};
+        if (stat(layer.path.c_str(), &st) == 0 && same_file(st, image)) {
+            throw Error(layer.path + ": is the image, it cannot be its own COW file", EINVAL);
+        }
+    }
+    return chain;
+}
+
+std::vector<std::string> paths_of(const std::vector<CowLayer> &layers) {
+    std::vector<std::string> paths;
+    paths.reserve(layers.size());
+    for (const CowLayer &layer : layers) {
+        paths.push_back(layer.path);
+    }
+    return paths;
+}
+
 std::vector<Fd> open_layers(const AttachOptions &options) {
     std::vector<Fd> fds;
     for (const std::string &path : options.cows) {
@@ -138,39 +132,6 @@ std::vector<Fd> open_layers(const AttachOptions &options) {
         fds.push_back(std::move(fd));
     }
     return fds;
-}
-
-/* The driver's reasons begin with the file they are about. */
-bool names_a_file(const std::string &message, const AttachOptions &options) {
-    auto begins = [&](const std::string &path) {
-        std::string name = path.substr(path.rfind('/') + 1);
-        size_t colon = message.find(": ");
-        return colon != std::string::npos && colon >= name.size() &&
-               message.compare(colon - name.size(), name.size(), name) == 0;
-    };
-    if (begins(options.image)) {
-        return true;
-    }
-    for (const std::string &cow : options.cows) {
-        if (begins(cow)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-Error refusal(const DeviceRef &device, const AttachOptions &options, std::string message, int err) {
-    while (!message.empty() && message.back() == '\n') {
-        message.pop_back();
-    }
-    std::string remedy = remedy_of_refusal(message, -err);
-    if (message.empty()) {
-        message = errno_text(err);
-    }
-    if (!names_a_file(message, options)) {
-        message = device.path + ": cannot attach " + options.image + ": " + message;
-    }
-    return Error(message + remedy, -err);
 }
 
 /* Calls the ioctl. 0, or -errno with the driver's reason in *message. */
@@ -247,7 +208,9 @@ std::optional<DeviceRef> try_attach(Driver &driver, const AttachOptions &options
         throw busy(driver, device);
     }
     if (err < 0) {
-        throw refusal(device, options, message, err);
+        std::vector<std::string> files = options.cows;
+        files.push_back(options.image);
+        throw refused(device.path + ": cannot attach " + options.image, files, message, err);
     }
     return device;
 }
@@ -267,38 +230,34 @@ void adjust_attached(Driver &driver, const DeviceRef &device, const CowSettings 
     }
 }
 
-}  // namespace
+/* What a new top is made for. */
+CowBase base_of(const AttachOptions &options, const ImageFacts &image,
+                const std::vector<CowLayer> &chain) {
+    if (chain.empty()) {
+        return {options.image, image.st.st_mtime, image.size, image.uuid, false};
+    }
+    const CowLayer &below = chain.front();
+    struct stat st = {};
+    if (stat(below.path.c_str(), &st) != 0) {
+        throw io_error(below.path, "cannot be looked at", errno);
+    }
+    return {below.path, S_ISREG(st.st_mode) ? st.st_mtime : 0, image.size, below.uuid, true};
+}
 
-DeviceRef attach(Driver &driver, const AttachOptions &options) {
-    ImageFacts image =
-        inspect_image(options.image, options.format, options.offset, options.sizelimit);
-    CowFile top = check_layers(options, image.st);
-    /* Whatever can fail without a COW file should, before one is made. */
-    if (options.device.empty()) {
-        driver.find_free();
-    } else {
-        DeviceRef device = driver.find(options.device, true);
-        if (driver.attached(device)) {
-            throw busy(driver, device);
-        }
-    }
-    NewCow made;
-    const CowBase base = {options.image, image.st.st_mtime, image.size, image.uuid};
-    if (top != CowFile::kThere) {
-        const CowFormat *format = wanted_cow_format(options.cow_format);
-        made.create(options.cows.front(), top, format != nullptr ? *format : default_cow_format(),
-                    base, options.cow);
-        driver.say("made " + options.cows.front());
-    }
+/*
+ * To the device of options or one that is free. options.cows: all layers, which
+ * are there; made: the one of them that was made for this, if any.
+ */
+DeviceRef attach_files(Driver &driver, const AttachOptions &options, const ImageFacts &image,
+                       NewCow &made) {
     std::vector<Fd> layers = open_layers(options);
     if (options.cow.ram) {
-        layers.push_back(create_cow_in_memory(base, options.cow));
+        layers.push_back(create_cow_in_memory(base_of(options, image, {}), options.cow));
     }
     for (int i = 0; i < kFindTries; i++) {
         if (auto device = try_attach(driver, options, image.fd.get(), layers)) {
             made.keep();
             wait_until_ready(driver, *device);
-            adjust_attached(driver, *device, options.cow, top == CowFile::kThere);
             driver.say(device->path + ": attached " + options.image + ", " + image.format + ", " +
                        std::to_string(image.size) + " bytes");
             return *device;
@@ -306,6 +265,67 @@ DeviceRef attach(Driver &driver, const AttachOptions &options) {
         driver.kernel().pause(kFindStep);
     }
     throw Error("cloopw: other programs take every free device; try again", EBUSY);
+}
+
+/* Over a layer that may still be written: it is attached, and frozen by a snapshot. */
+DeviceRef attach_and_freeze(Driver &driver, const AttachOptions &options, const std::string &top,
+                            const ImageFacts &image) {
+    NewCow none;
+    DeviceRef device = attach_files(driver, options, image, none);
+    try {
+        snapshot(driver, device, top, options.cow);
+    } catch (const Error &) {
+        detach(driver, device);
+        throw;
+    }
+    return device;
+}
+
+/* options.cows: chain. What is made is the top, over all of chain. */
+DeviceRef attach_new_top(Driver &driver, AttachOptions options, const std::string &top,
+                         CowFile what, const ImageFacts &image,
+                         const std::vector<CowLayer> &chain) {
+    if (!chain.empty() && !chain.front().frozen && can_be_frozen(chain.front().format)) {
+        return attach_and_freeze(driver, options, top, image);
+    }
+    const CowFormat *format = wanted_cow_format(options.cow_format);
+    NewCow made;
+    made.create(top, what, format != nullptr ? *format : default_cow_format(),
+                base_of(options, image, chain), options.cow);
+    driver.say("made " + top);
+    options.cows.insert(options.cows.begin(), top);
+    return attach_files(driver, options, image, made);
+}
+
+/* Whatever can fail without a COW file should, before one is made. */
+void want_idle(Driver &driver, const std::string &name) {
+    if (name.empty()) {
+        driver.find_free();
+        return;
+    }
+    DeviceRef device = driver.find(name, true);
+    if (driver.attached(device)) {
+        throw busy(driver, device);
+    }
+}
+
+}  // namespace
+
+DeviceRef attach(Driver &driver, const AttachOptions &options) {
+    ImageFacts image =
+        inspect_image(options.image, options.format, options.offset, options.sizelimit);
+    const CowFile top = check_given(options);
+    const bool make_top = top != CowFile::kThere;
+    std::vector<CowLayer> chain = find_layers(options, make_top, image.st);
+    want_idle(driver, options.device);
+    AttachOptions whole = options;
+    whole.cows = paths_of(chain);
+    NewCow none;
+    DeviceRef device = make_top
+                           ? attach_new_top(driver, whole, options.cows.front(), top, image, chain)
+                           : attach_files(driver, whole, image, none);
+    adjust_attached(driver, device, options.cow, !make_top);
+    return device;
 }
 
 }  // namespace cloopw

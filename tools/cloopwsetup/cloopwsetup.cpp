@@ -14,6 +14,7 @@
 #include "driver.h"
 #include "image_facts.h"
 #include "list.h"
+#include "snapshot.h"
 #include "tools/common/size.h"
 
 namespace cloopw {
@@ -25,6 +26,7 @@ constexpr const char *kName = "cloopwsetup";
 constexpr const char *kHelp =
     R"(Usage: cloopwsetup [OPTIONS] DEVICE IMAGE   attach a compressed or raw image
        cloopwsetup [OPTIONS] -f [IMAGE]     to a free device; alone: print one
+       cloopwsetup --snapshot FILE DEVICE   freeze the COW file, go on in FILE
        cloopwsetup -d DEVICE... | -D        detach these, or all
        cloopwsetup DEVICE                   tell all about one
        cloopwsetup [-l] [DEVICE...]         list these, or all in use
@@ -74,6 +76,7 @@ struct Options {
     std::string associated;
     bool find = false;
     bool show = false;
+    std::string snapshot;
     bool detach = false;
     bool detach_all = false;
     bool list_wanted = false;
@@ -82,13 +85,15 @@ struct Options {
 };
 
 constexpr const char *kAttachGroup = "Attach";
-constexpr const char *kAdjustGroup = "Adjust"; /* when attaching and after */
+constexpr const char *kCowGroup = "COW";       /* of a new COW, a snapshot's too */
+constexpr const char *kAdjustGroup = "Adjust"; /* when there is one, too */
 constexpr const char *kListGroup = "List";
 
 void declare(CLI::App &app, Options &o) {
     app.formatter(std::make_shared<ScreenHelp>());
     app.add_option("names", o.names);
     app.add_flag("-f,--find", o.find);
+    app.add_option("--snapshot", o.snapshot);
     app.add_flag("-d,--detach", o.detach);
     app.add_flag("-D,--detach-all", o.detach_all);
     app.add_flag("-l,--list,-a,--all", o.list_wanted);
@@ -101,13 +106,14 @@ void declare(CLI::App &app, Options &o) {
     attach(app.add_option("--sizelimit", o.sizelimit));
     attach(app.add_option("--format", o.attach.format));
     attach(app.add_option("--cow-format", o.attach.cow_format));
-    attach(app.add_option("--cow-codec", o.cow.codec));
-    attach(app.add_option("--cow-level", o.cow.level));
     attach(app.add_flag("--ram{default}", o.cow.ram));
-    attach(app.add_flag("--force", o.cow.overwrite));
     attach(app.add_option("--cache", o.cache));
     attach(app.add_flag("-P,--partscan", o.attach.partscan));
     attach(app.add_flag("--show", o.show));
+
+    app.add_option("--cow-codec", o.cow.codec)->group(kCowGroup);
+    app.add_option("--cow-level", o.cow.level)->group(kCowGroup);
+    app.add_flag("--force", o.cow.overwrite)->group(kCowGroup);
 
     app.add_option("--cow-limit", o.cow.limit)->group(kAdjustGroup);
     app.add_option("--low-space", o.cow.low_space)->group(kAdjustGroup);
@@ -121,7 +127,7 @@ void declare(CLI::App &app, Options &o) {
     list(app.add_flag("--raw", o.list.raw));
 }
 
-enum class Action { kAttach, kPrintFree, kDetach, kDetachAll, kAdjust, kStatus, kList };
+enum class Action { kAttach, kPrintFree, kSnapshot, kDetach, kDetachAll, kAdjust, kStatus, kList };
 
 const char *name_of(Action action) {
     switch (action) {
@@ -129,6 +135,8 @@ const char *name_of(Action action) {
             return "attaching";
         case Action::kPrintFree:
             return "finding a free device";
+        case Action::kSnapshot:
+            return "making a snapshot";
         case Action::kDetach:
         case Action::kDetachAll:
             return "detaching";
@@ -152,8 +160,13 @@ void want_names(const Options &o, size_t least, size_t most, const char *what) {
 Action choose_action(const CLI::App &app, const Options &o) {
     constexpr size_t kAny = SIZE_MAX;
     bool list = o.list_wanted || given(app, "-j");
-    if (int{o.find} + int{o.detach} + int{o.detach_all} + int{list} > 1) {
-        throw UsageError("only one of -f, -d, -D, and -l or -j at a time");
+    bool snapshot = given(app, "--snapshot");
+    if (int{o.find} + int{o.detach} + int{o.detach_all} + int{list} + int{snapshot} > 1) {
+        throw UsageError("only one of -f, -d, -D, --snapshot, and -l or -j at a time");
+    }
+    if (snapshot) {
+        want_names(o, 1, 1, "--snapshot: of which DEVICE?");
+        return Action::kSnapshot;
     }
     if (o.detach) {
         want_names(o, 1, kAny, "-d: which DEVICE?");
@@ -178,16 +191,27 @@ Action choose_action(const CLI::App &app, const Options &o) {
                                                                   : Action::kStatus;
 }
 
+bool has_meaning(const std::string &group, Action action) {
+    const bool makes_cow = action == Action::kAttach || action == Action::kSnapshot;
+    if (group == kAttachGroup) {
+        return action == Action::kAttach;
+    }
+    if (group == kCowGroup) {
+        return makes_cow;
+    }
+    if (group == kAdjustGroup) {
+        return makes_cow || action == Action::kAdjust;
+    }
+    return group != kListGroup || action == Action::kList || action == Action::kStatus;
+}
+
 /* Options that mean nothing for the action are mistakes. */
 void check_options(const CLI::App &app, Action action) {
+    const bool lists = action == Action::kList || action == Action::kStatus;
     for (const CLI::Option *option : app.get_options()) {
-        bool attach = option->get_group() == kAttachGroup;
-        bool list = option->get_group() == kListGroup;
-        bool adjust = option->get_group() == kAdjustGroup;
-        bool lists = action == Action::kList || action == Action::kStatus;
-        bool attaches = action == Action::kAttach;
-        if (option->count() > 0 && ((attach && !attaches) || (list && !lists) ||
-                                    (adjust && !attaches && action != Action::kAdjust))) {
+        const std::string &group = option->get_group();
+        if (option->count() > 0 && !has_meaning(group, action)) {
+            const bool attach = group == kAttachGroup || group == kCowGroup;
             throw UsageError(option->get_name(false, true) + " has no meaning when " +
                              name_of(action) +
                              (attach && lists ? "; to attach, give DEVICE and IMAGE" : ""));
@@ -271,6 +295,23 @@ int do_attach(Driver &driver, Options &o, Streams &streams) {
     return kExitOk;
 }
 
+DeviceRef find_attached(Driver &driver, const std::string &name) {
+    DeviceRef device = driver.find(name, false);
+    if (!driver.attached(device)) {
+        throw Error(device.path + ": has no image", ENXIO);
+    }
+    return device;
+}
+
+int do_snapshot(Driver &driver, const Options &o) {
+    DeviceRef device = find_attached(driver, o.names.front());
+    snapshot(driver, device, o.snapshot, o.attach.cow);
+    CowSettings rest = o.attach.cow;
+    rest.limit.reset(); /* it was made with that */
+    adjust(driver, device, rest);
+    return kExitOk;
+}
+
 /* One that fails does not keep the others. */
 int do_detach(Driver &driver, const std::vector<std::function<DeviceRef()>> &devices,
               Streams &streams) {
@@ -284,14 +325,6 @@ int do_detach(Driver &driver, const std::vector<std::function<DeviceRef()>> &dev
         }
     }
     return code;
-}
-
-DeviceRef find_attached(Driver &driver, const std::string &name) {
-    DeviceRef device = driver.find(name, false);
-    if (!driver.attached(device)) {
-        throw Error(device.path + ": has no image", ENXIO);
-    }
-    return device;
 }
 
 std::vector<DeviceRef> attached_devices(Driver &driver) {
@@ -354,6 +387,8 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
         case Action::kPrintFree:
             streams.out << driver.find_free().path << '\n';
             return kExitOk;
+        case Action::kSnapshot:
+            return do_snapshot(driver, o);
         case Action::kDetach:
             for (const std::string &name : o.names) {
                 devices.emplace_back([&driver, name] { return driver.find(name, false); });

@@ -16,6 +16,7 @@
 #include "cow_device.h"
 #include "fd.h"
 #include "lib/core.h"
+#include "lib/cow_chain.h"
 #include "lib/error.h"
 #include "lib/log_cow_writer.h"
 #include "lib/uml_cow_writer.h"
@@ -30,12 +31,6 @@ void write_uml(int fd, const std::string &name, const CowBase &base, const CowSe
     write_uml_cow(fd, name, {uml_base_path(base.path), base.mtime, base.size});
 }
 
-void fill_random(void *bytes, size_t len) {
-    if (getrandom(bytes, len, 0) != static_cast<ssize_t>(len)) {
-        throw Error("cannot get random numbers for a UUID", errno);
-    }
-}
-
 /*
  * Where a log's generations begin. A device may hold records of an older log,
  * which must not be taken for this one's.
@@ -43,17 +38,10 @@ void fill_random(void *bytes, size_t len) {
 uint64_t random_generation() {
     constexpr unsigned int kBits = 46; /* half of what there are */
     uint64_t generation = 0;
-    fill_random(&generation, sizeof(generation));
+    if (getrandom(&generation, sizeof(generation), 0) != ssize_t{sizeof(generation)}) {
+        throw Error("cannot get random numbers for a COW", errno);
+    }
     return 1 + generation % (uint64_t{1} << kBits);
-}
-
-/* A random UUID (version 4, RFC 9562). */
-std::array<uint8_t, 16> random_uuid() {
-    std::array<uint8_t, 16> uuid{};
-    fill_random(uuid.data(), uuid.size());
-    uuid[6] = static_cast<uint8_t>((uuid[6] & 0x0f) | 0x40);
-    uuid[8] = static_cast<uint8_t>((uuid[8] & 0x3f) | 0x80);
-    return uuid;
 }
 
 /* The first is the default. */
@@ -234,6 +222,10 @@ const CowFormat *cow_format_by_name(const std::string &name) {
 
 const CowFormat &default_cow_format() { return kFormats.front(); }
 
+const CowFormat &layer_cow_format() { return *cow_format_by_name(cw_cow_log.name); }
+
+bool can_be_frozen(const std::string &format) { return format == cw_cow_log.name; }
+
 std::string cow_format_names() {
     std::string names;
     for (const CowFormat &format : kFormats) {
@@ -249,7 +241,8 @@ void write_cow_log(int fd, const std::string &name, const CowBase &base,
     config.uuid = random_uuid();
     config.base_uuid = base.uuid;
     config.base_mtime = base.mtime;
-    config.parent = uml_base_path(base.path);
+    config.over_layer = base.is_layer;
+    config.parent = base.is_layer ? cow_parent_hint(name, base.path) : uml_base_path(base.path);
     config.codec = cow_codec(settings).name;
     config.level = cow_level(settings);
     config.limit = settings.limit.value_or(0);
@@ -322,6 +315,28 @@ void create_cow_file(const std::string &path, const CowFormat &format, const Cow
     if (!create_whole_file(path, Appear::kUnnamed, fill)) {
         create_whole_file(path, Appear::kRenamed, fill);
     }
+}
+
+NewCow::~NewCow() {
+    if (path_.empty()) {
+        return;
+    }
+    if (what_ == CowFile::kBlankDevice) {
+        remove_cow_from_device(path_);
+    } else {
+        unlink(path_.c_str());
+    }
+}
+
+void NewCow::create(const std::string &path, CowFile what, const CowFormat &format,
+                    const CowBase &base, const CowSettings &settings) {
+    if (what == CowFile::kBlankDevice) {
+        create_cow_on_device(path, base, settings);
+    } else {
+        create_cow_file(path, format, base, settings);
+    }
+    path_ = path;
+    what_ = what;
 }
 
 }  // namespace cloopw

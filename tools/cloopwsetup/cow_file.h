@@ -14,10 +14,11 @@ namespace cloopw {
 
 /* What a new COW file is made for. */
 struct CowBase {
-    std::string path;               /* of the image, as given */
+    std::string path;               /* of the image or the layer below, as given */
     int64_t mtime = 0;              /* of that path */
     uint64_t size = 0;              /* of the device, bytes */
-    std::array<uint8_t, 16> uuid{}; /* of the image; zeros: it has none */
+    std::array<uint8_t, 16> uuid{}; /* of what is below; zeros: it has none */
+    bool is_layer = false;          /* what is below is a COW file */
 };
 
 struct CowFormat {
@@ -34,6 +35,9 @@ void write_cow_log(int fd, const std::string &name, const CowBase &base,
 /* nullptr: what is made when the user does not say. */
 const CowFormat *cow_format_by_name(const std::string &name);
 const CowFormat &default_cow_format();
+const CowFormat &layer_cow_format(); /* for snapshots */
+/* A COW file of this format can be told never to change again. */
+bool can_be_frozen(const std::string &format);
 std::string cow_format_names(); /* "log, uml" */
 
 enum class CowFile { kMissing, kThere, kBlankDevice };
@@ -50,6 +54,23 @@ CowFile check_cow_file(const std::string &path, const CowFormat *format,
 /* Makes the file, whole or not at all, and durable. Throws Error, also when it exists. */
 void create_cow_file(const std::string &path, const CowFormat &format, const CowBase &base,
                      const CowSettings &settings);
+
+/* A COW that is being made; removed again unless it is to be kept. */
+class NewCow {
+public:
+    NewCow() = default;
+    NewCow(const NewCow &) = delete;
+    NewCow &operator=(const NewCow &) = delete;
+    ~NewCow();
+    /* what: kMissing or kBlankDevice. Throws Error. */
+    void create(const std::string &path, CowFile what, const CowFormat &format, const CowBase &base,
+                const CowSettings &settings);
+    void keep() { path_.clear(); }
+
+private:
+    std::string path_;
+    CowFile what_ = CowFile::kMissing;
+};
 
 /* How a file that has to appear as a whole comes to its name. */
 enum class Appear {

@@ -40,7 +40,7 @@ constexpr std::array kColumns = {
     Column{"cow_total", Kind::kBytes, "cow_total_bytes", true},
     Column{"cow_ratio", Kind::kRatio, "cow_ratio", true},
     Column{"state", Kind::kText, "state", true},
-    Column{"cow_format", Kind::kText, "cow_format", false},
+    Column{"cow_format", Kind::kLines, "cow_format", false},
     Column{"offset", Kind::kBytes, "offset", false},
     Column{"sizelimit", Kind::kBytes, "sizelimit", false},
     Column{"block_size", Kind::kBytes, "block_size", false},

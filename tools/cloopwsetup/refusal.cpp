@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "refusal.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 
 namespace cloopw {
 namespace {
@@ -16,6 +18,15 @@ struct Remedy {
 /* The first row that fits. */
 constexpr std::array kRemedies = {
     Remedy{"was made for", 0, "give the image it was made for, or another -c for a new COW file"},
+    Remedy{"is frozen:", 0,
+           "attach the layer over it, put a new one over it with '-c NEW -c THIS', or look at it "
+           "with -r"},
+    Remedy{"is not frozen", 0,
+           "what lies over it may not fit any more: attach it alone, or under a new layer with "
+           "'-c NEW -c THIS'"},
+    Remedy{"the device is read-only", 0, "attach the image with -c and without -r"},
+    Remedy{"cannot be frozen", EOPNOTSUPP,
+           "detach it, then 'cloopwsetup -c NEW -c THIS DEVICE IMAGE' puts a layer over it"},
     Remedy{"truncated", 0, "it was copied or downloaded only in part, get it again"},
     Remedy{"", EPERM, "run this as root"},
     Remedy{"", EACCES, "run this as root"},
@@ -23,6 +34,14 @@ constexpr std::array kRemedies = {
     Remedy{"", E2BIG, "this program and the module are of different versions"},
     Remedy{"", ENOMEM, "a smaller --cache needs less"},
 };
+
+/* The driver's reasons begin with the file they are about. */
+bool begins_with_file(const std::string &message, const std::string &path) {
+    std::string name = path.substr(path.rfind('/') + 1);
+    size_t colon = message.find(": ");
+    return colon != std::string::npos && colon >= name.size() &&
+           message.compare(colon - name.size(), name.size(), name) == 0;
+}
 
 }  // namespace
 
@@ -34,6 +53,22 @@ std::string remedy_of_refusal(const std::string &message, int err) {
         }
     }
     return "";
+}
+
+Error refused(const std::string &what, const std::vector<std::string> &files, std::string message,
+              int err) {
+    while (!message.empty() && message.back() == '\n') {
+        message.pop_back();
+    }
+    std::string remedy = remedy_of_refusal(message, std::abs(err));
+    if (message.empty()) {
+        message = errno_text(err);
+    }
+    if (std::none_of(files.begin(), files.end(),
+                     [&](const std::string &file) { return begins_with_file(message, file); })) {
+        message.insert(0, what + ": ");
+    }
+    return Error(message + remedy, std::abs(err));
 }
 
 }  // namespace cloopw

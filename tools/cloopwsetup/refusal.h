@@ -3,6 +3,9 @@
 #define CLOOPWSETUP_REFUSAL_H
 
 #include <string>
+#include <vector>
+
+#include "lib/error.h"
 
 namespace cloopw {
 
@@ -11,6 +14,14 @@ namespace cloopw {
  * "; remedy", or nothing. err is a positive errno.
  */
 std::string remedy_of_refusal(const std::string &message, int err);
+
+/*
+ * A refusal of the driver's as an Error. Its message, which may be empty,
+ * begins with one of these files, or what comes before it. err with either
+ * sign.
+ */
+Error refused(const std::string &what, const std::vector<std::string> &files, std::string message,
+              int err);
 
 }  // namespace cloopw
 

@@ -8,7 +8,8 @@ const struct cw_cow_format *const cw_cow_formats[] = {
 const unsigned int cw_cow_formats_count =
 	sizeof(cw_cow_formats) / sizeof(cw_cow_formats[0]);
 
-static int choose_format(struct cw_cow *cow, struct cw_report *report)
+static int find_format(struct cw_io *io, const struct cw_cow_format **format,
+		       struct cw_report *report)
 {
 	u8 *head;
 	u64 size;
@@ -16,29 +17,30 @@ static int choose_format(struct cw_cow *cow, struct cw_report *report)
 	unsigned int i;
 	int err;
 
-	err = cw_size(cow->io, &size);
+	*format = NULL;
+	err = cw_size(io, &size);
 	if (err)
 		return cw_refuse(report, err,
 				 "%s: its size cannot be told (error %d)",
-				 cow->io->name, -err);
+				 io->name, -err);
 	if (!size)
 		return cw_refuse(report, -EINVAL, "%s: is empty, no COW file",
-				 cow->io->name);
+				 io->name);
 	head = cw_alloc(CW_HEAD_LEN);
 	if (!head)
 		return -ENOMEM;
 	len = cw_min(size, CW_HEAD_LEN);
-	err = cw_pread(cow->io, head, len, 0);
+	err = cw_pread(io, head, len, 0);
 	if (err)
 		cw_refuse(report, err, "%s: cannot be read (error %d)",
-			  cow->io->name, -err);
+			  io->name, -err);
 	for (i = 0; !err && i < cw_cow_formats_count; i++)
-		if (!cow->format && cw_cow_formats[i]->probe(head, len))
-			cow->format = cw_cow_formats[i];
-	if (!err && !cow->format)
+		if (!*format && cw_cow_formats[i]->probe(head, len))
+			*format = cw_cow_formats[i];
+	if (!err && !*format)
 		err = cw_refuse(report, -EINVAL,
 				"%s: is no COW file of a known format",
-				cow->io->name);
+				io->name);
 	cw_free(head);
 	return err;
 }
@@ -57,7 +59,7 @@ int cw_cow_open(struct cw_io *io, struct cw_cache *cache, bool writable,
 	cow->cache = cache;
 	cow->writable = writable;
 	cow->size = base->size;
-	err = choose_format(cow, report);
+	err = find_format(io, &cow->format, report);
 	if (!err)
 		err = cow->format->open(cow, base, report);
 	if (err) {
@@ -74,4 +76,16 @@ void cw_cow_close(struct cw_cow *cow)
 		return;
 	cow->format->close(cow);
 	cw_free(cow);
+}
+
+int cw_cow_identify(struct cw_io *io, struct cw_cow_identity *id,
+		    struct cw_report *report)
+{
+	int err;
+
+	memset(id, 0, sizeof(*id));
+	err = find_format(io, &id->format, report);
+	if (!err)
+		err = id->format->identify(io, id, report);
+	return err;
 }

@@ -15,12 +15,27 @@
 
 struct cw_cow;
 
+#define CW_COW_PATH_LEN 4096
+
 /* What a layer must have been made for. */
 struct cw_cow_base {
 	u64 size;             /* bytes of the device, whole sectors */
 	s64 mtime;            /* of the file below; 0: unknown */
 	const char *name;     /* of the file below */
 	u8 uuid[CW_UUID_LEN]; /* of the file below; zeros: it has none */
+	bool is_layer;        /* the file below is a COW layer, too */
+};
+
+/* What a layer says of itself and of what it was made for. Large. */
+struct cw_cow_identity {
+	const struct cw_cow_format *format;
+	u8 uuid[CW_UUID_LEN];       /* zeros: it has none */
+	u8 below_uuid[CW_UUID_LEN]; /* of what is below; zeros: not told */
+	u64 size;                   /* bytes of the device */
+	bool over_layer;            /* what is below is a COW layer */
+	bool frozen;                /* never written again */
+	bool unused;                /* nothing was ever written to it */
+	char below[CW_COW_PATH_LEN]; /* path of what is below, a hint */
 };
 
 struct cw_cow_stat {
@@ -68,6 +83,10 @@ struct cw_cow_format {
 	const char *name;
 	u32 extent; /* longest that is compressed as one, in bytes; 0: none is */
 	bool (*probe)(const u8 *head, u32 len);
+
+	/* Fills in what the file says, without checking all of it. */
+	int (*identify)(struct cw_io *io, struct cw_cow_identity *id,
+			struct cw_report *report);
 
 	/*
 	 * Checks that the layer is whole and was made for this base; refuses
@@ -140,6 +159,18 @@ struct cw_cow_format {
 	 * gives back what is above a new limit. NULL: nothing to do.
 	 */
 	void (*tend)(struct cw_cow *cow);
+
+	/* Does in advance what makes freeze quick; others may write. */
+	void (*before_freeze)(struct cw_cow *cow);
+
+	/*
+	 * Makes all that the layer holds durable and, in one step with that,
+	 * marks it as never to be written again and gives it this UUID: that
+	 * of its content, by which the layers over it know it. Only read and
+	 * stat may be called meanwhile and from then on. On error it is still
+	 * the layer it was. NULL: the format cannot.
+	 */
+	int (*freeze)(struct cw_cow *cow, const u8 *uuid);
 };
 
 struct cw_cow {
@@ -149,6 +180,8 @@ struct cw_cow {
 	bool writable;
 	u32 granularity; /* set by open: 512 or CW_PAGE_SIZE */
 	u64 size;        /* of the device */
+	bool frozen;     /* set by open and freeze, and so is uuid */
+	u8 uuid[CW_UUID_LEN]; /* zeros: it has none */
 	void *priv;
 };
 
@@ -169,5 +202,9 @@ int cw_cow_open(struct cw_io *io, struct cw_cache *cache, bool writable,
 		const struct cw_cow_base *base, struct cw_cow **out,
 		struct cw_report *report);
 void cw_cow_close(struct cw_cow *cow); /* NULL is fine */
+
+/* What kind of COW file it is, and what it says of itself. */
+int cw_cow_identify(struct cw_io *io, struct cw_cow_identity *id,
+		    struct cw_report *report);
 
 #endif

@@ -9,16 +9,25 @@ static bool log_probe(const u8 *head, u32 len)
 
 /* ---- opening ---- */
 
-static void destroy(struct cw_log *log)
+/* What a layer that is only read does not need, some megabytes. */
+static void free_writing(struct cw_log *log)
 {
-	cw_log_map_destroy(log);
-	cw_workspace_pool_destroy(&log->meta_workspaces);
 	cw_workspace_pool_destroy(&log->workspaces);
 	if (log->snapshot)
 		cw_free(log->snapshot->usage);
 	cw_free(log->snapshot);
+	log->snapshot = NULL;
 	cw_free(log->clean_buf);
+	log->clean_buf = NULL;
 	cw_free(log->zeros);
+	log->zeros = NULL;
+}
+
+static void destroy(struct cw_log *log)
+{
+	cw_log_map_destroy(log);
+	free_writing(log);
+	cw_workspace_pool_destroy(&log->meta_workspaces);
 	cw_free(log->super);
 	cw_free(log->segments);
 	cw_free(log->usage_touched);
@@ -110,6 +119,8 @@ static int choose_codec(struct cw_log *log, struct cw_report *report)
 				 log->io->name, level, codec->name,
 				 codec->min_level, codec->max_level);
 	log->codec = codec;
+	if (!log->cow->writable)
+		return 0;
 	/* Replaces the one that could only decompress, for recovery. */
 	cw_workspace_pool_destroy(&log->meta_workspaces);
 	err = create_workspaces(log, &log->meta_workspaces, codec, level);
@@ -156,6 +167,8 @@ static int log_open(struct cw_cow *cow, const struct cw_cow_base *base,
 		err = begin_writing(log, report);
 	if (err)
 		goto fail;
+	if (!cow->writable)
+		free_writing(log);
 	cow->priv = log;
 	cow->granularity = CW_PAGE_SIZE;
 	return 0;
@@ -170,7 +183,7 @@ static void log_close(struct cw_cow *cow)
 	struct cw_log *log = cow->priv;
 
 	/* Not needed for what was flushed, only for a quick attach. */
-	if (!log->failed)
+	if (cow->writable && !log->failed)
 		cw_log_reclaim(log, true);
 	cw_cache_drop_owner(cow->cache, log->owner);
 	destroy(log);
@@ -569,6 +582,28 @@ static int log_flush(struct cw_cow *cow)
 	return err;
 }
 
+/* ---- freezing ---- */
+
+static void log_before_freeze(struct cw_cow *cow)
+{
+	/* Whether it works shows when it counts. */
+	cw_log_reclaim(cow->priv, true);
+}
+
+static int log_freeze(struct cw_cow *cow, const u8 *uuid)
+{
+	struct cw_log *log = cow->priv;
+	int err = cw_log_freeze(log, uuid);
+
+	if (err)
+		return err;
+	cow->writable = false;
+	cow->frozen = true;
+	memcpy(cow->uuid, uuid, CW_UUID_LEN);
+	free_writing(log);
+	return 0;
+}
+
 /* ---- reading ---- */
 
 /* Entries that one read can serve: the same place, or one record's pages. */
@@ -914,6 +949,7 @@ const struct cw_cow_format cw_cow_log = {
 	.name = "log",
 	.extent = CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE,
 	.probe = log_probe,
+	.identify = cw_log_identify,
 	.open = log_open,
 	.close = log_close,
 	.read = log_read,
@@ -927,4 +963,6 @@ const struct cw_cow_format cw_cow_log = {
 	.space = cw_log_space,
 	.set_limit = cw_log_set_limit,
 	.tend = cw_log_tend,
+	.before_freeze = log_before_freeze,
+	.freeze = log_freeze,
 };

@@ -147,17 +147,48 @@ static void uml_close(struct cw_cow *cow)
 	cow->priv = NULL;
 }
 
-static int read_header(struct cw_cow *cow, const struct cw_cow_base *base,
+/* On error *out is NULL. */
+static int read_header(struct cw_io *io, struct cw_uml_head **out,
 		       struct cw_report *report)
 {
 	struct cw_uml_head *head = cw_alloc(sizeof(*head));
 	int err;
 
+	*out = NULL;
 	if (!head)
 		return -ENOMEM;
-	err = cw_uml_read_head(cow->io, head, report);
-	if (!err)
-		err = check_base(cow, head, base, report);
+	err = cw_uml_read_head(io, head, report);
+	if (err)
+		cw_free(head);
+	else
+		*out = head;
+	return err;
+}
+
+/* There is no UUID in it, and nothing that says what kind of file is below. */
+static int uml_identify(struct cw_io *io, struct cw_cow_identity *id,
+			struct cw_report *report)
+{
+	struct cw_uml_head *head;
+	int err = read_header(io, &head, report);
+
+	if (err)
+		return err;
+	id->size = head->size;
+	memcpy(id->below, head->base, sizeof(head->base));
+	cw_free(head);
+	return 0;
+}
+
+static int adopt_header(struct cw_cow *cow, const struct cw_cow_base *base,
+			struct cw_report *report)
+{
+	struct cw_uml_head *head;
+	int err = read_header(cow->io, &head, report);
+
+	if (err)
+		return err;
+	err = check_base(cow, head, base, report);
 	if (!err)
 		err = check_writable(cow, head, report);
 	if (!err)
@@ -177,7 +208,7 @@ static int uml_open(struct cw_cow *cow, const struct cw_cow_base *base,
 	cow->priv = uml;
 	cw_mutex_init(&uml->flush_lock);
 	cw_rwsem_init(&uml->lock);
-	err = read_header(cow, base, report);
+	err = adopt_header(cow, base, report);
 	if (err) {
 		uml_close(cow);
 		return err;
@@ -549,6 +580,7 @@ static void uml_space(struct cw_cow *cow, struct cw_cow_space *space)
 const struct cw_cow_format cw_cow_uml = {
 	.name = "uml",
 	.probe = cw_uml_is_head,
+	.identify = uml_identify,
 	.open = uml_open,
 	.close = uml_close,
 	.read = uml_read,

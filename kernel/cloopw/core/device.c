@@ -20,13 +20,32 @@ struct cw_device {
 	bool writable;
 	struct cw_cache *cache;
 	struct cw_image *image;
-	u32 nr_layers;
-	struct cw_cow *layer[CW_MAX_LAYERS]; /* the top first */
-	struct cw_rwsem merge_lock;          /* before a region_lock */
+	/*
+	 * Replaced by a snapshot, which holds top_lock alone; who writes holds
+	 * it shared. Who reads takes the one there is at the moment: what it
+	 * finds in there stays as it was.
+	 */
+	struct cw_layers *layers;      /* cw_load_acquire() */
+	struct cw_mutex snapshot_lock; /* one at a time; before top_lock */
+	struct cw_rwsem top_lock;      /* before merge_lock */
+	struct cw_rwsem merge_lock;    /* before a region_lock */
 	struct cw_rwsem region_lock[REGION_LOCKS];
 	struct cw_atomic64 read_errors;
 	struct cw_atomic64 write_errors;
 };
+
+static struct cw_layers *layers_of(const struct cw_device *dev)
+{
+	return cw_load_acquire(&dev->layers);
+}
+
+/* NULL: there is none. */
+static struct cw_cow *top_of(const struct cw_device *dev)
+{
+	const struct cw_layers *layers = layers_of(dev);
+
+	return layers->nr ? layers->layer[0] : NULL;
+}
 
 static int open_layers(struct cw_device *dev,
 		       const struct cw_device_config *config,
@@ -37,34 +56,25 @@ static int open_layers(struct cw_device *dev,
 		.mtime = config->base->mtime,
 		.name = config->base->name,
 	};
-	u32 i;
-	int err;
 
 	memcpy(base.uuid, dev->image->uuid, CW_UUID_LEN);
-	for (i = 0; i < config->nr_layers; i++) {
-		bool writable = i == 0 && !config->read_only;
-
-		err = cw_cow_open(config->layers[i], dev->cache, writable,
-				  &base, &dev->layer[i], report);
-		if (err)
-			return err;
-		dev->nr_layers++;
-	}
-	dev->writable = dev->nr_layers && !config->read_only;
-	return 0;
+	dev->writable = config->nr_layers && !config->read_only;
+	return cw_layers_open(config->layers, config->nr_layers, dev->writable,
+			      dev->cache, &base, &dev->layers, report);
 }
 
 static void free_device(struct cw_device *dev)
 {
 	u32 i;
 
-	for (i = 0; i < dev->nr_layers; i++)
-		cw_cow_close(dev->layer[i]);
+	cw_layers_close(dev->layers);
 	cw_image_close(dev->image);
 	cw_cache_destroy(dev->cache);
 	for (i = 0; i < REGION_LOCKS; i++)
 		cw_rwsem_destroy(&dev->region_lock[i]);
 	cw_rwsem_destroy(&dev->merge_lock);
+	cw_rwsem_destroy(&dev->top_lock);
+	cw_mutex_destroy(&dev->snapshot_lock);
 	cw_free(dev);
 }
 
@@ -83,6 +93,8 @@ int cw_device_open(const struct cw_device_config *config,
 	dev = cw_alloc(sizeof(*dev));
 	if (!dev)
 		return -ENOMEM;
+	cw_mutex_init(&dev->snapshot_lock);
+	cw_rwsem_init(&dev->top_lock);
 	cw_rwsem_init(&dev->merge_lock);
 	for (i = 0; i < REGION_LOCKS; i++)
 		cw_rwsem_init(&dev->region_lock[i]);
@@ -130,11 +142,12 @@ int cw_device_close(struct cw_device *dev)
  */
 static int read_start(struct cw_device *dev, u64 off, u32 len, u8 *buf, u32 *n)
 {
+	const struct cw_layers *layers = layers_of(dev);
 	u32 i;
 
 	*n = len;
-	for (i = 0; i < dev->nr_layers; i++) {
-		struct cw_cow *cow = dev->layer[i];
+	for (i = 0; i < layers->nr; i++) {
+		struct cw_cow *cow = layers->layer[i];
 		int hit = cow->format->read(cow, off, *n, buf, n);
 
 		if (hit < 0)
@@ -174,13 +187,14 @@ int cw_device_read(struct cw_device *dev, u64 off, u32 len, void *buf)
 
 int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n)
 {
+	const struct cw_layers *layers = layers_of(dev);
 	u32 i;
 
 	if (!len || cw_outside(off, len, dev->size))
 		return -EINVAL;
 	*n = len;
-	for (i = 0; i < dev->nr_layers; i++) {
-		struct cw_cow *cow = dev->layer[i];
+	for (i = 0; i < layers->nr; i++) {
+		struct cw_cow *cow = layers->layer[i];
 		int hit = cow->format->where(cow, off, *n, n);
 
 		if (hit != CW_COW_MISS)
@@ -196,10 +210,11 @@ int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n)
 static int locate_in_layers(struct cw_device *dev, u64 off, u32 len, u64 *pos,
 			    struct cw_cow **layer)
 {
+	const struct cw_layers *layers = layers_of(dev);
 	u32 i;
 
-	for (i = 0; i < dev->nr_layers; i++) {
-		struct cw_cow *cow = dev->layer[i];
+	for (i = 0; i < layers->nr; i++) {
+		struct cw_cow *cow = layers->layer[i];
 		int hit = -EAGAIN;
 
 		if (cow->format->locate)
@@ -253,7 +268,7 @@ int cw_device_is_zero(struct cw_device *dev, u64 off, u64 len, u64 *n)
 /* A part of one granule; src NULL: zeros. The region's lock is held alone. */
 static int merge_granule(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 {
-	struct cw_cow *cow = dev->layer[0];
+	struct cw_cow *cow = top_of(dev);
 	u32 skip = off % cow->granularity;
 	u32 inside = cw_min(cow->granularity, dev->size - (off - skip));
 	u8 *granule = cw_alloc(cow->granularity);
@@ -300,7 +315,8 @@ static int write_granules(struct cw_cow *cow, u64 off, u64 len, const u8 *src)
 /* A range that may begin and end within a granule. */
 static int merge_range(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 {
-	u32 granularity = dev->layer[0]->granularity;
+	struct cw_cow *top = top_of(dev);
+	u32 granularity = top->granularity;
 
 	while (len) {
 		u32 part = cw_min(len, granularity - off % granularity);
@@ -308,7 +324,7 @@ static int merge_range(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 
 		if (part == granularity) {
 			part = len & ~(granularity - 1);
-			err = write_granules(dev->layer[0], off, part, src);
+			err = write_granules(top, off, part, src);
 		} else {
 			err = merge_granule(dev, off, part, src);
 		}
@@ -323,7 +339,7 @@ static int merge_range(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 
 static bool is_whole(const struct cw_device *dev, u64 off, u64 len)
 {
-	return !((off | len) & (dev->layer[0]->granularity - 1));
+	return !((off | len) & (top_of(dev)->granularity - 1));
 }
 
 static struct cw_rwsem *lock_of(struct cw_device *dev, u64 off)
@@ -339,7 +355,7 @@ static int write_region(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 
 	if (is_whole(dev, off, len)) {
 		cw_rwsem_read_lock(lock);
-		err = write_granules(dev->layer[0], off, len, src);
+		err = write_granules(top_of(dev), off, len, src);
 		cw_rwsem_read_unlock(lock);
 	} else {
 		cw_rwsem_read_lock(&dev->merge_lock);
@@ -365,6 +381,7 @@ int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf)
 		return -EROFS;
 	if (cw_outside(off, len, dev->size))
 		return -EINVAL;
+	cw_rwsem_read_lock(&dev->top_lock);
 	while (len && !err) {
 		u32 part = cw_min(len, rest_of_region(off));
 
@@ -373,6 +390,7 @@ int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf)
 		src += part;
 		len -= part;
 	}
+	cw_rwsem_read_unlock(&dev->top_lock);
 	if (err)
 		cw_atomic64_inc(&dev->write_errors);
 	return err;
@@ -380,17 +398,19 @@ int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf)
 
 /*
  * It needs no region's lock: where sectors are written as they are nobody puts
- * granules together.
+ * granules together. Nor does it need top_lock: what can be frozen has no such
+ * places, so the top is still the same when the data is there.
  */
 static bool can_place(const struct cw_cow *top)
 {
-	return top->format->place && top->granularity == CW_SECTOR_SIZE;
+	return top->format->place && !top->format->freeze &&
+	       top->granularity == CW_SECTOR_SIZE;
 }
 
 struct cw_io *cw_device_place(struct cw_device *dev, u64 off, u32 len,
 			      u64 *pos)
 {
-	struct cw_cow *top = dev->layer[0];
+	struct cw_cow *top = top_of(dev);
 
 	if (!dev->writable || !can_place(top) || !is_whole(dev, off, len) ||
 	    !len || cw_outside(off, len, dev->size) ||
@@ -401,7 +421,9 @@ struct cw_io *cw_device_place(struct cw_device *dev, u64 off, u32 len,
 
 void cw_device_placed(struct cw_device *dev, u64 off, u32 len)
 {
-	dev->layer[0]->format->placed(dev->layer[0], off, len);
+	struct cw_cow *top = top_of(dev);
+
+	top->format->placed(top, off, len);
 }
 
 /* Zeroes or discards whole granules in many regions with one call. */
@@ -411,21 +433,17 @@ static int change_many(struct cw_device *dev, u64 off, u64 len,
 	int err;
 
 	cw_rwsem_write_lock(&dev->merge_lock);
-	err = change(dev->layer[0], off, len);
+	err = change(top_of(dev), off, len);
 	cw_rwsem_write_unlock(&dev->merge_lock);
 	return err;
 }
 
-int cw_device_zero(struct cw_device *dev, u64 off, u64 len)
+/* With top_lock held. */
+static int zero_range(struct cw_device *dev, u64 off, u64 len)
 {
-	const struct cw_cow_format *format;
+	const struct cw_cow_format *format = top_of(dev)->format;
 	int err = 0;
 
-	if (!dev->writable)
-		return -EROFS;
-	if (cw_outside(off, len, dev->size))
-		return -EINVAL;
-	format = dev->layer[0]->format;
 	while (len && !err) {
 		u64 part = cw_min(len, rest_of_region(off));
 
@@ -438,41 +456,113 @@ int cw_device_zero(struct cw_device *dev, u64 off, u64 len)
 		off += part;
 		len -= part;
 	}
-	if (err)
-		cw_atomic64_inc(&dev->write_errors);
 	return err;
 }
 
-int cw_device_discard(struct cw_device *dev, u64 off, u64 len)
+int cw_device_zero(struct cw_device *dev, u64 off, u64 len)
 {
-	u64 first, end, granularity;
+	int err;
 
 	if (!dev->writable)
 		return -EROFS;
 	if (cw_outside(off, len, dev->size))
 		return -EINVAL;
-	if (!dev->layer[0]->format->discard)
+	cw_rwsem_read_lock(&dev->top_lock);
+	err = zero_range(dev, off, len);
+	cw_rwsem_read_unlock(&dev->top_lock);
+	if (err)
+		cw_atomic64_inc(&dev->write_errors);
+	return err;
+}
+
+/* With top_lock held. */
+static int discard_range(struct cw_device *dev, u64 off, u64 len)
+{
+	const struct cw_cow *top = top_of(dev);
+	u64 first, end;
+
+	if (!top->format->discard)
 		return -EOPNOTSUPP;
 	/* Parts of granules keep their data: a discard is a hint. */
-	granularity = dev->layer[0]->granularity;
-	first = cw_round_up(off, granularity);
-	end = (off + len) & ~(granularity - 1);
+	first = cw_round_up(off, top->granularity);
+	end = (off + len) & ~((u64)top->granularity - 1);
 	if (first >= end)
 		return 0;
-	return change_many(dev, first, end - first,
-			   dev->layer[0]->format->discard);
+	return change_many(dev, first, end - first, top->format->discard);
+}
+
+int cw_device_discard(struct cw_device *dev, u64 off, u64 len)
+{
+	int err;
+
+	if (!dev->writable)
+		return -EROFS;
+	if (cw_outside(off, len, dev->size))
+		return -EINVAL;
+	cw_rwsem_read_lock(&dev->top_lock);
+	err = discard_range(dev, off, len);
+	cw_rwsem_read_unlock(&dev->top_lock);
+	return err;
 }
 
 int cw_device_flush(struct cw_device *dev)
 {
+	struct cw_cow *top;
+	int err;
+
 	if (!dev->writable)
 		return 0;
-	return dev->layer[0]->format->flush(dev->layer[0]);
+	cw_rwsem_read_lock(&dev->top_lock);
+	top = top_of(dev);
+	err = top->format->flush(top);
+	cw_rwsem_read_unlock(&dev->top_lock);
+	return err;
+}
+
+/*
+ * 1. The new layer is opened. It is durable by then, and empty; it names what
+ *    is below by a UUID that no layer has yet.
+ * 2. Nobody writes any more. The top layer is made durable and, with the same
+ *    superblock, frozen under that UUID.
+ * 3. The new layer is the top, and writing goes on.
+ *
+ * A crash before the end of 2 leaves the old top, which alone can be attached:
+ * the new layer has nothing to lie on. One afterwards leaves the new layer over
+ * the old top, which cannot be written any more.
+ */
+int cw_device_snapshot(struct cw_device *dev, struct cw_io *io,
+		       struct cw_report *report)
+{
+	u8 below[CW_UUID_LEN];
+	struct cw_layers *added;
+	struct cw_cow *top;
+	int err;
+
+	cw_mutex_lock(&dev->snapshot_lock);
+	top = top_of(dev);
+	err = cw_layers_add(layers_of(dev), io, dev->cache, &added, below,
+			    report);
+	if (err)
+		goto unlock;
+	top->format->before_freeze(top);
+	cw_rwsem_write_lock(&dev->top_lock);
+	err = top->format->freeze(top, below);
+	if (!err)
+		cw_store_release(&dev->layers, added);
+	cw_rwsem_write_unlock(&dev->top_lock);
+	if (err) {
+		cw_layers_take_back(added);
+		cw_refuse(report, err, "%s: cannot be frozen (error %d)",
+			  top->io->name, -err);
+	}
+unlock:
+	cw_mutex_unlock(&dev->snapshot_lock);
+	return err;
 }
 
 void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info)
 {
-	const struct cw_cow *top = dev->writable ? dev->layer[0] : NULL;
+	const struct cw_cow *top = dev->writable ? top_of(dev) : NULL;
 
 	*info = (struct cw_device_info){
 		.size = dev->size,
@@ -484,46 +574,69 @@ void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info)
 		.extent = top ? top->format->extent : 0,
 		.can_place = top && can_place(top),
 		.image = dev->image,
-		.nr_layers = dev->nr_layers,
+		.nr_layers = layers_of(dev)->nr,
 	};
 }
 
 void cw_device_get_stats(struct cw_device *dev, struct cw_device_stats *stats)
 {
+	struct cw_cow *top = top_of(dev);
+
 	memset(stats, 0, sizeof(*stats));
 	stats->read_errors = cw_atomic64_read(&dev->read_errors);
 	stats->write_errors = cw_atomic64_read(&dev->write_errors);
 	cw_cache_get_stats(dev->cache, &stats->cache);
-	if (dev->nr_layers)
-		dev->layer[0]->format->stat(dev->layer[0], &stats->cow);
+	if (top)
+		top->format->stat(top, &stats->cow);
+}
+
+const struct cw_layers *cw_device_layers(struct cw_device *dev)
+{
+	return layers_of(dev);
 }
 
 void cw_device_get_space(struct cw_device *dev, struct cw_cow_space *space)
 {
+	struct cw_cow *top = top_of(dev);
+
 	*space = (struct cw_cow_space){ .state = CW_COW_READ_ONLY };
-	if (dev->nr_layers)
-		dev->layer[0]->format->space(dev->layer[0], space);
+	if (top)
+		top->format->space(top, space);
 }
 
 u64 cw_device_capacity(struct cw_device *dev)
 {
-	return dev->nr_layers ? cw_capacity(dev->layer[0]->io) :
-				CW_CAPACITY_UNKNOWN;
+	struct cw_cow *top = top_of(dev);
+
+	return top ? cw_capacity(top->io) : CW_CAPACITY_UNKNOWN;
 }
 
 int cw_device_set_limit(struct cw_device *dev, u64 bytes)
 {
+	int err = -EOPNOTSUPP;
+	struct cw_cow *top;
+
 	if (!dev->writable)
 		return -EROFS;
-	if (!dev->layer[0]->format->set_limit)
-		return -EOPNOTSUPP;
-	return dev->layer[0]->format->set_limit(dev->layer[0], bytes);
+	cw_rwsem_read_lock(&dev->top_lock);
+	top = top_of(dev);
+	if (top->format->set_limit)
+		err = top->format->set_limit(top, bytes);
+	cw_rwsem_read_unlock(&dev->top_lock);
+	return err;
 }
 
 void cw_device_tend(struct cw_device *dev)
 {
-	if (dev->writable && dev->layer[0]->format->tend)
-		dev->layer[0]->format->tend(dev->layer[0]);
+	struct cw_cow *top;
+
+	if (!dev->writable)
+		return;
+	cw_rwsem_read_lock(&dev->top_lock);
+	top = top_of(dev);
+	if (top->format->tend)
+		top->format->tend(top);
+	cw_rwsem_read_unlock(&dev->top_lock);
 }
 
 struct cw_cache *cw_device_cache(struct cw_device *dev)
@@ -533,10 +646,10 @@ struct cw_cache *cw_device_cache(struct cw_device *dev)
 
 const char *cw_device_layer_name(struct cw_device *dev, u32 i)
 {
-	return dev->layer[i]->io->name;
+	return layers_of(dev)->layer[i]->io->name;
 }
 
 const char *cw_device_layer_format(struct cw_device *dev, u32 i)
 {
-	return dev->layer[i]->format->name;
+	return layers_of(dev)->layer[i]->format->name;
 }

@@ -10,9 +10,9 @@
 #include "cow.h"
 #include "image.h"
 #include "io.h"
+#include "layers.h"
 #include "report.h"
 
-#define CW_MAX_LAYERS 64u
 #define CW_DEFAULT_CACHE_BYTES (8u << 20)
 
 struct cw_device;
@@ -56,6 +56,9 @@ int cw_device_close(struct cw_device *dev); /* NULL is fine */
 void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info);
 void cw_device_get_stats(struct cw_device *dev, struct cw_device_stats *stats);
 
+/* Those of this moment: constant, and there until close. */
+const struct cw_layers *cw_device_layers(struct cw_device *dev);
+
 /* Of the top layer; read-only when there is none. Without I/O. */
 void cw_device_get_space(struct cw_device *dev, struct cw_cow_space *space);
 /* Of the medium of the top layer, or CW_CAPACITY_UNKNOWN. */
@@ -70,6 +73,16 @@ struct cw_cache *cw_device_cache(struct cw_device *dev);
 /* Name of layer i (0: the top), of its format, and its figures. */
 const char *cw_device_layer_name(struct cw_device *dev, u32 i);
 const char *cw_device_layer_format(struct cw_device *dev, u32 i);
+
+/*
+ * Freezes the top layer and puts the one in io over it, which must be empty
+ * and made for that: it names what is below by a UUID of its own choice, which
+ * the top layer gets. io is borrowed until close. What was written before is
+ * below, what is written from now on in the new layer; other calls may be
+ * under way and wait for a moment at most. On error nothing has changed.
+ */
+int cw_device_snapshot(struct cw_device *dev, struct cw_io *io,
+		       struct cw_report *report);
 
 /*
  * All may be called from many threads at once, return 0 or -errno, and take

@@ -201,9 +201,14 @@ CW_ASSERT_SIZE(struct cw_disk_uml3_padded, 4136);
 #define CW_LOG_EXTENT_PAGES 16u    /* of 4 KiB that one record can hold */
 #define CW_LOG_PARENT_LEN 1024u
 
+/* ro_compat: never written again, so other layers may lie over it */
+#define CW_LOG_RO_COMPAT_FROZEN 1ull
+/* incompat: what is below is a COW layer, not an image */
+#define CW_LOG_INCOMPAT_OVER_LAYER 1ull
+
 #define CW_LOG_COMPAT_KNOWN 0ull
-#define CW_LOG_RO_COMPAT_KNOWN 0ull
-#define CW_LOG_INCOMPAT_KNOWN 0ull
+#define CW_LOG_RO_COMPAT_KNOWN CW_LOG_RO_COMPAT_FROZEN
+#define CW_LOG_INCOMPAT_KNOWN CW_LOG_INCOMPAT_OVER_LAYER
 
 /*
  * Where a page is: an entry of the map, and of the pages that refer to map
@@ -246,7 +251,7 @@ struct cw_disk_log_super {
 	__le64 compat;        /* feature words, as in the image */
 	__le64 ro_compat;
 	__le64 incompat;
-	u8 uuid[16];
+	u8 uuid[16];          /* a new one when it is frozen */
 	__le64 seq;           /* of the checkpoint; the higher one is valid */
 	__le64 size;          /* bytes of the device */
 	u8 base_uuid[16];     /* of what is below; zeros: see base_mtime */

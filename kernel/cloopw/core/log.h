@@ -345,9 +345,13 @@ u32 cw_log_checkpoint_need(struct cw_log *log, u32 more); /* with lock held */
 /* Whenever there are more segments: room for their usage in the snapshot. */
 int cw_log_snapshot_room(struct cw_log *log);
 u32 cw_log_super_crc(struct cw_disk_log_super *super);
+/* As struct cw_cow_format's; takes maint. */
+int cw_log_freeze(struct cw_log *log, const u8 *uuid);
 
 /* ---- log_recover.c ---- */
 
+int cw_log_identify(struct cw_io *io, struct cw_cow_identity *id,
+		    struct cw_report *report);
 int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,
 		   struct cw_report *report);
 

@@ -580,6 +580,55 @@ u32 cw_log_checkpoint_need(struct cw_log *log, u32 more)
 	return meta_segments(log, pages * META_SECTORS);
 }
 
+/* With maint held. */
+static void set_frozen(struct cw_log *log, bool frozen, const u8 *uuid)
+{
+	struct cw_disk_log_super *super = log->super;
+	u64 ro_compat = cw_from_le64(super->ro_compat);
+
+	ro_compat &= ~CW_LOG_RO_COMPAT_FROZEN;
+	if (frozen)
+		ro_compat |= CW_LOG_RO_COMPAT_FROZEN;
+	super->ro_compat = cw_to_le64(ro_compat);
+	memcpy(super->uuid, uuid, CW_UUID_LEN);
+}
+
+/*
+ * Without room for a map: the checkpoint there is counts on, and so does the
+ * log from the place it names.
+ */
+static int freeze_as_it_is(struct cw_log *log)
+{
+	int err = cw_log_flush_io(log);
+
+	if (err)
+		return err;
+	log->super->seq = cw_to_le64(log->super_seq + 1);
+	log->super->crc = cw_to_le32(cw_log_super_crc(log->super));
+	return write_super(log);
+}
+
+/*
+ * The superblock of the last checkpoint says it, so it is frozen with all that
+ * it holds or not at all. When it could not be written, nobody knows which;
+ * then the next checkpoint says that it is not, or, if a crash comes first,
+ * nothing is lost but that layers have to be put over it.
+ */
+int cw_log_freeze(struct cw_log *log, const u8 *uuid)
+{
+	int err;
+
+	cw_mutex_lock(&log->maint);
+	set_frozen(log, true, uuid);
+	err = cw_log_checkpoint(log);
+	if (err == -ENOSPC)
+		err = freeze_as_it_is(log);
+	if (err)
+		set_frozen(log, false, log->cow->uuid);
+	cw_mutex_unlock(&log->maint);
+	return err;
+}
+
 int cw_log_checkpoint(struct cw_log *log)
 {
 	struct log_snapshot *snap = log->snapshot;

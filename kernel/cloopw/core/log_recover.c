@@ -22,8 +22,28 @@ static bool super_is_sound(struct cw_disk_log_super *super)
 	       cw_log_super_crc(super) == cw_from_le32(super->crc);
 }
 
+/* Can it be understood at all? */
+static int check_features(struct cw_disk_log_super *super, const char *name,
+			  struct cw_report *report)
+{
+	u64 incompat = cw_from_le64(super->incompat) & ~CW_LOG_INCOMPAT_KNOWN;
+	u32 version = cw_from_le32(super->version);
+
+	if (version != CW_LOG_VERSION)
+		return cw_refuse(report, -EINVAL,
+				 "%s: COW log of version %u; this driver reads version %u",
+				 name, version, CW_LOG_VERSION);
+	if (incompat)
+		return cw_refuse(report, -EINVAL,
+				 "%s: uses features this driver does not know (incompatible feature bits %#llx): a newer cloopw is needed",
+				 name, incompat);
+	super->parent[CW_LOG_PARENT_LEN - 1] = 0;
+	return 0;
+}
+
 /* Reads both copies and keeps the sound one with the higher number. */
-static int read_super(struct cw_log *log, struct cw_report *report)
+static int read_super(struct cw_io *io, struct cw_disk_log_super *super,
+		      u32 *super_slot, struct cw_report *report)
 {
 	struct cw_disk_log_super *other = cw_alloc(sizeof(*other));
 	bool found = false;
@@ -32,44 +52,73 @@ static int read_super(struct cw_log *log, struct cw_report *report)
 	if (!other)
 		return -ENOMEM;
 	for (slot = 0; slot < CW_LOG_SUPERS; slot++) {
-		if (cw_pread(log->io, other, sizeof(*other),
+		if (cw_pread(io, other, sizeof(*other),
 			     slot * CW_LOG_SUPER_STRIDE) ||
 		    !super_is_sound(other))
 			continue;
-		if (found && cw_from_le64(other->seq) <= log->super_seq)
+		if (found &&
+		    cw_from_le64(other->seq) <= cw_from_le64(super->seq))
 			continue;
-		memcpy(log->super, other, sizeof(*other));
-		log->super_seq = cw_from_le64(other->seq);
-		log->super_slot = slot;
+		memcpy(super, other, sizeof(*other));
+		*super_slot = slot;
 		found = true;
 	}
 	cw_free(other);
 	if (found)
-		return 0;
+		return check_features(super, io->name, report);
 	return cw_refuse(report, -EINVAL,
 			 "%s: truncated or damaged: neither superblock is sound",
-			 log->io->name);
+			 io->name);
 }
 
-static int check_features(struct cw_log *log, struct cw_report *report)
+static bool is_frozen(const struct cw_disk_log_super *super)
 {
-	const struct cw_disk_log_super *super = log->super;
-	u64 incompat = cw_from_le64(super->incompat) & ~CW_LOG_INCOMPAT_KNOWN;
-	u64 ro_compat = cw_from_le64(super->ro_compat) & ~CW_LOG_RO_COMPAT_KNOWN;
-	u32 version = cw_from_le32(super->version);
+	return cw_from_le64(super->ro_compat) & CW_LOG_RO_COMPAT_FROZEN;
+}
 
-	if (version != CW_LOG_VERSION)
-		return cw_refuse(report, -EINVAL,
-				 "%s: COW log of version %u; this driver reads version %u",
-				 log->io->name, version, CW_LOG_VERSION);
-	if (incompat)
-		return cw_refuse(report, -EINVAL,
-				 "%s: uses features this driver does not know (incompatible feature bits %#llx): a newer cloopw is needed",
-				 log->io->name, incompat);
-	if (ro_compat && log->cow->writable)
+static bool is_over_layer(const struct cw_disk_log_super *super)
+{
+	return cw_from_le64(super->incompat) & CW_LOG_INCOMPAT_OVER_LAYER;
+}
+
+int cw_log_identify(struct cw_io *io, struct cw_cow_identity *id,
+		    struct cw_report *report)
+{
+	struct cw_disk_log_super *super = cw_alloc(sizeof(*super));
+	u32 slot;
+	int err;
+
+	if (!super)
+		return -ENOMEM;
+	err = read_super(io, super, &slot, report);
+	if (!err) {
+		memcpy(id->uuid, super->uuid, CW_UUID_LEN);
+		memcpy(id->below_uuid, super->base_uuid, CW_UUID_LEN);
+		memcpy(id->below, super->parent, sizeof(super->parent));
+		id->size = cw_from_le64(super->size);
+		id->over_layer = is_over_layer(super);
+		id->frozen = is_frozen(super);
+		/* The first attach that writes makes it the second. */
+		id->unused = cw_from_le64(super->seq) == 1 &&
+			     !super->segments && !super->plain_pages;
+	}
+	cw_free(super);
+	return err;
+}
+
+static int check_writable(struct cw_log *log, struct cw_report *report)
+{
+	u64 ro_compat = cw_from_le64(log->super->ro_compat) &
+			~CW_LOG_RO_COMPAT_KNOWN;
+
+	if (ro_compat)
 		return cw_refuse(report, -EROFS,
 				 "%s: uses features that forbid this driver to write (feature bits %#llx): attach it read-only",
 				 log->io->name, ro_compat);
+	if (is_frozen(log->super))
+		return cw_refuse(report, -EROFS,
+				 "%s: is frozen: layers may lie over it, and it must not change",
+				 log->io->name);
 	return 0;
 }
 
@@ -80,14 +129,33 @@ static bool uuid_is_set(const u8 *uuid)
 	return memcmp(uuid, none, CW_UUID_LEN);
 }
 
+static int check_kind_of_base(const struct cw_log *log,
+			      const struct cw_cow_base *base,
+			      struct cw_report *report)
+{
+	const struct cw_disk_log_super *super = log->super;
+
+	if (is_over_layer(super) && !base->is_layer)
+		return cw_refuse(report, -EINVAL,
+				 "%s: lies over the COW file %.256s, which is not given",
+				 log->io->name, super->parent);
+	if (!is_over_layer(super) && base->is_layer)
+		return cw_refuse(report, -EINVAL,
+				 "%s: was made for the image %.256s itself, and %s is a COW file",
+				 log->io->name, super->parent, base->name);
+	return 0;
+}
+
 static int check_base(struct cw_log *log, const struct cw_cow_base *base,
 		      struct cw_report *report)
 {
-	struct cw_disk_log_super *super = log->super;
+	const struct cw_disk_log_super *super = log->super;
 	u64 size = cw_from_le64(super->size);
 	s64 mtime = cw_from_le64(super->base_mtime);
+	int err = check_kind_of_base(log, base, report);
 
-	super->parent[CW_LOG_PARENT_LEN - 1] = 0;
+	if (err)
+		return err;
 	if (size != base->size)
 		return cw_refuse(report, -EINVAL,
 				 "%s: was made for %.256s of %llu bytes, but %s has %llu",
@@ -96,9 +164,10 @@ static int check_base(struct cw_log *log, const struct cw_cow_base *base,
 	if (uuid_is_set(super->base_uuid)) {
 		if (memcmp(super->base_uuid, base->uuid, CW_UUID_LEN))
 			return cw_refuse(report, -EINVAL,
-					 "%s: was made for %.256s, but %s is another image (UUIDs differ)",
+					 "%s: was made for %.256s, but %s is another %s (UUIDs differ)",
 					 log->io->name, super->parent,
-					 base->name);
+					 base->name,
+					 base->is_layer ? "layer" : "image");
 		return 0;
 	}
 	if (mtime && base->mtime && mtime != base->mtime)
@@ -137,6 +206,7 @@ static int adopt_super(struct cw_log *log, struct cw_report *report)
 	segments = cw_max(segments, (io_size - CW_LOG_START) >>
 				    CW_LOG_SEGMENT_SHIFT);
 	segments = cw_min(segments, LOG_MAX_SEGMENTS);
+	log->super_seq = cw_from_le64(super->seq);
 	log->next_gen = cw_from_le64(super->gen_limit);
 	log->gen_limit = log->next_gen;
 	log->limit = cw_from_le64(super->limit);
@@ -462,9 +532,9 @@ int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,
 {
 	int err;
 
-	err = read_super(log, report);
-	if (!err)
-		err = check_features(log, report);
+	err = read_super(log->io, log->super, &log->super_slot, report);
+	if (!err && log->cow->writable)
+		err = check_writable(log, report);
 	if (!err)
 		err = check_base(log, base, report);
 	if (!err)
@@ -485,5 +555,7 @@ int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,
 				 "%s: the map is damaged (error %d): cloopwck rebuilds it from the log",
 				 log->io->name, -err);
 	count_free(log);
+	log->cow->frozen = is_frozen(log->super);
+	memcpy(log->cow->uuid, log->super->uuid, CW_UUID_LEN);
 	return 0;
 }

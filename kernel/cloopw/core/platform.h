@@ -19,6 +19,8 @@
  *                                drops the mutex while it sleeps and may wake
  *                                without cause
  *   atomics    struct cw_atomic64  cw_atomic64_{read,set,add,inc}
+ *              cw_load_acquire(p), cw_store_release(p, v): whoever reads the
+ *              pointer finds all that was written before it was stored
  *   checksum   cw_crc32c(buf, len): the usual CRC-32C (seed and final xor ~0)
  *   bits       cw_popcount(): how many of 32 are set
  *   processors cw_cpus(): how many can run at once

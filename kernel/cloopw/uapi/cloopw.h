@@ -3,7 +3,8 @@
  * The ioctl interface of cloopw, for C and C++.
  *
  * /dev/cloopw-control   CLOOPW_CTL_ADD, _REMOVE, _GET_FREE
- * /dev/cloopwN          CLOOPW_CONFIGURE, CLOOPW_CLEAR, CLOOPW_GET_STATUS
+ * /dev/cloopwN          CLOOPW_CONFIGURE, CLOOPW_CLEAR, CLOOPW_GET_STATUS,
+ *                       CLOOPW_SNAPSHOT
  *
  * Structures begin with their size as the caller knows it. The kernel takes
  * those of older versions (what is missing counts as 0) and longer ones whose
@@ -85,6 +86,18 @@ struct cloopw_status {
 	__u8 reserved2[7];
 };
 
+/*
+ * Puts a new, empty COW layer on top of those of a device that is in use. The
+ * present top is never written again. On error nothing has changed.
+ */
+struct cloopw_snapshot {
+	__u32 size;     /* sizeof(struct cloopw_snapshot) */
+	__u32 flags;    /* 0 */
+	__s32 layer_fd; /* the new layer, open for reading and writing */
+	__u32 message_len;
+	__u64 message;  /* as in struct cloopw_config */
+};
+
 #define CLOOPW_IOC_MAGIC 0xCB
 
 /* Control device; each returns the device's number or -1 and errno. */
@@ -96,5 +109,6 @@ struct cloopw_status {
 #define CLOOPW_CONFIGURE _IO(CLOOPW_IOC_MAGIC, 0x10)  /* struct cloopw_config */
 #define CLOOPW_CLEAR _IO(CLOOPW_IOC_MAGIC, 0x11)      /* EBUSY while in use */
 #define CLOOPW_GET_STATUS _IO(CLOOPW_IOC_MAGIC, 0x12) /* struct cloopw_status */
+#define CLOOPW_SNAPSHOT _IO(CLOOPW_IOC_MAGIC, 0x13)   /* struct cloopw_snapshot */
 
 #endif

@@ -182,6 +182,8 @@ int FakeKernel::ioctl(int fd, unsigned int request, unsigned long arg) {
             return configure(disk, reinterpret_cast<struct cloopw_config *>(arg));
         case CLOOPW_CLEAR:
             return clear(disk);
+        case CLOOPW_SNAPSHOT:
+            return snapshot(disk, reinterpret_cast<struct cloopw_snapshot *>(arg));
         case CLOOPW_GET_STATUS:
             return status(disk, reinterpret_cast<struct cloopw_status *>(arg));
         default:
@@ -257,10 +259,6 @@ int FakeKernel::attach(int number, struct cloopw_config *config, std::string *me
         *message = e.what();
         return -e.err();
     }
-    std::string cow;
-    for (const std::string &layer : attached->layers) {
-        cow += layer + "\n";
-    }
     const cw_image &image = *attached->engine->info().image;
     set_attribute(number, "image", attached->image);
     set_attribute(number, "image_format", image.format->name);
@@ -272,23 +270,64 @@ int FakeKernel::attach(int number, struct cloopw_config *config, std::string *me
     set_attribute(number, "state", "ok");
     set_attribute(number, "cache_hits", "17");
     set_attribute(number, "codecs", "lz4 zstd");
-    if (!cow.empty()) {
-        set_attribute(number, "cow", without_newline(cow));
-        set_attribute(number, "cow_format", cw_device_layer_format(&attached->engine->get(), 0));
-        struct cw_cow_space space = {};
-        cw_device_get_space(&attached->engine->get(), &space);
-        set_attribute(number, "cow_limit", std::to_string(space.limit));
+    if (!attached->layers.empty()) {
         set_attribute(number, "low_space", "10%");
         set_attribute(number, "cow_live_bytes", "1048576");
         set_attribute(number, "cow_dead_bytes", "524288");
         set_attribute(number, "cow_total_bytes", "2097152");
         set_attribute(number, "cow_ratio", "1.50");
     }
+    disks[number] = std::move(attached);
+    show_layers(number);
     for (const std::string &name : full_attributes) {
         fs::remove(dir_ + block_dir(number) + "/cloopw/" + name);
         link(block_dir(number) + "/cloopw/" + name, "/dev/full");
     }
-    disks[number] = std::move(attached);
+    return 0;
+}
+
+void FakeKernel::show_layers(int number) {
+    const Attached &attached = *disks[number];
+    std::string names, formats;
+    for (size_t i = 0; i < attached.layers.size(); i++) {
+        names += attached.layers[i] + "\n";
+        formats +=
+            std::string(cw_device_layer_format(&attached.engine->get(), static_cast<u32>(i))) +
+            "\n";
+    }
+    if (!names.empty()) {
+        set_attribute(number, "cow", without_newline(names));
+        set_attribute(number, "cow_format", without_newline(formats));
+        struct cw_cow_space space = {};
+        cw_device_get_space(&attached.engine->get(), &space);
+        set_attribute(number, "cow_limit", std::to_string(space.limit));
+    }
+}
+
+int FakeKernel::snapshot(int number, struct cloopw_snapshot *request) {
+    if (request->size != sizeof(*request) || request->flags != 0) {
+        return -EINVAL;
+    }
+    if (!disks[number]) {
+        return -ENXIO;
+    }
+    if (snapshot_error != 0) {
+        return snapshot_error;
+    }
+    Attached &attached = *disks[number];
+    const std::string path = path_of(request->layer_fd);
+    try {
+        attached.engine->snapshot(Io::adopt(dup(request->layer_fd), path));
+    } catch (const Error &e) {
+        const std::string message = e.what();
+        if (message.size() < request->message_len) {
+            memcpy(reinterpret_cast<char *>(request->message), message.c_str(), message.size() + 1);
+        }
+        return -e.err();
+    }
+    attached.layers.insert(attached.layers.begin(), path);
+    attached.layer_flags.insert(attached.layer_flags.begin(), O_RDWR);
+    show_layers(number);
     return 0;
 }
 

@@ -46,6 +46,7 @@ public:
     int stolen_devices = 0;     /* so many free devices another program takes */
     int configure_error = 0;    /* -errno */
     std::string configure_message;
+    int snapshot_error = 0;                   /* -errno */
     bool size_shows = true;                   /* in the status after an attach */
     std::vector<std::string> full_attributes; /* setting them gets ENOSPC */
     std::map<std::string, int> open_errors;   /* path -> -errno */
@@ -100,6 +101,8 @@ private:
     int configure(int number, struct cloopw_config *config);
     int attach(int number, struct cloopw_config *config, std::string *message);
     int clear(int number);
+    int snapshot(int number, struct cloopw_snapshot *request);
+    void show_layers(int number);
     int status(int number, struct cloopw_status *status);
 
     std::string dir_;

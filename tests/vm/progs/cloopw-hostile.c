@@ -4,6 +4,8 @@
  *
  *   cloopw-hostile check DEVICE IMAGE          each case once: "ok NAME" or
  *                                              "not ok NAME: ..."
+ *   cloopw-hostile snapshot DEVICE IMAGE       the same, of a device with a COW
+ *                                              log of that image attached
  *   cloopw-hostile churn SECONDS DEVICE IMAGE  random ones, results ignored
  */
 #include <errno.h>
@@ -352,6 +354,86 @@ static void check_capability(void)
 		exit(1);
 }
 
+/* ---- snapshots of an attached device ---- */
+
+static void check_snapshot(const char *name, int want, int fd)
+{
+	struct cloopw_snapshot request = {
+		.size = sizeof(request),
+		.layer_fd = fd,
+		.message = (uintptr_t)message,
+		.message_len = sizeof(message),
+	};
+
+	memset(message, 0, sizeof(message));
+	expect(name, want, result(ioctl(device, CLOOPW_SNAPSHOT, &request)));
+	if (want != EPERM && !message[0]) {
+		failures++;
+		printf("not ok %s: no message\n", name);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static void check_snapshot_layers(void)
+{
+	check_snapshot("fd -1", EBADF, -1);
+	check_snapshot("directory", EISDIR, open(".", O_RDONLY));
+	check_snapshot("the image", EBADF, open(image_path, O_RDONLY));
+	check_snapshot("the image to write", EBUSY, open(image_path, O_RDWR));
+	check_snapshot("the device", EINVAL, open(device_path, O_RDWR));
+	check_snapshot("idle device", EINVAL, open("/dev/cloopw3", O_RDWR));
+	check_snapshot("empty file", EINVAL, memfd_create("empty", 0));
+	check_snapshot("null", EINVAL, open("/dev/null", O_RDWR));
+	check_snapshot("the top itself", EBUSY, open("h.cow", O_RDWR));
+	check_snapshot("a layer of another chain", EINVAL,
+		       open("f.cow", O_RDWR));
+	check_snapshot("a frozen one", EINVAL, open("a.cow", O_RDWR));
+	if (!seteuid(1000)) {
+		check_snapshot("without privilege", EPERM, -1);
+		if (seteuid(0))
+			exit(1);
+	}
+}
+
+static void check_snapshot_sizes(void)
+{
+	struct {
+		struct cloopw_snapshot request;
+		char more[8];
+	} longer = {
+		.request = { .size = sizeof(longer), .layer_fd = -1 },
+		.more = { 1 },
+	};
+	struct cloopw_snapshot request = { .layer_fd = -1 };
+	char *end = last_page();
+
+	expect("NULL", EFAULT, result(ioctl(device, CLOOPW_SNAPSHOT, NULL)));
+	expect("size 0", EINVAL,
+	       result(ioctl(device, CLOOPW_SNAPSHOT, &request)));
+	request.size = sizeof(request) - 1;
+	expect("too short", EINVAL,
+	       result(ioctl(device, CLOOPW_SNAPSHOT, &request)));
+	request.size = sizeof(request);
+	memcpy(end - 4, &request.size, 4);
+	expect("half of it readable", EFAULT,
+	       result(ioctl(device, CLOOPW_SNAPSHOT, end - 4)));
+	request.size = UINT32_MAX;
+	expect("too long", E2BIG,
+	       result(ioctl(device, CLOOPW_SNAPSHOT, &request)));
+	expect("longer, rest not zero", E2BIG,
+	       result(ioctl(device, CLOOPW_SNAPSHOT, &longer)));
+	request.size = sizeof(request);
+	request.flags = 1;
+	expect("unknown flag", EINVAL,
+	       result(ioctl(device, CLOOPW_SNAPSHOT, &request)));
+	request.flags = 0;
+	request.message = ~0xffull;
+	request.message_len = 100;
+	expect("message to a bad address", EBADF,
+	       result(ioctl(device, CLOOPW_SNAPSHOT, &request)));
+}
+
 /* ---- random ones ---- */
 
 /* Mostly a good value, sometimes an odd one. */
@@ -388,6 +470,19 @@ static void churn_configure(void)
 	ioctl(device, CLOOPW_CONFIGURE, &config);
 }
 
+static void churn_snapshot(void)
+{
+	struct cloopw_snapshot request = {
+		.size = odd(sizeof(request)),
+		.flags = odd(0),
+		.layer_fd = odd(rand() % 16),
+		.message = odd((uintptr_t)message),
+		.message_len = odd(sizeof(message)),
+	};
+
+	ioctl(device, CLOOPW_SNAPSHOT, &request);
+}
+
 static void churn(int seconds)
 {
 	union {
@@ -397,7 +492,7 @@ static void churn(int seconds)
 	time_t end = time(NULL) + seconds;
 
 	while (time(NULL) < end) {
-		switch (rand() % 8) {
+		switch (rand() % 10) {
 		case 0:
 			ioctl(control, CLOOPW_CTL_ADD, rand() % 4 + 8);
 			break;
@@ -418,6 +513,9 @@ static void churn(int seconds)
 			close(device);
 			device = open(device_path, O_RDWR);
 			break;
+		case 6:
+			churn_snapshot();
+			break;
 		default:
 			churn_configure();
 		}
@@ -427,9 +525,11 @@ static void churn(int seconds)
 int main(int argc, char **argv)
 {
 	bool churning = argc == 5 && !strcmp(argv[1], "churn");
+	bool snapshots = argc == 4 && !strcmp(argv[1], "snapshot");
 
-	if (!churning && (argc != 4 || strcmp(argv[1], "check"))) {
-		fprintf(stderr, "usage: %s check DEVICE IMAGE\n"
+	if (!churning && !snapshots &&
+	    (argc != 4 || strcmp(argv[1], "check"))) {
+		fprintf(stderr, "usage: %s check|snapshot DEVICE IMAGE\n"
 			"       %s churn SECONDS DEVICE IMAGE\n", argv[0],
 			argv[0]);
 		return 2;
@@ -448,6 +548,11 @@ int main(int argc, char **argv)
 		srand(getpid());
 		churn(atoi(argv[2]));
 		return 0;
+	}
+	if (snapshots) {
+		check_snapshot_layers();
+		check_snapshot_sizes();
+		return failures != 0;
 	}
 	check_files();
 	check_sizes();

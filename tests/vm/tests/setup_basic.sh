@@ -117,8 +117,8 @@ layers() {
 	cloopwsetup -c lower /dev/cloopw0 raw
 	put lower 2 /dev/cloopw0
 	cloopwsetup -d /dev/cloopw0
-	cp --sparse=always lower frozen
 	cloopwsetup -c top -c lower /dev/cloopw0 raw
+	cp --sparse=always lower frozen
 	put top 1 /dev/cloopw0
 	{
 		lines top 4096

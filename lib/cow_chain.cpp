@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cow_chain.h"
+
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "error.h"
+
+namespace cloopw {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char *kElsewhere = "; if it is elsewhere, name it as the next layer";
+
+bool is_set(const Uuid &uuid) { return uuid != Uuid{}; }
+
+fs::path directory_of(const std::string &path) {
+    fs::path parent = fs::path(path).parent_path();
+    return parent.empty() ? "." : parent;
+}
+
+/* nullopt: there is none, or it is no COW file. */
+std::optional<CowLayer> try_identify(const fs::path &path) {
+    struct stat st = {};
+    if (stat(path.c_str(), &st) != 0 || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))) {
+        return std::nullopt;
+    }
+    try {
+        return identify_cow(path.string());
+    } catch (const Error &) {
+        return std::nullopt;
+    }
+}
+
+/* Looks for the one layer that another lies over. */
+class ParentSearch {
+public:
+    explicit ParentSearch(const CowLayer &child) : child_(child) {}
+
+    CowLayer find() {
+        fs::path dir = directory_of(child_.path);
+        fs::path hint(child_.below);
+        std::vector<fs::path> places = {hint.is_absolute() ? hint : dir / hint};
+        if (hint.has_parent_path()) {
+            places.push_back(dir / hint.filename());
+        }
+        for (const fs::path &place : places) {
+            if (look_at(place)) {
+                return *found_;
+            }
+        }
+        if (is_set(child_.below_uuid)) {
+            look_around(dir);
+        }
+        if (!found_) {
+            throw missing();
+        }
+        return *found_;
+    }
+
+private:
+    bool look_at(const fs::path &path) {
+        auto layer = try_identify(path);
+        if (!layer) {
+            return false;
+        }
+        if (layer->uuid == child_.below_uuid) {
+            found_ = layer;
+            return true;
+        }
+        if (!other_) {
+            other_ = layer;
+        }
+        return false;
+    }
+
+    void look_around(const fs::path &dir) {
+        std::set<fs::path> names; /* the same choice each time */
+        std::error_code code;
+        for (const auto &entry : fs::directory_iterator(dir, code)) {
+            if (entry.is_regular_file(code)) {
+                names.insert(entry.path().filename());
+            }
+        }
+        for (const fs::path &name : names) {
+            fs::path path = dir == "." ? name : dir / name;
+            if (look_at_uuid(path)) {
+                return;
+            }
+        }
+    }
+
+    /* Others than the one that is looked for are nobody's mistake here. */
+    bool look_at_uuid(const fs::path &path) {
+        auto layer = try_identify(path);
+        if (layer && layer->uuid == child_.below_uuid) {
+            found_ = layer;
+        }
+        return found_.has_value();
+    }
+
+    Error missing() const {
+        std::string text = child_.path + ": lies over the COW file " + child_.below;
+        if (is_set(child_.below_uuid)) {
+            text += " (UUID " + uuid_text(child_.below_uuid) + ")";
+        }
+        if (!other_) {
+            return Error(text + ", which is not there" + kElsewhere, ENOENT);
+        }
+        text += ", but " + other_->path + " has UUID " + uuid_text(other_->uuid);
+        if (!other_->frozen) {
+            text += " and is not frozen: if a snapshot was interrupted, " + child_.path +
+                    " is empty, remove it and attach " + other_->path;
+        }
+        return Error(text + kElsewhere, ENOENT);
+    }
+
+    const CowLayer &child_;
+    std::optional<CowLayer> found_;
+    std::optional<CowLayer> other_; /* was where it should be */
+};
+
+/* Refuses a file that is in the chain already. */
+class Members {
+public:
+    void add(const CowLayer &layer) {
+        struct stat st = {};
+        if (stat(layer.path.c_str(), &st) != 0) {
+            throw io_error(layer.path, "cannot be looked at", errno);
+        }
+        auto file = S_ISBLK(st.st_mode) ? std::pair(dev_t{0}, ino_t{st.st_rdev})
+                                        : std::pair(st.st_dev, st.st_ino);
+        if (!files_.insert(file).second) {
+            throw Error(layer.path +
+                            ": is in the chain of layers twice: one of them names the "
+                            "wrong file below it",
+                        ELOOP);
+        }
+        if (files_.size() > CW_MAX_LAYERS) {
+            throw Error(layer.path + ": is layer " + std::to_string(files_.size()) +
+                            " of the chain, there may be " + std::to_string(CW_MAX_LAYERS),
+                        E2BIG);
+        }
+    }
+
+private:
+    std::set<std::pair<dev_t, ino_t>> files_;
+};
+
+}  // namespace
+
+CowLayer identify_cow(const std::string &path) {
+    Io io = Io::open(path, Io::Mode::kRead);
+    auto id = std::make_unique<cw_cow_identity>();
+    cw_report report = {};
+    int err = cw_cow_identify(&io.get(), id.get(), &report);
+    if (err != 0 && report.text[0] != '\0') {
+        throw Error(report.text, -err);
+    }
+    if (err != 0) {
+        throw io_error(path, "cannot be read", err);
+    }
+    CowLayer layer;
+    layer.path = path;
+    layer.format = id->format->name;
+    std::copy_n(id->uuid, layer.uuid.size(), layer.uuid.begin());
+    layer.frozen = id->frozen;
+    layer.over_layer = id->over_layer;
+    layer.below = id->below;
+    std::copy_n(id->below_uuid, layer.below_uuid.size(), layer.below_uuid.begin());
+    return layer;
+}
+
+std::vector<CowLayer> find_cow_chain(const std::vector<std::string> &given) {
+    std::vector<CowLayer> chain;
+    Members members;
+    for (const std::string &path : given) {
+        chain.push_back(identify_cow(path));
+        members.add(chain.back());
+    }
+    while (!chain.empty() && chain.back().over_layer) {
+        chain.push_back(ParentSearch(chain.back()).find());
+        members.add(chain.back());
+    }
+    return chain;
+}
+
+std::vector<Io> open_cow_chain(const std::vector<CowLayer> &chain, Io::Mode top) {
+    std::vector<Io> ios;
+    ios.reserve(chain.size());
+    for (const CowLayer &layer : chain) {
+        ios.push_back(Io::open(layer.path, ios.empty() ? top : Io::Mode::kRead));
+    }
+    return ios;
+}
+
+std::string cow_parent_hint(const std::string &above, const std::string &below) {
+    std::error_code code;
+    if (fs::equivalent(directory_of(above), directory_of(below), code)) {
+        return fs::path(below).filename().string();
+    }
+    fs::path dir = fs::canonical(directory_of(below), code);
+    return code ? below : (dir / fs::path(below).filename()).string();
+}
+
+Uuid random_uuid() {
+    Uuid uuid{};
+    if (getrandom(uuid.data(), uuid.size(), 0) != static_cast<ssize_t>(uuid.size())) {
+        throw Error("cannot get random numbers for a UUID", errno);
+    }
+    uuid[6] = static_cast<u8>((uuid[6] & 0x0f) | 0x40);
+    uuid[8] = static_cast<u8>((uuid[8] & 0x3f) | 0x80);
+    return uuid;
+}
+
+std::string uuid_text(const Uuid &uuid) {
+    std::string text;
+    for (size_t i = 0; i < uuid.size(); i++) {
+        char digits[3];
+        (void)snprintf(digits, sizeof(digits), "%02x", uuid[i]);
+        text.append(i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "").append(digits);
+    }
+    return text;
+}
+
+}  // namespace cloopw

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Finding the files below a COW file. */
+#include "cow_chain.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "error.h"
+#include "log_cow_writer.h"
+#include "support/data.h"
+#include "support/scratch_dir.h"
+#include "uml_cow_writer.h"
+
+namespace cloopw::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr u64 kSize = u64{1} << 20;
+
+Uuid uuid_of(u8 n) {
+    Uuid uuid{};
+    uuid.fill(n);
+    return uuid;
+}
+
+class CowChain : public testing::Test {
+protected:
+    CowChain() { image_ = dir_.write("image", text_bytes(kSize)); }
+
+    /* A log of UUID n; below 0: over the image. Not frozen, which is the engine's business. */
+    std::string make(const std::string &name, u8 n, u8 below, const std::string &hint) {
+        LogCowConfig config;
+        config.size = kSize;
+        config.uuid = uuid_of(n);
+        config.over_layer = below != 0;
+        config.base_uuid = uuid_of(below);
+        config.parent = hint;
+        const std::string path = dir_ / name;
+        int fd = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
+        write_log_cow(fd, path, config);
+        close(fd);
+        return path;
+    }
+    static std::vector<std::string> chain(const std::vector<std::string> &given) {
+        std::vector<std::string> paths;
+        for (const CowLayer &layer : find_cow_chain(given)) {
+            paths.push_back(layer.path);
+        }
+        return paths;
+    }
+    static std::string refusal(const std::vector<std::string> &given) {
+        try {
+            find_cow_chain(given);
+        } catch (const Error &e) {
+            return e.what();
+        }
+        return "";
+    }
+
+    ScratchDir dir_;
+    std::string image_;
+};
+
+TEST_F(CowChain, NoneIsAnEmptyChain) { EXPECT_TRUE(find_cow_chain({}).empty()); }
+
+TEST_F(CowChain, ALayerOverTheImageIsAlone) {
+    const std::string only = make("only.cow", 1, 0, image_);
+    const auto layers = find_cow_chain({only});
+    ASSERT_EQ(layers.size(), 1u);
+    EXPECT_EQ(layers[0].format, "log");
+    EXPECT_EQ(layers[0].below, image_);
+    EXPECT_EQ(layers[0].uuid, uuid_of(1));
+}
+
+TEST_F(CowChain, ParentsAreFoundBesideByName) {
+    const std::string a = make("a.cow", 1, 0, image_);
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    const std::string c = make("c.cow", 3, 2, "b.cow");
+    EXPECT_EQ(chain({c}), (std::vector<std::string>{c, b, a}));
+}
+
+TEST_F(CowChain, ParentsAreFoundByAbsoluteAndByRelativePath) {
+    fs::create_directory(dir_ / "sub");
+    const std::string a = make("sub/a.cow", 1, 0, image_);
+    const std::string b = make("b.cow", 2, 1, a);
+    const std::string c = make("c.cow", 3, 1, "sub/a.cow");
+    EXPECT_EQ(chain({b}), (std::vector<std::string>{b, a}));
+    EXPECT_EQ(chain({c}), (std::vector<std::string>{c, a}));
+}
+
+TEST_F(CowChain, ParentsThatMovedAlongAreFound) {
+    make("a.cow", 1, 0, image_);
+    const std::string b = make("b.cow", 2, 1, "/gone/a.cow");
+    EXPECT_EQ(chain({b}), (std::vector<std::string>{b, dir_ / "a.cow"}));
+}
+
+TEST_F(CowChain, ParentsWithANewNameAreFoundByUuid) {
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    make("0.cow", 7, 0, image_);
+    dir_.write("1.txt", text_bytes(5000));
+    const std::string renamed = make("renamed.cow", 1, 0, image_);
+    EXPECT_EQ(chain({b}), (std::vector<std::string>{b, renamed}));
+}
+
+TEST_F(CowChain, ParentsAreFoundFromTheWorkingDirectory) {
+    make("a.cow", 1, 0, image_);
+    make("b.cow", 2, 1, "x.cow");
+    const fs::path old = fs::current_path();
+    fs::current_path(dir_.path());
+    const auto found = chain({"b.cow"});
+    fs::current_path(old);
+    EXPECT_EQ(found, (std::vector<std::string>{"b.cow", "a.cow"}));
+}
+
+TEST_F(CowChain, WhatIsGivenComesBeforeWhatIsFound) {
+    fs::create_directory(dir_ / "sub");
+    const std::string a = make("sub/a.cow", 1, 0, image_);
+    const std::string b = make("sub/b.cow", 2, 1, "a.cow");
+    const std::string c = make("c.cow", 3, 2, "gone.cow");
+    EXPECT_EQ(chain({c, b}), (std::vector<std::string>{c, b, a}));
+}
+
+TEST_F(CowChain, AUmlFileEndsAChain) {
+    const std::string a = dir_ / "a.cow";
+    int fd = open(a.c_str(), O_RDWR | O_CREAT, 0600);
+    write_uml_cow(fd, a, {image_, 1, kSize});
+    close(fd);
+    const std::string b = make("b.cow", 2, 0, a);
+    EXPECT_EQ(chain({a}), std::vector<std::string>{a});
+    LogCowConfig config;
+    config.size = kSize;
+    config.over_layer = true;
+    config.parent = "a.cow";
+    fd = open(b.c_str(), O_RDWR | O_TRUNC);
+    write_log_cow(fd, b, config);
+    close(fd);
+    EXPECT_EQ(chain({b}), (std::vector<std::string>{b, a}));
+}
+
+TEST_F(CowChain, AMissingParentIsNamedWithARemedy) {
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    EXPECT_EQ(refusal({b}),
+              b + ": lies over the COW file a.cow (UUID 01010101-0101-0101-0101-010101010101), "
+                  "which is not there; if it is elsewhere, name it as the next layer");
+}
+
+TEST_F(CowChain, AnotherFileInThePlaceOfTheParentIsNamed) {
+    const std::string a = make("a.cow", 9, 0, image_);
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    EXPECT_EQ(refusal({b}),
+              b +
+                  ": lies over the COW file a.cow (UUID 01010101-0101-0101-0101-010101010101), "
+                  "but " +
+                  a +
+                  " has UUID 09090909-0909-0909-0909-090909090909 and is not frozen: if a "
+                  "snapshot was interrupted, " +
+                  b + " is empty, remove it and attach " + a +
+                  "; if it is elsewhere, name it as the next layer");
+}
+
+TEST_F(CowChain, ALoopIsRefused) {
+    const std::string a = make("a.cow", 1, 2, "b.cow");
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    EXPECT_EQ(refusal({a}), a + ": is in the chain of layers twice: one of them names the wrong "
+                                "file below it");
+    const std::string self = make("self.cow", 3, 3, "self.cow");
+    EXPECT_NE(refusal({self}), "");
+    fs::create_hard_link(b, dir_ / "link.cow");
+    EXPECT_NE(refusal({dir_ / "link.cow", b}), "");
+}
+
+TEST_F(CowChain, TooManyLayersAreRefused) {
+    std::string path = make("0.cow", 1, 0, image_);
+    for (u8 i = 1; i < CW_MAX_LAYERS; i++) {
+        path = make(std::to_string(i) + ".cow", i + 1, i, std::to_string(i - 1) + ".cow");
+    }
+    EXPECT_EQ(find_cow_chain({path}).size(), CW_MAX_LAYERS);
+    path = make("64.cow", 65, 64, "63.cow");
+    EXPECT_EQ(refusal({path}), dir_ / "0.cow" + ": is layer 65 of the chain, there may be 64");
+}
+
+TEST_F(CowChain, WhatIsNoCowFileIsRefused) {
+    EXPECT_EQ(refusal({image_}), image_ + ": is no COW file of a known format");
+    EXPECT_EQ(refusal({dir_ / "none"}),
+              dir_ / "none" + ": cannot be opened: No such file or directory");
+}
+
+TEST_F(CowChain, AHintIsShortWhereBothCanMove) {
+    fs::create_directory(dir_ / "sub");
+    const std::string a = make("a.cow", 1, 0, image_);
+    EXPECT_EQ(cow_parent_hint(dir_ / "new.cow", a), "a.cow");
+    EXPECT_EQ(cow_parent_hint(dir_ / "sub/new.cow", a), fs::canonical(a).string());
+}
+
+TEST_F(CowChain, RandomUuidsDiffer) {
+    const Uuid a = random_uuid();
+    EXPECT_NE(a, random_uuid());
+    EXPECT_EQ(a[6] >> 4, 4);
+    EXPECT_EQ(uuid_text(uuid_of(0xab)), "abababab-abab-abab-abab-abababababab");
+}
+
+/* The engine takes what was found. */
+TEST_F(CowChain, AChainIsOpenedAsADevice) {
+    const std::string a = make("a.cow", 1, 0, image_);
+    const std::string b = make("b.cow", 2, 77, "a.cow");
+    const Bytes data = text_bytes(8192, 9);
+    {
+        Device device(Io::open(image_, Io::Mode::kRead),
+                      open_cow_chain(find_cow_chain({a}), Io::Mode::kReadWrite), {});
+        device.write(data.data(), static_cast<u32>(data.size()), 4096);
+        device.snapshot(Io::open(b, Io::Mode::kReadWrite));
+        device.write(data.data(), 512, 0);
+        device.close();
+    }
+    Device device(Io::open(image_, Io::Mode::kRead),
+                  open_cow_chain(find_cow_chain({b}), Io::Mode::kReadWrite), {});
+    EXPECT_EQ(device.info().nr_layers, 2u);
+    Bytes got(data.size());
+    device.read(got.data(), static_cast<u32>(got.size()), 4096);
+    EXPECT_EQ(got, data);
+    EXPECT_TRUE(find_cow_chain({a})[0].frozen);
+}
+
+}  // namespace
+}  // namespace cloopw::test

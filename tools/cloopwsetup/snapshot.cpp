@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "snapshot.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <vector>
+
+#include "cow_file.h"
+#include "fd.h"
+#include "lib/cow_chain.h"
+#include "lib/error.h"
+#include "refusal.h"
+
+namespace cloopw {
+namespace {
+
+/* What the new layer lies over: the device's top, under a name yet to be given. */
+CowBase future_base(Driver &driver, const DeviceRef &device) {
+    auto status = driver.status(device);
+    if (!status) {
+        throw Error(device.path + ": cannot be asked for its size; run this as root", EPERM);
+    }
+    std::string layers = driver.attribute(device, "cow");
+    CowBase base;
+    base.path = layers.substr(0, layers.find('\n'));
+    base.size = status->device_size;
+    base.uuid = random_uuid();
+    base.is_layer = true;
+    if (base.path.empty()) {
+        throw Error(
+            device.path + ": has no COW file that could be kept as it is; attach the image with -c",
+            EROFS);
+    }
+    return base;
+}
+
+int put_on_top(Driver &driver, const DeviceRef &device, int layer, std::string *message) {
+    std::vector<char> reason(CLOOPW_MESSAGE_LEN);
+    struct cloopw_snapshot request = {};
+    request.size = sizeof(request);
+    request.layer_fd = layer;
+    request.message = reinterpret_cast<__u64>(reason.data());
+    request.message_len = static_cast<__u32>(reason.size());
+    Handle node = driver.open(device, O_RDONLY | O_NONBLOCK);
+    int err = node.ioctl(CLOOPW_SNAPSHOT, reinterpret_cast<unsigned long>(&request));
+    reason.back() = '\0';
+    *message = reason.data();
+    return err;
+}
+
+}  // namespace
+
+void snapshot(Driver &driver, const DeviceRef &device, const std::string &path,
+              const CowSettings &settings) {
+    CowSettings place; /* what is there is refused, whatever its codec */
+    place.overwrite = settings.overwrite;
+    CowFile what = check_cow_file(path, nullptr, place);
+    if (what == CowFile::kThere) {
+        throw Error(path + ": is there already; a snapshot makes a new COW file, name another",
+                    EEXIST);
+    }
+    CowBase base = future_base(driver, device);
+    NewCow made;
+    made.create(path, what, layer_cow_format(), base, settings);
+    Fd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (fd.get() < 0) {
+        throw io_error(path, "cannot open for writing", errno);
+    }
+    std::string message;
+    int err = put_on_top(driver, device, fd.get(), &message);
+    if (err < 0) {
+        throw refused(device.path + ": no snapshot", {path, base.path}, message, err);
+    }
+    made.keep();
+    driver.say(device.path + ": writes to " + path + " now; " + base.path + " stays as it is");
+}
+
+}  // namespace cloopw
