@@ -180,22 +180,20 @@ void bench_recovery(const std::string &path, u64 bytes, const std::vector<char> 
 }  // namespace
 
 int main(int argc, char **argv) {
-    std::string path;
-    u64 mib = 4096;
-    CLI::App app("Measures the engine's COW log.");
-    app.add_option("--file", path, "The log's file; else one in memory");
-    app.add_option("--mib", mib, "Bytes written, in MiB");
-    app.add_flag("--values", only_values, "Lines NAME VALUE UNIT");
     try {
-        app.parse(argc, argv);
+        std::string path;
+        u64 mib = 4096;
+        CLI::App app("Measures the engine's COW log.");
+        app.add_option("--file", path, "The log's file; else one in memory");
+        app.add_option("--mib", mib, "Bytes written, in MiB");
+        app.add_flag("--values", only_values, "Lines NAME VALUE UNIT");
+        CLI11_PARSE(app, argc, argv);
         const std::vector<char> source = make_source();
         for (u32 threads : {1u, 2u}) {
             bench_append(path, threads, mib / 4 * kMiB, "lz4", source);
         }
         bench_append(path, 2, mib / 4 * kMiB, "none", source);
         bench_recovery(path, mib * kMiB, source);
-    } catch (const CLI::ParseError &e) {
-        return app.exit(e);
     } catch (const std::exception &e) {
         fputs("log-bench: ", stderr);
         fputs(e.what(), stderr);
