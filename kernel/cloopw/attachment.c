@@ -116,6 +116,7 @@ static int open_engine(struct cloopw_attachment *att,
 /*
  * Who only writes to a file has it for himself: others would spin for its
  * inode's lock. Where something is to be compressed first all processors do.
+ * And who only reads one from start to end does so in order.
  */
 static int start_workers(struct cloopw_attachment *att, const char *name)
 {
@@ -123,6 +124,12 @@ static int start_workers(struct cloopw_attachment *att, const char *name)
 				       name);
 	if (!att->workers)
 		return -ENOMEM;
+	if (!att->info.cluster) {
+		att->streamer = alloc_ordered_workqueue("%s-read",
+							WQ_MEM_RECLAIM, name);
+		if (!att->streamer)
+			return -ENOMEM;
+	}
 	if (!att->info.can_place)
 		return 0;
 	att->writer = alloc_ordered_workqueue("%s-write", WQ_MEM_RECLAIM, name);
@@ -220,6 +227,8 @@ int cloopw_attachment_destroy(struct cloopw_attachment *att)
 	cw_compat_shrinker_stop(&att->shrinker);
 	if (att->writer)
 		destroy_workqueue(att->writer);
+	if (att->streamer)
+		destroy_workqueue(att->streamer);
 	if (att->workers)
 		destroy_workqueue(att->workers);
 	err = cw_device_close(att->engine);

@@ -297,11 +297,30 @@ static void serve_work(struct work_struct *work)
 	blk_mq_end_request(rq, errno_to_blk_status(err));
 }
 
-static struct workqueue_struct *queue_of(const struct cloopw_attachment *att,
+/*
+ * Does it go on where the last read ended, in a file that holds it as it is?
+ * Several workers that read such a stream in turn look to the file's read-ahead
+ * as if they jumped.
+ */
+static bool is_stream(struct cloopw_attachment *att, struct request *rq)
+{
+	u64 start = blk_rq_pos(rq);
+	bool follows = start == READ_ONCE(att->stream_end);
+	u64 pos;
+
+	WRITE_ONCE(att->stream_end, start + blk_rq_sectors(rq));
+	return follows && cw_device_locate(att->engine, start << SECTOR_SHIFT,
+					   blk_rq_bytes(rq), &pos);
+}
+
+static struct workqueue_struct *queue_of(struct cloopw_attachment *att,
 					 struct request *rq)
 {
-	return req_op(rq) == REQ_OP_WRITE && att->writer ? att->writer :
-							   att->workers;
+	if (req_op(rq) == REQ_OP_WRITE && att->writer)
+		return att->writer;
+	if (req_op(rq) == REQ_OP_READ && att->streamer && is_stream(att, rq))
+		return att->streamer;
+	return att->workers;
 }
 
 static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx,
