@@ -31,21 +31,21 @@ function shown(name,    m) {
 
 END {
 	FS = "\t"
-	printf "%-34s %-24s %-24s %7s  %s\n", "", "cloopw", "peer", "ratio",
+	printf "%-44s %-24s %-24s %7s  %s\n", "", "cloopw", "peer", "ratio",
 		"target"
 	while ((getline line < targets) > 0) {
 		if (line ~ /^#/ || line == "")
 			continue
 		split(line, f, "\t")
 		if (!count[f[2]] || !count[f[3]]) {
-			printf "%-34s not measured (%s, %s)\n", f[1], f[2], f[3]
+			printf "%-44s not measured (%s, %s)\n", f[1], f[2], f[3]
 			missing = 1
 			continue
 		}
 		peer = median_of(f[3])
 		ratio = peer ? median_of(f[2]) / peer : 0
 		reached = f[4] == ">=" ? ratio >= f[5] : ratio <= f[5]
-		printf "%-34s %-24s %-24s %6.2fx  %s %.2f %s\n",
+		printf "%-44s %-24s %-24s %6.2fx  %s %.2f %s\n",
 			f[1] " [" unit[f[2]] "]", shown(f[2]), shown(f[3]),
 			ratio, f[4], f[5], reached ? "reached" : "MISSED"
 	}

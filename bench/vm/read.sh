@@ -25,19 +25,27 @@ sequential() {
 	bench_value "seq_$1" "$((bytes * 10 / (end - start)))" x0.1MB/s
 }
 
-# random NAME PATH DEPTH: reads/s
+# random NAME PATH DEPTH OPTION...: reads/s, from cold caches on
 random() {
+	local name=$1 path=$2 depth=$3
+	shift 3
 	cold
-	bench_value "rand$3_$1" "$(fio --name=r --filename="$2" --readonly \
+	bench_value "$name" "$(fio --name=r --filename="$path" --readonly \
 		--rw=randread --bs=4k --direct=1 --ioengine=libaio \
-		--iodepth="$3" --runtime=8 --time_based --randseed=1 \
-		--output-format=terse --terse-version=3 | cut -d ';' -f 8)" /s
+		--iodepth="$depth" --randseed=1 --output-format=terse \
+		--terse-version=3 "$@" | cut -d ';' -f 8)" /s
+}
+
+# Few reads, most of which find nothing in a cache; and many, most of which do.
+randoms() {
+	random "cold8_$1" "$2" 8 --number_ios=2000
+	random "cold1_$1" "$2" 1 --number_ios=1000
+	random "long8_$1" "$2" 8 --runtime=8 --time_based
 }
 
 measure() {
 	sequential "$1" "$2"
-	random "$1" "$2" 8
-	random "$1" "$2" 1
+	randoms "$1" "$2"
 }
 
 # The peers' image is read through its file; random reads need a device, and
@@ -46,9 +54,16 @@ peer() {
 	local name=$1 image=$2 loop
 	sequential "$name" "$image"
 	loop=$(losetup -r --show -f "$image")
-	random "$name" "$loop" 8
-	random "$name" "$loop" 1
+	randoms "$name" "$loop"
 	losetup -d "$loop"
+}
+
+# What the block layer and fio can do here at the most: a disk in memory.
+limit() {
+	modprobe brd rd_nr=1 rd_size=$((256 << 10))
+	dd if=/dev/zero of=/dev/ram0 bs=1M count=256 status=none
+	random long8_memory /dev/ram0 8 --runtime=8 --time_based
+	rmmod brd
 }
 
 for ((run = 0; run < runs; run++)); do
@@ -71,4 +86,5 @@ for ((run = 0; run < runs; run++)); do
 	cloopwsetup -r /dev/cloopw0 medium/raw.img
 	measure cloopw_raw /dev/cloopw0
 	cloopwsetup -d /dev/cloopw0
+	limit
 done
