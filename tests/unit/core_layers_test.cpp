@@ -255,6 +255,20 @@ TEST_F(CoreLayers, SnapshotsWhileOthersWriteAndRead) {
 
 /* ---- snapshots that fail change nothing ---- */
 
+/* What was acknowledged may be lost, whatever the next flush says. */
+TEST_F(CoreLayers, AFailedFlushIsFinalForASnapshotToo) {
+    LogDevice device(base_.get(), {lower_.get()});
+    ASSERT_EQ(device.write(0, text_bytes(8192)), 0);
+    lower_.before_flush = [] { return -ENOSPC; };
+    EXPECT_EQ(device.flush(), -ENOSPC);
+    lower_.before_flush = nullptr;
+    EXPECT_EQ(snapshot(device, &upper_), -ENOSPC);
+    (void)device.close();
+    auto id = std::make_unique<cw_cow_identity>();
+    ASSERT_EQ(cw_cow_identify(lower_.get(), id.get(), nullptr), 0);
+    EXPECT_FALSE(id->frozen);
+}
+
 TEST_F(CoreLayers, ADeviceThatIsNotWrittenHasNoSnapshots) {
     std::string why;
     LogDevice device(base_.get(), {lower_.get()}, true);

@@ -169,6 +169,36 @@ TEST_F(CoreLogState, AHigherLimitCountsAtOnceAndAfterTheNextAttach) {
     EXPECT_EQ(fill(), 64u);
 }
 
+/* Though nothing has room for a checkpoint any more. */
+TEST_F(CoreLogState, ANewLimitIsDurableWhenTheCallReturns) {
+    open(16 * kMiB);
+    fill();
+    cow_.set_max(cow_.used());
+    SparseIo crashed("crashed");
+    cow_.before_flush = [&] {
+        crashed.copy_from(&cow_);
+        return 0;
+    };
+    ASSERT_EQ(set_limit(30 * kMiB), 0);
+    cow_.before_flush = nullptr;
+    LogDevice again(base_.get(), {crashed.get()});
+    ASSERT_EQ(again.err(), 0) << again.why();
+    EXPECT_EQ(again.space().limit, 30 * kMiB);
+    EXPECT_EQ(again.read(3 * kMiB, kMiB), random_bytes(kMiB, 3));
+}
+
+TEST_F(CoreLogState, ALimitThatCannotBeWrittenIsNone) {
+    open(16 * kMiB);
+    ASSERT_EQ(device_->write(0, random_bytes(kMiB)), 0);
+    cow_.before_write = [](u64 off, size_t) { return off < CW_LOG_START ? -EIO : 0; };
+    EXPECT_EQ(set_limit(30 * kMiB), -EIO);
+    EXPECT_EQ(device_->space().limit, 16 * kMiB);
+    cow_.before_write = nullptr;
+    ASSERT_EQ(device_->close(), 0);
+    open();
+    EXPECT_EQ(device_->space().limit, 16 * kMiB);
+}
+
 TEST_F(CoreLogState, ALowerLimitGivesBackWhatIsFreeAboveIt) {
     open();
     ASSERT_EQ(fill(), 64u);

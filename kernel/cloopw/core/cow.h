@@ -148,9 +148,8 @@ struct cw_cow_format {
 	void (*space)(struct cw_cow *cow, struct cw_cow_space *space);
 
 	/*
-	 * Without I/O: it is durable after the next close or checkpoint. 0:
-	 * none. -ENOSPC when more than that is needed. NULL: the format
-	 * cannot.
+	 * Durable when it returns 0; on error it is as it was. 0: none.
+	 * -ENOSPC when more than that is needed. NULL: the format cannot.
 	 */
 	int (*set_limit)(struct cw_cow *cow, u64 bytes);
 

@@ -345,6 +345,8 @@ u32 cw_log_checkpoint_need(struct cw_log *log, u32 more); /* with lock held */
 /* Whenever there are more segments: room for their usage in the snapshot. */
 int cw_log_snapshot_room(struct cw_log *log);
 u32 cw_log_super_crc(struct cw_disk_log_super *super);
+/* With maint held. Makes what was changed in log->super durable, alone. */
+int cw_log_rewrite_super(struct cw_log *log);
 /* As struct cw_cow_format's; takes maint. */
 int cw_log_freeze(struct cw_log *log, const u8 *uuid);
 

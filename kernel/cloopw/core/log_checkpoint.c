@@ -594,13 +594,16 @@ static void set_frozen(struct cw_log *log, bool frozen, const u8 *uuid)
 }
 
 /*
- * Without room for a map: the checkpoint there is counts on, and so does the
- * log from the place it names.
+ * The checkpoint there counts on, and so does the log from the place it names.
+ * It refers to nothing new, so nothing has to be durable before it.
  */
-static int freeze_as_it_is(struct cw_log *log)
+int cw_log_rewrite_super(struct cw_log *log)
 {
-	int err = cw_log_flush_io(log);
+	int err;
 
+	cw_mutex_lock(&log->lock);
+	err = log->failed;
+	cw_mutex_unlock(&log->lock);
 	if (err)
 		return err;
 	log->super->seq = cw_to_le64(log->super_seq + 1);
@@ -610,9 +613,11 @@ static int freeze_as_it_is(struct cw_log *log)
 
 /*
  * The superblock of the last checkpoint says it, so it is frozen with all that
- * it holds or not at all. When it could not be written, nobody knows which;
- * then the next checkpoint says that it is not, or, if a crash comes first,
- * nothing is lost but that layers have to be put over it.
+ * it holds or not at all: what was acknowledged becomes durable with it. The
+ * checkpoint makes attaching quick; without room for one it goes without. When
+ * the superblock could not be written, nobody knows which of the two holds;
+ * then the next checkpoint says that it is not frozen, or, if a crash comes
+ * first, nothing is lost but that layers have to be put over it.
  */
 int cw_log_freeze(struct cw_log *log, const u8 *uuid)
 {
@@ -622,7 +627,7 @@ int cw_log_freeze(struct cw_log *log, const u8 *uuid)
 	set_frozen(log, true, uuid);
 	err = cw_log_checkpoint(log);
 	if (err == -ENOSPC)
-		err = freeze_as_it_is(log);
+		err = cw_log_rewrite_super(log);
 	if (err)
 		set_frozen(log, false, log->cow->uuid);
 	cw_mutex_unlock(&log->maint);

@@ -37,6 +37,14 @@ void cw_log_space(struct cw_cow *cow, struct cw_cow_space *space)
 	cw_mutex_unlock(&log->lock);
 }
 
+/* With maint and lock held. */
+static void use_limit(struct cw_log *log, u64 bytes)
+{
+	log->limit = bytes;
+	log->max_segments = cw_log_segments_within(bytes);
+	log->super->limit = cw_to_le64(bytes);
+}
+
 /*
  * Never below what is used and what discards and checkpoints need besides, or
  * nothing could be given back any more.
@@ -44,17 +52,27 @@ void cw_log_space(struct cw_cow *cow, struct cw_cow_space *space)
 int cw_log_set_limit(struct cw_cow *cow, u64 bytes)
 {
 	struct cw_log *log = cow->priv;
-	u64 segments = cw_log_segments_within(bytes);
+	u64 old;
 	int err = 0;
 
+	cw_mutex_lock(&log->maint);
 	cw_mutex_lock(&log->lock);
-	if (segments < log->nr_used + cw_log_reserve(log)) {
+	old = log->limit;
+	if (cw_log_segments_within(bytes) < log->nr_used + cw_log_reserve(log))
 		err = -ENOSPC;
-	} else {
-		log->limit = bytes;
-		log->max_segments = segments;
-	}
+	else
+		use_limit(log, bytes);
 	cw_mutex_unlock(&log->lock);
+	if (err)
+		goto unlock;
+	err = cw_log_rewrite_super(log);
+	if (err) {
+		cw_mutex_lock(&log->lock);
+		use_limit(log, old);
+		cw_mutex_unlock(&log->lock);
+	}
+unlock:
+	cw_mutex_unlock(&log->maint);
 	return err;
 }
 
