@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "cow_chain.h"
 
+#include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -13,6 +14,7 @@
 #include <set>
 #include <utility>
 
+#include "cow_lock.h"
 #include "error.h"
 
 namespace cloopw {
@@ -159,8 +161,10 @@ private:
 
 }  // namespace
 
-CowLayer identify_cow(const std::string &path) {
-    Io io = Io::open(path, Io::Mode::kRead);
+namespace {
+
+CowLayer identify(const Io &io) {
+    const std::string path = io.name();
     auto id = std::make_unique<cw_cow_identity>();
     cw_report report = {};
     int err = cw_cow_identify(&io.get(), id.get(), &report);
@@ -181,6 +185,18 @@ CowLayer identify_cow(const std::string &path) {
     return layer;
 }
 
+}  // namespace
+
+CowLayer identify_cow(const std::string &path) { return identify(Io::open(path, Io::Mode::kRead)); }
+
+CowLayer identify_cow(int fd, const std::string &name) {
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0) {
+        throw io_error(name, "cannot be read", errno);
+    }
+    return identify(Io::adopt(own, name));
+}
+
 std::vector<CowLayer> find_cow_chain(const std::vector<std::string> &given) {
     std::vector<CowLayer> chain;
     Members members;
@@ -199,7 +215,9 @@ std::vector<Io> open_cow_chain(const std::vector<CowLayer> &chain, Io::Mode top)
     std::vector<Io> ios;
     ios.reserve(chain.size());
     for (const CowLayer &layer : chain) {
-        ios.push_back(Io::open(layer.path, ios.empty() ? top : Io::Mode::kRead));
+        const Io::Mode mode = ios.empty() ? top : Io::Mode::kRead;
+        ios.push_back(Io::open(layer.path, mode));
+        lock_cow(ios.back().fd(), layer.path, mode == Io::Mode::kReadWrite);
     }
     return ios;
 }

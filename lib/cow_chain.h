@@ -26,6 +26,8 @@ struct CowLayer {
 
 /* Throws Error for what is no COW file. */
 CowLayer identify_cow(const std::string &path);
+/* Of what is open already. */
+CowLayer identify_cow(int fd, const std::string &name);
 
 /*
  * A whole chain, the top first: the files given (top first, too), then those
@@ -38,7 +40,7 @@ CowLayer identify_cow(const std::string &path);
  */
 std::vector<CowLayer> find_cow_chain(const std::vector<std::string> &given);
 
-/* Opens them for a Device: the top in this mode, the others for reading. */
+/* Opens and locks them for a Device: the top in this mode, the others for reading. */
 std::vector<Io> open_cow_chain(const std::vector<CowLayer> &chain, Io::Mode top);
 
 /* What a layer in the directory of above should call the file below, so that

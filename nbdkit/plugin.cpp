@@ -194,7 +194,8 @@ nbdkit_plugin make_plugin() {
     p.config_complete = config_complete;
     p.config_help =
         "image=FILE            (required) Image of any format that cloopw reads.\n"
-        "cow=FILE              Keep changes there, made if missing; several: top first.\n"
+        "cow=FILE              Keep changes there, made if missing. The layers it lies over\n"
+        "                      are found; several cow=: top first.\n"
         "cow-format=NAME       Of a COW file to be made: log (default), uml.\n"
         "format=NAME           Of the image: cloopw, cloop2, cloop4, cloop068, raw.\n"
         "offset=SIZE           Where the image begins in its file.\n"

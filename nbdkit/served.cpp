@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "served.h"
 
-#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <utility>
+#include <vector>
 
+#include "lib/cow_chain.h"
 #include "tools/cloopwsetup/cow_file.h"
 #include "tools/cloopwsetup/image_facts.h"
 #include "tools/common/size.h"
@@ -38,34 +40,66 @@ const CowFormat &wanted_cow_format(const std::string &name) {
     return *format;
 }
 
-/* The lock belongs to the open file: it ends with it, however that ends. */
-void lock_cow(const Io &io, bool writable) {
-    struct flock lock = {};
-    lock.l_type = static_cast<short>(writable ? F_WRLCK : F_RDLCK);
-    lock.l_whence = SEEK_SET;
-    if (fcntl(io.fd(), F_OFD_SETLK, &lock) == 0) {
-        return;
+Io open_image(const ServedOptions &options) {
+    return Io::open(options.image, Io::Mode::kRead, options.offset, options.sizelimit);
+}
+
+Device::Config config_of(const ServedOptions &options) {
+    Device::Config config;
+    config.format = options.format;
+    config.read_only = options.read_only;
+    config.cache_bytes = options.cache;
+    return config;
+}
+
+/* What a new top is made for: the image, or the layer that is to be below. */
+CowBase base_of(const ServedOptions &options, const ImageFacts &image,
+                const std::vector<CowLayer> &below) {
+    if (below.empty()) {
+        return {options.image, image.st.st_mtime, image.size, image.uuid, false};
     }
-    if (errno == EAGAIN || errno == EACCES) {
-        throw Error(std::string(io.name()) +
-                        ": is in use by another server; end it first, or serve another COW file",
-                    EBUSY);
+    const CowLayer &layer = below.front();
+    struct stat st = {};
+    if (stat(layer.path.c_str(), &st) != 0) {
+        throw io_error(layer.path, "cannot be looked at", errno);
     }
-    throw io_error(io.name(), "cannot be locked", errno);
+    return {layer.path, S_ISREG(st.st_mode) ? st.st_mtime : 0, image.size, layer.uuid, true};
+}
+
+/* One that may still be written is frozen under the UUID that the new top is made for. */
+void make_top(const ServedOptions &options, const ImageFacts &image, CowFile what) {
+    const std::string &top = options.cows.front();
+    std::vector<CowLayer> below = find_cow_chain({options.cows.begin() + 1, options.cows.end()});
+    CowBase base = base_of(options, image, below);
+    const bool freeze =
+        !below.empty() && !below.front().frozen && can_be_frozen(below.front().format);
+    if (freeze) {
+        base.uuid = random_uuid();
+    }
+    NewCow made;
+    made.create(top, what, wanted_cow_format(options.cow_format), base, {});
+    if (freeze) {
+        Device device(open_image(options), open_cow_chain(below, Io::Mode::kReadWrite),
+                      config_of(options));
+        device.snapshot(Io::open(top, Io::Mode::kReadWrite));
+        made.keep();
+        device.close();
+    }
+    made.keep();
 }
 
 void make_missing_top(const ServedOptions &options, const ImageFacts &image) {
     const std::string &top = options.cows.front();
     const CowFormat *wanted =
         options.cow_format.empty() ? nullptr : &wanted_cow_format(options.cow_format);
-    if (check_cow_file(top, wanted, {}) != CowFile::kMissing) {
+    CowFile what = check_cow_file(top, wanted, {});
+    if (what == CowFile::kThere) {
         return;
     }
     if (options.read_only) {
         throw Error(top + ": does not exist, and readonly=true makes none", ENOENT);
     }
-    create_cow_file(top, wanted_cow_format(options.cow_format),
-                    {options.image, image.st.st_mtime, image.size, image.uuid}, {});
+    make_top(options, image, what);
 }
 
 }  // namespace
@@ -99,18 +133,9 @@ Device open_served(const ServedOptions &options) {
     if (!options.cows.empty()) {
         make_missing_top(options, image);
     }
-    std::vector<Io> layers;
-    for (const std::string &cow : options.cows) {
-        bool writable = layers.empty() && !options.read_only;
-        layers.push_back(Io::open(cow, writable ? Io::Mode::kReadWrite : Io::Mode::kRead));
-        lock_cow(layers.back(), writable);
-    }
-    Device::Config config;
-    config.format = options.format;
-    config.read_only = options.read_only;
-    config.cache_bytes = options.cache;
-    return Device(Io::open(options.image, Io::Mode::kRead, options.offset, options.sizelimit),
-                  std::move(layers), config);
+    const Io::Mode mode = options.read_only ? Io::Mode::kRead : Io::Mode::kReadWrite;
+    std::vector<Io> layers = open_cow_chain(find_cow_chain(options.cows), mode);
+    return Device(open_image(options), std::move(layers), config_of(options));
 }
 
 }  // namespace cloopw

@@ -442,9 +442,12 @@ int cw_backing_open(const struct cw_backing_request *request,
 		return cw_refuse(report, -EBADF, "%s: no open file %d",
 				 request->role, request->fd);
 	b = kzalloc(sizeof(*b), GFP_KERNEL);
-	if (!b)
-		goto put_user;
+	if (!b) {
+		fput(user);
+		return -ENOMEM;
+	}
 	INIT_LIST_HEAD(&b->node);
+	b->user = user;
 	b->io.ops = &backing_ops;
 	b->io.name = name_of(user);
 	if (!b->io.name)
@@ -455,14 +458,11 @@ int cw_backing_open(const struct cw_backing_request *request,
 	err = open_file(b, user, request, report);
 	if (err)
 		goto close;
-	fput(user);
 	*out = b;
 	return 0;
 
 close:
 	cw_backing_close(b);
-put_user:
-	fput(user);
 	return err;
 }
 
@@ -482,6 +482,7 @@ void cw_backing_close(struct cw_backing *backing)
 	mutex_unlock(&backings_lock);
 	if (backing->file)
 		fput(backing->file);
+	fput(backing->user);
 	kfree(backing->io.name);
 	kfree(backing);
 }

@@ -25,6 +25,7 @@ struct cw_backing_request {
 struct cw_backing {
 	struct cw_io io;       /* constant, as all but what says else */
 	struct file *file;     /* opened by us: its flags are nobody else's */
+	struct file *user;     /* what was given to us: with its locks */
 	u64 offset;
 	u64 sizelimit;         /* U64_MAX: none */
 	bool writable;         /* changed by who has it alone; backings_lock */

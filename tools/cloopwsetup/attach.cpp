@@ -14,6 +14,7 @@
 #include "fd.h"
 #include "image_facts.h"
 #include "lib/cow_chain.h"
+#include "lib/cow_lock.h"
 #include "lib/error.h"
 #include "refusal.h"
 #include "snapshot.h"
@@ -129,6 +130,7 @@ std::vector<Fd> open_layers(const AttachOptions &options) {
             }
             throw io_error(path, write ? "cannot open for writing" : "cannot open", errno, remedy);
         }
+        lock_cow(fd.get(), path, write);
         fds.push_back(std::move(fd));
     }
     return fds;

@@ -9,6 +9,7 @@
 #include "cow_file.h"
 #include "fd.h"
 #include "lib/cow_chain.h"
+#include "lib/cow_lock.h"
 #include "lib/error.h"
 #include "refusal.h"
 
@@ -67,6 +68,7 @@ void snapshot(Driver &driver, const DeviceRef &device, const std::string &path,
     if (fd.get() < 0) {
         throw io_error(path, "cannot open for writing", errno);
     }
+    lock_cow(fd.get(), path, true);
     std::string message;
     int err = put_on_top(driver, device, fd.get(), &message);
     if (err < 0) {

@@ -35,7 +35,10 @@ struct cloopw_config {
 	__u32 flags;     /* CLOOPW_F_* */
 	__s32 image_fd;  /* file or block device, open for reading */
 	__u32 nr_layers; /* COW layers, 0..CLOOPW_MAX_LAYERS */
-	/* address of __s32[nr_layers], the top first and open for writing, too */
+	/*
+	 * address of __s32[nr_layers], the top first and open for writing, too;
+	 * what they have opened stays open, with its locks, until the detach
+	 */
 	__u64 layer_fds;
 	__u64 offset;    /* bytes, where the image starts in its file */
 	__u64 sizelimit; /* bytes of the file from there; 0: all */

@@ -137,7 +137,7 @@ check "nothing is left of it" test -z "$(ls -A fat)"
 must "attach" cloopwsetup -c cow $dev raw
 refuses "a device in use" "has an image already: $PWD/raw; detach it" \
 	cloopwsetup $dev other
-refuses "a COW file in use" "cow: already in use for writing" \
+refuses "a COW file in use" 'cow: is in use by /dev/cloopw0; detach it' \
 	cloopwsetup -c cow /dev/cloopw1 raw
 refuses "a loop device" '/dev/loop0: not a cloopw device, but the block device loop0' \
 	cloopwsetup /dev/loop0 raw
