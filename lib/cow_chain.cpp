@@ -197,6 +197,8 @@ CowLayer identify_cow(int fd, const std::string &name) {
     return identify(Io::adopt(own, name));
 }
 
+CowLayer find_cow_parent(const CowLayer &layer) { return ParentSearch(layer).find(); }
+
 std::vector<CowLayer> find_cow_chain(const std::vector<std::string> &given) {
     std::vector<CowLayer> chain;
     Members members;
@@ -205,7 +207,7 @@ std::vector<CowLayer> find_cow_chain(const std::vector<std::string> &given) {
         members.add(chain.back());
     }
     while (!chain.empty() && chain.back().over_layer) {
-        chain.push_back(ParentSearch(chain.back()).find());
+        chain.push_back(find_cow_parent(chain.back()));
         members.add(chain.back());
     }
     return chain;

@@ -29,6 +29,9 @@ CowLayer identify_cow(const std::string &path);
 /* Of what is open already. */
 CowLayer identify_cow(int fd, const std::string &name);
 
+/* The one that it lies over, looked for as below. Throws Error. */
+CowLayer find_cow_parent(const CowLayer &layer);
+
 /*
  * A whole chain, the top first: the files given (top first, too), then those
  * that the last of them lies over, as they name each other. Each is looked for

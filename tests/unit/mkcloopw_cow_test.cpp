@@ -5,64 +5,23 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "lib/cloopw.h"
-#include "lib/log_cow_writer.h"
-#include "lib/uml_cow_writer.h"
-#include "support/mkcloopw_tool.h"
+#include "support/mkcloopw_layers.h"
 
 namespace cloopw::test {
 namespace {
 
 constexpr u32 kBlock = 65536;
 
-class MkcloopwCow : public Mkcloopw {
+class MkcloopwCow : public MkcloopwLayers {
 protected:
-    /* An empty log over this base. */
-    std::string make_log(const std::string &name, const std::string &base) const {
-        Image image(Io::open(base, Io::Mode::kRead));
-        LogCowConfig config;
-        config.size = cw_round_up(image.size(), 512);
-        std::copy_n(image.info().uuid, CW_UUID_LEN, config.base_uuid.begin());
-        config.uuid.fill(7);
-        config.parent = base;
-        std::string path = dir_ / name;
-        int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        write_log_cow(fd, path, config);
-        ::close(fd);
-        return path;
-    }
-
-    std::string make_uml(const std::string &name, const std::string &base) const {
-        std::string path = dir_ / name;
-        int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        Io io = Io::open(base, Io::Mode::kRead);
-        write_uml_cow(fd, path, {base, io.get().mtime, Image(std::move(io)).size()});
-        ::close(fd);
-        return path;
-    }
-
-    static Device attach(const std::string &base, const std::string &cow, bool read_only = false) {
-        std::vector<Io> layers;
-        layers.push_back(Io::open(cow, read_only ? Io::Mode::kRead : Io::Mode::kReadWrite));
-        Device::Config config;
-        config.read_only = read_only;
-        return Device(Io::open(base, Io::Mode::kRead), std::move(layers), config);
-    }
-
-    static Bytes shown(const std::string &base, const std::string &cow) {
-        Device device = attach(base, cow, true);
-        Bytes bytes(device.size());
-        device.read(bytes.data(), static_cast<u32>(bytes.size()), 0);
-        return bytes;
-    }
-
     /* Some of everything; which blocks it touches: */
     static constexpr u64 kTouched[] = {1, 2, 3, 6, 9, 22};
     static void change(const std::string &base, const std::string &cow) {
-        Device device = attach(base, cow);
+        Device device = attach(base, {cow});
         Bytes data = random_bytes(kBlock, 5);
         device.write(data.data(), 100, kBlock + 1000);
         device.write(data.data(), kBlock, 2 * kBlock + 512);
@@ -72,11 +31,14 @@ protected:
         device.close();
     }
 
-    nlohmann::json commit(const std::string &base, const std::string &cow, Args more = {}) {
+    /* below: those that are to be found */
+    nlohmann::json commit(const std::string &base, const std::string &cow, Args more = {},
+                          std::vector<std::string> below = {}) {
         more.insert(more.end(), {"--json", "-f", "--cow", cow, base, out_});
         ToolResult result = tool(more);
         EXPECT_EQ(result.code, 0) << result.err;
-        EXPECT_EQ(extract(out_), shown(base, cow));
+        below.insert(below.begin(), cow);
+        EXPECT_EQ(extract(out_), shown(base, below));
         return nlohmann::json::parse(result.out);
     }
 
@@ -199,7 +161,7 @@ TEST_P(MkcloopwCowBelow, CanBeAnything) {
     EXPECT_EQ(json["copied_blocks"] > 0, path != in_ && GetParam().options->front() == "-b");
     /* And it can be taken apart at once. */
     expect_success({"-q", "-x", "--cow", cow, path, dir_ / "raw"});
-    EXPECT_EQ(read_bytes(dir_ / "raw"), shown(path, cow));
+    EXPECT_EQ(read_bytes(dir_ / "raw"), shown(path, {cow}));
 }
 
 /* A hole of the file below is none where the layer has something. */
@@ -211,13 +173,65 @@ TEST_F(MkcloopwCow, HolesBelowALayer) {
     close(fd);
     std::string cow = make_log("cow", sparse);
     {
-        Device device = attach(sparse, cow);
+        Device device = attach(sparse, {cow});
         device.write(random_bytes(4096).data(), 4096, 7 << 20);
         device.zero(20 << 20, 4096);
         device.close();
     }
     auto json = commit(sparse, cow);
     EXPECT_EQ(json["compressed_blocks"], 1);
+}
+
+/* Three layers, of which each has its own; the lower ones are found. */
+TEST_F(MkcloopwCow, AChainBecomesPartOfTheImage) {
+    std::string path = base({"-q"});
+    std::string a = make_log("a.cow", path);
+    change(path, a);
+    std::string b = put_over(path, {a}, "b.cow");
+    write(path, {b, a}, 12 * u64{kBlock}, random_bytes(4096, 7));
+    std::string c = put_over(path, {b, a}, "c.cow");
+    write(path, {c, b, a}, 12 * u64{kBlock} + 4096, random_bytes(100, 8));
+    Bytes all = shown(path, {c, b, a});
+
+    auto json = commit(path, c, {}, {b, a});
+    EXPECT_EQ(json["compressed_blocks"], 6);
+    std::vector<Bytes> before = stored(path);
+    std::vector<Bytes> after = stored(out_);
+    u64 same = 0;
+    for (u64 n = 0; n < before.size(); n++) {
+        same += before[n] == after[n] && before[n].size() > 1 ? 1 : 0;
+    }
+    EXPECT_EQ(json["copied_blocks"], same);
+    EXPECT_EQ(all, extract(out_));
+
+    std::filesystem::create_directory(dir_ / "sub");
+    std::filesystem::rename(a, dir_ / "sub/away");
+    expect_refusal(1, "b.cow: lies over the COW file a.cow", {"-f", "--cow", c, path, out_ + "2"});
+    expect_success({"-q", "-f", "--cow", c, "--cow", b, "--cow", dir_ / "sub/away", path, out_});
+    EXPECT_EQ(all, extract(out_));
+    expect_refusal(1, "is another layer (UUIDs differ)",
+                   {"--cow", c, "--cow", dir_ / "sub/away", path, out_ + "2"});
+    expect_success({"-q", "-c", "lz4", in_, dir_ / "other"});
+    expect_refusal(
+        1, "is another image (UUIDs differ)",
+        {"--cow", c, "--cow", b, "--cow", dir_ / "sub/away", dir_ / "other", out_ + "2"});
+}
+
+TEST_F(MkcloopwCow, AChainOverUmlsBecomesPartOfTheImage) {
+    std::string path = base({"-q"});
+    std::string uml = make_uml("u.cow", path);
+    change(path, uml);
+    std::string top = put_over(path, {uml}, "top.cow");
+    write(path, {top, uml}, 12 * u64{kBlock}, random_bytes(4096, 7));
+    commit(path, top, {}, {uml});
+}
+
+TEST_F(MkcloopwCow, ALayerThatIsWrittenMeanwhileIsRefused) {
+    std::string path = base({"-q"});
+    std::string cow = make_log("cow", path);
+    Io writer = Io::open(cow, Io::Mode::kReadWrite);
+    lock_cow(writer.fd(), cow, true);
+    expect_refusal(1, "cow: is in use by another program", {"--cow", cow, path, out_});
 }
 
 TEST_F(MkcloopwCow, RefusesWhatDoesNotFit) {

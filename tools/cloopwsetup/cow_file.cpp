@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
-#include <optional>
 #include <vector>
 
 #include "cow_device.h"
@@ -19,6 +18,7 @@
 #include "lib/cow_chain.h"
 #include "lib/error.h"
 #include "lib/log_cow_writer.h"
+#include "lib/log_super.h"
 #include "lib/uml_cow_writer.h"
 
 namespace cloopw {
@@ -65,24 +65,6 @@ const struct cw_cow_format *probe(const std::string &path, int fd) {
     return nullptr;
 }
 
-/* The superblock in use of a COW log. */
-std::optional<struct cw_disk_log_super> read_log_super(const std::string &path, int fd) {
-    std::optional<struct cw_disk_log_super> best;
-    for (unsigned int slot = 0; slot < CW_LOG_SUPERS; slot++) {
-        struct cw_disk_log_super super = {};
-        if (pread(fd, &super, sizeof(super), slot * CW_LOG_SUPER_STRIDE) < 0) {
-            throw io_error(path, "cannot read", errno);
-        }
-        const auto crc = cw_from_le32(super.crc);
-        super.crc = cw_to_le32(0);
-        if (cw_crc32c(&super, sizeof(super)) == crc &&
-            (!best || cw_from_le64(super.seq) > cw_from_le64(best->seq))) {
-            best = super;
-        }
-    }
-    return best;
-}
-
 /* What a COW log was made with stays. */
 void check_settings(const std::string &path, int fd, const struct cw_cow_format &format,
                     const CowSettings &settings) {
@@ -94,13 +76,11 @@ void check_settings(const std::string &path, int fd, const struct cw_cow_format 
                         " does not compress; leave --cow-codec and --cow-level away",
                     EINVAL);
     }
-    auto super = read_log_super(path, fd);
+    auto super = read_log_super(fd, path);
     if (!super) {
         return; /* the driver tells what is wrong with it */
     }
-    const cw_codec *codec = super->codec_hc != cw_to_le32(0)
-                                ? &cw_codec_lz4hc
-                                : cw_codec_by_id(cw_from_le32(super->codec));
+    const cw_codec *codec = codec_of(*super);
     const int level = static_cast<int>(cw_from_le32(super->codec_level));
     if (codec == nullptr || codec != &cow_codec(settings) || level != cow_level(settings)) {
         throw Error(path + ": was made with codec " + (codec == nullptr ? "?" : codec->name) +

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "lib/cow_chain.h"
+
 namespace cloopw {
 
 Input::Input(const InputOptions &options)
@@ -53,11 +55,11 @@ void Input::open_path(const InputOptions &options) {
         throw Error(name_ + ": is empty; there is nothing to make an image of", EINVAL);
     }
     files_ = {name_};
-    std::vector<Io> layers;
-    if (!options.cow.empty()) {
-        layers.push_back(Io::open(options.cow, Io::Mode::kRead));
-        files_.push_back(options.cow);
+    std::vector<CowLayer> chain = find_cow_chain(options.cows);
+    for (const CowLayer &layer : chain) {
+        files_.push_back(layer.path);
     }
+    std::vector<Io> layers = open_cow_chain(chain, Io::Mode::kRead);
     Device::Config config;
     config.format = options.format;
     config.read_only = true;

@@ -12,9 +12,9 @@
 namespace cloopw {
 
 struct InputOptions {
-    std::string path;   /* "-": in_fd */
-    std::string format; /* of the base; empty: look at it */
-    std::string cow;    /* the top layer over it; or empty */
+    std::string path;              /* "-": in_fd */
+    std::string format;            /* of the base; empty: look at it */
+    std::vector<std::string> cows; /* layers over it, the top first; others are found */
     int in_fd = -1;
 };
 

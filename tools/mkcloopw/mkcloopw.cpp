@@ -12,9 +12,11 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "from_dir.h"
 #include "jobs.h"
+#include "merge.h"
 #include "summary.h"
 #include "tools/common/error.h"
 #include "tools/common/size.h"
@@ -37,7 +39,8 @@ struct CommandLine {
     std::string input_format;
     std::string uuid;
     std::optional<std::string> label;
-    std::string cow;
+    std::vector<std::string> cows;
+    std::vector<std::string> merge;
     std::string from_dir;
     std::string order;
     bool no_dedupe = false;
@@ -69,10 +72,12 @@ void declare(CLI::App &app, CommandLine &line) {
         ->option_text(" ");
     app.add_option("OUTPUT", line.output, "File or block device, - (stdout)")->option_text(" ");
     auto option = [&app](const char *names, auto &value, const char *text, const char *type) {
-        app.add_option(names, value, text)->option_text(type);
+        /* one value each time, also for what can be given several times */
+        app.add_option(names, value, text)->option_text(type)->allow_extra_args(false);
     };
     app.add_flag("-x,--extract", line.extract, "Write the raw image that is in INPUT");
-    option("--cow", line.cow, "Read INPUT with the COW file TOP over it", "TOP");
+    option("--cow", line.cows, "Read INPUT with this COW file over it; again: below it", "TOP");
+    option("--merge", line.merge, "Make a COW file OUTPUT of UPPER and the one below it", "UPPER");
     option("--from-dir", line.from_dir, "Make an ext4 image of DIR; there is no INPUT", "DIR");
     app.add_flag("--dry-run", line.dry_run, "Estimate what codecs would make of INPUT; no OUTPUT");
     option("-F,--format", line.format, "Format to write: cloopw (default), cloop2, cloop4", "NAME");
@@ -223,7 +228,10 @@ void settle_names(CommandLine &line) {
         line.output = line.input;
         line.input = line.from_dir;
     }
-    if (line.input.empty()) {
+    if (!line.merge.empty() && line.output.empty()) {
+        std::swap(line.input, line.output); /* the image is only needed below UML's */
+    }
+    if (line.input.empty() && line.merge.empty()) {
         throw UsageError("INPUT is required");
     }
     if (line.output.empty() && !line.dry_run) {
@@ -234,18 +242,37 @@ void settle_names(CommandLine &line) {
     }
 }
 
+void refuse_both(bool a, const char *a_name, bool b, const char *b_name) {
+    if (a && b) {
+        throw UsageError(fmt::format("{} and {} do not go together", a_name, b_name));
+    }
+}
+
+/* What says something of images does not go together with --merge. */
+void check_merge(const CommandLine &line) {
+    const std::pair<bool, const char *> others[] = {
+        {!line.cows.empty(), "--cow"},         {!line.from_dir.empty(), "--from-dir"},
+        {line.extract, "--extract"},           {line.dry_run, "--dry-run"},
+        {line.format != "cloopw", "--format"}, {line.block_size.has_value(), "--block-size"},
+        {!line.uuid.empty(), "--uuid"},        {line.label.has_value(), "--label"},
+        {!line.order.empty(), "--order"},      {line.no_dedupe, "--no-dedupe"},
+    };
+    if (!line.merge.empty() && line.output == "-") {
+        throw UsageError("--merge: a COW file cannot go to standard output; name a file");
+    }
+    for (auto [given, name] : others) {
+        refuse_both(!line.merge.empty(), "--merge", given, name);
+    }
+}
+
 /* Two options of which each says what to do. */
 void check_combinations(const CommandLine &line) {
-    auto refuse_both = [](bool a, const char *a_name, bool b, const char *b_name) {
-        if (a && b) {
-            throw UsageError(fmt::format("{} and {} do not go together", a_name, b_name));
-        }
-    };
     bool from_dir = !line.from_dir.empty();
-    refuse_both(from_dir, "--from-dir", !line.cow.empty(), "--cow");
+    refuse_both(from_dir, "--from-dir", !line.cows.empty(), "--cow");
     refuse_both(from_dir, "--from-dir", line.extract, "--extract");
     refuse_both(from_dir, "--from-dir", !line.input_format.empty(), "--input-format");
     refuse_both(line.dry_run, "--dry-run", line.extract, "--extract");
+    check_merge(line);
     if (line.dry_run && line.input == "-") {
         throw UsageError("--dry-run: standard input can only be read once; name a file");
     }
@@ -266,13 +293,13 @@ Job parse_job(CommandLine &line) {
         throw UsageError(fmt::format("--input-format {}: there is no such format; know {}",
                                      line.input_format, known_readers()));
     }
-    if (!line.cow.empty() && line.input == "-") {
+    if (!line.cows.empty() && line.input == "-") {
         throw UsageError("--cow: the image below must be a file, not standard input");
     }
     if (line.extract && line.input == "-") {
         throw UsageError("--extract cannot read standard input: an image is read in any order");
     }
-    if (!line.extract) {
+    if (!line.extract && line.merge.empty()) {
         job.format = parse_format(line.format);
         job.options = writer_options(line, *job.format, nullptr);
         job.one_codec = line.codec.has_value();
@@ -337,10 +364,23 @@ void run_extract(const CommandLine &line, const Job &job, const Input &input, St
     }
 }
 
+void run_merge(const CommandLine &line, const Job &job, Streams &streams) {
+    MergeJob merge = {line.merge, line.input, line.input_format, job.output,   line.codec,
+                      line.level, line.force, line.quiet,        job.cancelled};
+    auto start = std::chrono::steady_clock::now();
+    MergeResult result = merge_layers(merge, streams);
+    double seconds = seconds_since(start);
+    if (line.json) {
+        print_json(streams.out, merge_json(merge, result, seconds));
+    } else if (!line.quiet) {
+        streams.out << merge_text(merge, result, seconds);
+    }
+}
+
 std::unique_ptr<Input> open_input(const CommandLine &line, const Job &job, Streams &streams) {
     if (line.from_dir.empty()) {
         return std::make_unique<Input>(
-            InputOptions{line.input, line.input_format, line.cow, streams.in_fd});
+            InputOptions{line.input, line.input_format, line.cows, streams.in_fd});
     }
     FromDirOptions options = {line.from_dir, job.options.label, {}, job.cancelled};
     if (job.options.created != 0) {
@@ -352,6 +392,10 @@ std::unique_ptr<Input> open_input(const CommandLine &line, const Job &job, Strea
 /* Adds what can be done about it to errors that come from deep below. */
 void run_job(const CommandLine &line, Job &job, Streams &streams) {
     try {
+        if (!line.merge.empty()) {
+            run_merge(line, job, streams);
+            return;
+        }
         std::unique_ptr<Input> input = open_input(line, job, streams);
         if (line.extract) {
             run_extract(line, job, *input, streams);

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "merge.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <new>
+
+#include "lib/cloopw.h"
+#include "lib/log_cow_writer.h"
+#include "lib/log_super.h"
+#include "output_file.h"
+#include "tools/common/progress.h"
+#include "tools/common/size.h"
+
+extern "C" {
+#include "layers.h"
+}
+
+namespace cloopw {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr u32 kRunLen = CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE; /* compressed as one */
+
+using CachePtr = std::unique_ptr<cw_cache, CDeleter<cw_cache_destroy>>;
+
+[[noreturn]] void throw_report(const std::string &name, int err, const cw_report &report) {
+    if (report.text[0] != '\0') {
+        throw Error(report.text, -err);
+    }
+    throw io_error(name, "cannot be opened", err);
+}
+
+CachePtr make_cache() {
+    CachePtr cache(cw_cache_create(CW_DEFAULT_CACHE_BYTES));
+    if (!cache) {
+        throw std::bad_alloc();
+    }
+    return cache;
+}
+
+/* Layers over each other; whatever is below them stays out of it. */
+class Stack {
+public:
+    struct Run {
+        int place; /* CW_COW_* */
+        u64 len;
+    };
+
+    /* image: read where the lowest has parts of pages; may be nullptr */
+    Stack(std::vector<Io> ios, const cw_cow_base &base, const Image *image)
+        : ios_(std::move(ios)), size_(base.size), image_(image), cache_(make_cache()) {
+        std::vector<cw_io *> raw;
+        raw.reserve(ios_.size());
+        for (const Io &io : ios_) {
+            raw.push_back(&io.get());
+        }
+        cw_layers *layers = nullptr;
+        cw_report report = {};
+        int err = cw_layers_open(raw.data(), static_cast<u32>(raw.size()), false, cache_.get(),
+                                 &base, &layers, &report);
+        if (err != 0) {
+            throw_report(ios_.front().name(), err, report);
+        }
+        layers_.reset(layers);
+    }
+
+    u64 size() const { return size_; }
+
+    /* What whole pages from off on are; one that is only held in part is a hit. */
+    Run run(u64 off) const {
+        Run run = where(off, size_ - off);
+        if (run.len % CW_PAGE_SIZE == 0 || off + run.len == size_) {
+            return run;
+        }
+        if (run.len >= CW_PAGE_SIZE) {
+            run.len &= ~u64{CW_PAGE_SIZE - 1};
+            return run;
+        }
+        const u64 end = std::min(off + CW_PAGE_SIZE, size_);
+        run = {CW_COW_MISS, end - off};
+        for (u64 at = off; at < end;) {
+            const Run part = where(at, end - at);
+            run.place = part.place == CW_COW_MISS ? run.place : CW_COW_HIT;
+            at += part.len;
+        }
+        return run;
+    }
+
+    void read(u8 *buf, u32 len, u64 off) const {
+        while (len != 0) {
+            const u32 n = read_start(buf, len, off);
+            buf += n;
+            off += n;
+            len -= n;
+        }
+    }
+
+private:
+    Run where(u64 off, u64 len) const {
+        for (u32 i = 0; i < layers_->nr; i++) {
+            cw_cow *cow = layers_->layer[i];
+            const int place = cow->format->where(cow, off, len, &len);
+            if (place < 0) {
+                throw unreadable(*cow, off, place);
+            }
+            if (place != CW_COW_MISS) {
+                return {place, len};
+            }
+        }
+        return {CW_COW_MISS, len};
+    }
+
+    u32 read_start(u8 *buf, u32 len, u64 off) const {
+        for (u32 i = 0; i < layers_->nr; i++) {
+            cw_cow *cow = layers_->layer[i];
+            const int hit = cow->format->read(cow, off, len, buf, &len);
+            if (hit < 0) {
+                throw unreadable(*cow, off, hit);
+            }
+            if (hit == CW_COW_HIT) {
+                return len;
+            }
+        }
+        if (image_ == nullptr) {
+            throw unreadable(*layers_->layer[layers_->nr - 1], off, EIO);
+        }
+        image_->read(buf, len, off);
+        return len;
+    }
+
+    static Error unreadable(const cw_cow &cow, u64 off, int err) {
+        return io_error(cow.io->name, fmt::format("cannot be read at byte {}", off), err);
+    }
+
+    std::vector<Io> ios_;
+    const u64 size_;
+    const Image *image_;
+    CachePtr cache_;
+    std::unique_ptr<cw_layers, CDeleter<cw_layers_close>> layers_;
+};
+
+/* The COW log that is made. */
+class NewLog {
+public:
+    NewLog(const Io &io, const cw_cow_base &base) : cache_(make_cache()) {
+        cw_cow *cow = nullptr;
+        cw_report report = {};
+        int err = cw_cow_open(&io.get(), cache_.get(), true, &base, &cow, &report);
+        if (err != 0) {
+            throw_report(io.name(), err, report);
+        }
+        cow_.reset(cow);
+    }
+
+    /* Whole pages. */
+    void write(const u8 *buf, u32 len, u64 off) {
+        check(cow_->format->write(cow_.get(), off, len, buf), "cannot be written");
+    }
+    void zero(u64 off, u64 len) {
+        check(cow_->format->zero(cow_.get(), off, len), "cannot be written");
+    }
+    /* false: it needs more than that. */
+    bool set_limit(u64 bytes) {
+        const int err = cow_->format->set_limit(cow_.get(), bytes);
+        check(err == -ENOSPC ? 0 : err, "cannot be given its limit");
+        return err == 0;
+    }
+    void freeze(const Uuid &uuid) {
+        cow_->format->before_freeze(cow_.get());
+        check(cow_->format->freeze(cow_.get(), uuid.data()), "cannot be frozen");
+    }
+    /* With all that can be given back. */
+    void finish() {
+        if (!cow_->frozen) {
+            check(cow_->format->flush(cow_.get()), "cannot be flushed");
+        }
+        cow_.reset();
+    }
+    u64 plain_bytes() const {
+        cw_cow_stat stat = {};
+        cow_->format->stat(cow_.get(), &stat);
+        return stat.plain_bytes;
+    }
+
+private:
+    void check(int err, const char *what) const {
+        if (err != 0) {
+            throw io_error(cow_->io->name, what, err);
+        }
+    }
+
+    CachePtr cache_;
+    std::unique_ptr<cw_cow, CDeleter<cw_cow_close>> cow_;
+};
+
+/* ---- what is merged ---- */
+
+std::vector<CowLayer> choose_layers(const std::vector<std::string> &given) {
+    std::vector<CowLayer> layers;
+    layers.reserve(given.size() + 1);
+    for (const std::string &path : given) {
+        layers.push_back(identify_cow(path));
+    }
+    if (layers.size() == 1) {
+        const CowLayer &upper = layers.front();
+        if (!upper.over_layer) {
+            throw Error(upper.path + ": lies over the image " + upper.below +
+                            ", not over another COW file, so there is nothing to merge it with",
+                        EINVAL);
+        }
+        layers.push_back(find_cow_parent(upper));
+    }
+    return layers;
+}
+
+bool is_log(const CowLayer &layer) { return layer.format == cw_cow_log.name; }
+
+struct cw_disk_log_super super_of(const CowLayer &layer, const Io &io) {
+    auto super = read_log_super(io.fd(), layer.path);
+    if (!super) {
+        throw Error(layer.path + ": truncated or damaged: neither superblock is sound", EINVAL);
+    }
+    return *super;
+}
+
+/* A page of UML's may hold sectors of its own, and show others of what is below. */
+std::optional<Image> open_image_below(const MergeJob &job, const CowLayer &lowest) {
+    if (is_log(lowest)) {
+        if (!job.image.empty()) {
+            throw Error(job.image +
+                            ": the image is only needed when the lowest layer is UML's, "
+                            "and " +
+                            lowest.path + " is not; leave it away",
+                        EINVAL);
+        }
+        return std::nullopt;
+    }
+    return Image(Io::open(job.image.empty() ? lowest.below : job.image, Io::Mode::kRead),
+                 job.image_format);
+}
+
+/* What the new one is made for, as the lowest is. */
+LogCowConfig config_below(const CowLayer &lowest, const Io &io, const std::optional<Image> &image,
+                          const std::string &output) {
+    LogCowConfig config;
+    if (image) {
+        config.size = cw_round_up(image->size(), CW_SECTOR_SIZE);
+        std::copy_n(image->info().uuid, config.base_uuid.size(), config.base_uuid.begin());
+        config.base_mtime = image->io().get().mtime;
+        config.parent = fs::absolute(image->io().name()).lexically_normal();
+        return config;
+    }
+    const struct cw_disk_log_super super = super_of(lowest, io);
+    config.size = cw_from_le64(super.size);
+    config.base_uuid = lowest.below_uuid;
+    config.base_mtime = static_cast<s64>(cw_from_le64(super.base_mtime));
+    config.over_layer = lowest.over_layer;
+    config.parent = lowest.below;
+    if (lowest.over_layer) {
+        fs::path below(lowest.below);
+        if (below.is_relative()) {
+            below = fs::path(lowest.path).parent_path() / below;
+        }
+        config.parent = cow_parent_hint(output, below);
+    }
+    return config;
+}
+
+cw_cow_base base_of(const LogCowConfig &config) {
+    cw_cow_base base = {};
+    base.size = config.size;
+    base.mtime = config.base_mtime;
+    base.name = config.parent.c_str();
+    std::copy(config.base_uuid.begin(), config.base_uuid.end(), base.uuid);
+    base.is_layer = config.over_layer;
+    return base;
+}
+
+/* Codec and level as the upper one has them, unless they are chosen. */
+void choose_codec(const MergeJob &job, const struct cw_disk_log_super &upper,
+                  LogCowConfig *config) {
+    const cw_codec *codec = codec_of(upper);
+    if (job.codec) {
+        config->codec = *job.codec;
+    } else if (codec != nullptr) {
+        config->codec = codec->name;
+        config->level = static_cast<int>(cw_from_le32(upper.codec_level));
+    }
+    config->level = job.level.value_or(config->level);
+}
+
+/* ---- merging ---- */
+
+/* Pages that some layer holds, up to kRunLen; those that none has end it. */
+u32 extend(const Stack &stack, u64 off, u64 len) {
+    const u64 end = std::min(off + kRunLen, stack.size());
+    while (off + len < end) {
+        const Stack::Run more = stack.run(off + len);
+        if (more.place != CW_COW_HIT) {
+            break;
+        }
+        len += more.len;
+    }
+    return static_cast<u32>(std::min(len, end - off));
+}
+
+void copy(const Stack &stack, NewLog &log, const MergeJob &job, Progress &progress) {
+    std::vector<u8> buffer(kRunLen);
+    for (u64 off = 0; off < stack.size();) {
+        if (job.cancelled != nullptr && *job.cancelled) {
+            throw Error("interrupted", EINTR);
+        }
+        Stack::Run run = stack.run(off);
+        if (run.place == CW_COW_HIT) {
+            const u32 len = extend(stack, off, run.len);
+            std::fill(buffer.begin(), buffer.end(), u8{0});
+            stack.read(buffer.data(), len, off);
+            log.write(buffer.data(), cw_round_up(len, CW_PAGE_SIZE), off);
+            run.len = len;
+        } else if (run.place == CW_COW_ZERO) {
+            log.zero(off, cw_round_up(run.len, CW_PAGE_SIZE));
+        }
+        off += run.len;
+        progress.update(off);
+    }
+}
+
+u64 space_of(const std::string &path) {
+    struct stat st = {};
+    return stat(path.c_str(), &st) == 0 ? static_cast<u64>(st.st_blocks) * CW_SECTOR_SIZE : 0;
+}
+
+/* What is written to a device is its owner's business: whoever could read the upper may. */
+void set_mode(const Io &output, const std::string &upper) {
+    struct stat st = {};
+    const bool known = stat(upper.c_str(), &st) == 0 && S_ISREG(st.st_mode);
+    if (fchmod(output.fd(), known ? st.st_mode & 0777 : 0600) != 0) {
+        throw io_error(output.name(), "cannot be given its permissions", errno);
+    }
+}
+
+OutputFileOptions output_options(const MergeJob &job, const std::vector<CowLayer> &layers) {
+    OutputFileOptions options;
+    for (const CowLayer &layer : layers) {
+        options.inputs.push_back(layer.path);
+    }
+    options.inputs.push_back(job.image);
+    options.force = job.force;
+    return options;
+}
+
+}  // namespace
+
+MergeResult merge_layers(const MergeJob &job, Streams &streams) {
+    MergeResult result;
+    result.layers = choose_layers(job.layers);
+    std::vector<Io> ios = open_cow_chain(result.layers, Io::Mode::kRead);
+    const CowLayer &upper = result.layers.front();
+    if (!is_log(upper)) {
+        throw Error(upper.path + ": is a COW file of format " + upper.format +
+                        ", which lies over an image, never over another COW file",
+                    EINVAL);
+    }
+    const struct cw_disk_log_super settings = super_of(upper, ios.front());
+    std::optional<Image> image = open_image_below(job, result.layers.back());
+    LogCowConfig config = config_below(result.layers.back(), ios.back(), image, job.output);
+    config.uuid = upper.uuid;
+    choose_codec(job, settings, &config);
+    const cw_cow_base base = base_of(config);
+    Stack stack(std::move(ios), base, image ? &*image : nullptr);
+
+    OutputFile output(job.output, output_options(job, result.layers));
+    if (output.is_device()) {
+        throw Error(job.output + ": is a block device; name a file, and copy that", EINVAL);
+    }
+    set_mode(output.io(), upper.path);
+    write_log_cow(output.io().fd(), job.output, config);
+    NewLog log(output.io(), base);
+    {
+        Progress progress(streams, !job.quiet, stack.size());
+        copy(stack, log, job, progress);
+    }
+    const u64 limit = cw_from_le64(settings.limit);
+    result.limit_left_out = !upper.frozen && limit != 0 && !log.set_limit(limit);
+    if (upper.frozen) {
+        log.freeze(upper.uuid);
+    }
+    result.plain_bytes = log.plain_bytes();
+    log.finish();
+    output.commit();
+    result.frozen = upper.frozen;
+    result.below = config.parent;
+    for (const CowLayer &layer : result.layers) {
+        result.input_bytes += space_of(layer.path);
+    }
+    result.output_bytes = space_of(job.output);
+    return result;
+}
+
+Json merge_json(const MergeJob &job, const MergeResult &result, double seconds) {
+    Json json;
+    json["layers"] = Json::array();
+    for (const CowLayer &layer : result.layers) {
+        json["layers"].push_back(layer.path);
+    }
+    json["output"] = job.output;
+    json["below"] = result.below;
+    json["uuid"] = uuid_text(result.layers.front().uuid);
+    json["frozen"] = result.frozen;
+    json["input_bytes"] = result.input_bytes;
+    json["output_bytes"] = result.output_bytes;
+    json["plain_bytes"] = result.plain_bytes;
+    json["limit_left_out"] = result.limit_left_out;
+    json["seconds"] = seconds;
+    return json;
+}
+
+std::string merge_text(const MergeJob &job, const MergeResult &result, double seconds) {
+    std::string names;
+    for (const CowLayer &layer : result.layers) {
+        names += (names.empty() ? "" : " + ") + layer.path;
+    }
+    std::string text =
+        fmt::format("{}: {} ({}) -> {}, {} of the device, over {}; {:.1f} s\n", job.output, names,
+                    format_size(result.input_bytes), format_size(result.output_bytes),
+                    format_size(result.plain_bytes), result.below, seconds);
+    if (result.limit_left_out) {
+        text += job.output + ": has no --cow-limit: that of " + result.layers.front().path +
+                " is too low for both\n";
+    }
+    return text;
+}
+
+}  // namespace cloopw
