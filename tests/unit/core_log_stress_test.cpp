@@ -2,6 +2,7 @@
 /* Many threads on one COW log; to be run under ThreadSanitizer, too. */
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <thread>
 
 #include "core_log_support.h"
@@ -169,6 +170,147 @@ TEST_P(CoreLogStress, ReadersSeeWholePagesAndWritersTheirOwn) {
     LogDevice again(base.get(), {cow.get()});
     ASSERT_EQ(again.err(), 0) << again.why();
     EXPECT_EQ(again.read(0, static_cast<u32>(base.size())), all);
+}
+
+/*
+ * Snapshots meanwhile, in logs that have to be cleaned. What is discarded shows
+ * what the layer below has, one of the writer's own versions.
+ */
+class CoreLogStressSnapshots : public testing::Test {
+protected:
+    static constexpr u64 kSize = 6 * kMiB;
+    static constexpr u64 kWriters = 3;
+    static constexpr u64 kShare = kSize / CW_PAGE_SIZE / kWriters;
+    static constexpr u32 kSnapshots = 4;
+    static constexpr u64 kWritesBetween = 400;
+
+    /* Each knows what is on its pages, but for those it discarded. */
+    void write(const LogDevice &device, u64 thread) {
+        const u64 first = thread * kShare;
+        std::mt19937_64 random(thread);
+        std::vector<std::optional<u32>> versions(kShare, 0u);
+        for (u32 version = 1; !stop_; version++) {
+            const u64 at = random() % kShare;
+            const u64 pages = std::min<u64>(1 + random() % 24, kShare - at);
+            const u64 off = (first + at) * CW_PAGE_SIZE;
+            std::optional<u32> now = version;
+            int err = 0;
+            switch (random() % 8) {
+                case 0:
+                    err = device.discard(off, pages * CW_PAGE_SIZE);
+                    now.reset();
+                    break;
+                case 1:
+                    err = device.zero(off, pages * CW_PAGE_SIZE);
+                    now = 0;
+                    break;
+                default:
+                    err = device.write(off, numbered(first + at, pages, version));
+            }
+            wrong_ += err == 0 ? 0 : 1;
+            std::fill_n(versions.begin() + static_cast<std::ptrdiff_t>(at), pages, now);
+            const u64 other = random() % kShare;
+            check(device, first + other, versions[other], version);
+            writes_++;
+        }
+        for (u64 i = 0; i < kShare; i++) {
+            check(device, first + i, versions[i], ~0u);
+        }
+    }
+
+    void check(const LogDevice &device, u64 at, std::optional<u32> wanted, u32 most) {
+        const Bytes page = device.read(at * CW_PAGE_SIZE, CW_PAGE_SIZE);
+        u64 word = 0;
+        if (page.empty() || !is_one_version(page.data())) {
+            wrong_++;
+            return;
+        }
+        memcpy(&word, page.data(), sizeof(word));
+        wrong_ += wanted ? word >> 32 != *wanted : word >> 32 > most;
+    }
+
+    void read(const LogDevice &device, u64 seed) {
+        std::mt19937_64 random(seed);
+        while (!stop_) {
+            const u64 page = random() % (kSize / CW_PAGE_SIZE - 32);
+            const Bytes bytes = device.read(page * CW_PAGE_SIZE, 32 * CW_PAGE_SIZE);
+            wrong_ += bytes.empty() ? 1 : 0;
+            for (u64 i = 0; i < bytes.size(); i += CW_PAGE_SIZE) {
+                wrong_ += is_one_version(bytes.data() + i) ? 0 : 1;
+            }
+            u64 n = 0;
+            wrong_ += cw_device_where(device.get(), page * CW_PAGE_SIZE, kMiB / 8, &n) < 0;
+        }
+    }
+
+    void flush(const LogDevice &device) {
+        while (!stop_) {
+            wrong_ += device.flush() == 0 ? 0 : 1;
+            (void)device.stat();
+            (void)device.space();
+            cw_device_tend(device.get());
+        }
+    }
+
+    /* Layer i of the chain, to be put over the one before. */
+    SparseIo *add_log(u32 i) {
+        LogCowConfig config = log_config(kSize, i % 2 == 0 ? "lz4" : "none");
+        config.limit = i % 2 == 0 ? 0 : 16 * kMiB;
+        config.uuid.fill(static_cast<u8>(100 + i));
+        config.over_layer = i != 0;
+        config.base_uuid.fill(static_cast<u8>(i));
+        logs_.push_back(std::make_unique<SparseIo>("layer" + std::to_string(i)));
+        make_log(logs_.back().get(), config);
+        return logs_.back().get();
+    }
+
+    std::vector<cw_io *> chain() const {
+        std::vector<cw_io *> ios;
+        for (const auto &log : logs_) {
+            ios.insert(ios.begin(), log->get());
+        }
+        return ios;
+    }
+
+    std::vector<std::unique_ptr<SparseIo>> logs_;
+    std::atomic<bool> stop_ = false;
+    std::atomic<u64> wrong_ = 0;
+    std::atomic<u64> writes_ = 0;
+};
+
+TEST_F(CoreLogStressSnapshots, WithReadersWritersDiscardsAndTheCleaner) {
+    SparseIo base("base", kSize);
+    add_log(0);
+    LogDevice device(base.get(), chain());
+    ASSERT_EQ(device.err(), 0) << device.why();
+    std::vector<std::thread> threads;
+    for (u64 i = 0; i < kWriters; i++) {
+        threads.emplace_back([&, i] { write(device, i); });
+    }
+    threads.emplace_back([&] { read(device, 100); });
+    threads.emplace_back([&] { read(device, 101); });
+    threads.emplace_back([&] { flush(device); });
+    const auto wait = [&] {
+        for (const u64 until = writes_ + kWritesBetween; writes_ < until;) {
+            std::this_thread::yield();
+        }
+    };
+    for (u32 i = 1; i <= kSnapshots; i++) {
+        wait();
+        cw_report report = {};
+        EXPECT_EQ(cw_device_snapshot(device.get(), add_log(i)->get(), &report), 0) << report.text;
+    }
+    wait();
+    stop_ = true;
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    EXPECT_EQ(wrong_, 0u);
+    const Bytes all = device.read(0, kSize);
+    ASSERT_EQ(device.close(), 0);
+    LogDevice again(base.get(), chain());
+    ASSERT_EQ(again.err(), 0) << again.why();
+    EXPECT_EQ(again.read(0, kSize), all);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CoreLogStress,

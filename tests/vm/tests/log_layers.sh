@@ -151,6 +151,82 @@ must "attach for hostile ones" cloopwsetup -c h.cow $dev image
 hostile
 must "detach after hostile ones" cloopwsetup -d $dev
 
+# ---- a new layer on a block device ----
+
+modprobe loop
+truncate -s 64M blank.img small.img taken.img
+truncate -s 1M small.img
+mkfs.ext4 -q -F taken.img
+loops=()
+for file in blank small taken; do
+	loop=$(losetup -f --show $file.img)
+	defer "losetup -d $loop"
+	loops+=("$loop")
+done
+must "attach for a layer on a disk" cloopwsetup -c disk0.cow $dev image
+put eight 4
+refuses "one on a disk that holds something" 'holds something that is no COW' \
+	cloopwsetup --snapshot "${loops[2]}" $dev
+refuses "one on a disk that is too small" '1.0 MiB, a COW needs' \
+	cloopwsetup --snapshot "${loops[1]}" $dev
+on_disk() {
+	cloopwsetup --snapshot "${loops[0]}" $dev
+	test "$(cat $cow)" = "${loops[0]}
+$PWD/disk0.cow"
+	put nine 5
+	holds eight 4 $dev
+	holds nine 5 $dev
+	cloopwsetup -d $dev
+	cloopwsetup -c "${loops[0]}" -c disk0.cow $dev image
+	holds eight 4 $dev
+	holds nine 5 $dev
+}
+check "one on a blank disk" on_disk
+refuses "a disk that is a layer already" 'is there already' \
+	cloopwsetup --snapshot "${loops[0]}" $dev
+must "a file system is as it was" e2fsck -fn taken.img
+over_disk() {
+	cloopwsetup --snapshot disk2.cow $dev
+	put ten 6
+	cloopwsetup -d $dev
+	cloopwsetup -c disk2.cow $dev image
+	holds nine 5 $dev
+	holds ten 6 $dev
+	cloopwsetup -d $dev
+}
+check "and one over that, which finds it" over_disk
+
+# ---- made into one, and an image; not while they are written ----
+
+must "attach the chain" cloopwsetup -c c.cow $dev image
+refuses "a layer that is written is not merged" "c.cow: is in use by $dev; detach it" \
+	mkcloopw --merge c.cow merged.cow
+refuses "nor committed" "c.cow: is in use by $dev; detach it" \
+	mkcloopw --cow c.cow image new.cloopw
+refuses "nor attached again, for reading" "c.cow: is in use by $dev" \
+	cloopwsetup -r -c c.cow /dev/cloopw1 image
+check "the frozen ones below are merged meanwhile" mkcloopw -q --merge b.cow ab.cow
+must "detach the chain" cloopwsetup -d $dev
+made_one() {
+	cloopwsetup -r -c c.cow $dev image
+	sha256sum <$dev >sum
+	cloopwsetup -d $dev
+	mkcloopw -q --cow c.cow image new.cloopw
+	cloopwsetup -r $dev new.cloopw
+	sha256sum <$dev | cmp - sum
+	cloopwsetup -d $dev
+	cloopwsetup -r -c c.cow -c ab.cow $dev image
+	sha256sum <$dev | cmp - sum
+	cloopwsetup -d $dev
+	mkcloopw -q --merge c.cow --merge ab.cow abc.cow
+	cloopwsetup -c abc.cow $dev image
+	sha256sum <$dev | cmp - sum
+	put eleven 7
+	holds eleven 7 $dev
+	cloopwsetup -d $dev
+}
+check "committed and merged" made_one
+
 # ---- while it is in use ----
 
 under_load() {

@@ -1,0 +1,95 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A COW log whose limit is little more than what lives in it, written over and
+# over: fio writes and verifies in two thirds of the device, pass after pass, while
+# a third is written, discarded and compared. The cleaner makes all the room there
+# is. Then all is verified, also after a re-attach. 60 s, or cloopw_churn=SECONDS
+# on the kernel's command line.
+
+seconds=$(sed -n 's/.*cloopw_churn=\([0-9]*\).*/\1/p' /proc/cmdline)
+seconds=${seconds:-60}
+modprobe cloopw
+defer 'cloopwsetup -D; rmmod cloopw'
+dev=/dev/cloopw0
+sys=/sys/block/cloopw0/cloopw
+mib=$((1 << 20))
+limit=72 # MiB, for 48 of data, and a header to each 4 KiB
+
+mke2fs -q -F -t ext4 "$(disk 0)"
+mkdir host
+mount "$(disk 0)" host
+defer umount host
+truncate -s 48M raw
+mkcloopw -q -f raw host/base.cloopw
+must "attached" cloopwsetup -c host/cow --cow-limit ${limit}M $dev host/base.cloopw
+
+# pass SEED OPTIONS...: two jobs over 16 MiB each
+pass() {
+	local seed=$1
+	shift
+	fio --name=churn --filename=$dev --direct=1 --ioengine=libaio \
+		--rw=randwrite --bsrange=4k-64k --iodepth=8 --numjobs=2 \
+		--size=16m --offset_increment=16m --randseed="$seed" \
+		--verify=crc32c --verify_fatal=1 --group_reporting "$@"
+}
+
+# third: its share of the device, from 32 MiB on, against a file with the same
+truncate -s 16M model
+third() {
+	local at n round
+	for ((round = 0; ; round++)); do
+		[ ! -e stop ] || return 0
+		head -c ${mib} /dev/urandom >part
+		at=$((RANDOM % 240 * 16)) # in pages
+		dd if=part of=$dev bs=4k seek=$((8192 + at)) oflag=direct \
+			conv=notrunc status=none
+		dd if=part of=model bs=4k seek=$at conv=notrunc status=none
+		at=$((RANDOM % 3584))
+		n=$((RANDOM % 512 + 1))
+		blkdiscard -o $((32 * mib + at * 4096)) -l $((n * 4096)) $dev
+		dd if=/dev/zero of=model bs=4k seek=$at count=$n conv=notrunc \
+			status=none
+		[ $((round % 8)) != 0 ] || third_holds
+	done
+}
+third_holds() {
+	dd if=$dev bs=${mib} skip=32 iflag=direct status=none | cmp - model
+}
+third 2>third.log &
+third=$!
+
+churn() {
+	local end=$((SECONDS + seconds))
+	passes=0
+	while [ $SECONDS -lt $end ]; do
+		passes=$((passes + 1))
+		pass $passes --do_verify=1 >fio.log 2>&1 || {
+			cat fio.log
+			return 1
+		}
+		blkdiscard -o $((RANDOM % 24 * mib)) -l $((4 * mib)) $dev
+		kill -0 "$third"
+		test "$(stat -c %s host/cow)" -le $((limit * mib))
+	done
+}
+check "passes of fio for $seconds s" churn
+touch stop
+check "the third that was discarded in between" wait "$third"
+diag "$passes passes; $(cat third.log)"
+written=$(awk '{ print $7 / 2048 }' /sys/block/cloopw0/stat)
+diag "written: $written MiB, with a limit of $limit MiB"
+check "it was written over several times" \
+	awk "BEGIN { exit !($written > 5 * $limit) }"
+check "state ok" test "$(cat $sys/state)" = ok
+
+all_holds() {
+	pass 0 --verify_only
+	third_holds
+}
+check "the last pass" pass 0 --do_verify=1
+check "all of it" all_holds
+must "detached" cloopwsetup -d $dev
+check "the file is within its limit" test "$(stat -c %s host/cow)" -le $((limit * mib))
+must "attached again" cloopwsetup -c host/cow $dev host/base.cloopw
+check "all of it after a re-attach" all_holds
