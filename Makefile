@@ -60,6 +60,10 @@ check-long: check check-sanitizers
 	@build/bin/crash-sim --cuts 1000000
 	@for kernel in $(KERNELS); do \
 		tests/vm/kill --times 20 $$kernel || exit 1; \
+		tests/vm/run --mem 2048 --timeout 3600 \
+			--disk build/vm/disks/scratch.img \
+			--append cloopw_churn=1800 $$kernel log_churn || \
+			exit 1; \
 	done
 
 lint: tools

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "lib/cow_lock.h"
 #include "support/cloopwsetup_tool.h"
 #include "tools/cloopwsetup/cow_device.h"
 
@@ -72,6 +73,26 @@ TEST_F(CloopwsetupCow, ANewTopOverALayerInUseIsMadeAsSettingsSay) {
     EXPECT_EQ(cw_from_le32(super("b").codec), u32{CW_CODEC_ZSTD});
     EXPECT_EQ(space(0).limit, u64{32} << 20);
     EXPECT_EQ(cw_from_le64(super("a").limit), 0U);
+}
+
+/* As the nbdkit plugin has it, or another device: the driver keeps the file and its lock. */
+TEST_F(CloopwsetupCow, ACowFileThatIsWrittenIsNotAttached) {
+    const std::string refusal =
+        "DIR/cow: is in use by another program, such as nbdkit, mkcloopw or cloopwck; 'lsof' "
+        "tells which, wait for it or end it";
+    runs({"-c", path("cow"), device(0), image()});
+    refuses({"-c", path("cow"), device(1), image()}, refusal);
+    refuses({"-r", "-c", path("cow"), device(1), image()}, refusal);
+    runs({"-d", device(0)});
+    {
+        Io writer = Io::open(path("cow"), Io::Mode::kReadWrite);
+        lock_cow(writer.fd(), path("cow"), true);
+        refuses({"-c", path("cow"), device(0), image()}, refusal);
+        refuses({"-c", path("new"), "-c", path("cow"), device(0), image()}, refusal);
+    }
+    runs({"-c", path("cow"), device(0), image()});
+    runs({"--snapshot", path("new"), device(0)});
+    runs({"-r", "-c", path("cow"), device(1), image()}); /* frozen, though its lock is left */
 }
 
 TEST_F(CloopwsetupCow, ACowKeepsItsCodec) {
