@@ -39,7 +39,7 @@ truncate -s 16M model
 third() {
 	local at n round
 	for ((round = 0; ; round++)); do
-		[ ! -e stop ] || return 0
+		[ ! -e stop ] || break
 		head -c ${mib} /dev/urandom >part
 		at=$((RANDOM % 240 * 16)) # in pages
 		dd if=part of=$dev bs=4k seek=$((8192 + at)) oflag=direct \
@@ -47,36 +47,37 @@ third() {
 		dd if=part of=model bs=4k seek=$at conv=notrunc status=none
 		at=$((RANDOM % 3584))
 		n=$((RANDOM % 512 + 1))
-		blkdiscard -o $((32 * mib + at * 4096)) -l $((n * 4096)) $dev
+		blkdiscard -f -o $((32 * mib + at * 4096)) -l $((n * 4096)) $dev
 		dd if=/dev/zero of=model bs=4k seek=$at count=$n conv=notrunc \
 			status=none
 		[ $((round % 8)) != 0 ] || third_holds
 	done
+	echo "$round rounds of the other third" >third.done
 }
 third_holds() {
 	dd if=$dev bs=${mib} skip=32 iflag=direct status=none | cmp - model
 }
-third 2>third.log &
+third 2>third.log & # blkdiscard -f: others have the device open, too
 third=$!
 
 churn() {
-	local end=$((SECONDS + seconds))
-	passes=0
-	while [ $SECONDS -lt $end ]; do
-		passes=$((passes + 1))
-		pass $passes --do_verify=1 >fio.log 2>&1 || {
+	local end=$((SECONDS + seconds)) n
+	for ((n = 1; SECONDS < end; n++)); do
+		pass $n --do_verify=1 >fio.log 2>&1 || {
 			cat fio.log
 			return 1
 		}
-		blkdiscard -o $((RANDOM % 24 * mib)) -l $((4 * mib)) $dev
+		blkdiscard -f -o $((RANDOM % 24 * mib)) -l $((4 * mib)) $dev
 		kill -0 "$third"
 		test "$(stat -c %s host/cow)" -le $((limit * mib))
+		echo "$n passes of fio" >passes
 	done
 }
 check "passes of fio for $seconds s" churn
 touch stop
-check "the third that was discarded in between" wait "$third"
-diag "$passes passes; $(cat third.log)"
+wait "$third" || cat third.log
+check "the third that was discarded in between" cat passes third.done
+diag "$(cat passes), $(cat third.done)"
 written=$(awk '{ print $7 / 2048 }' /sys/block/cloopw0/stat)
 diag "written: $written MiB, with a limit of $limit MiB"
 check "it was written over several times" \
