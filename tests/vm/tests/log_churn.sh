@@ -9,8 +9,6 @@
 
 seconds=$(sed -n 's/.*cloopw_churn=\([0-9]*\).*/\1/p' /proc/cmdline)
 seconds=${seconds:-60}
-modprobe cloopw
-defer 'cloopwsetup -D; rmmod cloopw'
 dev=/dev/cloopw0
 sys=/sys/block/cloopw0/cloopw
 mib=$((1 << 20))
@@ -20,6 +18,8 @@ mke2fs -q -F -t ext4 "$(disk 0)"
 mkdir host
 mount "$(disk 0)" host
 defer umount host
+modprobe cloopw
+defer 'cloopwsetup -D; rmmod cloopw'
 truncate -s 48M raw
 mkcloopw -q -f raw host/base.cloopw
 must "attached" cloopwsetup -c host/cow --cow-limit ${limit}M $dev host/base.cloopw
