@@ -314,7 +314,8 @@ static int read_usage(struct cw_log *log)
 	u32 n;
 	int err;
 
-	memset(usage, 0, log->snapshot->usage_room * sizeof(*usage));
+	if (usage) /* a new log has no segments yet */
+		memset(usage, 0, log->snapshot->usage_room * sizeof(*usage));
 	err = read_array(log, CW_LOG_META_USAGE_DIR, log->usage_dir_at,
 			 log->usage_at, cw_div_up(known, CW_LOG_FANOUT));
 	if (!err)
