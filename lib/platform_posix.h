@@ -88,6 +88,8 @@ void cw_free(void *p);
 u32 cw_crc32c(const void *buf, size_t len);
 unsigned int cw_cpus(void);
 __attribute__((format(printf, 1, 2))) void cw_log_bad(const char *fmt, ...);
+/* For a program that says itself what is bad; before it has threads. */
+void cw_log_bad_quiet(bool on);
 
 #ifdef __cplusplus
 }

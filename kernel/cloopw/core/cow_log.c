@@ -680,18 +680,8 @@ static int bad_record(struct cw_log *log, const struct run *run, int err)
 static int check_identity(const struct run *run, const struct log_record *record,
 			  u64 page)
 {
-	u32 bit = page - record->page;
-
-	if ((record->type != CW_LOG_WRITE && record->type != CW_LOG_MOVE) ||
-	    record->gen != run->gen || record->codec != run->entry.codec ||
-	    record->sectors != run->entry.sectors || page < record->page ||
-	    bit >= record->pages ||
-	    !(record->data_mask & (1u << bit)) ||
-	    cw_popcount(record->data_mask & ((1u << bit) - 1)) !=
-		    run->entry.index ||
-	    cw_popcount(record->data_mask) != run->entry.pages)
-		return -EIO;
-	return 0;
+	return cw_log_record_holds(record, &run->entry, run->gen, page) ? 0 :
+									  -EIO;
 }
 
 /* Decompresses a whole record to buf, entry.pages pages. */

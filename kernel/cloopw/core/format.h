@@ -322,7 +322,8 @@ struct cw_disk_log_record {
 	__le32 reserved;
 	/* MOVE: sector it was at; JUMP: next segment; META: enum cw_log_meta */
 	__le64 from;
-	__le64 next_gen;    /* JUMP: generation of the next segment */
+	/* JUMP: generation of the next segment; MOVE: of the one from is in */
+	__le64 next_gen;
 };
 CW_ASSERT_SIZE(struct cw_disk_log_record, 72);
 

@@ -21,7 +21,8 @@ const struct cw_image_format *cw_image_format_by_name(const char *name)
 	return NULL;
 }
 
-static int read_ends(struct cw_image *img, struct cw_image_ends *ends)
+static int read_ends(struct cw_image *img, struct cw_image_ends *ends,
+		     int *tail_err)
 {
 	int err;
 
@@ -30,8 +31,12 @@ static int read_ends(struct cw_image *img, struct cw_image_ends *ends)
 	err = cw_pread(img->io, ends->head, ends->head_len, 0);
 	if (err)
 		return err;
-	return cw_pread(img->io, ends->tail, ends->tail_len,
-			img->io_size - ends->tail_len);
+	/* Most formats are known by the head, and do without. */
+	*tail_err = cw_pread(img->io, ends->tail, ends->tail_len,
+			     img->io_size - ends->tail_len);
+	if (*tail_err)
+		ends->tail_len = 0;
+	return 0;
 }
 
 static int choose_format(struct cw_image *img,
@@ -40,11 +45,11 @@ static int choose_format(struct cw_image *img,
 {
 	struct cw_image_ends *ends = cw_alloc(sizeof(*ends));
 	unsigned int i;
-	int err;
+	int err, tail_err;
 
 	if (!ends)
 		return -ENOMEM;
-	err = read_ends(img, ends);
+	err = read_ends(img, ends, &tail_err);
 	if (err) {
 		cw_refuse(report, err, "%s: cannot be read (error %d)",
 			  img->io->name, -err);
@@ -59,6 +64,11 @@ static int choose_format(struct cw_image *img,
 	for (i = 0; !img->format; i++) /* raw, the last, takes anything */
 		if (cw_image_formats[i]->probe(ends))
 			img->format = cw_image_formats[i];
+	/* What is taken for raw may be of another format. */
+	if (tail_err && !wanted && img->format == &cw_image_raw)
+		err = cw_refuse(report, tail_err,
+				"%s: its end cannot be read (error %d)",
+				img->io->name, -tail_err);
 out:
 	cw_free(ends);
 	return err;
@@ -169,9 +179,19 @@ static int bad_block(struct cw_image *img, u64 n, u64 offset, const char *what,
 	return -EIO;
 }
 
+int cw_image_locate(struct cw_image *img, u64 n, struct cw_extent *extent)
+{
+	int err;
+
+	*extent = (struct cw_extent){ 0 };
+	err = img->format->locate(img, n, extent);
+	extent->alike = cw_min(cw_max(extent->alike, 1), img->blocks - n);
+	return err;
+}
+
 static int locate(struct cw_image *img, u64 n, struct cw_extent *extent)
 {
-	int err = img->format->locate(img, n, extent);
+	int err = cw_image_locate(img, n, extent);
 
 	return err ? bad_block(img, n, 0, "its place is not known", err) : 0;
 }
@@ -226,18 +246,23 @@ static int read_block(struct cw_image *img, struct cw_workspace *ws, u64 n,
 	return read_plain(img, ws, n, &extent, buf, len);
 }
 
-/* A block whose place is not known is for read to complain about. */
-static bool block_is_zero(struct cw_image *img, u64 n)
+/*
+ * How many blocks from n on are zeros, or are not, as far as one look at the
+ * index tells. One whose place is not known is for read to complain about.
+ */
+static u64 look_for_zeros(struct cw_image *img, u64 n, bool *zero)
 {
 	struct cw_extent extent;
+	int err = cw_image_locate(img, n, &extent);
 
-	return !img->format->locate(img, n, &extent) && !extent.stored;
+	*zero = !err && !extent.stored;
+	return extent.alike;
 }
 
 int cw_image_is_zero(struct cw_image *img, u64 off, u64 len, u64 *n)
 {
-	u64 block, end;
-	bool zero;
+	u64 block, end, alike;
+	bool zero, next;
 
 	*n = len;
 	if (off >= img->size)
@@ -246,9 +271,14 @@ int cw_image_is_zero(struct cw_image *img, u64 off, u64 len, u64 *n)
 		return 0;
 	block = off / img->block_size;
 	end = cw_min(cw_div_up(off + len, img->block_size), img->blocks);
-	zero = block_is_zero(img, block);
-	while (++block < end && block_is_zero(img, block) == zero)
-		;
+	block += look_for_zeros(img, block, &zero);
+	while (block < end) {
+		alike = look_for_zeros(img, block, &next);
+		if (next != zero)
+			break;
+		block += alike;
+	}
+	block = cw_min(block, end);
 	/* What lies behind the last block is zeros. */
 	if (block < img->blocks || !zero)
 		*n = cw_min(len, block * img->block_size - off);

@@ -30,6 +30,11 @@ struct cw_extent {
 	u32 crc;      /* crc32c of the stored bytes, when has_crc */
 	u8 codec;     /* enum cw_codec_id */
 	bool has_crc;
+	/*
+	 * So many blocks from here on have the same answer, known without
+	 * looking further: zeros, or that their place is not known. 1 or more.
+	 */
+	u64 alike;
 };
 
 /* Where a file tells what it is; a short one has less of both. */
@@ -60,6 +65,7 @@ struct cw_image_format {
 	/*
 	 * Where block n (< img->blocks) is. The extent lies within the file
 	 * and is at most img->max_stored long; -EIO when the index lies.
+	 * Sets alike, also with -EIO, or leaves it 0.
 	 */
 	int (*locate)(struct cw_image *img, u64 n, struct cw_extent *extent);
 };
@@ -128,6 +134,12 @@ int cw_image_read(struct cw_image *img, u64 off, u32 len, void *buf);
  * for *n bytes: 0 < *n <= len.
  */
 int cw_image_is_zero(struct cw_image *img, u64 off, u64 len, u64 *n);
+
+/*
+ * Where block n is stored, and for how many more blocks that says it all.
+ * -EIO when the index cannot tell; extent->alike is set then, too.
+ */
+int cw_image_locate(struct cw_image *img, u64 n, struct cw_extent *extent);
 
 /*
  * Reads block n as it is stored, and checks it as far as that is possible

@@ -221,33 +221,56 @@ static void native_close(struct cw_image *img)
 	img->priv = NULL;
 }
 
+/* Blocks from n on to the end of what one reference of a level covers. */
+static u64 blocks_left(u64 n, u32 level)
+{
+	u64 covers = 1ull << (level * CW_INDEX_FANOUT_SHIFT);
+
+	return covers - (n & (covers - 1));
+}
+
+/*
+ * Follows the reference for block n in the page that *extent is, of this
+ * level. On error *covers is the level of what is lost by it.
+ */
+static int follow_ref(struct cw_image *img, u64 n, u32 level,
+		      struct cw_extent *extent, u32 *covers)
+{
+	const struct native *native = img->priv;
+	u32 slot = (n >> (level * CW_INDEX_FANOUT_SHIFT)) &
+		   (CW_INDEX_FANOUT - 1);
+	struct cw_disk_ref ref;
+	int err;
+
+	*covers = level + 1; /* all that is below the page */
+	err = cw_image_read_index_page(img, extent->offset, CW_INDEX_PAGE_LEN,
+				       &extent->crc, slot * sizeof(ref),
+				       sizeof(ref), &ref);
+	if (err)
+		return err;
+	*covers = level;
+	err = decode_ref(&ref, native->end,
+			 level ? CW_INDEX_PAGE_LEN :
+				 cw_image_block_len(img, n),
+			 extent);
+	if (!err && level && !is_index_page(extent))
+		err = -EIO;
+	return err;
+}
+
 static int native_locate(struct cw_image *img, u64 n, struct cw_extent *extent)
 {
 	const struct native *native = img->priv;
-	struct cw_disk_ref ref;
 	u32 level = native->levels;
-	int err;
+	u32 covers = level;
+	int err = 0;
 
 	*extent = native->root;
-	while (level-- && extent->stored) {
-		u32 slot = (n >> (level * CW_INDEX_FANOUT_SHIFT)) &
-			   (CW_INDEX_FANOUT - 1);
-
-		err = cw_image_read_index_page(img, extent->offset,
-					       CW_INDEX_PAGE_LEN, &extent->crc,
-					       slot * sizeof(ref), sizeof(ref),
-					       &ref);
-		if (!err)
-			err = decode_ref(&ref, native->end,
-					 level ? CW_INDEX_PAGE_LEN :
-						 cw_image_block_len(img, n),
-					 extent);
-		if (!err && level && !is_index_page(extent))
-			err = -EIO;
-		if (err)
-			return err;
-	}
-	return 0;
+	while (!err && level && extent->stored)
+		err = follow_ref(img, n, --level, extent, &covers);
+	if (err || !extent->stored)
+		extent->alike = blocks_left(n, err ? covers : level);
+	return err;
 }
 
 const struct cw_image_format cw_image_cloopw = {

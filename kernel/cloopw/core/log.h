@@ -268,6 +268,9 @@ static inline u64 log_first_sector(u32 segment)
 u64 cw_log_entry_encode(const struct log_entry *entry);
 void cw_log_entry_decode(u64 word, struct log_entry *entry);
 
+/* For page i of a WRITE or MOVE that is at this sector; it has that page. */
+u64 cw_log_entry_for(const struct log_record *record, u64 sector, u32 i);
+
 /* What one page of a record counts in its segment, in 1/16 sectors. */
 u32 cw_log_entry_share(const struct log_entry *entry);
 
@@ -284,6 +287,11 @@ int cw_log_record_decode(const u8 *buf, u32 len, struct log_record *record);
 int cw_log_record_check(const u8 *buf, const struct log_record *record);
 /* The same for one page of a record whose codec is none. */
 int cw_log_page_check(const u8 *header, u32 index, const u8 *page);
+/* Is it the one that an entry of the map for this page speaks of? */
+bool cw_log_record_holds(const struct log_record *record,
+			 const struct log_entry *entry, u64 gen, u64 page);
+/* Is its range one that an append to a device of so many pages can have? */
+bool cw_log_record_fits(const struct log_record *record, u64 pages);
 /* Nothing is written any more: what is durable is not known. */
 void cw_log_fail(struct cw_log *log, int err);
 /* As cw_flush(); an error ends the log. */
@@ -336,6 +344,11 @@ void cw_log_map_destroy(struct cw_log *log);
 int cw_log_meta_read(struct cw_log *log, u64 word, enum cw_log_meta kind,
 		     u64 number, u64 *entry);
 
+/* The entries in a META record; buf holds all of it, the header is sound. */
+int cw_log_meta_decode(struct cw_workspace_pool *pool, struct cw_workspace *ws,
+		       const u8 *buf, const struct log_record *record,
+		       u64 *entry);
+
 /* ---- log_checkpoint.c ---- */
 
 /* With maint held. Makes all that is acknowledged durable, too. */
@@ -352,6 +365,11 @@ int cw_log_freeze(struct cw_log *log, const u8 *uuid);
 
 /* ---- log_recover.c ---- */
 
+/* Magic and checksum are right. */
+bool cw_log_super_is_sound(struct cw_disk_log_super *super);
+/* A sound one can be understood, and the file is long enough for it. */
+int cw_log_super_check(struct cw_disk_log_super *super, u64 io_size,
+		       const char *name, struct cw_report *report);
 int cw_log_identify(struct cw_io *io, struct cw_cow_identity *id,
 		    struct cw_report *report);
 int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,

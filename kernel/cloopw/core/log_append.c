@@ -175,6 +175,32 @@ int cw_log_page_check(const u8 *header, u32 index, const u8 *page)
 	return cw_crc32c(page, CW_PAGE_SIZE) == cw_from_le32(crc) ? 0 : -EIO;
 }
 
+bool cw_log_record_holds(const struct log_record *record,
+			 const struct log_entry *entry, u64 gen, u64 page)
+{
+	u32 bit = page - record->page;
+
+	return (record->type == CW_LOG_WRITE || record->type == CW_LOG_MOVE) &&
+	       record->gen == gen && record->codec == entry->codec &&
+	       record->sectors == entry->sectors && page >= record->page &&
+	       page - record->page < record->pages &&
+	       (record->data_mask & (1u << bit)) &&
+	       cw_popcount(record->data_mask & ((1u << bit) - 1)) ==
+		       entry->index &&
+	       cw_popcount(record->data_mask) == entry->pages;
+}
+
+bool cw_log_record_fits(const struct log_record *record, u64 pages)
+{
+	u32 slot = record->page % CW_LOG_FANOUT;
+
+	if (cw_outside(record->page, record->pages, pages))
+		return false;
+	if (record->type == CW_LOG_DROP || record->type == CW_LOG_WIPE)
+		return record->pages <= CW_LOG_FANOUT - slot;
+	return true;
+}
+
 /* ---- the map ---- */
 
 static void set_entry(struct cw_log *log, struct log_page *map, u32 slot,
@@ -190,12 +216,11 @@ static void set_entry(struct cw_log *log, struct log_page *map, u32 slot,
 	cw_log_map_dirty(log, map);
 }
 
-static u64 word_for_page(const struct log_append *append, u32 i)
+u64 cw_log_entry_for(const struct log_record *record, u64 sector, u32 i)
 {
-	const struct log_record *record = &append->record;
 	u32 bit = 1u << i;
 	struct log_entry entry = {
-		.sector = append->sector,
+		.sector = sector,
 		.index = cw_popcount(record->data_mask & (bit - 1)),
 		.sectors = record->sectors,
 		.pages = cw_popcount(record->data_mask),
@@ -238,7 +263,8 @@ static void apply_extent(struct cw_log *log, struct log_append *append)
 		if (record->type == CW_LOG_MOVE &&
 		    !is_at(map->entry[slot], record->from))
 			continue;
-		set_entry(log, map, slot, word_for_page(append, i));
+		set_entry(log, map, slot,
+			  cw_log_entry_for(record, append->sector, i));
 	}
 }
 

@@ -297,6 +297,7 @@ static int move_record(struct cw_log *log, u64 sector, const u8 *buf,
 	append.record.type = CW_LOG_MOVE;
 	append.record.zero_mask = 0;
 	append.record.from = sector;
+	append.record.next_gen = record->gen; /* for who rebuilds the map */
 	ws = cw_workspace_get(&log->meta_workspaces);
 	err = copy_record(log, ws, buf, &append.record, live);
 	if (!err)

@@ -98,14 +98,30 @@ static struct log_page *new_page(struct cw_log *log)
 	return page;
 }
 
+int cw_log_meta_decode(struct cw_workspace_pool *pool, struct cw_workspace *ws,
+		       const u8 *buf, const struct log_record *record, u64 *out)
+{
+	struct cw_disk_log_page *page = (void *)ws->plain;
+	u32 i;
+	int err = cw_log_record_check(buf, record);
+
+	if (!err)
+		err = cw_workspace_decompress(pool, ws, record->codec, page,
+					      sizeof(*page),
+					      buf + cw_log_payload_at(record),
+					      record->stored);
+	for (i = 0; !err && i < CW_LOG_FANOUT; i++)
+		out[i] = cw_from_le64(page->entry[i]);
+	return err;
+}
+
 int cw_log_meta_read(struct cw_log *log, u64 word, enum cw_log_meta kind,
 		     u64 number, u64 *out)
 {
 	struct cw_workspace *ws = cw_workspace_get(&log->meta_workspaces);
-	struct cw_disk_log_page *page = (void *)ws->plain;
 	struct log_record record;
 	struct log_entry entry;
-	u32 len, i;
+	u32 len;
 	int err = -EIO;
 
 	cw_log_entry_decode(word, &entry);
@@ -119,16 +135,10 @@ int cw_log_meta_read(struct cw_log *log, u64 word, enum cw_log_meta kind,
 	if (err)
 		goto put;
 	err = -EIO;
-	if (record.type != CW_LOG_META || record.from != kind ||
-	    record.page != number || record.sectors != entry.sectors ||
-	    cw_log_record_check(ws->stored, &record))
-		goto put;
-	err = cw_workspace_decompress(&log->meta_workspaces, ws, record.codec, page,
-				      sizeof(*page),
-				      ws->stored + sizeof(struct cw_disk_log_record),
-				      record.stored);
-	for (i = 0; !err && i < CW_LOG_FANOUT; i++)
-		out[i] = cw_from_le64(page->entry[i]);
+	if (record.type == CW_LOG_META && record.from == kind &&
+	    record.page == number && record.sectors == entry.sectors)
+		err = cw_log_meta_decode(&log->meta_workspaces, ws, ws->stored,
+					 &record, out);
 put:
 	cw_workspace_put(&log->meta_workspaces, ws);
 	if (err)

@@ -16,7 +16,7 @@
 
 /* ---- superblock ---- */
 
-static bool super_is_sound(struct cw_disk_log_super *super)
+bool cw_log_super_is_sound(struct cw_disk_log_super *super)
 {
 	return !memcmp(super->magic, CW_LOG_MAGIC, sizeof(super->magic)) &&
 	       cw_log_super_crc(super) == cw_from_le32(super->crc);
@@ -54,7 +54,7 @@ static int read_super(struct cw_io *io, struct cw_disk_log_super *super,
 	for (slot = 0; slot < CW_LOG_SUPERS; slot++) {
 		if (cw_pread(io, other, sizeof(*other),
 			     slot * CW_LOG_SUPER_STRIDE) ||
-		    !super_is_sound(other))
+		    !cw_log_super_is_sound(other))
 			continue;
 		if (found &&
 		    cw_from_le64(other->seq) <= cw_from_le64(super->seq))
@@ -178,6 +178,35 @@ static int check_base(struct cw_log *log, const struct cw_cow_base *base,
 	return 0;
 }
 
+static int check_numbers(const struct cw_disk_log_super *super, u64 io_size,
+			 const char *name, struct cw_report *report)
+{
+	u64 segments = cw_from_le64(super->segments);
+
+	if (cw_from_le64(super->gen_limit) > LOG_GEN_MAX ||
+	    cw_from_le64(super->log_seq) > LOG_SEQ_MAX ||
+	    cw_from_le64(super->seq) > LOG_SEQ_MAX)
+		return cw_refuse(report, -EINVAL,
+				 "%s: damaged: has a number that no log reaches",
+				 name);
+	if (segments > LOG_MAX_SEGMENTS ||
+	    cw_outside(CW_LOG_START, segments << CW_LOG_SEGMENT_SHIFT, io_size))
+		return cw_refuse(report, -EINVAL,
+				 "%s: truncated: %llu segments need %llu bytes, the file has %llu",
+				 name, segments,
+				 CW_LOG_START + (segments << CW_LOG_SEGMENT_SHIFT),
+				 io_size);
+	return 0;
+}
+
+int cw_log_super_check(struct cw_disk_log_super *super, u64 io_size,
+		       const char *name, struct cw_report *report)
+{
+	int err = check_features(super, name, report);
+
+	return err ? err : check_numbers(super, io_size, name, report);
+}
+
 static int adopt_super(struct cw_log *log, struct cw_report *report)
 {
 	const struct cw_disk_log_super *super = log->super;
@@ -187,21 +216,10 @@ static int adopt_super(struct cw_log *log, struct cw_report *report)
 	int err;
 
 	err = cw_size(log->io, &io_size);
+	if (!err)
+		err = check_numbers(super, io_size, log->io->name, report);
 	if (err)
 		return err;
-	if (cw_from_le64(super->gen_limit) > LOG_GEN_MAX ||
-	    cw_from_le64(super->log_seq) > LOG_SEQ_MAX ||
-	    cw_from_le64(super->seq) > LOG_SEQ_MAX)
-		return cw_refuse(report, -EINVAL,
-				 "%s: damaged: has a number that no log reaches",
-				 log->io->name);
-	if (segments > LOG_MAX_SEGMENTS ||
-	    cw_outside(CW_LOG_START, segments << CW_LOG_SEGMENT_SHIFT, io_size))
-		return cw_refuse(report, -EINVAL,
-				 "%s: truncated: %llu segments need %llu bytes, the file has %llu",
-				 log->io->name, segments,
-				 CW_LOG_START + (segments << CW_LOG_SEGMENT_SHIFT),
-				 io_size);
 	/* Segments that the checkpoint does not know may follow. */
 	segments = cw_max(segments, (io_size - CW_LOG_START) >>
 				    CW_LOG_SEGMENT_SHIFT);
@@ -356,19 +374,6 @@ static int next_record(struct cw_log *log, struct roll *roll,
 	return 0;
 }
 
-/* Is the range one that an append of this kind can have? */
-static bool range_is_possible(struct cw_log *log,
-			      const struct log_record *record)
-{
-	u32 slot = record->page % CW_LOG_FANOUT;
-
-	if (cw_outside(record->page, record->pages, log->pages))
-		return false;
-	if (record->type == CW_LOG_DROP || record->type == CW_LOG_WIPE)
-		return record->pages <= CW_LOG_FANOUT - slot;
-	return true;
-}
-
 static int replay(struct cw_log *log, struct roll *roll,
 		  const struct log_record *record)
 {
@@ -378,7 +383,7 @@ static int replay(struct cw_log *log, struct roll *roll,
 	};
 	int err;
 
-	if (!range_is_possible(log, record))
+	if (!cw_log_record_fits(record, log->pages))
 		return -EIO;
 	err = cw_log_get_map_pages(log, &append, record->type != CW_LOG_DROP);
 	if (err)

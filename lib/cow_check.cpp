@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cow_check.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+namespace cloopw {
+
+namespace {
+
+constexpr u64 kCacheBytes = u64{4} << 20;
+constexpr u32 kUmlChunk = 1u << 20;
+
+/* What the file was made for, in its own words. */
+cw_cow_base base_of(const cw_cow_identity &id) {
+    cw_cow_base base = {};
+    base.size = id.size > ~u64{0} - CW_SECTOR_SIZE ? id.size : cw_round_up(id.size, CW_SECTOR_SIZE);
+    base.name = id.below;
+    base.is_layer = id.over_layer;
+    std::copy(std::begin(id.below_uuid), std::end(id.below_uuid), base.uuid);
+    return base;
+}
+
+}  // namespace
+
+OpenedCow::OpenedCow(cw_io &io)
+    : id_(std::make_unique<cw_cow_identity>()), cache_(cw_cache_create(kCacheBytes)) {
+    if (!cache_) {
+        throw std::bad_alloc();
+    }
+    cw_report report = {};
+    cw_cow *cow = nullptr;
+    int err = cw_cow_identify(&io, id_.get(), &report);
+    if (err == 0) {
+        cw_cow_base base = base_of(*id_);
+        err = cw_cow_open(&io, cache_.get(), false, &base, &cow, &report);
+    }
+    if (err == -ENOMEM) {
+        throw std::bad_alloc();
+    }
+    if (err != 0) {
+        refusal_ = report.text[0] != '\0' ? without_name(report.text, io.name)
+                                          : "cannot be read: " + errno_text(err);
+    }
+    cow_.reset(cow);
+}
+
+/* ---- the log ---- */
+
+std::vector<LogRun> runs_of(u64 first_page, const u64 *entries, u64 device_pages) {
+    std::vector<LogRun> runs;
+    for (u32 slot = 0; slot < CW_LOG_FANOUT && first_page + slot < device_pages; slot++) {
+        if (entries[slot] == 0) {
+            continue;
+        }
+        LogRun run = {first_page + slot, 1, {}, 0};
+        cw_log_entry_decode(entries[slot], &run.entry);
+        if (!runs.empty()) {
+            LogRun &last = runs.back();
+            bool side_by_side = last.page + last.pages == run.page;
+            bool data = run.entry.state == CW_LOG_DATA &&
+                        run.entry.index == last.entry.index + last.pages &&
+                        run.entry.sector == last.entry.sector &&
+                        run.entry.sectors == last.entry.sectors &&
+                        run.entry.codec == last.entry.codec && run.entry.pages == last.entry.pages;
+            if (side_by_side && last.entry.state == run.entry.state &&
+                (data || run.entry.state == CW_LOG_ZERO)) {
+                last.pages++;
+                continue;
+            }
+        }
+        runs.push_back(run);
+    }
+    return runs;
+}
+
+LogRecordReader::LogRecordReader(cw_io &io) : io_(io) {
+    cw_workspace_config config = {};
+    config.codecs = CW_LOG_CODECS;
+    config.stored_len = LOG_RECORD_ROOM;
+    config.plain_len = CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE;
+    config.max_len = CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE;
+    if (cw_workspace_pool_init(&pool_, &config) != 0) {
+        cw_workspace_pool_destroy(&pool_);
+        throw std::bad_alloc();
+    }
+    ws_ = cw_workspace_get(&pool_);
+}
+
+LogRecordReader::~LogRecordReader() {
+    cw_workspace_put(&pool_, ws_);
+    cw_workspace_pool_destroy(&pool_);
+}
+
+const u8 *LogRecordReader::read(const LogRun &run, std::string *why) {
+    const u32 len = run.entry.sectors * CW_SECTOR_SIZE;
+    const std::string place = "the record at sector " + std::to_string(run.entry.sector);
+    log_record record{};
+    if (len == 0 || len > LOG_RECORD_ROOM || run.entry.index + run.pages > run.entry.pages) {
+        *why = "the map's entry is not possible";
+        return nullptr;
+    }
+    if (cw_pread(&io_, ws_->stored, len, log_sector_offset(run.entry.sector)) != 0) {
+        *why = place + " cannot be read from the file";
+        return nullptr;
+    }
+    if (cw_log_record_decode(ws_->stored, len, &record) != 0) {
+        *why = place + " has a damaged header";
+        return nullptr;
+    }
+    for (u32 i = 0; i < run.pages; i++) {
+        log_entry entry = run.entry;
+        entry.index += i;
+        if (!cw_log_record_holds(&record, &entry, run.gen, run.page + i)) {
+            *why = place + " is not the one that the map speaks of";
+            return nullptr;
+        }
+    }
+    if (cw_log_record_check(ws_->stored, &record) != 0) {
+        *why = place + " has a wrong checksum";
+        return nullptr;
+    }
+    if (cw_workspace_decompress(&pool_, ws_, record.codec, ws_->plain,
+                                run.entry.pages * CW_PAGE_SIZE,
+                                ws_->stored + cw_log_payload_at(&record), record.stored) != 0) {
+        *why = place + " does not decompress";
+        return nullptr;
+    }
+    return ws_->plain + size_t{run.entry.index} * CW_PAGE_SIZE;
+}
+
+bool LogRecordReader::decode_meta(const LogRecordAt &at, u64 *entries) {
+    return at.sound &&
+           cw_log_meta_decode(&pool_, ws_, at.bytes, &at.record, entries) == 0;
+}
+
+bool LogRecordReader::read_meta(u64 word, cw_log_meta kind, u64 number, u64 *entries) {
+    log_entry entry{};
+    cw_log_entry_decode(word, &entry);
+    const u32 len = entry.sectors * CW_SECTOR_SIZE;
+    LogRecordAt at = {{}, entry.sector, ws_->stored, true};
+    return entry.state == CW_LOG_DATA && len != 0 && len <= LOG_RECORD_ROOM &&
+           cw_pread(&io_, ws_->stored, len, log_sector_offset(entry.sector)) == 0 &&
+           cw_log_record_decode(ws_->stored, len, &at.record) == 0 &&
+           at.record.type == CW_LOG_META && at.record.from == static_cast<u64>(kind) &&
+           at.record.page == number && at.record.sectors == entry.sectors &&
+           decode_meta(at, entries);
+}
+
+void check_log_supers(const LogSupers &supers, Findings &findings) {
+    if (!supers.any()) {
+        findings.error("superblock",
+                       "neither copy of the superblock is sound; --salvage makes a new file of "
+                       "what the log holds");
+        return;
+    }
+    if (supers.is_new()) {
+        return;
+    }
+    for (u32 slot = 0; slot < CW_LOG_SUPERS; slot++) {
+        std::string copy = "copy " + std::to_string(slot) + " ";
+        switch (supers.state[slot]) {
+            case LogSupers::Copy::kSound:
+                break;
+            case LogSupers::Copy::kEmpty:
+                findings.repairable("superblock", copy + "is missing");
+                break;
+            case LogSupers::Copy::kDamaged:
+                findings.repairable("superblock",
+                                    copy + "is damaged (so does a crash while it is written)");
+                break;
+            case LogSupers::Copy::kUnreadable:
+                findings.repairable("superblock", copy + "cannot be read from the file");
+                break;
+        }
+    }
+}
+
+namespace {
+
+class LogChecker {
+public:
+    LogChecker(OpenedCow &cow, const CheckOptions &options, Findings &findings)
+        : cow_(cow),
+          log_(cow.log()),
+          options_(options),
+          findings_(findings),
+          reader_(*log_.io),
+          live_(log_.nr_segments) {}
+
+    CowTotals run() {
+        for (u32 n = 0; n < log_.map_pages; n++) {
+            check_map_page(n);
+        }
+        if (map_complete_) {
+            check_usage();
+        }
+        return totals_;
+    }
+
+private:
+    ByteRange range_of(u64 page, u64 pages) const {
+        u64 off = page * CW_PAGE_SIZE;
+        return {off, std::min(pages * CW_PAGE_SIZE, cow_.get().size - off)};
+    }
+
+    void check_map_page(u32 n) {
+        const u64 first = u64{n} * CW_LOG_FANOUT;
+        log_page *page = nullptr;
+        int err = cw_log_map_get(&log_, n, false, &page);
+        if (err == -ENOMEM) {
+            throw std::bad_alloc();
+        }
+        if (err != 0) {
+            map_complete_ = false;
+            ByteRange range = range_of(first, CW_LOG_FANOUT);
+            findings_.damage("map", "the page of the map for this is damaged", range);
+            totals_.bad_bytes += range.len;
+            return;
+        }
+        if (page == nullptr) {
+            return;
+        }
+        check_end_of_map(first, page->entry);
+        for (LogRun &run : runs_of(first, page->entry, log_.pages)) {
+            check_run(run);
+        }
+        cw_log_map_put(&log_, page);
+    }
+
+    void check_end_of_map(u64 first, const u64 *entries) {
+        for (u32 slot = 0; slot < CW_LOG_FANOUT; slot++) {
+            if (first + slot >= log_.pages && entries[slot] != 0) {
+                findings_.error("map", "has entries behind the end of the device");
+                map_complete_ = false;
+                return;
+            }
+        }
+    }
+
+    void bad_run(const LogRun &run, const char *what, const std::string &why) {
+        ByteRange range = range_of(run.page, run.pages);
+        findings_.damage(what, why, range);
+        totals_.bad_bytes += range.len;
+    }
+
+    void check_run(LogRun &run) {
+        plain_pages_ += run.pages;
+        totals_.plain_bytes += u64{run.pages} * CW_PAGE_SIZE;
+        if (run.entry.state == CW_LOG_ZERO) {
+            return;
+        }
+        if (run.entry.state != CW_LOG_DATA) {
+            bad_run(run, "map", "the map's entry is not possible");
+            return;
+        }
+        const log_segment *segment = cw_log_segment_at(&log_, run.entry.sector);
+        if (segment == nullptr ||
+            run.entry.sector % CW_LOG_SEGMENT_SECTORS + run.entry.sectors >
+                CW_LOG_SEGMENT_SECTORS) {
+            bad_run(run, "map", "the map leads out of the file");
+            return;
+        }
+        const u32 n = log_segment_of(run.entry.sector);
+        if (segment->state != SEGMENT_DATA) {
+            bad_run(run, "map",
+                    "the map leads into segment " + std::to_string(n) + ", which has no data");
+            return;
+        }
+        live_[n] += u64{cw_log_entry_share(&run.entry)} * run.pages;
+        run.gen = segment->gen;
+        if (!options_.quick) {
+            check_record(run);
+        }
+    }
+
+    void check_record(const LogRun &run) {
+        std::string why;
+        if (reader_.read(run, &why) == nullptr) {
+            bad_run(run, "record", why);
+        }
+        options_.advance(u64{run.entry.sectors} * CW_SECTOR_SIZE * run.pages / run.entry.pages);
+    }
+
+    void check_usage() {
+        u32 wrong = 0;
+        u32 bad = 0;
+        for (u32 n = 0; n < log_.nr_segments; n++) {
+            const log_segment &segment = log_.segments[n];
+            bad += segment.bad ? 1 : 0;
+            if (!segment.bad && segment.state == SEGMENT_DATA && segment.live != live_[n]) {
+                wrong++;
+            }
+        }
+        if (wrong != 0) {
+            findings_.error("usage", "what lives in " + std::to_string(wrong) +
+                                         " segments is not what the map says; do not write to it, "
+                                         "--salvage makes a sound copy");
+        }
+        if (bad != 0) {
+            findings_.note("usage", std::to_string(bad) +
+                                        " segments are marked as damaged, their space is not used "
+                                        "again; --salvage makes a copy without them");
+        }
+        if (plain_pages_ != log_.plain_pages) {
+            findings_.error("usage", "the map has " + std::to_string(plain_pages_) +
+                                         " pages, the superblock says " +
+                                         std::to_string(log_.plain_pages));
+        }
+    }
+
+    OpenedCow &cow_;
+    cw_log &log_;
+    const CheckOptions &options_;
+    Findings &findings_;
+    LogRecordReader reader_;
+    std::vector<u64> live_; /* shares, as the map has them */
+    u64 plain_pages_ = 0;
+    bool map_complete_ = true;
+    CowTotals totals_;
+};
+
+}  // namespace
+
+CowTotals check_log(OpenedCow &cow, const CheckOptions &options, Findings &findings) {
+    return LogChecker(cow, options, findings).run();
+}
+
+void check_log_end(cw_io &io, const cw_log &log, const cw_disk_log_super &super,
+                   Findings &findings) {
+    const u64 begin = cw_from_le64(super.log_gen);
+    const u64 limit = cw_from_le64(super.gen_limit);
+    u64 behind = 0; /* the end of the log, of the same session */
+    u64 newer = 0;
+    LogScan scan(io);
+    if (begin == 0) {
+        return;
+    }
+    for (u32 n = 0; n < scan.segments(); n++) {
+        LogSegmentInfo info = scan.look(n);
+        if (info.kind != LogSegmentInfo::Kind::kData || info.gen < begin ||
+            info.gen >= limit + 2 * LOG_GEN_STEP) {
+            continue; /* older, or another log's that was on this device */
+        }
+        scan.scan(
+            n,
+            [&](const LogRecordAt &at) {
+                bool counts = at.sound && at.record.type != CW_LOG_SEGMENT &&
+                              at.record.type != CW_LOG_PAD;
+                newer += counts && at.record.gen >= limit ? 1 : 0;
+                behind += counts && at.record.gen < limit && at.record.seq >= log.next_seq ? 1 : 0;
+            },
+            [](const LogGap &) {});
+    }
+    if (newer != 0) {
+        findings.error("superblock",
+                       "there are " + std::to_string(newer) +
+                           " records of after a later checkpoint, whose superblock is lost: what "
+                           "this one leads to is older; --salvage takes them into account");
+    }
+    if (behind != 0) {
+        findings.note("log", std::to_string(behind) +
+                                 " records lie behind the end of the log: what was written last "
+                                 "before a crash, without a flush; or a record before them is "
+                                 "damaged");
+    }
+}
+
+/* ---- User-mode Linux's ---- */
+
+CowTotals check_uml(OpenedCow &cow, const CheckOptions &options, Findings &findings) {
+    cw_cow &uml = cow.get();
+    CowTotals totals;
+    std::vector<u8> buf(kUmlChunk);
+    for (u64 off = 0; off < uml.size;) {
+        u64 n = 0;
+        int hit = uml.format->where(&uml, off, uml.size - off, &n);
+        if (hit == -ENOMEM) {
+            throw std::bad_alloc();
+        }
+        if (hit < 0) {
+            findings.damage("bitmap", "the page of the bitmap for this cannot be read",
+                            {off, uml.size - off});
+            totals.bad_bytes += uml.size - off;
+            return totals;
+        }
+        if (hit == CW_COW_MISS || options.quick) {
+            totals.plain_bytes += hit == CW_COW_MISS ? 0 : n;
+            off += n;
+            continue;
+        }
+        for (u64 end = off + n; off < end;) {
+            u32 len = static_cast<u32>(std::min<u64>(end - off, kUmlChunk));
+            u32 done = 0;
+            int err = uml.format->read(&uml, off, len, buf.data(), &done);
+            if (err < 0) {
+                len = std::min<u32>(len, CW_PAGE_SIZE);
+                err = uml.format->read(&uml, off, len, buf.data(), &done);
+            }
+            if (err < 0) {
+                done = len;
+                findings.damage("data", "cannot be read from the file", {off, len});
+                totals.bad_bytes += len;
+            }
+            totals.plain_bytes += done;
+            off += done;
+            options.advance(done);
+        }
+    }
+    return totals;
+}
+
+}  // namespace cloopw
