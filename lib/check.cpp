@@ -26,16 +26,25 @@ void Findings::repairable(const std::string &what, const std::string &text) {
     add({Finding::Severity::kError, what, text, std::nullopt, true});
 }
 
-void Findings::damage(const std::string &what, const std::string &text, ByteRange range) {
+void Findings::join(Finding finding) {
     if (!all_.empty() && left_out_ == 0) {
         Finding &last = all_.back();
-        if (last.range && last.range->off + last.range->len == range.off && last.what == what &&
-            last.text == text) {
-            last.range->len += range.len;
+        if (last.range && last.range->off + last.range->len == finding.range->off &&
+            last.severity == finding.severity && last.what == finding.what &&
+            last.text == finding.text) {
+            last.range->len += finding.range->len;
             return;
         }
     }
-    add({Finding::Severity::kError, what, text, range});
+    add(std::move(finding));
+}
+
+void Findings::damage(const std::string &what, const std::string &text, ByteRange range) {
+    join({Finding::Severity::kError, what, text, range});
+}
+
+void Findings::doubt(const std::string &what, const std::string &text, ByteRange range) {
+    join({Finding::Severity::kNote, what, text, range});
 }
 
 std::string without_name(const std::string &text, const std::string &name) {

@@ -41,6 +41,7 @@ public:
     void repairable(const std::string &what, const std::string &text);
     /* Joined with the last one when that is side by side and the same. */
     void damage(const std::string &what, const std::string &text, ByteRange range);
+    void doubt(const std::string &what, const std::string &text, ByteRange range);
 
     const std::vector<Finding> &all() const { return all_; }
     std::vector<Finding> &all() { return all_; }
@@ -49,6 +50,7 @@ public:
 
 private:
     void add(Finding finding);
+    void join(Finding finding);
 
     std::vector<Finding> all_;
     u64 left_out_ = 0;

@@ -132,8 +132,7 @@ const u8 *LogRecordReader::read(const LogRun &run, std::string *why) {
 }
 
 bool LogRecordReader::decode_meta(const LogRecordAt &at, u64 *entries) {
-    return at.sound &&
-           cw_log_meta_decode(&pool_, ws_, at.bytes, &at.record, entries) == 0;
+    return at.sound && cw_log_meta_decode(&pool_, ws_, at.bytes, &at.record, entries) == 0;
 }
 
 bool LogRecordReader::read_meta(u64 word, cw_log_meta kind, u64 number, u64 *entries) {
@@ -257,9 +256,8 @@ private:
             return;
         }
         const log_segment *segment = cw_log_segment_at(&log_, run.entry.sector);
-        if (segment == nullptr ||
-            run.entry.sector % CW_LOG_SEGMENT_SECTORS + run.entry.sectors >
-                CW_LOG_SEGMENT_SECTORS) {
+        if (segment == nullptr || run.entry.sector % CW_LOG_SEGMENT_SECTORS + run.entry.sectors >
+                                      CW_LOG_SEGMENT_SECTORS) {
             bad_run(run, "map", "the map leads out of the file");
             return;
         }
@@ -347,8 +345,8 @@ void check_log_end(cw_io &io, const cw_log &log, const cw_disk_log_super &super,
         scan.scan(
             n,
             [&](const LogRecordAt &at) {
-                bool counts = at.sound && at.record.type != CW_LOG_SEGMENT &&
-                              at.record.type != CW_LOG_PAD;
+                bool counts =
+                    at.sound && at.record.type != CW_LOG_SEGMENT && at.record.type != CW_LOG_PAD;
                 newer += counts && at.record.gen >= limit ? 1 : 0;
                 behind += counts && at.record.gen < limit && at.record.seq >= log.next_seq ? 1 : 0;
             },

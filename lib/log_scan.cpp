@@ -66,8 +66,8 @@ private:
             at->record.sectors * CW_SECTOR_SIZE > left || !belongs(at->record)) {
             return false;
         }
-        at->sound = at->record.type == CW_LOG_PAD ||
-                    cw_log_record_check(at->bytes, &at->record) == 0;
+        at->sound =
+            at->record.type == CW_LOG_PAD || cw_log_record_check(at->bytes, &at->record) == 0;
         return true;
     }
 
@@ -106,8 +106,8 @@ LogSupers read_log_supers(cw_io &io) {
     for (u32 slot = 0; slot < CW_LOG_SUPERS; slot++) {
         supers.state[slot] = read_copy(io, slot, &supers.super[slot]);
         if (supers.state[slot] == LogSupers::Copy::kSound &&
-            (!supers.any() || cw_from_le64(supers.super[slot].seq) >
-                                  cw_from_le64(supers.best().seq))) {
+            (!supers.any() ||
+             cw_from_le64(supers.super[slot].seq) > cw_from_le64(supers.best().seq))) {
             supers.newest = static_cast<int>(slot);
         }
     }
@@ -149,8 +149,8 @@ LogSegmentInfo LogScan::look(u32 n) {
     if (cw_pread(&io_, buf_.data(), CW_SECTOR_SIZE, log_sector_offset(log_first_sector(n))) != 0) {
         info.readable = false;
     } else if (cw_log_record_decode(buf_.data(), CW_SECTOR_SIZE, &record) == 0) {
-        info.kind = record.type == CW_LOG_META ? LogSegmentInfo::Kind::kMeta
-                                               : LogSegmentInfo::Kind::kData;
+        info.kind =
+            record.type == CW_LOG_META ? LogSegmentInfo::Kind::kMeta : LogSegmentInfo::Kind::kData;
         info.gen = record.gen;
         info.first_seq = record.seq;
         info.last_seq = record.seq;

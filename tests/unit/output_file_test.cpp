@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "tools/mkcloopw/output_file.h"
+#include "tools/common/output_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

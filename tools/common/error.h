@@ -12,6 +12,13 @@ namespace cloopw {
 
 enum ExitCode { kExitOk = 0, kExitFailure = 1, kExitUsage = 2 };
 
+/* What run_tool() returns for what a body throws, where a tool has its own. */
+struct ExitCodes {
+    int failure = kExitFailure;
+    int usage = kExitUsage;
+    int cancelled = kExitFailure; /* an Error of EINTR */
+};
+
 /* The command line itself is wrong: run_tool() adds "try 'TOOL --help'". */
 class UsageError : public Error {
 public:

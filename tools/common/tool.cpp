@@ -48,8 +48,9 @@ bool parse_args(CLI::App &app, const Args &args, Streams &streams) {
     return true;
 }
 
-int run_tool(const std::string &name, Streams &streams, const std::function<int()> &body) {
-    int code = kExitFailure;
+int run_tool(const std::string &name, Streams &streams, const std::function<int()> &body,
+             const ExitCodes &codes) {
+    int code = codes.failure;
     try {
         code = body();
         streams.out.flush();
@@ -58,13 +59,16 @@ int run_tool(const std::string &name, Streams &streams, const std::function<int(
         }
     } catch (const UsageError &e) {
         streams.err << name << ": " << e.what() << "\nTry '" << name << " --help'.\n";
-        code = kExitUsage;
+        code = codes.usage;
+    } catch (const Error &e) {
+        streams.err << name << ": " << e.what() << "\n";
+        code = e.err() == EINTR ? codes.cancelled : codes.failure;
     } catch (const std::bad_alloc &) {
         streams.err << name << ": not enough memory\n";
-        code = kExitFailure;
+        code = codes.failure;
     } catch (const std::exception &e) {
         streams.err << name << ": " << e.what() << "\n";
-        code = kExitFailure;
+        code = codes.failure;
     }
     streams.err.flush();
     return code;

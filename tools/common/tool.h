@@ -44,7 +44,8 @@ bool parse_args(CLI::App &app, const Args &args, Streams &streams);
 void setup_app(CLI::App &app);
 
 /* Runs the body and turns what it throws into one line on err and an exit code. */
-int run_tool(const std::string &name, Streams &streams, const std::function<int()> &body);
+int run_tool(const std::string &name, Streams &streams, const std::function<int()> &body,
+             const ExitCodes &codes = {});
 
 /* main()'s arguments without the first. */
 Args args_of(int argc, char **argv);

@@ -5,8 +5,8 @@
 #include "block_order.h"
 #include "jobs.h"
 #include "ordered_pool.h"
-#include "output_file.h"
 #include "source.h"
+#include "tools/common/output_file.h"
 #include "tools/common/progress.h"
 
 namespace cloopw {

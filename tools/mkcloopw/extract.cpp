@@ -8,7 +8,7 @@
 
 #include "jobs.h"
 #include "ordered_pool.h"
-#include "output_file.h"
+#include "tools/common/output_file.h"
 #include "tools/common/progress.h"
 
 namespace cloopw {

@@ -8,8 +8,8 @@
  * to standard output is kept in a file until it is complete, as an image is not
  * written from the front to the back.
  */
-#ifndef CLOOPW_MKCLOOPW_OUTPUT_FILE_H
-#define CLOOPW_MKCLOOPW_OUTPUT_FILE_H
+#ifndef CLOOPW_TOOLS_OUTPUT_FILE_H
+#define CLOOPW_TOOLS_OUTPUT_FILE_H
 
 #include <optional>
 #include <string>

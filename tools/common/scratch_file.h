@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* A large temporary file. */
-#ifndef CLOOPW_MKCLOOPW_SCRATCH_FILE_H
-#define CLOOPW_MKCLOOPW_SCRATCH_FILE_H
+#ifndef CLOOPW_TOOLS_SCRATCH_FILE_H
+#define CLOOPW_TOOLS_SCRATCH_FILE_H
 
 #include <string>
 

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cow_salvage.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <set>
+
+#include "image_writer.h"
+#include "log_rebuild.h"
+
+namespace cloopw {
+
+namespace {
+
+constexpr u64 kCacheBytes = u64{4} << 20;
+constexpr u32 kChunk = 1u << 20;
+
+/* A new log, written through the engine. */
+class NewLog {
+public:
+    NewLog(const Io &out, const LogCowConfig &config)
+        : out_(out), config_(config), cache_(cw_cache_create(kCacheBytes)) {
+        if (!cache_) {
+            throw std::bad_alloc();
+        }
+        write_log_cow(out.fd(), out.name(), config);
+        cw_cow_base base = {};
+        base.size = config.size;
+        base.name = config.parent.c_str();
+        base.is_layer = config.over_layer;
+        std::copy(config.base_uuid.begin(), config.base_uuid.end(), base.uuid);
+        cw_report report = {};
+        cw_cow *cow = nullptr;
+        int err = cw_cow_open(&out.get(), cache_.get(), true, &base, &cow, &report);
+        if (err != 0) {
+            throw report.text[0] != '\0' ? Error(report.text, -err)
+                                         : io_error(out.name(), "cannot be written", err);
+        }
+        cow_.reset(cow);
+    }
+
+    void write(u64 page, u32 pages, const u8 *bytes) {
+        check(cow_->format->write(cow_.get(), page * CW_PAGE_SIZE, pages * CW_PAGE_SIZE, bytes));
+    }
+    void zero(u64 page, u32 pages) {
+        check(cow_->format->zero(cow_.get(), page * CW_PAGE_SIZE, u64{pages} * CW_PAGE_SIZE));
+    }
+    void finish(bool frozen) {
+        check(cow_->format->flush(cow_.get()));
+        if (frozen) {
+            check(cow_->format->freeze(cow_.get(), config_.uuid.data()));
+        }
+        cow_.reset();
+        out_.flush();
+    }
+
+private:
+    void check(int err) const {
+        if (err != 0) {
+            throw io_error(out_.name(), "cannot be written", err);
+        }
+    }
+
+    const Io &out_;
+    const LogCowConfig &config_;
+    std::unique_ptr<cw_cache, CDeleter<cw_cache_destroy>> cache_;
+    std::unique_ptr<cw_cow, CDeleter<cw_cow_close>> cow_;
+};
+
+class LogSalvage {
+public:
+    LogSalvage(cw_io &io, const Io &out, const LogCowConfig &config, const CheckOptions &options)
+        : io_(io),
+          device_bytes_(config.size),
+          options_(options),
+          reader_(io),
+          new_log_(out, config) {}
+
+    SalvageResult run(bool frozen) {
+        OpenedCow cow(io_);
+        if (cow.refusal().empty() && cow.is_log()) {
+            copy_opened(cow);
+        } else {
+            result_.findings.note("map", "rebuilt from the log: " + cow.refusal());
+            copy_rebuilt(nullptr);
+        }
+        new_log_.finish(frozen);
+        return std::move(result_);
+    }
+
+private:
+    void copy_opened(OpenedCow &cow) {
+        cw_log &log = cow.log();
+        std::set<u32> damaged;
+        for (u32 n = 0; n < log.map_pages; n++) {
+            log_page *page = nullptr;
+            int err = cw_log_map_get(&log, n, false, &page);
+            if (err == -ENOMEM) {
+                throw std::bad_alloc();
+            }
+            if (err != 0) {
+                damaged.insert(n);
+            } else if (page != nullptr) {
+                copy_page(n, page->entry, [&](u64 sector) {
+                    const log_segment *segment = cw_log_segment_at(&log, sector);
+                    return segment != nullptr ? segment->gen : 0;
+                });
+                cw_log_map_put(&log, page);
+            }
+        }
+        if (!damaged.empty()) {
+            result_.findings.note("map", std::to_string(damaged.size()) +
+                                             " damaged pages of the map rebuilt from the log");
+            copy_rebuilt(&damaged);
+        }
+    }
+
+    void copy_rebuilt(const std::set<u32> *wanted) {
+        LogRebuild rebuild(io_, device_bytes_, read_log_supers(io_), options_);
+        rebuild.pages(wanted, [&](u32 n, const u64 *entries, LogRebuild::Basis basis) {
+            copy_page(n, entries, [&](u64 sector) { return rebuild.gen_at(sector); });
+            if (basis == LogRebuild::Basis::kLog) {
+                ByteRange range = range_of(u64{n} * CW_LOG_FANOUT, CW_LOG_FANOUT);
+                result_.findings.doubt("map",
+                                       "rebuilt from the records that are left: what was "
+                                       "discarded or zeroed long ago may show what was there "
+                                       "before",
+                                       range);
+            }
+        });
+        if (rebuild.missing_records() != 0) {
+            result_.findings.error("log", std::to_string(rebuild.missing_records()) +
+                                              " records among the others are missing: where they "
+                                              "wrote, what was there before them is shown");
+        }
+        if (rebuild.dropped_records() != 0) {
+            result_.findings.note("log", std::to_string(rebuild.dropped_records()) +
+                                             " records behind the end of the log are not used");
+        }
+    }
+
+    template <typename GenAt>
+    void copy_page(u32 n, const u64 *entries, GenAt gen_at) {
+        const u64 pages = cw_div_up(device_bytes_, CW_PAGE_SIZE);
+        for (LogRun &run : runs_of(u64{n} * CW_LOG_FANOUT, entries, pages)) {
+            if (run.entry.state == CW_LOG_ZERO) {
+                new_log_.zero(run.page, run.pages);
+                result_.copied_bytes += u64{run.pages} * CW_PAGE_SIZE;
+                continue;
+            }
+            run.gen = gen_at(run.entry.sector);
+            copy_run(run);
+        }
+    }
+
+    void copy_run(const LogRun &run) {
+        std::string why = "the map's entry is not possible";
+        const u8 *bytes = run.entry.state == CW_LOG_DATA ? reader_.read(run, &why) : nullptr;
+        if (bytes != nullptr) {
+            new_log_.write(run.page, run.pages, bytes);
+            result_.copied_bytes += u64{run.pages} * CW_PAGE_SIZE;
+        } else {
+            ByteRange range = range_of(run.page, run.pages);
+            result_.findings.damage("record", why, range);
+            result_.lost_bytes += range.len;
+        }
+        options_.advance(u64{run.entry.sectors} * CW_SECTOR_SIZE * run.pages / run.entry.pages);
+    }
+
+    ByteRange range_of(u64 page, u64 pages) const {
+        u64 off = page * CW_PAGE_SIZE;
+        return {off, std::min(pages * CW_PAGE_SIZE, device_bytes_ - off)};
+    }
+
+    cw_io &io_;
+    const u64 device_bytes_;
+    const CheckOptions &options_;
+    LogRecordReader reader_;
+    NewLog new_log_;
+    SalvageResult result_;
+};
+
+}  // namespace
+
+SalvageResult salvage_log(cw_io &io, const Io &out, const LogCowConfig &config, bool frozen,
+                          const CheckOptions &options) {
+    return LogSalvage(io, out, config, options).run(frozen);
+}
+
+SalvageResult copy_readable(cw_io &io, const Io &out, u64 len, const CheckOptions &options) {
+    SalvageResult result;
+    std::vector<u8> buf(kChunk);
+    auto copy = [&](u64 off, u32 part) {
+        if (cw_pread(&io, buf.data(), part, off) != 0) {
+            return false;
+        }
+        if (!all_zero(buf.data(), part)) {
+            out.write(buf.data(), part, off);
+        }
+        result.copied_bytes += part;
+        return true;
+    };
+    for (u64 off = 0; off < len; off += kChunk) {
+        const u32 chunk = static_cast<u32>(std::min<u64>(kChunk, len - off));
+        options.advance(chunk);
+        if (copy(off, chunk)) {
+            continue;
+        }
+        for (u32 at = 0; at < chunk; at += CW_PAGE_SIZE) {
+            const u32 part = std::min<u32>(CW_PAGE_SIZE, chunk - at);
+            if (!copy(off + at, part)) {
+                result.findings.damage("data", "cannot be read from the file", {off + at, part});
+                result.lost_bytes += part;
+            }
+        }
+    }
+    out.flush();
+    return result;
+}
+
+}  // namespace cloopw

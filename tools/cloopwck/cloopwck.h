@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef CLOOPW_CLOOPWCK_H
+#define CLOOPW_CLOOPWCK_H
+
+#include <atomic>
+
+#include "tools/common/tool.h"
+
+namespace cloopw {
+
+/* As fsck's. */
+enum CheckExit {
+    kCheckClean = 0,
+    kCheckCorrected = 1,   /* errors were found and corrected; nothing is lost */
+    kCheckUncorrected = 4, /* errors are left, or were when something was lost */
+    kCheckFailed = 8,      /* the check itself could not be done */
+    kCheckUsage = 16,
+    kCheckCancelled = 32,
+};
+
+/* The whole tool: returns the exit code. Stops soon after cancelled is set. */
+int cloopwck(const Args &args, Streams &streams, const std::atomic<bool> &cancelled);
+
+}  // namespace cloopw
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The structures of a file in words: superblocks, index, map, records. */
+#ifndef CLOOPW_CLOOPWCK_DUMP_H
+#define CLOOPW_CLOOPWCK_DUMP_H
+
+#include <ostream>
+#include <string>
+
+#include "lib/check.h"
+
+namespace cloopw {
+
+/* Whatever can still be told of it; format: of an image; empty: look at it. */
+void dump_image(std::ostream &out, const std::string &path, const std::string &format,
+                const CheckOptions &options);
+void dump_cow(std::ostream &out, const std::string &path, const CheckOptions &options);
+
+}  // namespace cloopw
+
+#endif

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "repair.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "lib/log_scan.h"
+
+namespace cloopw {
+
+namespace {
+
+/*
+ * Who writes the file has a lock on it, and nobody may write beside them. Kept
+ * until the file is closed.
+ */
+void claim_for_repair(const Io &io) {
+    struct flock lock = {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    if (fcntl(io.fd(), F_OFD_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES)) {
+        throw Error(std::string(io.name()) +
+                        ": is in use by a device or another program and cannot be repaired; "
+                        "detach it first",
+                    EBUSY);
+    }
+}
+
+/*
+ * The damaged copy becomes what the sound one is, with the same number: an
+ * attach takes either for the same. The sound one is not touched, so a crash
+ * on the way leaves what there was before.
+ */
+void rewrite_super(const Io &io) {
+    LogSupers supers = read_log_supers(io.get());
+    if (!supers.any()) {
+        throw Error(std::string(io.name()) + ": has changed since it was checked; check it again");
+    }
+    for (u32 slot = 0; slot < CW_LOG_SUPERS; slot++) {
+        if (supers.state[slot] != LogSupers::Copy::kSound) {
+            io.write(&supers.best(), sizeof(cw_disk_log_super), u64{slot} * CW_LOG_SUPER_STRIDE);
+        }
+    }
+    io.flush();
+}
+
+}  // namespace
+
+void repair_file(FileReport *report) {
+    bool needed = false;
+    for (const Finding &finding : report->findings.all()) {
+        needed = needed || finding.repairable;
+    }
+    if (!needed) {
+        return;
+    }
+    Io io = Io::open(report->path, Io::Mode::kReadWrite);
+    claim_for_repair(io);
+    rewrite_super(io);
+    for (Finding &finding : report->findings.all()) {
+        finding.repaired = finding.repairable;
+    }
+}
+
+}  // namespace cloopw

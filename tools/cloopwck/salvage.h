@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Writes what is readable of a damaged file into a new one. */
+#ifndef CLOOPW_CLOOPWCK_SALVAGE_H
+#define CLOOPW_CLOOPWCK_SALVAGE_H
+
+#include <string>
+
+#include "lib/check.h"
+#include "lib/cow_salvage.h"
+
+namespace cloopw {
+
+struct SalvageJob {
+    std::string path;
+    bool is_cow = false;
+    /* Of a COW: what is below it, for one that does not say it any more; or empty. */
+    std::string below;
+    bool below_is_cow = false;
+    std::string format; /* of the image, this one or the one below; empty: look at it */
+    std::string output;
+    bool force = false; /* replace it */
+};
+
+SalvageResult salvage(const SalvageJob &job, const CheckOptions &options);
+
+}  // namespace cloopw
+
+#endif
