@@ -201,7 +201,8 @@ struct cw_log {
 	u32 sector;  /* next free one in it */
 	u32 ahead;   /* before this one it is written, if only with zeros */
 	bool synced; /* a flush was asked for since zeros were written */
-	u8 mark_buf[CW_SECTOR_SIZE]; /* for records without payload */
+	/* For records without payload, which are put together in place. */
+	u8 mark_buf[CW_SECTOR_SIZE] __attribute__((aligned(8)));
 	u64 appended_sectors; /* since the last checkpoint */
 	struct log_append *first, *last; /* on their way, in log order */
 
