@@ -13,7 +13,7 @@ BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
 .PHONY: all tools modules demo check check-unit check-vm check-long \
-	check-sanitizers lint tidy bench install clean help
+	check-sanitizers fuzz lint tidy bench install clean help
 
 all: tools modules
 
@@ -55,7 +55,13 @@ tidy: tools
 	@scripts/deps.sh lint
 	@scripts/tidy
 
-check-long: check check-sanitizers
+# Every parser of files, 20 s each; FUZZ_SECONDS=600 for longer.
+FUZZ_SECONDS ?= 20
+fuzz:
+	@scripts/deps.sh fuzz
+	@scripts/fuzz $(FUZZ_SECONDS)
+
+check-long: check check-sanitizers fuzz
 	@scripts/tidy --all
 	@build/bin/crash-sim --cuts 1000000
 	@for kernel in $(KERNELS); do \

@@ -11,7 +11,7 @@
 # Says nothing when nothing is missing. Installs when root; otherwise names the
 # packages and the command, and fails.
 
-deps_groups='build unit lint vm demo bench'
+deps_groups='build unit lint fuzz vm demo bench'
 
 # deps_list GROUP...: the packages of the groups, one a line
 deps_list() {
@@ -34,6 +34,8 @@ deps_list() {
 		lint)
 			printf '%s\n' clang-format clang-tidy clang \
 				shellcheck sparse linux-source-6.12 ;;
+		fuzz)
+			printf '%s\n' clang libclang-rt-14-dev ;;
 		vm)
 			printf '%s\n' qemu-system-x86 seabios cpio kmod \
 				busybox-static linux-headers-amd64 \
