@@ -394,7 +394,7 @@ CowTotals check_uml(OpenedCow &cow, const CheckOptions &options, Findings &findi
             u32 done = 0;
             int err = uml.format->read(&uml, off, len, buf.data(), &done);
             if (err < 0) {
-                len = std::min<u32>(len, CW_PAGE_SIZE);
+                len = std::min<u32>(len, CW_SECTOR_SIZE);
                 err = uml.format->read(&uml, off, len, buf.data(), &done);
             }
             if (err < 0) {

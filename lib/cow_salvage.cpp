@@ -209,8 +209,8 @@ SalvageResult copy_readable(cw_io &io, const Io &out, u64 len, const CheckOption
         if (copy(off, chunk)) {
             continue;
         }
-        for (u32 at = 0; at < chunk; at += CW_PAGE_SIZE) {
-            const u32 part = std::min<u32>(CW_PAGE_SIZE, chunk - at);
+        for (u32 at = 0; at < chunk; at += CW_SECTOR_SIZE) {
+            const u32 part = std::min<u32>(CW_SECTOR_SIZE, chunk - at);
             if (!copy(off + at, part)) {
                 result.findings.damage("data", "cannot be read from the file", {off + at, part});
                 result.lost_bytes += part;

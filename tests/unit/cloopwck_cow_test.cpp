@@ -492,7 +492,7 @@ TEST_F(CloopwckCow, WhatLiesBehindTheEndIsNoted) {
     expect(0, "records lie behind the end of the log", {cow_});
 }
 
-TEST_F(CloopwckCow, ThirtyTwoTebibytesAreWalkedAtOnce) {
+TEST_F(CloopwckCow, EightTebibytesAreWalkedAtOnce) {
     base_ = path("huge.img");
     write("huge.img", {});
     std::filesystem::resize_file(base_, u64{1} << 43);
@@ -516,7 +516,7 @@ TEST_F(CloopwckCow, DumpShowsAllThatIsThere) {
     std::string out = expect(0, "superblock copy 0: sound", {"--dump", cow_});
     for (const char *part :
          {"  gen_limit     ", "segment 0: data, generation ", ": SEGMENT, seq ", ": WRITE pages ",
-          ": DROP pages ", ": META kind 1 number 0", "\nmap\n", "  pages 0"}) {
+          ": DROP pages ", ": META kind 1 number 0", "\nmap\n", "  pages "}) {
         EXPECT_NE(out.find(part), std::string::npos) << part;
     }
     EXPECT_NE(tool({"--dump", "-c", cow_, base_}).out.find("format        raw"), std::string::npos);

@@ -102,12 +102,15 @@ protected:
         return all_of(attach(layers, base, true));
     }
 
-    /* Writes of all kinds; what is there afterwards. */
+    /* Writes of all kinds, or none that leaves nothing; what is there afterwards. */
     static Bytes use(Device &device, unsigned int seed, unsigned int times, bool discards = true) {
         std::mt19937 random(seed);
         for (unsigned int i = 0; i < times; i++) {
             const u64 off = random() % (device.size() - 150000);
-            const Bytes data = mixed_bytes(&random, 1 + random() % 150000);
+            const size_t len = 1 + random() % 150000;
+            const Bytes data = discards     ? mixed_bytes(&random, len)
+                               : i % 3 == 0 ? random_bytes(len, random())
+                                            : text_bytes(len, random());
             device.write(data.data(), static_cast<u32>(data.size()), off);
             if (discards && i % 5 == 4) {
                 device.discard(random() % (device.size() - 60000), 60000);
