@@ -367,12 +367,14 @@ void cw_log_fill_record(struct cw_log *log, struct cw_workspace *ws,
 
 static bool page_is_zeros(const u8 *page)
 {
-	const u64 *word = (const u64 *)page;
+	u64 word;
 	u32 i;
 
-	for (i = 0; i < CW_PAGE_SIZE / sizeof(*word); i++)
-		if (word[i])
+	for (i = 0; i < CW_PAGE_SIZE; i += sizeof(word)) {
+		memcpy(&word, page + i, sizeof(word)); /* of any alignment */
+		if (word)
 			return false;
+	}
 	return true;
 }
 
