@@ -65,6 +65,54 @@ TEST(CoreDevice, ThePartOfTheLastSectorBehindTheImageKeepsWhatIsWritten) {
     EXPECT_EQ(out, pattern(40, 7));
 }
 
+TEST(CoreDevice, ARawBaseIsResizedEitherWay) {
+    TestIo base("base", text_bytes(10000));
+    OpenDevice device(&base, {});
+    base.set_content(text_bytes(30000));
+    cw_report report = {};
+    ASSERT_EQ(cw_device_resize(device.get(), &report), 0) << report.text;
+    EXPECT_EQ(device.size(), 30208u);
+    Bytes out;
+    ASSERT_EQ(device.read(0, 30208, &out), 0);
+    Bytes expected = text_bytes(30000);
+    expected.resize(30208);
+    EXPECT_EQ(out, expected);
+    base.set_content(text_bytes(512));
+    ASSERT_EQ(cw_device_resize(device.get(), &report), 0) << report.text;
+    EXPECT_EQ(device.read(512, 512, &out), -EINVAL);
+}
+
+TEST(CoreDevice, WhatWasMadeForASizeIsNotResized) {
+    Stack stack(text_bytes(10240), 1);
+    cw_report report = {};
+    OpenDevice compressed(&stack.base, {});
+    EXPECT_EQ(cw_device_resize(compressed.get(), &report), -EOPNOTSUPP);
+    EXPECT_STREQ(report.text, "base: a cloopw image has the size it was made with");
+    report = {};
+    OpenDevice layered(&stack.base, stack.from(0));
+    EXPECT_EQ(cw_device_resize(layered.get(), &report), -EOPNOTSUPP);
+    EXPECT_STREQ(report.text, "cow0: was made for a device of 10240 bytes and cannot be resized");
+    report = {};
+    TestIo raw("raw", text_bytes(512));
+    OpenDevice emptied(&raw, {});
+    raw.set_content({});
+    EXPECT_EQ(cw_device_resize(emptied.get(), &report), -EINVAL);
+    EXPECT_STREQ(report.text, "raw: is empty");
+    EXPECT_EQ(emptied.size(), 512u);
+}
+
+TEST(CoreDevice, ACheckpointIsAFlush) {
+    Stack stack(text_bytes(10240), 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    ASSERT_EQ(device.write(0, pattern(512, 7)), 0);
+    EXPECT_EQ(cw_device_checkpoint(device.get()), 0);
+    stack.cows[0]->before_flush = [] { return -EIO; };
+    ASSERT_EQ(device.write(1024, pattern(512, 7)), 0);
+    EXPECT_EQ(cw_device_checkpoint(device.get()), -EIO);
+    OpenDevice reader(&stack.base, {});
+    EXPECT_EQ(cw_device_checkpoint(reader.get()), 0);
+}
+
 TEST(CoreDevice, ALayerThatIsRefusedRefusesTheDevice) {
     Stack stack(text_bytes(10240), 3);
     stack.cows[1]->set_content(Bytes(100));

@@ -16,8 +16,8 @@
 #define REGION_LOCKS 64u
 
 struct cw_device {
-	u64 size; /* all of these are constant after open */
-	bool writable;
+	u64 size; /* until cw_device_resize() */
+	bool writable; /* all of these are constant after open */
 	struct cw_cache *cache;
 	struct cw_image *image;
 	/*
@@ -45,6 +45,11 @@ static struct cw_cow *top_of(const struct cw_device *dev)
 	const struct cw_layers *layers = layers_of(dev);
 
 	return layers->nr ? layers->layer[0] : NULL;
+}
+
+static void set_size(struct cw_device *dev)
+{
+	dev->size = cw_round_up(dev->image->size, CW_SECTOR_SIZE);
 }
 
 static int open_layers(struct cw_device *dev,
@@ -107,13 +112,7 @@ int cw_device_open(const struct cw_device_config *config,
 			    &dev->image, report);
 	if (err)
 		goto free;
-	if (dev->image->size > 1ull << 62) {
-		err = cw_refuse(report, -EINVAL,
-				"%s: %llu bytes are too many for a device",
-				config->base->name, dev->image->size);
-		goto free;
-	}
-	dev->size = cw_round_up(dev->image->size, CW_SECTOR_SIZE);
+	set_size(dev);
 	err = open_layers(dev, config, report);
 	if (err)
 		goto free;
@@ -133,6 +132,21 @@ int cw_device_close(struct cw_device *dev)
 		return 0;
 	err = cw_device_flush(dev);
 	free_device(dev);
+	return err;
+}
+
+int cw_device_resize(struct cw_device *dev, struct cw_report *report)
+{
+	const struct cw_layers *layers = layers_of(dev);
+	int err;
+
+	if (layers->nr)
+		return cw_refuse(report, -EOPNOTSUPP,
+				 "%s: was made for a device of %llu bytes and cannot be resized",
+				 layers->layer[0]->io->name, dev->size);
+	err = cw_image_resize(dev->image, report);
+	if (!err)
+		set_size(dev);
 	return err;
 }
 
@@ -517,6 +531,21 @@ int cw_device_flush(struct cw_device *dev)
 	err = top->format->flush(top);
 	cw_rwsem_read_unlock(&dev->top_lock);
 	return err;
+}
+
+/* Whether the checkpoint works shows when it is flushed. */
+int cw_device_checkpoint(struct cw_device *dev)
+{
+	struct cw_cow *top;
+
+	if (!dev->writable)
+		return 0;
+	cw_rwsem_read_lock(&dev->top_lock);
+	top = top_of(dev);
+	if (top->format->before_freeze)
+		top->format->before_freeze(top);
+	cw_rwsem_read_unlock(&dev->top_lock);
+	return cw_device_flush(dev);
 }
 
 /*

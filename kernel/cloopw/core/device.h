@@ -56,6 +56,13 @@ int cw_device_close(struct cw_device *dev); /* NULL is fine */
 void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info);
 void cw_device_get_stats(struct cw_device *dev, struct cw_device_stats *stats);
 
+/*
+ * Takes over the size of a raw base that has changed. Nothing may be in flight.
+ * A COW layer was made for a size: -EOPNOTSUPP when there is one. On error
+ * nothing has changed.
+ */
+int cw_device_resize(struct cw_device *dev, struct cw_report *report);
+
 /* Those of this moment: constant, and there until close. */
 const struct cw_layers *cw_device_layers(struct cw_device *dev);
 
@@ -109,6 +116,8 @@ int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf);
 int cw_device_zero(struct cw_device *dev, u64 off, u64 len);
 int cw_device_discard(struct cw_device *dev, u64 off, u64 len);
 int cw_device_flush(struct cw_device *dev);
+/* A flush that also leaves nothing to be recovered by the next attach. */
+int cw_device_checkpoint(struct cw_device *dev);
 
 /*
  * Short ways, for callers that try them before cw_device_read(). Neither

@@ -74,11 +74,23 @@ out:
 	return err;
 }
 
-/* What every format with blocks must have set, checked in one place. */
+static int check_size(const struct cw_image *img, u64 size,
+		      struct cw_report *report)
+{
+	if (size > CW_IMAGE_MAX_SIZE)
+		return cw_refuse(report, -EINVAL,
+				 "%s: %llu bytes are too many for a device",
+				 img->io->name, size);
+	return 0;
+}
+
+/* What every format must have set, checked in one place. */
 static int check_geometry(struct cw_image *img, struct cw_report *report)
 {
-	if (!img->format->locate)
-		return 0;
+	int err = check_size(img, img->size, report);
+
+	if (err || !img->format->locate)
+		return err;
 	if (img->block_size < CW_IMAGE_MIN_BLOCK ||
 	    img->block_size > CW_IMAGE_MAX_BLOCK)
 		return cw_refuse(report, -EINVAL,
@@ -163,6 +175,32 @@ void cw_image_close(struct cw_image *img)
 	cw_cache_drop_owner(img->cache, img->index_owner);
 	cw_mutex_destroy(&img->spare_lock);
 	cw_free(img);
+}
+
+int cw_image_resize(struct cw_image *img, struct cw_report *report)
+{
+	u64 size;
+	int err;
+
+	if (img->format->locate)
+		return cw_refuse(report, -EOPNOTSUPP,
+				 "%s: a %s image has the size it was made with",
+				 img->io->name, img->format->name);
+	err = cw_size(img->io, &size);
+	if (err)
+		return cw_refuse(report, err,
+				 "%s: its size cannot be told (error %d)",
+				 img->io->name, -err);
+	if (!size)
+		return cw_refuse(report, -EINVAL, "%s: is empty",
+				 img->io->name);
+	err = check_size(img, size, report);
+	if (err)
+		return err;
+	img->io_size = size;
+	img->size = size;
+	img->stored_bytes = size;
+	return 0;
 }
 
 u32 cw_image_block_len(const struct cw_image *img, u64 n)

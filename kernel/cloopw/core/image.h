@@ -16,6 +16,7 @@
 
 #define CW_IMAGE_MIN_BLOCK 512u
 #define CW_IMAGE_MAX_BLOCK (4u << 20)
+#define CW_IMAGE_MAX_SIZE (1ull << 62)
 #define CW_HEAD_LEN 4096u
 #define CW_TAIL_LEN 136u /* some formats have their header at the end */
 #define CW_LABEL_LEN 64
@@ -79,7 +80,7 @@ struct cw_image {
 	u64 index_owner; /* in the cache: index pages, by file offset */
 	u64 io_size;     /* bytes in the backing file */
 
-	/* Set by open, constant afterwards. */
+	/* Set by open, constant afterwards; sizes until cw_image_resize(). */
 	u64 size;        /* bytes of the decompressed image, exact */
 	u32 block_size;  /* 0 for a format without blocks */
 	u64 blocks;
@@ -121,6 +122,12 @@ int cw_image_open(struct cw_io *io, struct cw_cache *cache,
 		  const struct cw_image_format *format, struct cw_image **out,
 		  struct cw_report *report);
 void cw_image_close(struct cw_image *img); /* NULL is fine */
+
+/*
+ * Takes over the size that the file has by now. Nobody may read meanwhile. A
+ * format with blocks has the size it was made with: -EOPNOTSUPP.
+ */
+int cw_image_resize(struct cw_image *img, struct cw_report *report);
 
 /*
  * Reads [off, off + len). What lies behind the image's last byte reads as
