@@ -46,7 +46,9 @@ static int open_backings(struct cloopw_attachment *att,
 {
 	struct cw_backing_request request = {
 		.fd = setup->image_fd,
+		.file = setup->image_file,
 		.role = "image",
+		.direct = true,
 		.offset = setup->offset,
 		.sizelimit = setup->sizelimit,
 		.disk = disk->gd,
@@ -55,8 +57,12 @@ static int open_backings(struct cloopw_attachment *att,
 	int err;
 
 	err = cw_backing_open(&request, &att->image, report);
+	if (!err && setup->flags & CLOOPW_F_DIRECT_IO)
+		err = cw_backing_set_direct(att->image, true);
 	if (err)
 		return err;
+	request.file = NULL;
+	request.direct = false;
 	request.role = "COW layer";
 	request.offset = 0;
 	request.sizelimit = 0;
@@ -161,6 +167,7 @@ int cloopw_attachment_create(struct cloopw_disk *disk,
 	err = start_workers(att, name);
 	if (err)
 		goto destroy;
+	err = -ENOMEM;
 	att->watch = cloopw_watch_create(disk->gd, att->engine);
 	if (!att->watch)
 		goto destroy;

@@ -2,7 +2,8 @@
 /*
  * All that a disk has while an image is attached to it: the engine, the files
  * behind it and the threads that serve it. Made before the disk sees it, and
- * constant from then on, but for what a snapshot adds.
+ * constant from then on, but for what a snapshot adds, the size in info, which
+ * the disk's lock guards, and how the image is read.
  */
 #ifndef CLOOPW_ATTACHMENT_H
 #define CLOOPW_ATTACHMENT_H
@@ -20,6 +21,7 @@ struct cloopw_disk;
 struct cloopw_setup {
 	u32 flags; /* CLOOPW_F_* */
 	int image_fd;
+	struct file *image_file; /* instead of it; NULL: none */
 	u32 nr_layers;
 	int layer_fds[CW_MAX_LAYERS]; /* the top first */
 	u64 offset;

@@ -84,10 +84,18 @@ static int backing_pread(struct cw_io *io, void *buf, size_t len, u64 off)
 {
 	struct cw_backing *b = to_backing(io);
 	loff_t pos;
+	int err;
 
 	if (!in_file(b, off, len, &pos))
 		return -EIO;
-	return file_read(b->file, buf, len, pos);
+	if (!b->direct)
+		return file_read(b->file, buf, len, pos);
+	err = cw_direct_read(b->direct, buf, len, pos);
+	if (err) {
+		err = file_read(b->file, buf, len, pos);
+		cw_direct_read_cached(b->direct, pos, len);
+	}
+	return err;
 }
 
 static int backing_pwrite(struct cw_io *io, const void *buf, size_t len,
@@ -228,10 +236,18 @@ int cw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq)
 	if (!in_file(b, pos, blk_rq_bytes(rq), &at))
 		return -EIO;
 	__rq_for_each_bio(bio, rq) {
-		err = move_bio(b->file, bio, write, &at);
+		struct file *file = b->file;
+
+		if (b->direct)
+			file = cw_direct_file(b->direct, at,
+					      bio->bi_iter.bi_size);
+		err = move_bio(file, bio, write, &at);
 		if (err)
 			return err;
 	}
+	if (b->direct)
+		cw_direct_read_cached(b->direct, at - blk_rq_bytes(rq),
+				      blk_rq_bytes(rq));
 	return 0;
 }
 
@@ -368,6 +384,7 @@ static int fill_stat(struct cw_backing *b)
 		return err;
 	b->dev = huge_encode_dev(stat.dev);
 	b->ino = stat.ino;
+	b->rdev = huge_encode_dev(stat.rdev);
 	/* That of a device's node changes with its permissions. */
 	if (S_ISREG(stat.mode))
 		b->io.mtime = stat.mtime.tv_sec;
@@ -426,6 +443,10 @@ static int open_file(struct cw_backing *b, struct file *user,
 		err = fill_stat(b);
 	if (!err)
 		err = announce(b, report);
+	if (!err && request->direct) {
+		b->direct = cw_direct_create(file);
+		err = b->direct ? 0 : -ENOMEM;
+	}
 	return err;
 }
 
@@ -437,7 +458,7 @@ int cw_backing_open(const struct cw_backing_request *request,
 	int err = -ENOMEM;
 
 	*out = NULL;
-	user = fget(request->fd);
+	user = request->file ? get_file(request->file) : fget(request->fd);
 	if (!user)
 		return cw_refuse(report, -EBADF, "%s: no open file %d",
 				 request->role, request->fd);
@@ -473,6 +494,16 @@ void cw_backing_set_read_only(struct cw_backing *backing)
 	mutex_unlock(&backings_lock);
 }
 
+int cw_backing_set_direct(struct cw_backing *backing, bool wanted)
+{
+	return cw_direct_set(backing->direct, wanted);
+}
+
+enum cw_direct_mode cw_backing_direct_mode(const struct cw_backing *backing)
+{
+	return cw_direct_mode(backing->direct);
+}
+
 void cw_backing_close(struct cw_backing *backing)
 {
 	if (!backing)
@@ -480,6 +511,7 @@ void cw_backing_close(struct cw_backing *backing)
 	mutex_lock(&backings_lock);
 	list_del_init(&backing->node);
 	mutex_unlock(&backings_lock);
+	cw_direct_destroy(backing->direct);
 	if (backing->file)
 		fput(backing->file);
 	fput(backing->user);

@@ -9,14 +9,17 @@
 
 #include "core/io.h"
 #include "core/report.h"
+#include "direct.h"
 
 struct gendisk;
 struct request;
 
 struct cw_backing_request {
 	int fd;               /* of the process that asks */
+	struct file *file;    /* instead of it; NULL: none */
 	const char *role;     /* "image", "COW layer": for messages */
 	bool writable;
+	bool direct;          /* can be read past the page cache */
 	u64 offset;           /* where the window begins in the file */
 	u64 sizelimit;        /* and how long it is; 0: up to the file's end */
 	struct gendisk *disk; /* the device it is for */
@@ -29,8 +32,10 @@ struct cw_backing {
 	u64 offset;
 	u64 sizelimit;         /* U64_MAX: none */
 	bool writable;         /* changed by who has it alone; backings_lock */
-	u64 dev;               /* st_dev and st_ino of the file */
+	u64 dev;               /* st_dev, st_ino and st_rdev of the file */
 	u64 ino;
+	u64 rdev;
+	struct cw_direct *direct; /* NULL: always through the page cache */
 	struct list_head node; /* backings_lock */
 };
 
@@ -40,6 +45,10 @@ int cw_backing_open(const struct cw_backing_request *request,
 /* It is not written any more, so others may read it. */
 void cw_backing_set_read_only(struct cw_backing *backing);
 void cw_backing_close(struct cw_backing *backing); /* NULL is fine */
+
+/* For what was opened so: it is read past the page cache, or not any more. */
+int cw_backing_set_direct(struct cw_backing *backing, bool wanted);
+enum cw_direct_mode cw_backing_direct_mode(const struct cw_backing *backing);
 
 /* Reads or writes the request's data from pos of the engine's io on. */
 int cw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq);

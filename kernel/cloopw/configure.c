@@ -9,16 +9,16 @@
 #include <linux/uaccess.h>
 
 #include "attachment.h"
+#include "change.h"
 #include "disk.h"
+#include "loop_compat.h"
 #include "uapi/cloopw.h"
 
 /* The structures as they were first published; none is shorter. */
 #define CONFIG_SIZE_1 80
 #define STATUS_SIZE_1 280
-#define SNAPSHOT_SIZE_1 24
 static_assert(sizeof(struct cloopw_config) == CONFIG_SIZE_1);
 static_assert(sizeof(struct cloopw_status) == STATUS_SIZE_1);
-static_assert(sizeof(struct cloopw_snapshot) == SNAPSHOT_SIZE_1);
 static_assert(CLOOPW_MAX_LAYERS == CW_MAX_LAYERS);
 static_assert(CLOOPW_MESSAGE_LEN == CW_REPORT_LEN);
 static_assert(CLOOPW_LABEL_LEN == CW_LABEL_LEN + 1);
@@ -32,8 +32,7 @@ struct config_request {
 	struct cw_report report;
 };
 
-/* The size of a structure, which is its first field. */
-static int read_size(const void __user *arg, size_t least, u32 *size)
+int cloopw_read_size(const void __user *arg, size_t least, u32 *size)
 {
 	if (get_user(*size, (const u32 __user *)arg))
 		return -EFAULT;
@@ -42,11 +41,23 @@ static int read_size(const void __user *arg, size_t least, u32 *size)
 	return *size > PAGE_SIZE ? -E2BIG : 0;
 }
 
-static int check_config(const struct cloopw_config *config,
-			struct cw_report *report)
+int cloopw_check_window(u64 offset, u64 sizelimit, struct cw_report *report)
 {
 	u64 end;
 
+	if (offset % SECTOR_SIZE)
+		return cw_refuse(report, -EINVAL,
+				 "offset %llu is not a multiple of %u", offset,
+				 SECTOR_SIZE);
+	if (cw_add_overflows(offset, sizelimit, &end) || end > LLONG_MAX)
+		return cw_refuse(report, -EOVERFLOW,
+				 "offset and size limit are too large");
+	return 0;
+}
+
+static int check_config(const struct cloopw_config *config,
+			struct cw_report *report)
+{
 	if (config->flags & ~CLOOPW_F_ALL)
 		return cw_refuse(report, -EINVAL, "unknown flags 0x%x",
 				 config->flags & ~CLOOPW_F_ALL);
@@ -57,15 +68,7 @@ static int check_config(const struct cloopw_config *config,
 		return cw_refuse(report, -EINVAL,
 				 "%u COW layers are more than %u",
 				 config->nr_layers, CLOOPW_MAX_LAYERS);
-	if (config->offset % SECTOR_SIZE)
-		return cw_refuse(report, -EINVAL,
-				 "offset %llu is not a multiple of %u",
-				 config->offset, SECTOR_SIZE);
-	if (cw_add_overflows(config->offset, config->sizelimit, &end) ||
-	    end > LLONG_MAX)
-		return cw_refuse(report, -EOVERFLOW,
-				 "offset and size limit are too large");
-	return 0;
+	return cloopw_check_window(config->offset, config->sizelimit, report);
 }
 
 static int find_format(const struct cloopw_config *config,
@@ -109,8 +112,8 @@ static int decode_config(struct config_request *request)
 	return 0;
 }
 
-/* The reason for a failure; that it cannot be written is no other failure. */
-static void write_message(const struct cw_report *report, u64 message,
+/* That it cannot be written is no other failure. */
+void cloopw_write_message(const struct cw_report *report, u64 message,
 			  u32 message_len)
 {
 	char text[CW_REPORT_LEN];
@@ -151,7 +154,7 @@ static int begin_clear(struct cloopw_disk *disk)
 	if (disk->phase == CLOOPW_IDLE)
 		err = -ENXIO;
 	else if (disk->phase != CLOOPW_ATTACHED || disk->openers > 1 ||
-		 disk->snapshotting)
+		 disk->holders)
 		err = -EBUSY;
 	else
 		disk->phase = CLOOPW_CLEARING;
@@ -213,7 +216,7 @@ static void publish(struct cloopw_disk *disk,
 	mutex_unlock(&gd->open_mutex);
 }
 
-/* In phase CONFIGURING. */
+/* In phase CONFIGURING, or CLEARING with nothing installed. */
 static int attach(struct cloopw_disk *disk, const struct cloopw_setup *setup,
 		  struct cw_report *report)
 {
@@ -236,26 +239,25 @@ static int attach(struct cloopw_disk *disk, const struct cloopw_setup *setup,
  * Who has the disk open alone, or with others but not exclusively, can
  * configure it; a claim keeps others from opening it exclusively meanwhile.
  */
-static int attach_claimed(struct cloopw_disk *disk, bool exclusive,
-			  struct config_request *request)
+int cloopw_attach(struct cloopw_disk *disk, bool exclusive,
+		  const struct cloopw_setup *setup, struct cw_report *report)
 {
 	struct block_device *bdev = disk->gd->part0;
 	int err;
 
 	err = begin_configure(disk);
 	if (err)
-		return cw_refuse(&request->report, err,
-				 "%s: is already attached",
+		return cw_refuse(report, err, "%s: is already attached",
 				 disk->gd->disk_name);
 	if (!exclusive) {
 		err = cw_compat_claim(bdev, disk);
 		if (err) {
-			cw_refuse(&request->report, err, "%s: is in use",
+			cw_refuse(report, err, "%s: is in use",
 				  disk->gd->disk_name);
 			goto idle;
 		}
 	}
-	err = attach(disk, &request->setup, &request->report);
+	err = attach(disk, setup, report);
 	if (!exclusive)
 		bd_abort_claiming(bdev, disk);
 	if (!err)
@@ -272,7 +274,7 @@ static int configure(struct cloopw_disk *disk, bool exclusive,
 	u32 size;
 	int err;
 
-	err = read_size(arg, CONFIG_SIZE_1, &size);
+	err = cloopw_read_size(arg, CONFIG_SIZE_1, &size);
 	if (err)
 		return err;
 	request = kzalloc(sizeof(*request), GFP_KERNEL);
@@ -284,10 +286,11 @@ static int configure(struct cloopw_disk *disk, bool exclusive,
 		goto free;
 	err = decode_config(request);
 	if (!err)
-		err = attach_claimed(disk, exclusive, request);
+		err = cloopw_attach(disk, exclusive, &request->setup,
+				    &request->report);
 	if (err)
-		write_message(&request->report, request->config.message,
-			      request->config.message_len);
+		cloopw_write_message(&request->report, request->config.message,
+				     request->config.message_len);
 free:
 	kfree(request);
 	return err;
@@ -331,7 +334,7 @@ static void retract(struct cloopw_disk *disk)
  * Detaches in any case, once it is sure that nobody else uses the disk: to
  * keep what cannot be written attached would help nobody.
  */
-static int clear(struct cloopw_disk *disk)
+int cloopw_clear(struct cloopw_disk *disk)
 {
 	struct cloopw_attachment *att;
 	int sync_err, flush_err;
@@ -354,72 +357,53 @@ static int clear(struct cloopw_disk *disk)
 	return err;
 }
 
-/* ---- snapshot ---- */
+/* ---- the same image, attached otherwise ---- */
 
-/* Until end_snapshot() it stays attached, and no other snapshot is made. */
-static int begin_snapshot(struct cloopw_disk *disk)
+/* What is not asked for stays as it was. */
+static int attach_again(struct cloopw_disk *disk,
+			const struct cloopw_attachment *old,
+			const struct cloopw_setup *wanted,
+			struct cw_report *report)
 {
-	int err = 0;
-
-	if (mutex_lock_killable(&disk->lock))
-		return -EINTR;
-	if (disk->phase == CLOOPW_IDLE)
-		err = -ENXIO;
-	else if (disk->phase != CLOOPW_ATTACHED || disk->snapshotting)
-		err = -EBUSY;
-	else
-		disk->snapshotting = true;
-	mutex_unlock(&disk->lock);
-	return err;
-}
-
-static void end_snapshot(struct cloopw_disk *disk)
-{
-	mutex_lock(&disk->lock);
-	disk->snapshotting = false;
-	mutex_unlock(&disk->lock);
-}
-
-static int add_layer(struct cloopw_disk *disk,
-		     const struct cloopw_snapshot *request,
-		     struct cw_report *report)
-{
+	struct cloopw_setup *setup;
+	struct cw_cache_stats cache;
 	int err;
 
-	if (request->flags)
-		return cw_refuse(report, -EINVAL, "unknown flags 0x%x",
-				 request->flags);
-	err = begin_snapshot(disk);
-	if (err)
-		return cw_refuse(report, err, "%s: %s", disk->gd->disk_name,
-				 err == -EBUSY ? "is being changed already" :
-						 "nothing is attached to it");
-	err = cloopw_attachment_snapshot(disk->attachment, disk,
-					 request->layer_fd, report);
-	end_snapshot(disk);
-	return err;
-}
-
-static int snapshot(struct cloopw_disk *disk, const void __user *arg)
-{
-	struct cloopw_snapshot request = {};
-	struct cw_report *report;
-	u32 size;
-	int err;
-
-	err = read_size(arg, SNAPSHOT_SIZE_1, &size);
-	if (!err)
-		err = copy_struct_from_user(&request, sizeof(request), arg,
-					    size);
-	if (err)
-		return err;
-	report = kzalloc(sizeof(*report), GFP_KERNEL);
-	if (!report)
+	if (old->nr_layers)
+		return cw_refuse(report, -EBUSY,
+				 "%s: has COW layers: detach it, and attach it otherwise",
+				 disk->gd->disk_name);
+	setup = kmemdup(wanted, sizeof(*wanted), GFP_KERNEL);
+	if (!setup)
 		return -ENOMEM;
-	err = add_layer(disk, &request, report);
+	cw_cache_get_stats(cw_device_cache(old->engine), &cache);
+	setup->cache_bytes = cache.limit;
+	setup->image_file = old->image->file;
+	err = attach(disk, setup, report);
+	kfree(setup);
+	return err;
+}
+
+int cloopw_reattach(struct cloopw_disk *disk, const struct cloopw_setup *setup,
+		    struct cw_report *report)
+{
+	struct cloopw_attachment *old;
+	int err = begin_clear(disk);
+
 	if (err)
-		write_message(report, request.message, request.message_len);
-	kfree(report);
+		return cw_refuse(report, err, "%s: is in use",
+				 disk->gd->disk_name);
+	old = uninstall(disk);
+	retract(disk);
+	err = attach_again(disk, old, setup, report);
+	if (err && !install(disk, old)) {
+		publish(disk, old);
+	} else {
+		cloopw_attachment_destroy(old);
+		if (err)
+			set_phase(disk, CLOOPW_IDLE);
+	}
+	module_put(THIS_MODULE); /* of old, or what publish() added to that */
 	return err;
 }
 
@@ -480,7 +464,9 @@ static void fill_status(const struct cloopw_attachment *att,
 	const struct cw_layers *layers = cw_device_layers(att->engine);
 
 	status->state = state_of(att);
-	status->flags = att->flags;
+	status->flags = att->flags & ~CLOOPW_F_DIRECT_IO;
+	if (cw_backing_direct_mode(att->image) == CW_DIRECT_ON)
+		status->flags |= CLOOPW_F_DIRECT_IO;
 	if (!att->info.writable)
 		status->flags |= CLOOPW_F_READ_ONLY;
 	status->nr_layers = layers->nr;
@@ -499,7 +485,7 @@ static int get_status(struct cloopw_disk *disk, void __user *arg)
 	u32 size;
 	int err;
 
-	err = read_size(arg, STATUS_SIZE_1, &size);
+	err = cloopw_read_size(arg, STATUS_SIZE_1, &size);
 	if (err)
 		return err;
 	if (mutex_lock_killable(&disk->lock))
@@ -522,19 +508,25 @@ int cloopw_ioctl(struct block_device *bdev, cw_blk_mode_t mode,
 {
 	struct cloopw_disk *disk = bdev->bd_disk->private_data;
 
-	if (cmd != CLOOPW_CONFIGURE && cmd != CLOOPW_CLEAR &&
-	    cmd != CLOOPW_GET_STATUS && cmd != CLOOPW_SNAPSHOT)
+	if (!cloopw_is_loop_ioctl(cmd) &&
+	    (cmd < CLOOPW_CONFIGURE || cmd > CLOOPW_FLUSH))
 		return -ENOTTY;
 	if (bdev_is_partition(bdev))
 		return -EINVAL;
 	if (cmd == CLOOPW_GET_STATUS)
 		return get_status(disk, (void __user *)arg);
+	if (cloopw_is_loop_ioctl(cmd))
+		return cloopw_loop_ioctl(disk, cw_compat_exclusive(mode), cmd,
+					 arg);
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	if (cmd == CLOOPW_CLEAR)
-		return clear(disk);
-	if (cmd == CLOOPW_SNAPSHOT)
-		return snapshot(disk, (const void __user *)arg);
-	return configure(disk, cw_compat_exclusive(mode),
-			 (const void __user *)arg);
+	switch (cmd) {
+	case CLOOPW_CONFIGURE:
+		return configure(disk, cw_compat_exclusive(mode),
+				 (const void __user *)arg);
+	case CLOOPW_CLEAR:
+		return cloopw_clear(disk);
+	default:
+		return cloopw_change_ioctl(disk, cmd, (void __user *)arg);
+	}
 }

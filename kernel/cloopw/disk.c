@@ -79,6 +79,34 @@ bool cloopw_is_unattached(struct gendisk *gd)
 	return !attached;
 }
 
+int cloopw_disk_hold(struct cloopw_disk *disk, bool alone)
+{
+	int err = 0;
+
+	if (mutex_lock_killable(&disk->lock))
+		return -EINTR;
+	if (disk->phase == CLOOPW_IDLE)
+		err = -ENXIO;
+	else if (disk->phase != CLOOPW_ATTACHED || (alone && disk->changing))
+		err = -EBUSY;
+	if (!err) {
+		disk->holders++;
+		if (alone)
+			disk->changing = true;
+	}
+	mutex_unlock(&disk->lock);
+	return err;
+}
+
+void cloopw_disk_release(struct cloopw_disk *disk, bool alone)
+{
+	mutex_lock(&disk->lock);
+	disk->holders--;
+	if (alone)
+		disk->changing = false;
+	mutex_unlock(&disk->lock);
+}
+
 static int make_gendisk(struct cloopw_disk *disk)
 {
 	struct gendisk *gd = cw_compat_alloc_disk(&disk->tags, disk);

@@ -31,7 +31,8 @@ struct cloopw_disk {
 	struct mutex lock;       /* guards what follows */
 	enum cloopw_phase phase;
 	unsigned int openers;    /* of the disk and of its partitions */
-	bool snapshotting;       /* who set it needs the attachment to stay */
+	unsigned int holders;    /* need the attachment to stay */
+	bool changing;           /* one of the holders changes it */
 
 	/*
 	 * Changed in phases CONFIGURING and CLEARING by who set the phase,
@@ -49,6 +50,14 @@ int cloopw_disk_remove(struct cloopw_disk *disk); /* -EBUSY: in use */
 bool cloopw_disk_is_idle(struct cloopw_disk *disk);
 /* Is it one of ours, without an attachment? */
 bool cloopw_is_unattached(struct gendisk *gd);
+
+
+/*
+ * What is attached stays so until release. alone: nobody else changes it
+ * meanwhile. -ENXIO: nothing is attached, -EBUSY: not now, -EINTR.
+ */
+int cloopw_disk_hold(struct cloopw_disk *disk, bool alone);
+void cloopw_disk_release(struct cloopw_disk *disk, bool alone);
 
 /* ctl.c */
 int cloopw_ctl_init(unsigned int devices);

@@ -9,7 +9,9 @@
 #include <linux/uuid.h>
 
 #include "attachment.h"
+#include "change.h"
 #include "disk.h"
+#include "uapi/cloopw.h"
 
 typedef ssize_t (*show_fn)(const struct cloopw_attachment *att, char *buf);
 
@@ -163,6 +165,51 @@ NUMBER_ATTR(sizelimit, att->sizelimit);
 NUMBER_ATTR(size, att->info.image->size);
 NUMBER_ATTR(block_size, att->info.image->block_size);
 NUMBER_ATTR(stored_bytes, att->info.image->stored_bytes);
+
+NUMBER_ATTR(image_ino, att->image->ino);
+NUMBER_ATTR(partscan, !!(att->flags & CLOOPW_F_PARTSCAN));
+
+static ssize_t show_image_dev(const struct cloopw_attachment *att, char *buf)
+{
+	dev_t dev = huge_decode_dev(att->image->dev);
+
+	return sysfs_emit(buf, "%u:%u\n", MAJOR(dev), MINOR(dev));
+}
+ATTACHED_ATTR(image_dev);
+
+/* ---- how the image is read ---- */
+
+static enum cw_direct_mode direct_of(const struct cloopw_attachment *att)
+{
+	return cw_backing_direct_mode(att->image);
+}
+
+NUMBER_ATTR(drop_behind, direct_of(att) == CW_DIRECT_DROP);
+
+static ssize_t show_dio(const struct cloopw_attachment *att, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", direct_of(att) == CW_DIRECT_ON);
+}
+
+static ssize_t dio_show(struct device *dev, struct device_attribute *attr,
+			char *buf)
+{
+	return show_attached(dev, buf, show_dio);
+}
+
+static ssize_t dio_store(struct device *dev, struct device_attribute *attr,
+			 const char *buf, size_t count)
+{
+	enum cw_direct_mode mode;
+	bool wanted;
+	int err = kstrtobool(buf, &wanted);
+
+	if (!err)
+		err = cloopw_set_direct(dev_to_disk(dev)->private_data, wanted,
+					&mode);
+	return err ? err : count;
+}
+static DEVICE_ATTR_RW(dio);
 
 /* ---- the COW layers ---- */
 
@@ -335,6 +382,11 @@ static struct attribute *disk_attrs[] = {
 	&dev_attr_uuid.attr,
 	&dev_attr_codecs.attr,
 	&dev_attr_ratio.attr,
+	&dev_attr_image_dev.attr,
+	&dev_attr_image_ino.attr,
+	&dev_attr_partscan.attr,
+	&dev_attr_dio.attr,
+	&dev_attr_drop_behind.attr,
 	&dev_attr_offset.attr,
 	&dev_attr_sizelimit.attr,
 	&dev_attr_size.attr,

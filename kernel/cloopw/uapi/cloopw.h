@@ -4,7 +4,10 @@
  *
  * /dev/cloopw-control   CLOOPW_CTL_ADD, _REMOVE, _GET_FREE
  * /dev/cloopwN          CLOOPW_CONFIGURE, CLOOPW_CLEAR, CLOOPW_GET_STATUS,
- *                       CLOOPW_SNAPSHOT
+ *                       CLOOPW_SNAPSHOT, CLOOPW_RESIZE, CLOOPW_FLUSH,
+ *                       and for programs that know loop, LOOP_SET_FD,
+ *                       _CONFIGURE, _CLR_FD, _SET_STATUS and _GET_STATUS (also
+ *                       64), _SET_CAPACITY, _SET_DIRECT_IO of <linux/loop.h>
  *
  * Structures begin with their size as the caller knows it. The kernel takes
  * those of older versions (what is missing counts as 0) and longer ones whose
@@ -26,8 +29,13 @@
 /* cloopw_config.flags, cloopw_status.flags */
 #define CLOOPW_F_READ_ONLY (1u << 0) /* no layer is written */
 #define CLOOPW_F_PARTSCAN (1u << 1)  /* look for a partition table */
-#define CLOOPW_F_DIRECT_IO (1u << 2) /* not there yet: EINVAL */
-#define CLOOPW_F_ALL (CLOOPW_F_READ_ONLY | CLOOPW_F_PARTSCAN)
+/*
+ * Read the image past the page cache. Where its file system cannot, what was
+ * read is dropped from there, and the status does not have the flag.
+ */
+#define CLOOPW_F_DIRECT_IO (1u << 2)
+#define CLOOPW_F_ALL \
+	(CLOOPW_F_READ_ONLY | CLOOPW_F_PARTSCAN | CLOOPW_F_DIRECT_IO)
 
 /* Attaches an image to an idle device, in one step. */
 struct cloopw_config {
@@ -101,6 +109,20 @@ struct cloopw_snapshot {
 	__u64 message;  /* as in struct cloopw_config */
 };
 
+/*
+ * Takes over the size of a raw image whose file or block device has become
+ * longer or shorter. What is compressed, or has a COW layer, has the size it
+ * was made with: EOPNOTSUPP. On error nothing has changed.
+ */
+struct cloopw_resize {
+	__u32 size;        /* sizeof(struct cloopw_resize) */
+	__u32 flags;       /* 0 */
+	__u64 device_size; /* bytes, set by the kernel */
+	__u64 message;     /* as in struct cloopw_config */
+	__u32 message_len;
+	__u32 reserved;    /* 0 */
+};
+
 #define CLOOPW_IOC_MAGIC 0xCB
 
 /* Control device; each returns the device's number or -1 and errno. */
@@ -113,5 +135,11 @@ struct cloopw_snapshot {
 #define CLOOPW_CLEAR _IO(CLOOPW_IOC_MAGIC, 0x11)      /* EBUSY while in use */
 #define CLOOPW_GET_STATUS _IO(CLOOPW_IOC_MAGIC, 0x12) /* struct cloopw_status */
 #define CLOOPW_SNAPSHOT _IO(CLOOPW_IOC_MAGIC, 0x13)   /* struct cloopw_snapshot */
+#define CLOOPW_RESIZE _IO(CLOOPW_IOC_MAGIC, 0x14)     /* struct cloopw_resize */
+/*
+ * All that was written to the device so far is durable, and the next attach
+ * has nothing to recover. No argument.
+ */
+#define CLOOPW_FLUSH _IO(CLOOPW_IOC_MAGIC, 0x15)
 
 #endif

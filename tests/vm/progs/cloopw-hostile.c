@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/loop.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -206,7 +207,7 @@ static void check_fields(void)
 	config.flags = 1u << 31;
 	expect_message("unknown flag", EINVAL, "flags", &config);
 	config.flags = CLOOPW_F_DIRECT_IO;
-	expect_message("direct I/O", EINVAL, "flags", &config);
+	expect("direct I/O, where there may be none", 0, configure(&config));
 	config = good_config();
 	config.reserved = 1;
 	expect_message("reserved", EINVAL, "reserved", &config);
@@ -261,6 +262,141 @@ static void check_message(void)
 	expect("is cut and ends", 3, (int)strlen(message));
 	config.message_len = UINT32_MAX;
 	expect_message("message of any length", EINVAL, "flags", &config);
+}
+
+/* ---- changes of an attached device ---- */
+
+static int resize(struct cloopw_resize *request)
+{
+	memset(message, 0, sizeof(message));
+	return result(ioctl(device, CLOOPW_RESIZE, request));
+}
+
+static void check_resize(void)
+{
+	struct {
+		struct cloopw_resize request;
+		char more[8];
+	} longer = {
+		.request = { .size = sizeof(longer) },
+		.more = { 1 },
+	};
+	struct cloopw_resize request = {
+		.message = (uintptr_t)message,
+		.message_len = sizeof(message),
+	};
+	char *end = last_page();
+
+	expect("resize NULL", EFAULT, resize(NULL));
+	expect("resize of size 0", EINVAL, resize(&request));
+	request.size = sizeof(request) - 1;
+	expect("resize too short", EINVAL, resize(&request));
+	request.size = UINT32_MAX;
+	expect("resize too long", E2BIG, resize(&request));
+	expect("resize longer, rest not zero", E2BIG, resize(&longer.request));
+	request.size = sizeof(request);
+	memcpy(end - 4, &request.size, 4);
+	expect("resize, half of it readable", EFAULT, resize((void *)(end - 4)));
+	request.flags = 1;
+	expect("resize with a flag", EINVAL, resize(&request));
+	request.flags = 0;
+	request.reserved = 1;
+	expect("resize, reserved", EINVAL, resize(&request));
+	request.reserved = 0;
+	expect("resize a compressed image", EOPNOTSUPP, resize(&request));
+	expect("it says why", 1, strstr(message, "the size it was made with") != 0);
+	request.message = ~0xffull;
+	expect("message to a bad address", EOPNOTSUPP, resize(&request));
+	expect("flush, whatever the argument", 0,
+	       result(ioctl(device, CLOOPW_FLUSH, ~0ul)));
+}
+
+/* ---- loop's ioctls ---- */
+
+static void check_loop_config(void)
+{
+	struct loop_config config = { .fd = image };
+	char *end = last_page();
+
+	expect("LOOP_CONFIGURE NULL", EFAULT,
+	       result(ioctl(device, LOOP_CONFIGURE, NULL)));
+	memcpy(end - 8, &config, 8);
+	expect("LOOP_CONFIGURE, half of it readable", EFAULT,
+	       result(ioctl(device, LOOP_CONFIGURE, end - 8)));
+	config.block_size = 4096;
+	expect("LOOP_CONFIGURE, large sectors", EINVAL,
+	       result(ioctl(device, LOOP_CONFIGURE, &config)));
+	config.block_size = 0;
+	config.__reserved[7] = 1;
+	expect("LOOP_CONFIGURE, reserved", EINVAL,
+	       result(ioctl(device, LOOP_CONFIGURE, &config)));
+	config.__reserved[7] = 0;
+	config.info.lo_flags = 1u << 31;
+	expect("LOOP_CONFIGURE, unknown flag", EINVAL,
+	       result(ioctl(device, LOOP_CONFIGURE, &config)));
+	config.info.lo_flags = 0;
+	config.info.lo_encrypt_type = LO_CRYPT_XOR;
+	expect("LOOP_CONFIGURE, encrypted", EINVAL,
+	       result(ioctl(device, LOOP_CONFIGURE, &config)));
+	config.info.lo_encrypt_type = 0;
+	config.info.lo_offset = -512ull;
+	config.info.lo_sizelimit = 1024;
+	expect("LOOP_CONFIGURE, offset + limit wrap", EOVERFLOW,
+	       result(ioctl(device, LOOP_CONFIGURE, &config)));
+	config.info.lo_offset = 1;
+	expect("LOOP_CONFIGURE, odd offset", EINVAL,
+	       result(ioctl(device, LOOP_CONFIGURE, &config)));
+	config.fd = UINT32_MAX;
+	config.info.lo_offset = 0;
+	expect("LOOP_CONFIGURE, fd -1", EBADF,
+	       result(ioctl(device, LOOP_CONFIGURE, &config)));
+}
+
+static void check_loop(void)
+{
+	struct loop_info64 info = { .lo_offset = 1ull << 40 };
+
+	check_loop_config();
+	expect("LOOP_SET_FD -1", EBADF,
+	       result(ioctl(device, LOOP_SET_FD, -1)));
+	expect("LOOP_CLR_FD, idle", ENXIO,
+	       result(ioctl(device, LOOP_CLR_FD, 0)));
+	expect("LOOP_GET_STATUS64, idle", ENXIO,
+	       result(ioctl(device, LOOP_GET_STATUS64, &info)));
+	expect("LOOP_SET_STATUS64, idle", ENXIO,
+	       result(ioctl(device, LOOP_SET_STATUS64, &info)));
+	expect("LOOP_SET_CAPACITY, idle", ENXIO,
+	       result(ioctl(device, LOOP_SET_CAPACITY, 0)));
+	expect("LOOP_SET_DIRECT_IO, idle", ENXIO,
+	       result(ioctl(device, LOOP_SET_DIRECT_IO, 1)));
+	expect("LOOP_SET_BLOCK_SIZE", EINVAL,
+	       result(ioctl(device, LOOP_SET_BLOCK_SIZE, 4096)));
+	expect("LOOP_CHANGE_FD", ENOTTY,
+	       result(ioctl(device, LOOP_CHANGE_FD, image)));
+	expect("LOOP_SET_FD", 0, result(ioctl(device, LOOP_SET_FD, image)));
+	expect("LOOP_GET_STATUS64 NULL", EFAULT,
+	       result(ioctl(device, LOOP_GET_STATUS64, NULL)));
+	expect("LOOP_GET_STATUS NULL", EFAULT,
+	       result(ioctl(device, LOOP_GET_STATUS, NULL)));
+	expect("LOOP_SET_STATUS NULL", EFAULT,
+	       result(ioctl(device, LOOP_SET_STATUS, NULL)));
+	expect("LOOP_SET_STATUS64 NULL", EFAULT,
+	       result(ioctl(device, LOOP_SET_STATUS64, NULL)));
+	expect("LOOP_SET_STATUS64, offset behind the end", EINVAL,
+	       result(ioctl(device, LOOP_SET_STATUS64, &info)));
+	expect("LOOP_SET_CAPACITY, compressed", EOPNOTSUPP,
+	       result(ioctl(device, LOOP_SET_CAPACITY, 0)));
+	check_resize();
+	if (!seteuid(1000)) {
+		expect("LOOP_CLR_FD without privilege", EPERM,
+		       result(ioctl(device, LOOP_CLR_FD, 0)));
+		expect("flush without privilege", EPERM,
+		       result(ioctl(device, CLOOPW_FLUSH, 0)));
+		if (seteuid(0))
+			exit(1);
+	}
+	expect("LOOP_CLR_FD", 0, result(ioctl(device, LOOP_CLR_FD, 0)));
+	expect("flush, idle", ENXIO, result(ioctl(device, CLOOPW_FLUSH, 0)));
 }
 
 /* ---- states, other commands ---- */
@@ -458,7 +594,7 @@ static void churn_configure(void)
 	for (i = 0; i < 4; i++)
 		fds[i] = rand() % 16;
 	config.size = odd(config.size);
-	config.flags = odd(rand() % 4);
+	config.flags = odd(rand() % 8);
 	config.image_fd = odd(rand() % 4 ? image : rand() % 16);
 	config.nr_layers = odd(rand() % 4);
 	config.layer_fds = odd((uintptr_t)fds);
@@ -483,6 +619,41 @@ static void churn_snapshot(void)
 	ioctl(device, CLOOPW_SNAPSHOT, &request);
 }
 
+static void churn_change(void)
+{
+	struct cloopw_resize request = {
+		.size = odd(sizeof(request)),
+		.flags = odd(0),
+		.message = odd((uintptr_t)message),
+		.message_len = odd(sizeof(message)),
+	};
+	struct loop_info64 info = {
+		.lo_offset = odd(0),
+		.lo_sizelimit = odd(0),
+		.lo_flags = odd(rand() % 2 ? LO_FLAGS_PARTSCAN : 0),
+	};
+
+	switch (rand() % 6) {
+	case 0:
+		ioctl(device, CLOOPW_RESIZE, &request);
+		break;
+	case 1:
+		ioctl(device, CLOOPW_FLUSH, 0);
+		break;
+	case 2:
+		ioctl(device, LOOP_SET_STATUS64, &info);
+		break;
+	case 3:
+		ioctl(device, LOOP_SET_DIRECT_IO, odd(rand() % 2));
+		break;
+	case 4:
+		ioctl(device, LOOP_SET_CAPACITY, 0);
+		break;
+	default:
+		ioctl(device, LOOP_SET_FD, odd(image));
+	}
+}
+
 static void churn(int seconds)
 {
 	union {
@@ -492,7 +663,7 @@ static void churn(int seconds)
 	time_t end = time(NULL) + seconds;
 
 	while (time(NULL) < end) {
-		switch (rand() % 10) {
+		switch (rand() % 12) {
 		case 0:
 			ioctl(control, CLOOPW_CTL_ADD, rand() % 4 + 8);
 			break;
@@ -515,6 +686,10 @@ static void churn(int seconds)
 			break;
 		case 6:
 			churn_snapshot();
+			break;
+		case 7:
+		case 8:
+			churn_change();
 			break;
 		default:
 			churn_configure();
@@ -558,6 +733,7 @@ int main(int argc, char **argv)
 	check_sizes();
 	check_fields();
 	check_message();
+	check_loop();
 	check_states();
 	check_control();
 	check_capability();

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "change.h"
+
+#include <linux/blkdev.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "attachment.h"
+#include "configure.h"
+#include "disk.h"
+#include "uapi/cloopw.h"
+
+/* The structures as they were first published; none is shorter. */
+#define SNAPSHOT_SIZE_1 24
+#define RESIZE_SIZE_1 32
+static_assert(sizeof(struct cloopw_snapshot) == SNAPSHOT_SIZE_1);
+static_assert(sizeof(struct cloopw_resize) == RESIZE_SIZE_1);
+
+/* For one change at a time. */
+static int hold(struct cloopw_disk *disk, struct cw_report *report)
+{
+	int err = cloopw_disk_hold(disk, true);
+
+	if (!err || err == -EINTR)
+		return err;
+	return cw_refuse(report, err, "%s: %s", disk->gd->disk_name,
+			 err == -EBUSY ? "is being changed already" :
+					 "nothing is attached to it");
+}
+
+/* ---- snapshot ---- */
+
+static int add_layer(struct cloopw_disk *disk,
+		     const struct cloopw_snapshot *request,
+		     struct cw_report *report)
+{
+	int err;
+
+	if (request->flags)
+		return cw_refuse(report, -EINVAL, "unknown flags 0x%x",
+				 request->flags);
+	err = hold(disk, report);
+	if (err)
+		return err;
+	err = cloopw_attachment_snapshot(disk->attachment, disk,
+					 request->layer_fd, report);
+	cloopw_disk_release(disk, true);
+	return err;
+}
+
+static int snapshot(struct cloopw_disk *disk, const void __user *arg)
+{
+	struct cloopw_snapshot request = {};
+	struct cw_report *report;
+	u32 size;
+	int err;
+
+	err = cloopw_read_size(arg, SNAPSHOT_SIZE_1, &size);
+	if (!err)
+		err = copy_struct_from_user(&request, sizeof(request), arg,
+					    size);
+	if (err)
+		return err;
+	report = kzalloc(sizeof(*report), GFP_KERNEL);
+	if (!report)
+		return -ENOMEM;
+	err = add_layer(disk, &request, report);
+	if (err)
+		cloopw_write_message(report, request.message,
+				     request.message_len);
+	kfree(report);
+	return err;
+}
+
+/* ---- resize ---- */
+
+/* The size changes while no request is under way, and nobody looks at it. */
+static int take_size(struct cloopw_disk *disk, struct cw_report *report)
+{
+	struct cloopw_attachment *att = disk->attachment;
+	struct request_queue *queue = disk->gd->queue;
+	int err;
+
+	blk_mq_freeze_queue(queue);
+	mutex_lock(&disk->lock);
+	err = cw_device_resize(att->engine, report);
+	if (!err)
+		cw_device_get_info(att->engine, &att->info);
+	mutex_unlock(&disk->lock);
+	blk_mq_unfreeze_queue(queue);
+	return err;
+}
+
+int cloopw_resize(struct cloopw_disk *disk, u64 *size, struct cw_report *report)
+{
+	int err = hold(disk, report);
+
+	if (err)
+		return err;
+	err = take_size(disk, report);
+	*size = disk->attachment->info.size;
+	if (!err)
+		set_capacity_and_notify(disk->gd, *size >> SECTOR_SHIFT);
+	cloopw_disk_release(disk, true);
+	return err;
+}
+
+static int resize_checked(struct cloopw_disk *disk,
+			  struct cloopw_resize *request,
+			  struct cw_report *report)
+{
+	if (request->flags)
+		return cw_refuse(report, -EINVAL, "unknown flags 0x%x",
+				 request->flags);
+	if (request->reserved)
+		return cw_refuse(report, -EINVAL,
+				 "a reserved field is not zero");
+	return cloopw_resize(disk, &request->device_size, report);
+}
+
+static int resize(struct cloopw_disk *disk, struct cloopw_resize __user *arg)
+{
+	struct cloopw_resize request = {};
+	struct cw_report *report;
+	u32 size;
+	int err;
+
+	err = cloopw_read_size(arg, RESIZE_SIZE_1, &size);
+	if (!err)
+		err = copy_struct_from_user(&request, sizeof(request), arg,
+					    size);
+	if (err)
+		return err;
+	report = kzalloc(sizeof(*report), GFP_KERNEL);
+	if (!report)
+		return -ENOMEM;
+	err = resize_checked(disk, &request, report);
+	if (err)
+		cloopw_write_message(report, request.message,
+				     request.message_len);
+	else if (put_user(request.device_size, &arg->device_size))
+		err = -EFAULT;
+	kfree(report);
+	return err;
+}
+
+/* ---- flush ---- */
+
+/* Whoever frees memory for this may wait for what it writes. */
+static int checkpoint(struct cloopw_disk *disk)
+{
+	unsigned int noio = memalloc_noio_save();
+	int err = cw_device_checkpoint(disk->attachment->engine);
+
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+static int flush(struct cloopw_disk *disk)
+{
+	int err = cloopw_disk_hold(disk, false);
+	int sync_err;
+
+	if (err)
+		return err;
+	sync_err = sync_blockdev(disk->gd->part0);
+	err = checkpoint(disk);
+	cloopw_disk_release(disk, false);
+	return sync_err ? sync_err : err;
+}
+
+/* ---- direct I/O ---- */
+
+int cloopw_set_direct(struct cloopw_disk *disk, bool wanted,
+		      enum cw_direct_mode *mode)
+{
+	struct cw_backing *image;
+	int err = cloopw_disk_hold(disk, true);
+
+	if (err)
+		return err;
+	image = disk->attachment->image;
+	err = cw_backing_set_direct(image, wanted);
+	*mode = cw_backing_direct_mode(image);
+	cloopw_disk_release(disk, true);
+	return err;
+}
+
+int cloopw_change_ioctl(struct cloopw_disk *disk, unsigned int cmd,
+			void __user *arg)
+{
+	switch (cmd) {
+	case CLOOPW_SNAPSHOT:
+		return snapshot(disk, arg);
+	case CLOOPW_RESIZE:
+		return resize(disk, arg);
+	case CLOOPW_FLUSH:
+		return flush(disk);
+	default:
+		return -ENOTTY;
+	}
+}
