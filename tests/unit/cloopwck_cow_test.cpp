@@ -170,7 +170,7 @@ TEST_F(CloopwckCow, AFileInUseIsNotRepaired) {
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
     ASSERT_EQ(fcntl(fd, F_OFD_SETLK, &lock), 0);
-    expect(8, "is in use by a device or another program", {"-y", cow_});
+    expect(8, "is in use by another program", {"-y", cow_});
     EXPECT_EQ(supers(cow_).state[slot], Copy::kEmpty);
     ::close(fd);
     expect(1, "corrected", {"-y", cow_});

@@ -240,7 +240,7 @@ TEST_F(CloopwsetupCow, WrongUsage) {
     }
     refuses({"--cow-limit", "9M", "-d", device(0)}, "--cow-limit has no meaning when detaching", 2);
     refuses({"--cow-limit", "9M", "-r", device(0)},
-            "-r,--read-only has no meaning when changing limits", 2);
+            "-r,--read-only has no meaning when changing a device", 2);
 }
 
 /* ---- block devices, as far as files can stand for them ---- */

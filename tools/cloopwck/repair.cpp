@@ -1,31 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "repair.h"
 
-#include <fcntl.h>
-
-#include <cerrno>
-
+#include "lib/cow_lock.h"
 #include "lib/log_scan.h"
 
 namespace cloopw {
 
 namespace {
-
-/*
- * Who writes the file has a lock on it, and nobody may write beside them. Kept
- * until the file is closed.
- */
-void claim_for_repair(const Io &io) {
-    struct flock lock = {};
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    if (fcntl(io.fd(), F_OFD_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES)) {
-        throw Error(std::string(io.name()) +
-                        ": is in use by a device or another program and cannot be repaired; "
-                        "detach it first",
-                    EBUSY);
-    }
-}
 
 /*
  * The damaged copy becomes what the sound one is, with the same number: an
@@ -56,7 +37,7 @@ void repair_file(FileReport *report) {
         return;
     }
     Io io = Io::open(report->path, Io::Mode::kReadWrite);
-    claim_for_repair(io);
+    lock_cow(io.fd(), io.name(), true);
     rewrite_super(io);
     for (Finding &finding : report->findings.all()) {
         finding.repaired = finding.repairable;

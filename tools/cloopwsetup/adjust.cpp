@@ -23,11 +23,15 @@ constexpr std::array kReasons = {
            "more is in use, or needed to give space back; 'fstrim' on its file system may give "
            "some back"},
     Reason{EACCES, "run this as root"},
+    Reason{EBUSY, "it is being changed already; try again"},
+    Reason{ENOMEM, "there is not enough memory"},
     Reason{ENOENT, "this program and the module are of different versions"},
 };
 
-void set(Driver &driver, const DeviceRef &device, const char *attribute, const std::string &value,
-         const std::string &option) {
+}  // namespace
+
+void set_attribute(Driver &driver, const DeviceRef &device, const char *attribute,
+                   const std::string &value, const std::string &option) {
     const int err = -driver.set_attribute(device, attribute, value);
     if (err == 0) {
         return;
@@ -40,15 +44,13 @@ void set(Driver &driver, const DeviceRef &device, const char *attribute, const s
     throw io_error(device.path, "cannot set " + option, err);
 }
 
-}  // namespace
-
 void adjust(Driver &driver, const DeviceRef &device, const CowSettings &cow) {
     if (cow.limit) {
-        set(driver, device, "cow_limit", std::to_string(*cow.limit),
-            "--cow-limit " + exact_size(*cow.limit));
+        set_attribute(driver, device, "cow_limit", std::to_string(*cow.limit),
+                      "--cow-limit " + exact_size(*cow.limit));
     }
     if (!cow.low_space.empty()) {
-        set(driver, device, "low_space", cow.low_space, "--low-space " + cow.low_space);
+        set_attribute(driver, device, "low_space", cow.low_space, "--low-space " + cow.low_space);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "adjust.h"
+#include "change.h"
 #include "cow_device.h"
 #include "cow_file.h"
 #include "detach.h"
@@ -148,7 +149,8 @@ int configure(Handle &node, const AttachOptions &options, int image, const std::
     struct cloopw_config config = {};
     config.size = sizeof(config);
     config.flags = (options.read_only || layers.empty() ? CLOOPW_F_READ_ONLY : 0) |
-                   (options.partscan ? CLOOPW_F_PARTSCAN : 0);
+                   (options.partscan ? CLOOPW_F_PARTSCAN : 0) |
+                   (options.direct_io ? CLOOPW_F_DIRECT_IO : 0);
     config.image_fd = image;
     config.nr_layers = static_cast<__u32>(fds.size());
     config.layer_fds = reinterpret_cast<__u64>(fds.data());
@@ -327,6 +329,10 @@ DeviceRef attach(Driver &driver, const AttachOptions &options) {
                            ? attach_new_top(driver, whole, options.cows.front(), top, image, chain)
                            : attach_files(driver, whole, image, none);
     adjust_attached(driver, device, options.cow, !make_top);
+    if (options.direct_io) {
+        say_direct_io(driver, device);
+    }
+    driver.wait_for_udev();
     return device;
 }
 

@@ -23,6 +23,7 @@ struct AttachOptions {
     uint64_t cache_bytes = 0; /* 0: the default */
     bool read_only = false;
     bool partscan = false;
+    bool direct_io = false;
 };
 
 /* Returns the device. Throws Error; then no COW file was made. */

@@ -8,6 +8,7 @@
 
 #include "adjust.h"
 #include "attach.h"
+#include "change.h"
 #include "cow_file.h"
 #include "cow_settings.h"
 #include "detach.h"
@@ -15,6 +16,7 @@
 #include "image_facts.h"
 #include "list.h"
 #include "snapshot.h"
+#include "stats.h"
 #include "tools/common/size.h"
 
 namespace cloopw {
@@ -22,37 +24,31 @@ namespace {
 
 constexpr const char *kName = "cloopwsetup";
 
-/* One page, 80 wide; a test compares it with the options. */
+/* One page of 25 lines, 80 wide; a test compares it with the options. */
 constexpr const char *kHelp =
-    R"(Usage: cloopwsetup [OPTIONS] DEVICE IMAGE   attach a compressed or raw image
-       cloopwsetup [OPTIONS] -f [IMAGE]     to a free device; alone: print one
+    R"(Usage: cloopwsetup [OPTIONS] DEVICE IMAGE   attach; -f for DEVICE: a free one
        cloopwsetup --snapshot FILE DEVICE   freeze the COW file, go on in FILE
-       cloopwsetup -d DEVICE... | -D        detach these, or all
-       cloopwsetup DEVICE                   tell all about one
-       cloopwsetup [-l] [DEVICE...]         list these, or all in use
-       cloopwsetup --cow-limit SIZE --low-space MARK DEVICE    change these
+       cloopwsetup -d DEVICE... | -D        detach these, or all (--detach-all)
+       cloopwsetup [-l] [DEVICE...]         list; one alone: all about it
+       cloopwsetup CHANGE... DEVICE         of what is attached; marked *
 Attach:
-  -c, --cow FILE         keep changes there, made if missing; several: top first
-      --ram[=SIZE]       keep them in memory, at most so many, until the detach
-  -r, --read-only        write to no file
-  -o, --offset SIZE      where the image begins in its file
-      --sizelimit SIZE   how much of the file it is
-      --format NAME      of the image: {images}
-      --cow-format NAME  of a new COW: {cows}
-      --cow-codec NAME   of a new COW: {codecs}
-      --cow-level N      of its codec, higher is smaller
-      --cow-limit SIZE   what the COW may grow to; 0: as far as there is space
-      --low-space MARK   tell (by a uevent) when so many % or bytes are left
-      --force            make a COW of a block device that is not blank
-      --cache SIZE       memory for decompressed data
-  -P, --partscan         look for partitions
-  -f, --find  --show     take a free device; print the name of the device
-  -d, --detach  -D, --detach-all
-List:
-  -l, --list, -a, --all  the devices in use     -j, --associated FILE  of a file
-  -O, --output NAME,...  these columns          --output-all         all columns
-  -n, --noheadings       -J, --json             --raw                other forms
-  -v, --verbose          -V, --version          -h, --help
+  -c, --cow FILE          keep changes there, made if missing; the top first
+      --ram[=SIZE]        keep them in memory, at most so many, until the detach
+  -r, --read-only         write to no file        -P, --partscan  its partitions
+  -o, --offset SIZE       where the image begins  --sizelimit SIZE  its length
+  -f, --find  --show      take a free device, or print one; print the one taken
+  --format NAME           of the image: {images}
+  --cow-format, --cow-codec of a new COW: {cows}: {codecs}
+  --cow-level N, --force  of that codec; a COW on a block device not blank
+* --cow-limit SIZE        what the COW may grow to; 0: as far as there is space
+* --low-space MARK        tell (by a uevent) when so many % or bytes are left
+* --direct-io[=on|off]    read the image past the page cache
+  --cache SIZE, *--set-cache SIZE  memory for decompressed data
+* --resize  --flush  --stats[=SECS[,N]]  take over the size of a raw image that
+                          grew; store all that was written; print what it does
+List: -l, --list, -a, --all, -j, --associated FILE: in use; those of a file
+  -O, --output NAME,...  --output-all  -n, --noheadings  -J, --json  --raw
+-d, --detach  -v, --verbose  -V, --version  -h, --help
 Exit status: 0 all done, 1 something failed, 2 wrong usage.
 )";
 
@@ -73,7 +69,13 @@ struct Options {
     std::string offset;
     std::string sizelimit;
     std::string cache;
+    std::string set_cache;
     std::string associated;
+    std::string direct_io; /* empty: not given */
+    std::string stats;     /* empty: not given */
+    StatsOptions stats_options;
+    bool resize = false;
+    bool flush = false;
     bool find = false;
     bool show = false;
     std::string snapshot;
@@ -87,6 +89,8 @@ struct Options {
 constexpr const char *kAttachGroup = "Attach";
 constexpr const char *kCowGroup = "COW";       /* of a new COW, a snapshot's too */
 constexpr const char *kAdjustGroup = "Adjust"; /* when there is one, too */
+constexpr const char *kDirectGroup = "Direct"; /* attach or adjust */
+constexpr const char *kChangeGroup = "Change"; /* only adjust */
 constexpr const char *kListGroup = "List";
 
 void declare(CLI::App &app, Options &o) {
@@ -118,6 +122,12 @@ void declare(CLI::App &app, Options &o) {
     app.add_option("--cow-limit", o.cow.limit)->group(kAdjustGroup);
     app.add_option("--low-space", o.cow.low_space)->group(kAdjustGroup);
 
+    app.add_flag("--direct-io{on}", o.direct_io)->group(kDirectGroup);
+    app.add_option("--set-cache", o.set_cache)->group(kChangeGroup);
+    app.add_flag("--resize", o.resize)->group(kChangeGroup);
+    app.add_flag("--flush", o.flush)->group(kChangeGroup);
+    app.add_flag("--stats{1}", o.stats);
+
     auto list = [](CLI::Option *option) { option->group(kListGroup); };
     list(app.add_option("-j,--associated", o.associated));
     list(app.add_option("-O,--output", o.list.columns));
@@ -127,7 +137,17 @@ void declare(CLI::App &app, Options &o) {
     list(app.add_flag("--raw", o.list.raw));
 }
 
-enum class Action { kAttach, kPrintFree, kSnapshot, kDetach, kDetachAll, kAdjust, kStatus, kList };
+enum class Action {
+    kAttach,
+    kPrintFree,
+    kSnapshot,
+    kDetach,
+    kDetachAll,
+    kAdjust,
+    kStats,
+    kStatus,
+    kList
+};
 
 const char *name_of(Action action) {
     switch (action) {
@@ -141,7 +161,9 @@ const char *name_of(Action action) {
         case Action::kDetachAll:
             return "detaching";
         case Action::kAdjust:
-            return "changing limits";
+            return "changing a device";
+        case Action::kStats:
+            return "printing statistics";
         case Action::kStatus:
         case Action::kList:
             break;
@@ -161,8 +183,14 @@ Action choose_action(const CLI::App &app, const Options &o) {
     constexpr size_t kAny = SIZE_MAX;
     bool list = o.list_wanted || given(app, "-j");
     bool snapshot = given(app, "--snapshot");
-    if (int{o.find} + int{o.detach} + int{o.detach_all} + int{list} + int{snapshot} > 1) {
-        throw UsageError("only one of -f, -d, -D, --snapshot, and -l or -j at a time");
+    bool stats = given(app, "--stats");
+    if (int{o.find} + int{o.detach} + int{o.detach_all} + int{list} + int{snapshot} + int{stats} >
+        1) {
+        throw UsageError("only one of -f, -d, -D, --snapshot, --stats, and -l or -j at a time");
+    }
+    if (stats) {
+        want_names(o, 1, 1, "--stats: of which DEVICE?");
+        return Action::kStats;
     }
     if (snapshot) {
         want_names(o, 1, 1, "--snapshot: of which DEVICE?");
@@ -180,6 +208,12 @@ Action choose_action(const CLI::App &app, const Options &o) {
         want_names(o, 0, 1, "-f finds the device by itself: give only an IMAGE");
         return o.names.empty() ? Action::kPrintFree : Action::kAttach;
     }
+    for (const char *option : {"--resize", "--flush", "--set-cache"}) {
+        if (given(app, option) && !list) {
+            want_names(o, 1, 1, (std::string(option) + ": of which DEVICE, alone?").c_str());
+            return Action::kAdjust;
+        }
+    }
     if (list || o.names.empty()) {
         return Action::kList;
     }
@@ -187,8 +221,12 @@ Action choose_action(const CLI::App &app, const Options &o) {
     if (o.names.size() == 2) {
         return Action::kAttach;
     }
-    return given(app, "--cow-limit") || given(app, "--low-space") ? Action::kAdjust
-                                                                  : Action::kStatus;
+    for (const char *option : {"--cow-limit", "--low-space", "--direct-io"}) {
+        if (given(app, option)) {
+            return Action::kAdjust;
+        }
+    }
+    return Action::kStatus;
 }
 
 bool has_meaning(const std::string &group, Action action) {
@@ -202,7 +240,14 @@ bool has_meaning(const std::string &group, Action action) {
     if (group == kAdjustGroup) {
         return makes_cow || action == Action::kAdjust;
     }
-    return group != kListGroup || action == Action::kList || action == Action::kStatus;
+    if (group == kDirectGroup) {
+        return action == Action::kAttach || action == Action::kAdjust;
+    }
+    if (group == kChangeGroup) {
+        return action == Action::kAdjust;
+    }
+    return group != kListGroup || action == Action::kList || action == Action::kStatus ||
+           action == Action::kStats;
 }
 
 /* Options that mean nothing for the action are mistakes. */
@@ -212,9 +257,15 @@ void check_options(const CLI::App &app, Action action) {
         const std::string &group = option->get_group();
         if (option->count() > 0 && !has_meaning(group, action)) {
             const bool attach = group == kAttachGroup || group == kCowGroup;
-            throw UsageError(option->get_name(false, true) + " has no meaning when " +
+            const std::string name = option->get_name(false, true);
+            throw UsageError(name.substr(0, name.find('{')) + " has no meaning when " +
                              name_of(action) +
                              (attach && lists ? "; to attach, give DEVICE and IMAGE" : ""));
+        }
+    }
+    for (const char *option : {"-O", "--output-all", "--raw", "-j"}) {
+        if (action == Action::kStats && given(app, option)) {
+            throw UsageError(std::string(option) + " has no meaning when " + name_of(action));
         }
     }
     if (given(app, "-o") && action != Action::kAttach && !given(app, "-j")) {
@@ -262,6 +313,15 @@ void settle(const CLI::App &app, Options &o) {
     o.attach.offset = size_or_zero(o.offset, "--offset");
     o.attach.sizelimit = size_or_zero(o.sizelimit, "--sizelimit");
     o.attach.cache_bytes = size_or_zero(o.cache, "--cache");
+    if (!o.stats.empty()) {
+        parse_stats(o.stats, &o.stats_options);
+        o.stats_options.json = o.list.json;
+        o.stats_options.headings = !o.no_headings;
+    }
+    if (!o.direct_io.empty() && o.direct_io != "on" && o.direct_io != "off") {
+        throw UsageError("--direct-io: on or off, not '" + o.direct_io + "'");
+    }
+    o.attach.direct_io = o.direct_io == "on";
     if (!o.attach.format.empty() && !is_image_format(o.attach.format)) {
         throw UsageError("--format: no format '" + o.attach.format +
                          "', there are: " + image_format_names());
@@ -301,6 +361,25 @@ DeviceRef find_attached(Driver &driver, const std::string &name) {
         throw Error(device.path + ": has no image", ENXIO);
     }
     return device;
+}
+
+/* The flush is the last, so that it counts for the others. */
+int do_adjust(Driver &driver, const CLI::App &app, const Options &o) {
+    DeviceRef device = find_attached(driver, o.names.front());
+    if (o.resize) {
+        resize(driver, device);
+    }
+    if (given(app, "--set-cache")) {
+        set_cache(driver, device, parse_size(o.set_cache, "--set-cache"));
+    }
+    if (!o.direct_io.empty()) {
+        set_direct_io(driver, device, o.attach.direct_io);
+    }
+    adjust(driver, device, o.attach.cow);
+    if (o.flush) {
+        flush(driver, device);
+    }
+    return kExitOk;
 }
 
 int do_snapshot(Driver &driver, const Options &o) {
@@ -400,7 +479,10 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
             }
             return do_detach(driver, devices, streams);
         case Action::kAdjust:
-            adjust(driver, find_attached(driver, o.names.front()), o.attach.cow);
+            return do_adjust(driver, app, o);
+        case Action::kStats:
+            print_stats(driver, find_attached(driver, o.names.front()), o.stats_options,
+                        streams.out);
             return kExitOk;
         case Action::kStatus:
             return do_status(driver, app, o, streams);

@@ -22,33 +22,6 @@ constexpr milliseconds kStep(50);
 constexpr int kSteps = 20;
 constexpr size_t kMostHolders = 8; /* in one message */
 
-/* A device or a partition of it, by all the names it goes by. */
-struct Part {
-    std::string name; /* "cloopw0p1" */
-    std::string path; /* "/dev/cloopw0p1" */
-    std::string id;   /* "251:1" */
-    std::string sysfs;
-};
-
-std::vector<Part> parts_of(Driver &driver, const DeviceRef &device) {
-    Kernel &kernel = driver.kernel();
-    std::string sysfs = kernel.sys() + "/block/" + device.name;
-    std::vector<Part> parts;
-    auto add = [&](const std::string &name, const std::string &dir) {
-        parts.push_back({name, kernel.dev() + "/" + name, text_of(dir + "/dev"), dir});
-    };
-    add(device.name, sysfs);
-    std::error_code code;
-    for (const auto &entry : fs::directory_iterator(sysfs, code)) {
-        if (fs::exists(entry.path() / "partition", code)) {
-            add(entry.path().filename().string(), entry.path().string());
-        }
-    }
-    std::sort(parts.begin() + 1, parts.end(),
-              [](const Part &a, const Part &b) { return a.name < b.name; });
-    return parts;
-}
-
 /* /proc writes space, tab, newline and backslash as \ooo. */
 std::string unescape(const std::string &text) {
     std::string out;
@@ -193,6 +166,25 @@ Error in_use(Driver &driver, const DeviceRef &device) {
 }
 
 }  // namespace
+
+std::vector<Part> parts_of(Driver &driver, const DeviceRef &device) {
+    Kernel &kernel = driver.kernel();
+    std::string sysfs = kernel.sys() + "/block/" + device.name;
+    std::vector<Part> parts;
+    auto add = [&](const std::string &name, const std::string &dir) {
+        parts.push_back({name, kernel.dev() + "/" + name, text_of(dir + "/dev"), dir});
+    };
+    add(device.name, sysfs);
+    std::error_code code;
+    for (const auto &entry : fs::directory_iterator(sysfs, code)) {
+        if (fs::exists(entry.path() / "partition", code)) {
+            add(entry.path().filename().string(), entry.path().string());
+        }
+    }
+    std::sort(parts.begin() + 1, parts.end(),
+              [](const Part &a, const Part &b) { return a.name < b.name; });
+    return parts;
+}
 
 std::vector<Holder> holders_of(Driver &driver, const DeviceRef &device) {
     std::vector<Part> parts = parts_of(driver, device);

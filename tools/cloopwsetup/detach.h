@@ -12,6 +12,16 @@ namespace cloopw {
 /* Throws Error; one for a device in use says by whom. */
 void detach(Driver &driver, const DeviceRef &device);
 
+/* A device or a partition of it, by all the names it goes by. */
+struct Part {
+    std::string name; /* "cloopw0p1" */
+    std::string path; /* "/dev/cloopw0p1" */
+    std::string id;   /* "251:1" */
+    std::string sysfs;
+};
+/* The device, then its partitions. */
+std::vector<Part> parts_of(Driver &driver, const DeviceRef &device);
+
 /* Who keeps a device or its partitions open, and what ends that. */
 struct Holder {
     std::string what;   /* "mounted on /mnt" */

@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
 constexpr const char *kModprobe = "/sbin/modprobe";
+constexpr const char *kUdevadm = "/usr/bin/udevadm";
 constexpr const char *kModule = "cloopw";
 constexpr milliseconds kStep(20);
 constexpr int kNodeSteps = 100; /* 2 s for a node to appear */
@@ -318,6 +319,18 @@ Handle Driver::open(const DeviceRef &device, int flags) {
                        err == -EACCES || err == -EPERM ? "run this as root" : "");
     }
     return handle;
+}
+
+/* Links below /dev/disk and the like are there then. What cannot be waited for is no error. */
+void Driver::wait_for_udev() {
+    std::error_code code;
+    if (!fs::exists(kernel_.udev() + "/control", code)) {
+        return;
+    }
+    std::string said;
+    if (kernel_.run({kUdevadm, "settle", "--timeout=5"}, &said) != 0) {
+        say("udev is still busy after 5 s");
+    }
 }
 
 std::optional<struct cloopw_status> Driver::status(const DeviceRef &device) {

@@ -52,6 +52,9 @@ public:
     /* The node. Throws Error when it cannot be opened. */
     Handle open(const DeviceRef &device, int flags);
 
+    /* Waits until udev, where it runs, has dealt with all that is new. */
+    void wait_for_udev();
+
     /* nullopt when it cannot be had, for want of permission for example. */
     std::optional<struct cloopw_status> status(const DeviceRef &device);
 

@@ -92,6 +92,11 @@ int SystemKernel::run(const std::vector<std::string> &argv, std::string *said) {
 
 void SystemKernel::pause(std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }
 
+std::chrono::milliseconds SystemKernel::now() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now().time_since_epoch());
+}
+
 bool SystemKernel::superuser() { return geteuid() == 0; }
 
 std::string SystemKernel::release() {

@@ -32,6 +32,7 @@ public:
     virtual int run(const std::vector<std::string> &argv, std::string *said) = 0;
 
     virtual void pause(std::chrono::milliseconds time) = 0;
+    virtual std::chrono::milliseconds now() = 0; /* since some time ago */
     virtual bool superuser() = 0;
     virtual std::string release() = 0; /* as uname -r has it */
 
@@ -39,6 +40,7 @@ public:
     virtual std::string dev() = 0;
     virtual std::string sys() = 0;
     virtual std::string proc() = 0;
+    virtual std::string udev() = 0; /* of udevd, where it runs */
 };
 
 /* The one that is running. */
@@ -50,11 +52,13 @@ public:
     int ioctl(int fd, unsigned int request, unsigned long arg) override;
     int run(const std::vector<std::string> &argv, std::string *said) override;
     void pause(std::chrono::milliseconds time) override;
+    std::chrono::milliseconds now() override;
     bool superuser() override;
     std::string release() override;
     std::string dev() override { return "/dev"; }
     std::string sys() override { return "/sys"; }
     std::string proc() override { return "/proc"; }
+    std::string udev() override { return "/run/udev"; }
 };
 
 /* A node that is open for as long as this lives. */

@@ -39,6 +39,7 @@ constexpr std::array kColumns = {
     Column{"cow_dead", Kind::kBytes, "cow_dead_bytes", true},
     Column{"cow_total", Kind::kBytes, "cow_total_bytes", true},
     Column{"cow_ratio", Kind::kRatio, "cow_ratio", true},
+    Column{"dio", Kind::kSwitch, "dio", true},
     Column{"state", Kind::kText, "state", true},
     Column{"cow_format", Kind::kLines, "cow_format", false},
     Column{"offset", Kind::kBytes, "offset", false},
@@ -58,6 +59,11 @@ constexpr std::array kColumns = {
     Column{"label", Kind::kText, "label", false},
     Column{"uuid", Kind::kText, "uuid", false},
     Column{"maj_min", Kind::kText, nullptr, false},
+    Column{"back_maj_min", Kind::kText, "image_dev", false},
+    Column{"back_ino", Kind::kCount, "image_ino", false},
+    Column{"partscan", Kind::kSwitch, "partscan", false},
+    Column{"drop_behind", Kind::kSwitch, "drop_behind", false},
+    Column{"log_sec", Kind::kBytes, nullptr, false},
 };
 
 std::string heading(const Column &column) {
@@ -70,6 +76,9 @@ std::string heading(const Column &column) {
 const Column *column_by_name(std::string name) {
     for (char &c : name) {
         c = c == '-' || c == ':' ? '_' : static_cast<char>(tolower(static_cast<unsigned char>(c)));
+    }
+    if (name == "back_file") {
+        name = "image"; /* as losetup calls it */
     }
     auto found = std::find_if(kColumns.begin(), kColumns.end(),
                               [&](const Column &column) { return name == column.key; });
@@ -105,7 +114,9 @@ std::optional<std::string> value_of(Driver &driver, const DeviceRef &device, con
     } else if (column.key == std::string("name")) {
         text = device.path;
     } else {
-        text = text_of(driver.kernel().sys() + "/block/" + device.name + "/dev");
+        const bool sector = column.key == std::string("log_sec");
+        text = text_of(driver.kernel().sys() + "/block/" + device.name +
+                       (sector ? "/queue/logical_block_size" : "/dev"));
     }
     if (text.empty()) {
         return std::nullopt;

@@ -17,6 +17,12 @@ struct Remedy {
 
 /* The first row that fits. */
 constexpr std::array kRemedies = {
+    Remedy{"has the size it was made with", 0,
+           "only a raw image that is longer or shorter by now can be resized; 'mkcloopw -x' and "
+           "mkcloopw make another of this one"},
+    Remedy{"cannot be resized", 0,
+           "a COW layer keeps its size: 'mkcloopw --cow' makes an image of both, or attach the "
+           "image with -r"},
     Remedy{"was made for", 0, "give the image it was made for, or another -c for a new COW file"},
     Remedy{"is frozen:", 0,
            "attach the layer over it, put a new one over it with '-c NEW -c THIS', or look at it "
@@ -27,6 +33,7 @@ constexpr std::array kRemedies = {
     Remedy{"the device is read-only", 0, "attach the image with -c and without -r"},
     Remedy{"cannot be frozen", EOPNOTSUPP,
            "detach it, then 'cloopwsetup -c NEW -c THIS DEVICE IMAGE' puts a layer over it"},
+    Remedy{"is being changed already", 0, "try again"},
     Remedy{"truncated", 0, "it was copied or downloaded only in part, get it again"},
     Remedy{"", EPERM, "run this as root"},
     Remedy{"", EACCES, "run this as root"},

@@ -13,7 +13,7 @@
 #include "lib/cloopw.h"
 #include "lib/log_cow_writer.h"
 #include "lib/log_super.h"
-#include "output_file.h"
+#include "tools/common/output_file.h"
 #include "tools/common/progress.h"
 #include "tools/common/size.h"
 

@@ -2,6 +2,7 @@
 #include "support/fake_kernel.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -167,7 +168,13 @@ int FakeKernel::run(const std::vector<std::string> &argv, std::string *said) {
     return modprobe_status;
 }
 
-void FakeKernel::pause(std::chrono::milliseconds) { pauses++; }
+void FakeKernel::pause(std::chrono::milliseconds length) {
+    pauses++;
+    time += length;
+    if (on_pause) {
+        on_pause();
+    }
+}
 
 int FakeKernel::ioctl(int fd, unsigned int request, unsigned long arg) {
     if (auto error = ioctl_errors.find(request); error != ioctl_errors.end()) {
@@ -184,6 +191,11 @@ int FakeKernel::ioctl(int fd, unsigned int request, unsigned long arg) {
             return clear(disk);
         case CLOOPW_SNAPSHOT:
             return snapshot(disk, reinterpret_cast<struct cloopw_snapshot *>(arg));
+        case CLOOPW_RESIZE:
+            return resize(disk, reinterpret_cast<struct cloopw_resize *>(arg));
+        case CLOOPW_FLUSH:
+        case BLKFLSBUF:
+            return flush(disk, request);
         case CLOOPW_GET_STATUS:
             return status(disk, reinterpret_cast<struct cloopw_status *>(arg));
         default:
@@ -266,6 +278,8 @@ int FakeKernel::attach(int number, struct cloopw_config *config, std::string *me
     set_attribute(number, "offset", std::to_string(config->offset));
     set_attribute(number, "sizelimit", std::to_string(config->sizelimit));
     set_attribute(number, "read_only", wanted.read_only ? "1" : "0");
+    set_attribute(number, "dio",
+                  (config->flags & CLOOPW_F_DIRECT_IO) != 0 && has_direct_io ? "1" : "0");
     set_attribute(number, "ratio", "2.50");
     set_attribute(number, "state", "ok");
     set_attribute(number, "cache_hits", "17");
@@ -329,6 +343,26 @@ int FakeKernel::snapshot(int number, struct cloopw_snapshot *request) {
     attached.layer_flags.insert(attached.layer_flags.begin(), O_RDWR);
     show_layers(number);
     return 0;
+}
+
+int FakeKernel::resize(int number, struct cloopw_resize *request) {
+    if (request->size != sizeof(*request) || request->flags != 0 || request->reserved != 0) {
+        return -EINVAL;
+    }
+    struct cw_report report = {};
+    cw_device &engine = disks[number]->engine->get();
+    const int err = cw_device_resize(&engine, &report);
+    if (err != 0 && request->message_len >= sizeof(report.text)) {
+        memcpy(reinterpret_cast<char *>(request->message), report.text, sizeof(report.text));
+    }
+    request->device_size = disks[number]->engine->size();
+    set_attribute(number, "size", std::to_string(request->device_size));
+    return err;
+}
+
+int FakeKernel::flush(int number, unsigned int request) {
+    flushed.push_back((request == CLOOPW_FLUSH ? "driver " : "buffers ") + std::to_string(number));
+    return flush_error;
 }
 
 int FakeKernel::clear(int number) {

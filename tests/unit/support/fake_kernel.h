@@ -7,6 +7,7 @@
 #ifndef CLOOPW_TESTS_FAKE_KERNEL_H
 #define CLOOPW_TESTS_FAKE_KERNEL_H
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -46,7 +47,10 @@ public:
     int stolen_devices = 0;     /* so many free devices another program takes */
     int configure_error = 0;    /* -errno */
     std::string configure_message;
-    int snapshot_error = 0;                   /* -errno */
+    int snapshot_error = 0;    /* -errno */
+    int flush_error = 0;       /* -errno */
+    bool has_direct_io = true; /* the images' file system */
+    std::function<void()> on_pause;
     bool size_shows = true;                   /* in the status after an attach */
     std::vector<std::string> full_attributes; /* setting them gets ENOSPC */
     std::map<std::string, int> open_errors;   /* path -> -errno */
@@ -58,6 +62,8 @@ public:
     std::map<int, std::unique_ptr<Attached>> disks; /* null: idle */
     std::vector<std::vector<std::string>> ran;
     int pauses = 0;
+    std::chrono::milliseconds time{0}; /* how long they were together */
+    std::vector<std::string> flushed;  /* "buffers 0", "driver 0" */
     int open_handles = 0;
 
     /* Another block device with a node, for example "loop0", 7, 0. */
@@ -88,6 +94,8 @@ public:
     std::string dev() override { return dir_ + "/dev"; }
     std::string sys() override { return dir_ + "/sys"; }
     std::string proc() override { return dir_ + "/proc"; }
+    std::string udev() override { return dir_ + "/run/udev"; }
+    std::chrono::milliseconds now() override { return time; }
 
 private:
     struct Node {
@@ -102,6 +110,8 @@ private:
     int attach(int number, struct cloopw_config *config, std::string *message);
     int clear(int number);
     int snapshot(int number, struct cloopw_snapshot *request);
+    int resize(int number, struct cloopw_resize *request);
+    int flush(int number, unsigned int request);
     void show_layers(int number);
     int status(int number, struct cloopw_status *status);
 

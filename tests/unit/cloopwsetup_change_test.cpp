@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+/* cloopwsetup of a device that is attached. */
+#include "support/cloopwsetup_tool.h"
+
+namespace cloopw::test {
+namespace {
+
+class CloopwsetupChange : public Cloopwsetup {
+protected:
+    void write_stat(const std::string &counters) const {
+        kernel_->write_file("/sys/block/cloopw0/stat", counters + "\n");
+    }
+};
+
+/* ---- resize ---- */
+
+TEST_F(CloopwsetupChange, ResizeTakesOverTheSizeOfARawImage) {
+    runs({device(0), image()});
+    fs::resize_file(image(), 3 * kImageSize);
+    runs({"-v", "--resize", device(0)});
+    EXPECT_EQ(placeholders(err_), "cloopwsetup: DEV/cloopw0: has 3145728 bytes now\n");
+    EXPECT_EQ(kernel_->attribute(0, "size"), "3145728");
+    fs::resize_file(image(), kImageSize);
+    runs({"--resize", device(0)});
+    EXPECT_EQ(kernel_->attribute(0, "size"), "1048576");
+}
+
+TEST_F(CloopwsetupChange, ResizeRefusesAnEmptyFile) {
+    runs({device(0), image()});
+    fs::resize_file(image(), 0);
+    refuses({"--resize", device(0)}, "DIR/disk.img: is empty");
+    EXPECT_EQ(kernel_->attribute(0, "size"), "1048576");
+}
+
+TEST_F(CloopwsetupChange, ResizeRefusesACompressedImage) {
+    write("x.cloopw", native_image(text_bytes(kImageSize), 65536, *cw_codec_by_name("lz4")));
+    runs({device(0), path("x.cloopw")});
+    refuses({"--resize", device(0)},
+            "DIR/x.cloopw: a cloopw image has the size it was made with; only a raw image that is "
+            "longer or shorter by now can be resized; 'mkcloopw -x' and mkcloopw make another of "
+            "this one");
+}
+
+TEST_F(CloopwsetupChange, ResizeRefusesACow) {
+    runs({"-c", path("cow"), device(0), image()});
+    fs::resize_file(image(), 2 * kImageSize);
+    refuses({"--resize", device(0)},
+            "DIR/cow: was made for a device of 1048576 bytes and cannot be resized; a COW layer "
+            "keeps its size: 'mkcloopw --cow' makes an image of both, or attach the image with -r");
+}
+
+TEST_F(CloopwsetupChange, ResizeWantsTheModuleOfThisVersion) {
+    runs({device(0), image()});
+    kernel_->ioctl_errors[CLOOPW_RESIZE] = -ENOTTY;
+    refuses({"--resize", device(0)},
+            "DEV/cloopw0: not resized: Inappropriate ioctl for device; this program and the module "
+            "are of different versions");
+    kernel_->ioctl_errors[CLOOPW_RESIZE] = -EPERM;
+    refuses({"--resize", device(0)},
+            "DEV/cloopw0: not resized: Operation not permitted; run this as root");
+}
+
+/* ---- flush ---- */
+
+TEST_F(CloopwsetupChange, FlushesFileSystemsThenTheDriver) {
+    runs({"-c", path("cow"), device(0), image()});
+    runs({"-v", "--flush", device(0)});
+    EXPECT_EQ(kernel_->flushed, (std::vector<std::string>{"buffers 0", "driver 0"}));
+    EXPECT_EQ(placeholders(err_),
+              "cloopwsetup: DEV/cloopw0: all that was written to it is stored\n");
+}
+
+TEST_F(CloopwsetupChange, FlushThatFails) {
+    runs({"-c", path("cow"), device(0), image()});
+    kernel_->ioctl_errors[CLOOPW_FLUSH] = -EIO;
+    refuses({"--flush", device(0)},
+            "DEV/cloopw0: not all that was written to it could be stored: Input/output error; "
+            "'dmesg | tail' may tell more");
+    kernel_->flush_error = -EACCES;
+    refuses({"--flush", device(0)},
+            "DEV/cloopw0: not all that was written to it could be stored: Permission denied; run "
+            "this as root");
+    kernel_->flush_error = 0;
+    kernel_->ioctl_errors[CLOOPW_FLUSH] = -ENOTTY;
+    refuses({"--flush", device(0)},
+            "DEV/cloopw0: cannot be flushed: Inappropriate ioctl for device; this program and the "
+            "module are of different versions");
+}
+
+/* ---- cache, direct I/O ---- */
+
+TEST_F(CloopwsetupChange, SetCacheBoundsIt) {
+    runs({device(0), image()});
+    kernel_->set_attribute(0, "cache_limit", "1");
+    runs({"--set-cache", "3M", device(0)});
+    EXPECT_EQ(kernel_->attribute(0, "cache_limit"), "3145728");
+    EXPECT_EQ(run({"--set-cache", "much", device(0)}), 2);
+    EXPECT_TRUE(contains(err_, "--set-cache")) << err_;
+}
+
+TEST_F(CloopwsetupChange, DirectIoAtTheAttach) {
+    runs({"-v", "--direct-io", device(0), image()});
+    EXPECT_EQ(attached(0).config.flags & CLOOPW_F_DIRECT_IO, CLOOPW_F_DIRECT_IO);
+    EXPECT_TRUE(contains(err_, "is read by direct I/O")) << err_;
+    runs({"-n", "-O", "DIO", "-l"});
+    EXPECT_EQ(out_, "1\n");
+    runs({"--direct-io=off", device(1), image()});
+    EXPECT_EQ(attached(1).config.flags & CLOOPW_F_DIRECT_IO, 0U);
+}
+
+TEST_F(CloopwsetupChange, DirectIoWhereThereIsNone) {
+    kernel_->has_direct_io = false;
+    runs({"-v", "--direct-io=on", device(0), image()});
+    EXPECT_TRUE(contains(placeholders(err_),
+                         "DIR/disk.img: its file system has no direct I/O; what was read is "
+                         "dropped from the page cache instead"))
+        << err_;
+    EXPECT_FALSE(json_of({"-J", "-l"})["cloopwdevices"][0]["dio"].get<bool>());
+}
+
+TEST_F(CloopwsetupChange, DirectIoOfWhatIsAttached) {
+    runs({device(0), image()});
+    runs({"--direct-io", device(0)});
+    EXPECT_EQ(kernel_->attribute(0, "dio"), "1");
+    runs({"--direct-io=off", device(0)});
+    EXPECT_EQ(kernel_->attribute(0, "dio"), "0");
+}
+
+/* ---- stats ---- */
+
+TEST_F(CloopwsetupChange, StatsAreRatesOfAnInterval) {
+    runs({"-c", path("cow"), device(0), image()});
+    write_stat("100 0 800 5 10 0 80 5 0 0 0");
+    kernel_->set_attribute(0, "cache_misses", "3");
+    kernel_->on_pause = [&] {
+        write_stat("300 0 16800 5 20 0 1104 5 0 0 0");
+        kernel_->set_attribute(0, "cache_hits", "20"); /* 17 before */
+        kernel_->set_attribute(0, "cache_misses", "4");
+    };
+    runs({"--stats=2,1", device(0)});
+    EXPECT_EQ(out_,
+              "      READ/s      WRITE/s   READS/s  WRITES/s   HIT%   RATIO COW_RATIO  STATE\n"
+              "     3.9 MiB    256.0 KiB       100         5   75.0    2.50      1.50  ok\n");
+    EXPECT_EQ(kernel_->time, std::chrono::milliseconds(2000));
+}
+
+TEST_F(CloopwsetupChange, StatsOfWhatDoesNothing) {
+    runs({device(0), image()});
+    write_stat("0 0 0 0 0 0 0 0 0 0 0");
+    runs({"--stats=0.5,2", "-n", device(0)});
+    EXPECT_EQ(out_,
+              "         0 B          0 B         0         0      -    2.50         -  ok\n"
+              "         0 B          0 B         0         0      -    2.50         -  ok\n");
+}
+
+TEST_F(CloopwsetupChange, StatsAsJsonAreALineEach) {
+    runs({device(0), image()});
+    write_stat("0 0 0 0 0 0 0 0 0 0 0");
+    runs({"--stats=1,3", "--json", device(0)});
+    std::istringstream lines(out_);
+    int count = 0;
+    for (std::string line; std::getline(lines, line); count++) {
+        const json one = json::parse(line);
+        EXPECT_EQ(one["name"], device(0));
+        EXPECT_EQ(one["read_bytes_per_second"], 0);
+        EXPECT_TRUE(one["cache_hit_percent"].is_null());
+        EXPECT_EQ(one["ratio"], 2.5);
+        EXPECT_EQ(one["state"], "ok");
+    }
+    EXPECT_EQ(count, 3);
+}
+
+TEST_F(CloopwsetupChange, StatsEndWithTheAttachment) {
+    runs({device(0), image()});
+    write_stat("0 0 0 0 0 0 0 0 0 0 0");
+    kernel_->on_pause = [&] {
+        if (kernel_->pauses == 3) {
+            kernel_->set_attribute(0, "image", "");
+        }
+    };
+    runs({"-v", "--stats", device(0)});
+    EXPECT_EQ(std::count(out_.begin(), out_.end(), '\n'), 3);
+    EXPECT_EQ(placeholders(err_), "cloopwsetup: DEV/cloopw0: was detached\n");
+}
+
+TEST_F(CloopwsetupChange, StatsNeedSysfs) {
+    runs({device(0), image()});
+    refuses({"--stats", device(0)},
+            "DEV/cloopw0: its 'stat' in /sys cannot be read; is sysfs mounted?");
+}
+
+/* ---- udev ---- */
+
+TEST_F(CloopwsetupChange, WaitsForUdevWhereItRuns) {
+    runs({device(0), image()});
+    EXPECT_TRUE(kernel_->ran.empty());
+    kernel_->write_file("/run/udev/control", "");
+    runs({device(1), image()});
+    EXPECT_EQ(
+        kernel_->ran,
+        (std::vector<std::vector<std::string>>{{"/usr/bin/udevadm", "settle", "--timeout=5"}}));
+    kernel_->modprobe_status = 1; /* udevadm's, too */
+    runs({"-v", "-f", image()});
+    EXPECT_TRUE(contains(err_, "udev is still busy")) << err_;
+}
+
+/* ---- the command line ---- */
+
+TEST_F(CloopwsetupChange, WrongUsage) {
+    struct Case {
+        Args args;
+        std::string line;
+    };
+    const Case kCases[] = {
+        {{"--resize"}, "--resize: of which DEVICE, alone?"},
+        {{"--flush", device(0), image()}, "--flush: of which DEVICE, alone?"},
+        {{"--set-cache", "1M", "-d", device(0)}, "--set-cache has no meaning when detaching"},
+        {{"--stats"}, "--stats: of which DEVICE?"},
+        {{"--stats", "-l", device(0)},
+         "only one of -f, -d, -D, --snapshot, --stats, and -l or -j at a time"},
+        {{"--stats=x", device(0)}, "--stats: 'x' is not SECONDS or SECONDS,COUNT"},
+        {{"--stats=1,", device(0)}, "--stats: '1,' is not SECONDS or SECONDS,COUNT"},
+        {{"--stats=0", device(0)}, "--stats: an interval of 0 s is not within 0.01 to 86400"},
+        {{"--stats=nan", device(0)}, "--stats: an interval of nan s is not within 0.01 to 86400"},
+        {{"--stats", "--raw", device(0)}, "--raw has no meaning when printing statistics"},
+        {{"--direct-io=perhaps", device(0)}, "--direct-io: on or off, not 'perhaps'"},
+        {{"--direct-io", "-d", device(0)}, "--direct-io has no meaning when detaching"},
+        {{"--flush", "-r", device(0)}, "-r,--read-only has no meaning when changing a device"},
+    };
+    for (const Case &c : kCases) {
+        EXPECT_EQ(run(c.args), 2) << c.line;
+        EXPECT_EQ(err_, "cloopwsetup: " + c.line + "\nTry 'cloopwsetup --help'.\n");
+    }
+}
+
+TEST_F(CloopwsetupChange, WhatIsIdleCannotBeChanged) {
+    for (const char *option : {"--resize", "--flush", "--stats", "--direct-io"}) {
+        refuses({option, device(0)}, "DEV/cloopw0: has no image");
+    }
+}
+
+}  // namespace
+}  // namespace cloopw::test

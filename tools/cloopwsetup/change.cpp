@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "change.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+
+#include <cerrno>
+#include <vector>
+
+#include "adjust.h"
+#include "detach.h"
+#include "lib/error.h"
+#include "refusal.h"
+#include "tools/common/size.h"
+
+namespace cloopw {
+
+void resize(Driver &driver, const DeviceRef &device) {
+    std::vector<char> reason(CLOOPW_MESSAGE_LEN);
+    struct cloopw_resize request = {};
+    request.size = sizeof(request);
+    request.message = reinterpret_cast<__u64>(reason.data());
+    request.message_len = static_cast<__u32>(reason.size());
+    Handle node = driver.open(device, O_RDONLY | O_NONBLOCK);
+    const int err = node.ioctl(CLOOPW_RESIZE, reinterpret_cast<unsigned long>(&request));
+    if (err < 0) {
+        reason.back() = '\0';
+        const std::string cow = driver.attribute(device, "cow");
+        throw refused(device.path + ": not resized",
+                      {driver.attribute(device, "image"), cow.substr(0, cow.find('\n'))},
+                      reason.data(), err);
+    }
+    driver.say(device.path + ": has " + std::to_string(request.device_size) + " bytes now");
+}
+
+void flush(Driver &driver, const DeviceRef &device) {
+    for (const Part &part : parts_of(driver, device)) {
+        /* One that went away meanwhile has nothing to write. */
+        Handle node(driver.kernel(), driver.kernel().open(part.path, O_RDONLY | O_NONBLOCK));
+        const int err = node.error() != 0 ? 0 : node.ioctl(BLKFLSBUF, 0);
+        if (err < 0) {
+            throw io_error(part.path, "not all that was written to it could be stored", err,
+                           err == -EACCES || err == -EPERM ? "run this as root"
+                                                           : "'dmesg | tail' may tell more");
+        }
+    }
+    Handle node = driver.open(device, O_RDONLY | O_NONBLOCK);
+    const int err = node.ioctl(CLOOPW_FLUSH, 0);
+    if (err == -ENOTTY || err == -EPERM) {
+        throw refused(device.path + ": cannot be flushed", {}, "", err);
+    }
+    if (err < 0) {
+        throw io_error(device.path, "not all that was written to it could be stored", err,
+                       "'dmesg | tail' may tell more");
+    }
+    driver.say(device.path + ": all that was written to it is stored");
+}
+
+void set_cache(Driver &driver, const DeviceRef &device, uint64_t bytes) {
+    set_attribute(driver, device, "cache_limit", std::to_string(bytes),
+                  "--set-cache " + exact_size(bytes));
+}
+
+void set_direct_io(Driver &driver, const DeviceRef &device, bool wanted) {
+    set_attribute(driver, device, "dio", wanted ? "1" : "0",
+                  wanted ? "--direct-io" : "--direct-io=off");
+    if (wanted) {
+        say_direct_io(driver, device);
+    }
+}
+
+void say_direct_io(Driver &driver, const DeviceRef &device) {
+    const bool direct = driver.attribute(device, "dio") == "1";
+    driver.say(driver.attribute(device, "image") +
+               (direct ? ": is read by direct I/O"
+                       : ": its file system has no direct I/O; what was read is dropped from the "
+                         "page cache instead"));
+}
+
+}  // namespace cloopw
