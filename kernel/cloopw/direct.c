@@ -5,6 +5,7 @@
 #include <linux/cpumask.h>
 #include <linux/cred.h>
 #include <linux/err.h>
+#include <linux/fadvise.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/list.h>
@@ -194,12 +195,13 @@ struct file *cw_direct_file(const struct cw_direct *direct, loff_t pos,
 void cw_direct_read_cached(const struct cw_direct *direct, loff_t pos,
 			   size_t len)
 {
-	pgoff_t first = pos >> PAGE_SHIFT;
-	pgoff_t end = (pos + len) >> PAGE_SHIFT;
+	loff_t first = round_down(pos, PAGE_SIZE);
+	loff_t end = round_down(pos + len, PAGE_SIZE);
 
+	/* Unlike invalidate_mapping_pages() it finds those just read, too. */
 	if (cw_direct_mode(direct) == CW_DIRECT_DROP && first < end)
-		invalidate_mapping_pages(direct->cached->f_mapping, first,
-					 end - 1);
+		vfs_fadvise(direct->cached, first, end - first,
+			    POSIX_FADV_DONTNEED);
 }
 
 /* ---- the mode ---- */

@@ -3,7 +3,7 @@
  * Reading an image past the page cache: what is decompressed is kept, what it
  * was made from need not be. By direct I/O, through buffers that meet its
  * demands on alignment; where the file system has none, by dropping from the
- * page cache what has been read.
+ * page cache what has been read, but for what it reads around that.
  */
 #ifndef CLOOPW_DIRECT_H
 #define CLOOPW_DIRECT_H

@@ -201,14 +201,17 @@ check "--direct-io under a COW" with_a_cow
 
 # squashfs has none
 without() {
+	local pages=$(($(stat -c %s image.cloopw) / 4096))
 	forget
 	cloopwsetup -v --direct-io /dev/cloopw0 mnt/image.cloopw 2>said
 	cat said
 	grep -qF 'has no direct I/O; what was read is dropped' said
 	test "$(attribute dio)$(attribute drop_behind)" = 01
 	cmp -n "$(stat -c %s plain)" plain /dev/cloopw0
-	# read-ahead may be behind what was asked for
-	test "$(cached mnt/image.cloopw)" -lt 600
+	# What squashfs reads around a place that is wanted stays: its blocks
+	# have 128 KiB, and the folios of 6.12 are dropped as a whole or not.
+	echo "$(cached mnt/image.cloopw) pages cached"
+	test "$(cached mnt/image.cloopw)" -lt $((pages / 2))
 	! cloopw-loop /dev/cloopw0 direct 1
 	cloopwsetup -d /dev/cloopw0
 }
