@@ -38,6 +38,8 @@ END {
 			continue
 		split(line, f, "\t")
 		if (!count[f[2]] || !count[f[3]]) {
+			if (partial)
+				continue
 			printf "%-44s not measured (%s, %s)\n", f[1], f[2], f[3]
 			missing = 1
 			continue

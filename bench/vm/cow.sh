@@ -5,16 +5,26 @@
 # 4 KiB chunks) over loop, the COW on a tmpfs and on a virtio disk; how large a
 # COW gets; and many small files against overlayfs.
 #
-# disk 0: for COWs; disk 1: gets what the device holds at last, for qcow2;
-# disk 2: a real ext4 with files to copy; disk 3: an empty ext4. What fio writes
-# is 60 % compressible.
+# disk 0: for COWs; disks 1 and 2: get what the device holds at last, for qcow2;
+# disk 3: an empty ext4; disk 4: a real ext4 with files to copy; disk 5: a tar
+# of a source tree. What fio writes is 60 % compressible.
 
-runs=$(sed -n 's/.*cloopw_runs=\([0-9]*\).*/\1/p' /proc/cmdline)
+parameter() {
+	sed -n "s/.*$1=\([a-z0-9,]*\).*/\1/p" /proc/cmdline
+}
+
+# wants PART: of what was asked for
+wants() {
+	[ ! "$parts" ] || [[ ",$parts," = *",$1,"* ]]
+}
+
+runs=$(parameter cloopw_runs)
+parts=$(parameter cloopw_parts)
 modprobe -a loop cloopw dm-mod dm-snapshot overlay squashfs
 export DM_DISABLE_UDEV=1
 mib=256 # of the device that fio writes to
 mkdir -p ram host mnt tree
-mount -t tmpfs -o size=1200M tmpfs ram
+mount -t tmpfs -o size=1600M tmpfs ram
 defer umount ram
 defer 'umount host 2>/dev/null || :'
 truncate -s ${mib}M ram/base
@@ -148,39 +158,49 @@ kib() {
 	bench_value "$1" "$(($2 / 1024))" KiB
 }
 
-# copy WAY: /usr/share onto an ext4 over a new COW; leaves it attached
-copy() {
-	device=$("attach_$1" ram/empty "$(fresh_cow tmpfs "$1")")
+# What is written: fill_WHAT DIRECTORY, once it is prepared.
+prepare_share() { mount -o ro "$(disk 4)" tree; }
+fill_share() { cp -a tree/usr/share "$1/tree"; }
+prepare_source() { :; }
+fill_source() {
+	mkdir "$1/tree"
+	tar -x -f "$(disk 5)" -C "$1/tree" --no-same-owner
+}
+
+# written WHAT WAY: an ext4 over a new COW with it; leaves it attached
+written() {
+	device=$("attach_$2" ram/empty "$(fresh_cow tmpfs "$2")")
 	mount "$device" mnt
-	cp -a tree/usr/share mnt/
+	"fill_$1" mnt
 	umount mnt
 	sync
 }
 
+# size WHAT DISK: what each way needs for it; what the device has then to DISK
 size() {
-	local device used
-	mount -o ro "$(disk 2)" tree
+	local what=$1 device used
+	"prepare_$what"
 	cp --sparse=always "$(disk 3)" ram/empty
-	copy dm
+	written "$what" dm
 	used=$(dmsetup status snap | sed 's,.* \([0-9]*\)/.*,\1,')
-	kib size_dm "$((used * 512))"
+	kib "${what}_dm" "$((used * 512))"
 	detach dm
-	copy uml
-	kib size_uml "$(allocated ram/cow)"
+	written "$what" uml
+	kib "${what}_uml" "$(allocated ram/cow)"
 	detach uml
-	copy lz4
-	kib size_lz4 "$(allocated ram/cow)"
-	kib size_peak "$(allocated ram/cow)"
-	dd if="$device" of="$(disk 1)" bs=1M conv=sparse status=none
+	written "$what" lz4
+	kib "${what}_lz4" "$(allocated ram/cow)"
+	dd if="$device" of="$(disk "$2")" bs=1M conv=sparse status=none
 	mount "$device" mnt
-	rm -r mnt/share
+	rm -r mnt/tree
 	sync
 	fstrim mnt
-	kib size_trimmed "$(allocated ram/cow)"
+	kib "${what}_trimmed" "$(allocated ram/cow)"
+	kib "${what}_live" "$(cat /sys/block/cloopw0/cloopw/cow_live_bytes)"
 	umount mnt
 	detach lz4
 	rm ram/empty ram/cow
-	umount tree
+	umount tree 2>/dev/null || :
 }
 
 # Random 4 KiB writes over 64 MiB, twenty times as many as it has.
@@ -241,13 +261,15 @@ many_files() {
 
 for ((run = 0; run < runs; run++)); do
 	for place in tmpfs disk; do
+		wants "$place" || continue
 		for way in dm none lz4; do
 			speed "$place" "$way"
 		done
 	done
-	many_files
+	! wants files || many_files
 done
 rm -f ram/cow
-bound
+! wants bound || bound
 rm ram/base
-size
+! wants share || size share 1
+! wants source || size source 2
