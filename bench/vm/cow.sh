@@ -24,7 +24,7 @@ modprobe -a loop cloopw dm-mod dm-snapshot overlay squashfs
 export DM_DISABLE_UDEV=1
 mib=256 # of the device that fio writes to
 mkdir -p ram host mnt tree
-mount -t tmpfs -o size=1600M tmpfs ram
+mount -t tmpfs -o size=2500M tmpfs ram
 defer umount ram
 defer 'umount host 2>/dev/null || :'
 truncate -s ${mib}M ram/base
@@ -51,7 +51,7 @@ attach_dm() {
 	local base cow=$2
 	base=$(losetup -r --show -f "$1")
 	if [ ! -b "$cow" ]; then
-		truncate -s 900M "$cow"
+		truncate -s 2200M "$cow"
 		cow=$(losetup --show -f "$cow")
 	fi
 	dmsetup create snap --table \
