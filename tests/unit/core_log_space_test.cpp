@@ -121,6 +121,27 @@ TEST(CoreLogSpace, DiscardingAllGivesTheSpaceBack) {
     EXPECT_LE(cow.used(), 3 * kMiB);
 }
 
+/* What is left is put together, and little is kept free besides. */
+TEST(CoreLogSpace, WhatIsLeftAfterDiscardsIsPutTogether) {
+    SparseIo base("base", 128 * kMiB), cow("cow");
+    make_log(&cow, log_config(base.size(), "none"));
+    LogDevice device(base.get(), {cow.get()});
+    ASSERT_EQ(device.err(), 0) << device.why();
+    const Bytes data = random_bytes(kMiB);
+    for (u64 off = 0; off < base.size(); off += kMiB) {
+        ASSERT_EQ(device.write(off, data), 0);
+    }
+    const u64 kept = 64 << 10;
+    for (u64 off = 0; off < base.size() / 2; off += kMiB) {
+        ASSERT_EQ(device.discard(off + kept, kMiB - kept), 0);
+    }
+    ASSERT_EQ(device.discard(base.size() / 2, base.size() / 2), 0);
+    const u64 live = device.stat().live_bytes;
+    EXPECT_LE(live, 5 * kMiB);
+    EXPECT_LE(cow.used(), live + live * 3 / 8 + 7 * kMiB);
+    EXPECT_EQ(device.read(7 * kMiB, kept), Bytes(data.begin(), data.begin() + kept));
+}
+
 /* What was there before the attach is given back, too. */
 TEST(CoreLogSpace, AFileThatWasKilledFullIsPunchedWhenItIsClosed) {
     SparseIo base("base", 64 * kMiB), cow("cow"), killed("cow");

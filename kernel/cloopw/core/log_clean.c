@@ -16,6 +16,8 @@
 #define GROW_NUM 11u
 #define GROW_DEN 8u
 #define GROW_EXTRA 6u
+/* The same where much was discarded: what is open, and one. */
+#define TIDY_EXTRA 3u
 /* Victims above this are not worth their copy: nothing would be won. */
 #define CLEAN_MAX_SHARES (LOG_SHARES / 8 * 7)
 #define CLEAN_BATCH 16u /* victims at a time, or segments won: */
@@ -105,9 +107,9 @@ bool cw_log_may_fill(struct cw_log *log)
 }
 
 /* With lock held. */
-static u32 bound(struct cw_log *log)
+static u32 bound(struct cw_log *log, u32 extra)
 {
-	return live_segments(log) * GROW_NUM / GROW_DEN + GROW_EXTRA;
+	return live_segments(log) * GROW_NUM / GROW_DEN + extra;
 }
 
 /*
@@ -498,7 +500,7 @@ static bool may_grow_freely(struct cw_log *log)
 	bool may;
 
 	cw_mutex_lock(&log->lock);
-	may = log->nr_used + log->nr_free < bound(log);
+	may = log->nr_used + log->nr_free < bound(log, GROW_EXTRA);
 	cw_mutex_unlock(&log->lock);
 	return may;
 }
@@ -684,12 +686,12 @@ void cw_log_tend(struct cw_cow *cow)
 	cw_mutex_unlock(&log->maint);
 }
 
-static bool is_bloated(struct cw_log *log)
+static bool is_bloated(struct cw_log *log, u32 extra)
 {
 	bool bloated;
 
 	cw_mutex_lock(&log->lock);
-	bloated = log->nr_used > bound(log);
+	bloated = log->nr_used > bound(log, extra);
 	cw_mutex_unlock(&log->lock);
 	return bloated;
 }
@@ -697,13 +699,13 @@ static bool is_bloated(struct cw_log *log)
 /* Free segments that are worth their space. */
 static u32 count_worth_keeping(struct cw_log *log, bool within_bound)
 {
-	u32 keep, left;
+	u32 keep, most;
 
 	cw_mutex_lock(&log->lock);
 	keep = reserve_for(log, LOG_FOR_DATA) + KEEP_FREE;
-	left = bound(log) - cw_min(bound(log), log->nr_used);
+	most = bound(log, GROW_EXTRA);
 	if (within_bound)
-		keep = cw_max(keep, left);
+		keep = cw_max(keep, most - cw_min(most, log->nr_used));
 	cw_mutex_unlock(&log->lock);
 	return keep;
 }
@@ -729,7 +731,7 @@ void cw_log_checkpoint_if_due(struct cw_log *log)
 
 int cw_log_reclaim(struct cw_log *log, bool all)
 {
-	bool due;
+	bool due, tidy;
 	int err = 0;
 
 	cw_mutex_lock(&log->maint);
@@ -740,9 +742,12 @@ int cw_log_reclaim(struct cw_log *log, bool all)
 	cw_mutex_lock(&log->lock);
 	due = all || log->nr_empty >= RECLAIM_DEAD;
 	cw_mutex_unlock(&log->lock);
-	if (due && (all || count_dead(log) >= RECLAIM_DEAD))
+	due = due && (all || count_dead(log) >= RECLAIM_DEAD);
+	if (due)
 		err = cw_log_checkpoint(log);
-	while (!err && is_bloated(log) &&
+	/* Then down to less, so that not every discard finds something. */
+	tidy = due || is_bloated(log, GROW_EXTRA);
+	while (!err && tidy && is_bloated(log, TIDY_EXTRA) &&
 	       clean_some(log, LOG_SHARES / 2) > 0)
 		err = cw_log_checkpoint(log);
 	if (!err)
