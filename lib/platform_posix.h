@@ -200,6 +200,11 @@ static inline void cw_cond_wait(struct cw_cond *cond, struct cw_mutex *mutex)
 	pthread_cond_wait(&cond->c, &mutex->m);
 }
 
+static inline void cw_cond_signal(struct cw_cond *cond)
+{
+	pthread_cond_signal(&cond->c);
+}
+
 static inline void cw_cond_broadcast(struct cw_cond *cond)
 {
 	pthread_cond_broadcast(&cond->c);

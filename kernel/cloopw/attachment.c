@@ -121,8 +121,9 @@ static int open_engine(struct cloopw_attachment *att,
 
 /*
  * Who only writes to a file has it for himself: others would spin for its
- * inode's lock. Where something is to be compressed first all processors do.
- * And who only reads one from start to end does so in order.
+ * inode's lock, and the log's records wait for those before them. What is to be
+ * compressed first all processors do. And who only reads one from start to end
+ * does so in order.
  */
 static int start_workers(struct cloopw_attachment *att, const char *name)
 {
@@ -136,7 +137,7 @@ static int start_workers(struct cloopw_attachment *att, const char *name)
 		if (!att->streamer)
 			return -ENOMEM;
 	}
-	if (!att->info.can_place)
+	if (!att->info.writable)
 		return 0;
 	att->writer = alloc_ordered_workqueue("%s-write", WQ_MEM_RECLAIM, name);
 	return att->writer ? 0 : -ENOMEM;

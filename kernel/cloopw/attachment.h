@@ -45,7 +45,7 @@ struct cloopw_attachment {
 	struct cw_device *engine;
 	struct cw_device_info info;
 	struct workqueue_struct *workers; /* one a disk: disks can be stacked */
-	struct workqueue_struct *writer;  /* NULL: workers write, too */
+	struct workqueue_struct *writer;  /* NULL: nobody writes */
 	struct workqueue_struct *streamer; /* NULL: there are no streams */
 	u64 stream_end; /* sector; a hint, read and written without a lock */
 	struct cw_compat_shrinker shrinker;

@@ -98,6 +98,27 @@ static int backing_pread(struct cw_io *io, void *buf, size_t len, u64 off)
 	return err;
 }
 
+static int backing_pread_two(struct cw_io *io, void *first, size_t first_len,
+			     void *second, size_t second_len, u64 off)
+{
+	struct kvec vec[] = { { first, first_len }, { second, second_len } };
+	struct cw_backing *b = to_backing(io);
+	struct iov_iter iter;
+	loff_t pos;
+
+	if (!in_file(b, off, first_len + second_len, &pos))
+		return -EIO;
+	iov_iter_kvec(&iter, ITER_DEST, vec, ARRAY_SIZE(vec),
+		      first_len + second_len);
+	while (iov_iter_count(&iter)) {
+		ssize_t n = vfs_iter_read(b->file, &iter, &pos, 0);
+
+		if (n <= 0)
+			return n < 0 ? n : -EIO;
+	}
+	return 0;
+}
+
 static int backing_pwrite(struct cw_io *io, const void *buf, size_t len,
 			  u64 off)
 {
@@ -190,6 +211,7 @@ static int backing_capacity(struct cw_io *io, u64 *bytes)
 
 static const struct cw_io_ops backing_ops = {
 	.pread = backing_pread,
+	.pread_two = backing_pread_two,
 	.pwrite = backing_pwrite,
 	.flush = backing_flush,
 	.allocate = backing_allocate,

@@ -182,11 +182,16 @@ static inline void cw_cond_wait(struct cw_cond *cond, struct cw_mutex *mutex)
 {
 	DEFINE_WAIT(wait);
 
-	prepare_to_wait(&cond->q, &wait, TASK_UNINTERRUPTIBLE);
+	prepare_to_wait_exclusive(&cond->q, &wait, TASK_UNINTERRUPTIBLE);
 	mutex_unlock(&mutex->m);
 	schedule();
 	finish_wait(&cond->q, &wait);
 	mutex_lock(&mutex->m);
+}
+
+static inline void cw_cond_signal(struct cw_cond *cond)
+{
+	wake_up(&cond->q);
 }
 
 static inline void cw_cond_broadcast(struct cw_cond *cond)

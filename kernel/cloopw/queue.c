@@ -19,6 +19,7 @@
 #define MAX_TRANSFER SZ_1M
 #define MAX_CODED SZ_256K /* of what is compressed, for all processors' sake */
 #define MIN_READAHEAD SZ_1M
+#define LOG_READAHEAD SZ_2M /* so that workers are busy while a part is used */
 #define READAHEAD_CLUSTERS 4
 #define MAX_INLINE SZ_16K /* what is copied in the context of the submitter */
 #define PHYSICAL_BLOCK CW_PAGE_SIZE /* the COW's page: less costs a read */
@@ -313,10 +314,19 @@ static bool is_stream(struct cloopw_attachment *att, struct request *rq)
 					   blk_rq_bytes(rq), &pos);
 }
 
+/* What is to be durable at once would keep the others from being written. */
+static bool is_plain(struct cloopw_attachment *att, struct request *rq)
+{
+	return !(rq->cmd_flags & REQ_FUA) &&
+	       cw_device_writes_plain(att->engine,
+				      (u64)blk_rq_pos(rq) << SECTOR_SHIFT,
+				      blk_rq_bytes(rq));
+}
+
 static struct workqueue_struct *queue_of(struct cloopw_attachment *att,
 					 struct request *rq)
 {
-	if (req_op(rq) == REQ_OP_WRITE && att->writer)
+	if (req_op(rq) == REQ_OP_WRITE && att->writer && is_plain(att, rq))
 		return att->writer;
 	if (req_op(rq) == REQ_OP_READ && att->streamer && is_stream(att, rq))
 		return att->streamer;
@@ -392,7 +402,8 @@ int cloopw_queue_set_limits(struct cloopw_disk *disk,
 		.discard = info->can_discard,
 		.zero = info->can_zero,
 	};
-	u64 readahead = max_t(u64, MIN_READAHEAD,
+	u64 readahead = max_t(u64,
+			      info->extent ? LOG_READAHEAD : MIN_READAHEAD,
 			      (u64)cluster * READAHEAD_CLUSTERS);
 	int err;
 

@@ -10,6 +10,7 @@ namespace cloopw::crash {
 
 const cw_io_ops RecordIo::kOps = {
     .pread = do_pread,
+    .pread_two = nullptr,
     .pwrite = do_pwrite,
     .flush = do_flush,
     .allocate = do_allocate,

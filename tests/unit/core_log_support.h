@@ -240,6 +240,7 @@ private:
 
 inline const cw_io_ops SparseIo::kOps = {
     .pread = do_pread,
+    .pread_two = nullptr,
     .pwrite = do_pwrite,
     .flush = do_flush,
     .allocate = do_allocate,

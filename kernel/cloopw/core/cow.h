@@ -178,6 +178,7 @@ struct cw_cow {
 	struct cw_cache *cache;
 	bool writable;
 	u32 granularity; /* set by open: 512 or CW_PAGE_SIZE */
+	bool plain;      /* set by open: what is written is not compressed */
 	u64 size;        /* of the device */
 	bool frozen;     /* set by open and freeze, and so is uuid */
 	u8 uuid[CW_UUID_LEN]; /* zeros: it has none */

@@ -36,6 +36,7 @@ static void destroy(struct cw_log *log)
 	cw_free(log->map_dir_changed);
 	cw_free(log->map_dir_at);
 	cw_free(log->map_at);
+	cw_cond_destroy(&log->flushed);
 	cw_cond_destroy(&log->changed);
 	cw_mutex_destroy(&log->lock);
 	cw_mutex_destroy(&log->maint);
@@ -70,6 +71,7 @@ static struct cw_log *create(struct cw_cow *cow)
 	cw_mutex_init(&log->maint);
 	cw_mutex_init(&log->lock);
 	cw_cond_init(&log->changed);
+	cw_cond_init(&log->flushed);
 	log->cow = cow;
 	log->io = cow->io;
 	log->owner = cw_cache_new_owner(cow->cache);
@@ -171,6 +173,7 @@ static int log_open(struct cw_cow *cow, const struct cw_cow_base *base,
 		free_writing(log);
 	cow->priv = log;
 	cow->granularity = CW_PAGE_SIZE;
+	cow->plain = log->codec->id == CW_CODEC_NONE;
 	return 0;
 
 fail:
@@ -567,7 +570,7 @@ static int log_flush(struct cw_cow *cow)
 		u64 mine;
 
 		if (log->flushing) {
-			cw_cond_wait(&log->changed, &log->lock);
+			cw_cond_wait(&log->flushed, &log->lock);
 			continue;
 		}
 		log->flushing = true;
@@ -577,7 +580,7 @@ static int log_flush(struct cw_cow *cow)
 		cw_mutex_lock(&log->lock);
 		log->flushing = false;
 		log->flushes_done = mine;
-		cw_cond_broadcast(&log->changed);
+		cw_cond_broadcast(&log->flushed);
 	}
 	err = log->failed;
 	cw_mutex_unlock(&log->lock);
@@ -711,56 +714,126 @@ static int read_record(struct cw_log *log, struct cw_workspace *ws,
 	return err ? bad_record(log, run, err) : 0;
 }
 
-/* Some pages of a record with codec none, from its page index on. */
-static int read_pages(struct cw_log *log, const u8 *header, u64 payload,
-		      u32 index, u32 pages, u8 *to)
-{
-	u32 i;
-	int err;
+/* A record with codec none, as far as it is needed. */
+struct plain {
+	u8 header[CW_SECTOR_SIZE];
+	u64 payload; /* where in the file */
+};
 
-	err = cw_pread(log->io, to, (size_t)pages * CW_PAGE_SIZE,
-		       payload + (u64)index * CW_PAGE_SIZE);
+/* Whether the record agrees with the map, check_header() sees. */
+static u32 plain_payload_at(const struct run *run)
+{
+	const struct log_record record = {
+		.type = CW_LOG_WRITE,
+		.codec = CW_CODEC_NONE,
+		.data_mask = (1u << run->entry.pages) - 1,
+	};
+
+	return cw_log_payload_at(&record);
+}
+
+static int check_header(const struct plain *plain, const struct run *run, u64 page)
+{
+	struct log_record record;
+	int err = cw_log_record_decode(plain->header, sizeof(plain->header),
+				       &record);
+
+	return err ? err : check_identity(run, &record, page);
+}
+
+static int check_pages(const struct plain *plain, u32 index, u32 pages,
+		       const u8 *buf)
+{
+	int err = 0;
+	u32 i;
+
 	for (i = 0; !err && i < pages; i++)
-		err = cw_log_page_check(header, index + i,
-					to + i * CW_PAGE_SIZE);
+		err = cw_log_page_check(plain->header, index + i,
+					buf + i * CW_PAGE_SIZE);
 	return err;
 }
 
-/* Pages that are stored as they are: reads those alone, and the header. */
-static int read_plain(struct cw_log *log, const struct run *run, u64 page,
-		      u32 skip, u32 len, u8 *buf)
+/* From its page index on. */
+static int read_pages(struct cw_log *log, const struct plain *plain, u32 index,
+		      u32 pages, u8 *to)
 {
-	struct cw_workspace *ws = cw_workspace_get(&log->meta_workspaces);
+	int err = cw_pread(log->io, to, (size_t)pages * CW_PAGE_SIZE,
+			   plain->payload + (u64)index * CW_PAGE_SIZE);
+
+	return err ? err : check_pages(plain, index, pages, to);
+}
+
+/* From its first page on, in one go. */
+static int read_from_start(struct cw_log *log, const struct run *run, u64 page,
+			   u32 pages, u8 *to)
+{
 	u64 at = log_sector_offset(run->entry.sector);
-	u32 index = run->entry.index;
-	struct log_record record;
+	struct plain plain = { .payload = at + plain_payload_at(run) };
 	int err;
 
-	err = cw_pread(log->io, ws->stored, CW_SECTOR_SIZE, at);
+	err = cw_pread_two(log->io, plain.header, plain.payload - at, to,
+			   (size_t)pages * CW_PAGE_SIZE, at);
 	if (!err)
-		err = cw_log_record_decode(ws->stored, CW_SECTOR_SIZE, &record);
+		err = check_header(&plain, run, page);
+	return err ? err : check_pages(&plain, 0, pages, to);
+}
+
+static int read_part_of_page(struct cw_log *log, const struct plain *plain,
+			     u32 index, u32 skip, u32 len, u8 *buf)
+{
+	struct cw_workspace *ws = cw_workspace_get(&log->meta_workspaces);
+	int err = read_pages(log, plain, index, 1, ws->plain);
+
 	if (!err)
-		err = check_identity(run, &record, page);
-	at += err ? 0 : cw_log_payload_at(&record);
+		memcpy(buf, ws->plain + skip, len);
+	cw_workspace_put(&log->meta_workspaces, ws);
+	return err;
+}
+
+/* The header, then what is asked for, page by page where it is a part. */
+static int read_somewhere(struct cw_log *log, const struct run *run, u64 page,
+			  u32 skip, u32 len, u8 *buf)
+{
+	u64 at = log_sector_offset(run->entry.sector);
+	struct plain plain = { .payload = at + plain_payload_at(run) };
+	u32 index = run->entry.index;
+	int err;
+
+	err = cw_pread(log->io, plain.header, sizeof(plain.header), at);
+	if (!err)
+		err = check_header(&plain, run, page);
 	while (!err && len) {
 		u32 part = cw_min(len, CW_PAGE_SIZE - skip);
 
 		if (part == CW_PAGE_SIZE) {
 			part = len & ~(CW_PAGE_SIZE - 1);
-			err = read_pages(log, ws->stored, at, index,
+			err = read_pages(log, &plain, index,
 					 part / CW_PAGE_SIZE, buf);
 		} else {
-			err = read_pages(log, ws->stored, at, index, 1,
-					 ws->plain);
-			if (!err)
-				memcpy(buf, ws->plain + skip, part);
+			err = read_part_of_page(log, &plain, index, skip, part,
+						buf);
 		}
 		index += cw_div_up(part, CW_PAGE_SIZE);
 		buf += part;
 		len -= part;
 		skip = 0;
 	}
-	cw_workspace_put(&log->meta_workspaces, ws);
+	return err;
+}
+
+/*
+ * Pages that are stored as they are: reads those alone, and the header. Whole
+ * ones need no workspace, so that nobody waits for one.
+ */
+static int read_plain(struct cw_log *log, const struct run *run, u64 page,
+		      u32 skip, u32 len, u8 *buf)
+{
+	int err;
+
+	if (!run->entry.index && !skip && len % CW_PAGE_SIZE == 0)
+		err = read_from_start(log, run, page, len / CW_PAGE_SIZE, buf);
+	else
+		err = read_somewhere(log, run, page, skip, len, buf);
 	return err ? bad_record(log, run, err) : 0;
 }
 

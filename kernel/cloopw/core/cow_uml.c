@@ -214,6 +214,7 @@ static int uml_open(struct cw_cow *cow, const struct cw_cow_base *base,
 		return err;
 	}
 	cow->granularity = uml->sector_size;
+	cow->plain = true;
 	return 0;
 }
 

@@ -440,6 +440,11 @@ void cw_device_placed(struct cw_device *dev, u64 off, u32 len)
 	top->format->placed(top, off, len);
 }
 
+bool cw_device_writes_plain(struct cw_device *dev, u64 off, u32 len)
+{
+	return dev->writable && top_of(dev)->plain && is_whole(dev, off, len);
+}
+
 /* Zeroes or discards whole granules in many regions with one call. */
 static int change_many(struct cw_device *dev, u64 off, u64 len,
 		       int (*change)(struct cw_cow *, u64, u64))
@@ -601,7 +606,6 @@ void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info)
 		.cluster = dev->image->block_size,
 		.granularity = top ? top->granularity : CW_SECTOR_SIZE,
 		.extent = top ? top->format->extent : 0,
-		.can_place = top && can_place(top),
 		.image = dev->image,
 		.nr_layers = layers_of(dev)->nr,
 	};

@@ -34,7 +34,6 @@ struct cw_device_info {
 	u32 cluster;        /* bytes that are read at once best; 0: any */
 	u32 granularity;    /* writes of less than this cost a read */
 	u32 extent;         /* bytes that a write compresses at once; 0: none */
-	bool can_place;     /* cw_device_place() may find a place */
 	const struct cw_image *image;
 	u32 nr_layers;
 };
@@ -139,5 +138,11 @@ int cw_device_read_cached(struct cw_device *dev, u64 off, u32 len, void *buf);
 struct cw_io *cw_device_place(struct cw_device *dev, u64 off, u32 len,
 			      u64 *pos);
 void cw_device_placed(struct cw_device *dev, u64 off, u32 len);
+
+/*
+ * Would a write of that range take little but copying? Not so when it is
+ * compressed, or put together with what is there.
+ */
+bool cw_device_writes_plain(struct cw_device *dev, u64 off, u32 len);
 
 #endif

@@ -18,6 +18,10 @@ struct cw_io_ops {
 	/* All of [off, off + len), or -errno; -EIO when the file ends before. */
 	int (*pread)(struct cw_io *io, void *buf, size_t len, u64 off);
 
+	/* The same into two buffers; NULL: as two calls. */
+	int (*pread_two)(struct cw_io *io, void *first, size_t first_len,
+			 void *second, size_t second_len, u64 off);
+
 	/* All of it, or -errno and an unknown part of it. Extends the file. */
 	int (*pwrite)(struct cw_io *io, const void *buf, size_t len, u64 off);
 
@@ -57,6 +61,18 @@ struct cw_io {
 static inline int cw_pread(struct cw_io *io, void *buf, size_t len, u64 off)
 {
 	return io->ops->pread(io, buf, len, off);
+}
+
+static inline int cw_pread_two(struct cw_io *io, void *first, size_t first_len,
+			       void *second, size_t second_len, u64 off)
+{
+	int err;
+
+	if (io->ops->pread_two)
+		return io->ops->pread_two(io, first, first_len, second,
+					  second_len, off);
+	err = cw_pread(io, first, first_len, off);
+	return err ? err : cw_pread(io, second, second_len, off + first_len);
 }
 
 static inline int cw_pwrite(struct cw_io *io, const void *buf, size_t len,

@@ -128,6 +128,7 @@ struct log_append {
 	struct log_record record;
 	u64 sector;              /* where it goes */
 	struct log_page *map[2]; /* pinned; what it changes */
+	struct cw_cond done;     /* with log.lock: retired */
 	bool written;            /* log.lock */
 	bool retired;            /* log.lock */
 	enum log_purpose purpose;
@@ -238,6 +239,7 @@ struct cw_log {
 	u32 dirty_pages;    /* dirty or saving */
 	u32 reserved_pages; /* may become dirty by appends on their way */
 
+	struct cw_cond flushed; /* with lock: flushes_done or failed */
 	bool flushing;
 	u64 flushes_begun;
 	u64 flushes_done;

@@ -459,6 +459,8 @@ static void retire(struct cw_log *log)
 		if (!append->err)
 			cw_log_apply(log, append);
 		append->retired = true;
+		/* Under the lock: without it the append may be gone. */
+		cw_cond_signal(&append->done);
 	}
 	cw_cond_broadcast(&log->changed);
 }
@@ -493,6 +495,8 @@ int cw_log_append(struct cw_log *log, struct log_append *append, u8 *buf)
 	append->err = 0;
 	cw_mutex_lock(&log->lock);
 	err = reserve(log, append);
+	if (!err)
+		cw_cond_init(&append->done);
 	cw_mutex_unlock(&log->lock);
 	if (err)
 		return err;
@@ -508,8 +512,9 @@ int cw_log_append(struct cw_log *log, struct log_append *append, u8 *buf)
 	append->err = err;
 	retire(log);
 	while (!append->retired)
-		cw_cond_wait(&log->changed, &log->lock);
+		cw_cond_wait(&append->done, &log->lock);
 	err = append->err;
 	cw_mutex_unlock(&log->lock);
+	cw_cond_destroy(&append->done);
 	return err;
 }

@@ -15,9 +15,9 @@
  *   locks      struct cw_mutex   cw_mutex_{init,destroy,lock,trylock,unlock}
  *              struct cw_rwsem   cw_rwsem_{init,destroy,read_lock,read_trylock,
  *                                read_unlock,write_lock,write_unlock}
- *              struct cw_cond    cw_cond_{init,destroy,wait,broadcast}; wait
- *                                drops the mutex while it sleeps and may wake
- *                                without cause
+ *              struct cw_cond    cw_cond_{init,destroy,wait,signal,broadcast};
+ *                                wait drops the mutex while it sleeps and may
+ *                                wake without cause; signal wakes one
  *   atomics    struct cw_atomic64  cw_atomic64_{read,set,add,inc}
  *              cw_load_acquire(p), cw_store_release(p, v): whoever reads the
  *              pointer finds all that was written before it was stored

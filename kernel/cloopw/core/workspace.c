@@ -123,7 +123,7 @@ void cw_workspace_put(struct cw_workspace_pool *pool, struct cw_workspace *ws)
 	ws->next = pool->free;
 	pool->free = ws;
 	cw_mutex_unlock(&pool->lock);
-	cw_cond_broadcast(&pool->freed);
+	cw_cond_signal(&pool->freed);
 }
 
 int cw_workspace_decompress(struct cw_workspace_pool *pool,

@@ -8,6 +8,7 @@ namespace cloopw::test {
 
 const cw_io_ops TestIo::kOps = {
     .pread = do_pread,
+    .pread_two = nullptr,
     .pwrite = do_pwrite,
     .flush = do_flush,
     .allocate = nullptr,
