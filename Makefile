@@ -85,7 +85,6 @@ install: tools
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 build/bin/mkcloopw $(DESTDIR)$(PREFIX)/bin
 	install -m 755 build/bin/cloopwsetup $(DESTDIR)$(PREFIX)/sbin
-	install -m 755 build/bin/cloopwck $(DESTDIR)$(PREFIX)/sbin
 	install -D -m 644 build/modules/$$(uname -r)/cloopw.ko \
 		$(DESTDIR)/lib/modules/$$(uname -r)/extra/cloopw.ko
 	[ -n "$(DESTDIR)" ] || depmod
