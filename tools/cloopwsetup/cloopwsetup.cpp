@@ -16,6 +16,7 @@
 #include "list.h"
 #include "snapshot.h"
 #include "tools/common/size.h"
+#include "userspace.h"
 
 namespace cloopw {
 namespace {
@@ -47,6 +48,7 @@ Attach:
       --cache SIZE       memory for decompressed data
   -P, --partscan         look for partitions
   -f, --find  --show     take a free device; print the name of the device
+      --userspace[=WAY]  without the driver (DEVICE may be left away): {ways}
   -d, --detach  -D, --detach-all
 List:
   -l, --list, -a, --all  the devices in use     -j, --associated FILE  of a file
@@ -59,9 +61,9 @@ Exit status: 0 all done, 1 something failed, 2 wrong usage.
 class ScreenHelp : public CLI::Formatter {
 public:
     std::string make_help(const CLI::App *, std::string, CLI::AppFormatMode) const override {
-        return fmt::format(kHelp, fmt::arg("images", image_format_names()),
-                           fmt::arg("cows", cow_format_names()),
-                           fmt::arg("codecs", cow_codec_names()));
+        return fmt::format(
+            kHelp, fmt::arg("images", image_format_names()), fmt::arg("cows", cow_format_names()),
+            fmt::arg("codecs", cow_codec_names()), fmt::arg("ways", userspace_way_names()));
     }
 };
 
@@ -74,6 +76,7 @@ struct Options {
     std::string sizelimit;
     std::string cache;
     std::string associated;
+    std::string userspace; /* a way; empty: with the driver */
     bool find = false;
     bool show = false;
     std::string snapshot;
@@ -110,6 +113,7 @@ void declare(CLI::App &app, Options &o) {
     attach(app.add_option("--cache", o.cache));
     attach(app.add_flag("-P,--partscan", o.attach.partscan));
     attach(app.add_flag("--show", o.show));
+    attach(app.add_flag("--userspace{auto}", o.userspace));
 
     app.add_option("--cow-codec", o.cow.codec)->group(kCowGroup);
     app.add_option("--cow-level", o.cow.level)->group(kCowGroup);
@@ -184,7 +188,7 @@ Action choose_action(const CLI::App &app, const Options &o) {
         return Action::kList;
     }
     want_names(o, 1, 2, "one DEVICE and one IMAGE at a time");
-    if (o.names.size() == 2) {
+    if (o.names.size() == 2 || !o.userspace.empty()) {
         return Action::kAttach;
     }
     return given(app, "--cow-limit") || given(app, "--low-space") ? Action::kAdjust
@@ -229,7 +233,7 @@ uint64_t size_or_zero(const std::string &text, const char *what) {
 /* Options that say something of a COW want one, of a kind that can do that. */
 void check_cow_options(const CLI::App &app, const Options &o) {
     const bool ram = given(app, "--ram");
-    const bool adjusts = o.names.size() == 1 && !o.find;
+    const bool adjusts = o.names.size() == 1 && !o.find && o.userspace.empty();
     for (const char *option :
          {"--cow-format", "--cow-codec", "--cow-level", "--cow-limit", "--low-space", "--force"}) {
         if (given(app, option) && o.attach.cows.empty() && !ram && !adjusts) {
@@ -262,6 +266,10 @@ void settle(const CLI::App &app, Options &o) {
     o.attach.offset = size_or_zero(o.offset, "--offset");
     o.attach.sizelimit = size_or_zero(o.sizelimit, "--sizelimit");
     o.attach.cache_bytes = size_or_zero(o.cache, "--cache");
+    if (!o.userspace.empty() && !is_userspace_way(o.userspace)) {
+        throw UsageError("--userspace: no way '" + o.userspace +
+                         "', there are: " + userspace_way_names());
+    }
     if (!o.attach.format.empty() && !is_image_format(o.attach.format)) {
         throw UsageError("--format: no format '" + o.attach.format +
                          "', there are: " + image_format_names());
@@ -282,29 +290,48 @@ bool is_named_as_device(const std::string &path) {
 }
 
 int do_attach(Driver &driver, Options &o, Streams &streams) {
-    if (!o.find && is_named_as_device(o.names.back()) && !is_named_as_device(o.names.front())) {
+    if (o.names.size() == 2 && is_named_as_device(o.names.back()) &&
+        !is_named_as_device(o.names.front())) {
         throw UsageError("first the DEVICE, then the IMAGE: cloopwsetup " + o.names.back() + " " +
                          o.names.front());
     }
     o.attach.image = o.names.back();
-    o.attach.device = o.find ? "" : o.names.front();
-    DeviceRef device = attach(driver, o.attach);
+    o.attach.device = o.find || o.names.size() == 1 ? "" : o.names.front();
+    DeviceRef device = o.userspace.empty() ? attach(driver, o.attach)
+                                           : attach_userspace(driver, o.attach, o.userspace);
     if (o.show) {
         streams.out << device.path << '\n';
     }
     return kExitOk;
 }
 
+/* One of the driver's or one without it. */
+DeviceRef find_any(Driver &driver, const std::string &name) {
+    auto device = find_userspace(driver, name);
+    return device ? *device : driver.find(name, false);
+}
+
 DeviceRef find_attached(Driver &driver, const std::string &name) {
-    DeviceRef device = driver.find(name, false);
+    DeviceRef device = find_any(driver, name);
     if (!driver.attached(device)) {
         throw Error(device.path + ": has no image", ENXIO);
     }
     return device;
 }
 
+/* For what only the driver can do. */
+DeviceRef find_of_driver(Driver &driver, const std::string &name, const char *what) {
+    DeviceRef device = find_attached(driver, name);
+    if (device.userspace) {
+        throw Error(device.path + ": " + what +
+                        " wants the driver; detach it, and attach it without --userspace",
+                    EOPNOTSUPP);
+    }
+    return device;
+}
+
 int do_snapshot(Driver &driver, const Options &o) {
-    DeviceRef device = find_attached(driver, o.names.front());
+    DeviceRef device = find_of_driver(driver, o.names.front(), "--snapshot");
     snapshot(driver, device, o.snapshot, o.attach.cow);
     CowSettings rest = o.attach.cow;
     rest.limit.reset(); /* it was made with that */
@@ -318,7 +345,8 @@ int do_detach(Driver &driver, const std::vector<std::function<DeviceRef()>> &dev
     int code = kExitOk;
     for (const auto &device : devices) {
         try {
-            detach(driver, device());
+            const DeviceRef &one = device();
+            one.userspace ? detach_userspace(driver, one) : detach(driver, one);
         } catch (const Error &e) {
             streams.err << kName << ": " << e.what() << '\n';
             code = kExitFailure;
@@ -334,6 +362,8 @@ std::vector<DeviceRef> attached_devices(Driver &driver) {
             devices.push_back(device);
         }
     }
+    std::vector<DeviceRef> others = userspace_devices(driver);
+    devices.insert(devices.end(), others.begin(), others.end());
     return devices;
 }
 
@@ -391,7 +421,7 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
             return do_snapshot(driver, o);
         case Action::kDetach:
             for (const std::string &name : o.names) {
-                devices.emplace_back([&driver, name] { return driver.find(name, false); });
+                devices.emplace_back([&driver, name] { return find_any(driver, name); });
             }
             return do_detach(driver, devices, streams);
         case Action::kDetachAll:
@@ -400,7 +430,8 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
             }
             return do_detach(driver, devices, streams);
         case Action::kAdjust:
-            adjust(driver, find_attached(driver, o.names.front()), o.attach.cow);
+            adjust(driver, find_of_driver(driver, o.names.front(), "changing limits"),
+                   o.attach.cow);
             return kExitOk;
         case Action::kStatus:
             return do_status(driver, app, o, streams);

@@ -39,6 +39,8 @@ public:
     virtual std::string dev() = 0;
     virtual std::string sys() = 0;
     virtual std::string proc() = 0;
+    /* Where what is attached without the driver is recorded; "": nowhere. */
+    virtual std::string run_dir() { return ""; }
 };
 
 /* The one that is running. */
@@ -55,6 +57,7 @@ public:
     std::string dev() override { return "/dev"; }
     std::string sys() override { return "/sys"; }
     std::string proc() override { return "/proc"; }
+    std::string run_dir() override { return "/run/cloopw"; }
 };
 
 /* A node that is open for as long as this lives. */
