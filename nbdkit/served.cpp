@@ -4,6 +4,8 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <charconv>
+#include <optional>
 #include <utility>
 
 #include "tools/cloopwsetup/cow_file.h"
@@ -25,6 +27,16 @@ bool parse_bool(const std::string &value, std::string_view key) {
         }
     }
     throw Error(std::string(key) + "=" + value + ": is neither true nor false", EINVAL);
+}
+
+int parse_level(const std::string &value) {
+    int level = 0;
+    const char *end = value.data() + value.size();
+    auto [rest, code] = std::from_chars(value.data(), end, level);
+    if (code != std::errc() || rest != end) {
+        throw Error("cow-level=" + value + ": is not a number", EINVAL);
+    }
+    return level;
 }
 
 const CowFormat &wanted_cow_format(const std::string &name) {
@@ -54,18 +66,41 @@ void lock_cow(const Io &io, bool writable) {
     throw io_error(io.name(), "cannot be locked", errno);
 }
 
-void make_missing_top(const ServedOptions &options, const ImageFacts &image) {
+/* What cloopwsetup's options with the same names mean, without their dashes. */
+CowSettings cow_settings(const ServedOptions &options) {
+    try {
+        return parse_cow_settings(options.cow);
+    } catch (const Error &e) {
+        const std::string text = e.what();
+        throw Error(text.substr(text.find_first_not_of('-')), EINVAL);
+    }
+}
+
+/* One that was there has another limit from now on. */
+void set_limit(Device &device, const ServedOptions &options) {
+    const std::optional<uint64_t> limit = cow_settings(options).limit;
+    int err = limit ? cw_device_set_limit(&device.get(), *limit) : 0;
+    if (err != 0) {
+        throw io_error(options.cows.front(), "cow-limit=" + options.cow.limit + ": cannot be set",
+                       err, err == -ENOSPC ? "more of it is in use" : "");
+    }
+}
+
+/* Was it made? */
+bool make_missing_top(const ServedOptions &options, const ImageFacts &image) {
     const std::string &top = options.cows.front();
     const CowFormat *wanted =
         options.cow_format.empty() ? nullptr : &wanted_cow_format(options.cow_format);
-    if (check_cow_file(top, wanted, {}) != CowFile::kMissing) {
-        return;
+    const CowSettings settings = cow_settings(options);
+    if (check_cow_file(top, wanted, settings) != CowFile::kMissing) {
+        return false;
     }
     if (options.read_only) {
         throw Error(top + ": does not exist, and readonly=true makes none", ENOENT);
     }
     create_cow_file(top, wanted_cow_format(options.cow_format),
-                    {options.image, image.st.st_mtime, image.size, image.uuid}, {});
+                    {options.image, image.st.st_mtime, image.size, image.uuid}, settings);
+    return true;
 }
 
 }  // namespace
@@ -79,6 +114,14 @@ bool set_option(ServedOptions &options, std::string_view key, const std::string 
         options.format = value;
     } else if (key == "cow-format") {
         options.cow_format = wanted_cow_format(value).name;
+    } else if (key == "cow-codec") {
+        options.cow.codec = value;
+    } else if (key == "cow-level") {
+        options.cow.level = parse_level(value);
+    } else if (key == "cow-limit") {
+        options.cow.limit = value;
+    } else if (key == "status") {
+        options.status = value;
     } else if (key == "offset") {
         options.offset = parse_size(value, "offset");
     } else if (key == "sizelimit") {
@@ -93,12 +136,32 @@ bool set_option(ServedOptions &options, std::string_view key, const std::string 
     return true;
 }
 
+void check_options(const ServedOptions &options) {
+    if (options.image.empty()) {
+        throw Error("image=FILE is missing: what shall be served?", EINVAL);
+    }
+    const std::pair<const char *, bool> of_cow[] = {{"cow-format", !options.cow_format.empty()},
+                                                    {"cow-codec", !options.cow.codec.empty()},
+                                                    {"cow-level", options.cow.level.has_value()},
+                                                    {"cow-limit", !options.cow.limit.empty()}};
+    for (const auto &[key, given] : of_cow) {
+        if (given && options.cows.empty()) {
+            throw Error(std::string(key) + ": without cow=FILE there is no COW file", EINVAL);
+        }
+        if (given && options.cow_format == "uml" && key != std::string("cow-format")) {
+            throw Error(std::string(key) + ": not for a COW file of format uml", EINVAL);
+        }
+    }
+    if (options.read_only && !options.cow.limit.empty()) {
+        throw Error("cow-limit: with readonly=true nothing is written", EINVAL);
+    }
+    cow_settings(options);
+}
+
 Device open_served(const ServedOptions &options) {
     ImageFacts image =
         inspect_image(options.image, options.format, options.offset, options.sizelimit);
-    if (!options.cows.empty()) {
-        make_missing_top(options, image);
-    }
+    const bool made = !options.cows.empty() && make_missing_top(options, image);
     std::vector<Io> layers;
     for (const std::string &cow : options.cows) {
         bool writable = layers.empty() && !options.read_only;
@@ -109,8 +172,12 @@ Device open_served(const ServedOptions &options) {
     config.format = options.format;
     config.read_only = options.read_only;
     config.cache_bytes = options.cache;
-    return Device(Io::open(options.image, Io::Mode::kRead, options.offset, options.sizelimit),
+    Device device(Io::open(options.image, Io::Mode::kRead, options.offset, options.sizelimit),
                   std::move(layers), config);
+    if (!made) {
+        set_limit(device, options);
+    }
+    return device;
 }
 
 }  // namespace cloopw
