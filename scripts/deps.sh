@@ -30,7 +30,7 @@ deps_list() {
 		unit)
 			printf '%s\n' cloop-utils e2fsprogs uml-utilities \
 				user-mode-linux nbdkit libnbd-bin \
-				python3-libnbd nbdfuse qemu-utils fuse3 ;;
+				python3-libnbd qemu-utils fuse3 ;;
 		lint)
 			printf '%s\n' clang-format clang-tidy clang \
 				shellcheck sparse linux-source-6.12 ;;
@@ -43,7 +43,7 @@ deps_list() {
 				squashfs-tools erofs-utils fio bonnie++ \
 				uml-utilities cloop-utils udev diffutils \
 				findutils tar gzip xz-utils zstd lz4 \
-				nbdkit nbd-client nbdfuse fuse3 ;;
+				nbdkit nbd-client libnbd-bin fuse3 ;;
 		demo)
 			printf '%s\n' mmdebstrap e2fsprogs ;;
 		bench)
