@@ -48,7 +48,7 @@ Attach:
       --cache SIZE       memory for decompressed data
   -P, --partscan         look for partitions
   -f, --find  --show     take a free device; print the name of the device
-      --userspace[=WAY]  without the driver (DEVICE may be left away): {ways}
+      --userspace[=WAY]  without the driver, DEVICE is optional: {ways}
   -d, --detach  -D, --detach-all
 List:
   -l, --list, -a, --all  the devices in use     -j, --associated FILE  of a file
