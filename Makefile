@@ -57,7 +57,7 @@ tidy: tools
 	@scripts/deps.sh lint
 	@scripts/tidy
 
-check-long: check check-sanitizers
+check-long: check check-sanitizers check-live
 	@scripts/tidy --all
 	@build/bin/crash-sim --cuts 1000000
 	@for kernel in $(KERNELS); do \
