@@ -67,7 +67,7 @@ check-long: check check-sanitizers fuzz
 	@for kernel in $(KERNELS); do \
 		tests/vm/kill --times 20 $$kernel || exit 1; \
 		tests/vm/run --mem 2048 --timeout 3600 \
-			--disk build/vm/disks/scratch.img \
+			--disk build/vm/disks/$$kernel.0.img \
 			--append cloopw_churn=1800 $$kernel log_churn || \
 			exit 1; \
 	done
