@@ -29,12 +29,30 @@ static int hold(struct cloopw_disk *disk, struct cw_report *report)
 					 "nothing is attached to it");
 }
 
+/* Makes the change, or says where the message goes why it was not made. */
+static int change(struct cloopw_disk *disk, void *request, u64 message,
+		  u32 message_len,
+		  int (*make)(struct cloopw_disk *disk, void *request,
+			      struct cw_report *report))
+{
+	struct cw_report *report = kzalloc(sizeof(*report), GFP_KERNEL);
+	int err;
+
+	if (!report)
+		return -ENOMEM;
+	err = make(disk, request, report);
+	if (err)
+		cloopw_write_message(report, message, message_len);
+	kfree(report);
+	return err;
+}
+
 /* ---- snapshot ---- */
 
-static int add_layer(struct cloopw_disk *disk,
-		     const struct cloopw_snapshot *request,
+static int add_layer(struct cloopw_disk *disk, void *arg,
 		     struct cw_report *report)
 {
+	const struct cloopw_snapshot *request = arg;
 	int err;
 
 	if (request->flags)
@@ -52,25 +70,14 @@ static int add_layer(struct cloopw_disk *disk,
 static int snapshot(struct cloopw_disk *disk, const void __user *arg)
 {
 	struct cloopw_snapshot request = {};
-	struct cw_report *report;
-	u32 size;
 	int err;
 
-	err = cloopw_read_size(arg, SNAPSHOT_SIZE_1, &size);
-	if (!err)
-		err = copy_struct_from_user(&request, sizeof(request), arg,
-					    size);
+	err = cloopw_read_request(&request, sizeof(request), arg,
+				  SNAPSHOT_SIZE_1);
 	if (err)
 		return err;
-	report = kzalloc(sizeof(*report), GFP_KERNEL);
-	if (!report)
-		return -ENOMEM;
-	err = add_layer(disk, &request, report);
-	if (err)
-		cloopw_write_message(report, request.message,
-				     request.message_len);
-	kfree(report);
-	return err;
+	return change(disk, &request, request.message, request.message_len,
+		      add_layer);
 }
 
 /* ---- resize ---- */
@@ -106,10 +113,11 @@ int cloopw_resize(struct cloopw_disk *disk, u64 *size, struct cw_report *report)
 	return err;
 }
 
-static int resize_checked(struct cloopw_disk *disk,
-			  struct cloopw_resize *request,
+static int resize_checked(struct cloopw_disk *disk, void *arg,
 			  struct cw_report *report)
 {
+	struct cloopw_resize *request = arg;
+
 	if (request->flags)
 		return cw_refuse(report, -EINVAL, "unknown flags 0x%x",
 				 request->flags);
@@ -122,26 +130,16 @@ static int resize_checked(struct cloopw_disk *disk,
 static int resize(struct cloopw_disk *disk, struct cloopw_resize __user *arg)
 {
 	struct cloopw_resize request = {};
-	struct cw_report *report;
-	u32 size;
 	int err;
 
-	err = cloopw_read_size(arg, RESIZE_SIZE_1, &size);
-	if (!err)
-		err = copy_struct_from_user(&request, sizeof(request), arg,
-					    size);
+	err = cloopw_read_request(&request, sizeof(request), arg,
+				  RESIZE_SIZE_1);
 	if (err)
 		return err;
-	report = kzalloc(sizeof(*report), GFP_KERNEL);
-	if (!report)
-		return -ENOMEM;
-	err = resize_checked(disk, &request, report);
-	if (err)
-		cloopw_write_message(report, request.message,
-				     request.message_len);
-	else if (put_user(request.device_size, &arg->device_size))
+	err = change(disk, &request, request.message, request.message_len,
+		     resize_checked);
+	if (!err && put_user(request.device_size, &arg->device_size))
 		err = -EFAULT;
-	kfree(report);
 	return err;
 }
 

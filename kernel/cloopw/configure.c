@@ -32,13 +32,23 @@ struct config_request {
 	struct cw_report report;
 };
 
-int cloopw_read_size(const void __user *arg, size_t least, u32 *size)
+/* The size of a structure, which is its first field. */
+static int read_size(const void __user *arg, size_t least, u32 *size)
 {
 	if (get_user(*size, (const u32 __user *)arg))
 		return -EFAULT;
 	if (*size < least)
 		return -EINVAL;
 	return *size > PAGE_SIZE ? -E2BIG : 0;
+}
+
+int cloopw_read_request(void *request, size_t len, const void __user *arg,
+			size_t least)
+{
+	u32 size;
+	int err = read_size(arg, least, &size);
+
+	return err ? err : copy_struct_from_user(request, len, arg, size);
 }
 
 int cloopw_check_window(u64 offset, u64 sizelimit, struct cw_report *report)
@@ -271,17 +281,13 @@ static int configure(struct cloopw_disk *disk, bool exclusive,
 		     const void __user *arg)
 {
 	struct config_request *request;
-	u32 size;
 	int err;
 
-	err = cloopw_read_size(arg, CONFIG_SIZE_1, &size);
-	if (err)
-		return err;
 	request = kzalloc(sizeof(*request), GFP_KERNEL);
 	if (!request)
 		return -ENOMEM;
-	err = copy_struct_from_user(&request->config, sizeof(request->config),
-				    arg, size);
+	err = cloopw_read_request(&request->config, sizeof(request->config),
+				  arg, CONFIG_SIZE_1);
 	if (err)
 		goto free;
 	err = decode_config(request);
@@ -485,7 +491,7 @@ static int get_status(struct cloopw_disk *disk, void __user *arg)
 	u32 size;
 	int err;
 
-	err = cloopw_read_size(arg, STATUS_SIZE_1, &size);
+	err = read_size(arg, STATUS_SIZE_1, &size);
 	if (err)
 		return err;
 	if (mutex_lock_killable(&disk->lock))

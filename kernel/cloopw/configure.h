@@ -23,8 +23,9 @@ int cloopw_reattach(struct cloopw_disk *disk, const struct cloopw_setup *setup,
 		    struct cw_report *report);
 
 int cloopw_check_window(u64 offset, u64 sizelimit, struct cw_report *report);
-/* The size of a structure, which is its first field, of at least so many bytes. */
-int cloopw_read_size(const void __user *arg, size_t least, u32 *size);
+/* A structure that begins with its size: len bytes now, least once. */
+int cloopw_read_request(void *request, size_t len, const void __user *arg,
+			size_t least);
 /* The reason for a failure, to an address of the caller's. */
 void cloopw_write_message(const struct cw_report *report, u64 message,
 			  u32 message_len);
