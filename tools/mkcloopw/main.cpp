@@ -2,37 +2,13 @@
 #include <csignal>
 
 #include "mkcloopw.h"
-
-namespace {
-
-static_assert(std::atomic<bool>::is_always_lock_free); /* a signal handler sets one */
-std::atomic<bool> cancelled = false;
-volatile std::sig_atomic_t caught = 0;
-
-void on_signal(int signal) {
-    caught = signal;
-    cancelled = true;
-}
-
-/* The first signal ends the work in good order, a second one at once. */
-void catch_signal(int signal) {
-    struct sigaction action = {};
-    action.sa_handler = on_signal;
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    sigaction(signal, &action, nullptr);
-}
-
-}  // namespace
+#include "tools/common/cancel.h"
 
 int main(int argc, char **argv) {
-    catch_signal(SIGINT);
-    catch_signal(SIGTERM);
-    catch_signal(SIGHUP);
-    (void)std::signal(SIGXFSZ, SIG_IGN); /* the write fails instead */
-
+    const std::atomic<bool> &cancelled = cloopw::cancel_on_signals();
     cloopw::Streams streams = cloopw::system_streams();
     int code = cloopw::mkcloopw(cloopw::args_of(argc, argv), streams, cancelled);
-    if (caught != 0 && code != cloopw::kExitOk) {
+    if (int caught = cloopw::caught_signal(); caught != 0 && code != cloopw::kExitOk) {
         /* So that a shell sees what ended us. */
         (void)std::signal(caught, SIG_DFL);
         (void)std::raise(caught);
