@@ -67,6 +67,13 @@ private:
     std::unordered_map<u64, u32> versions_;
 };
 
+/* Writes this MiB all over the device. */
+void fill(LogDevice *device, u64 size, const Bytes &mib) {
+    for (u64 off = 0; off < size; off += kMiB) {
+        ASSERT_EQ(device->write(off, mib), 0);
+    }
+}
+
 TEST(CoreLogSpace, RewritingForEverKeepsTheFileWithinItsBound) {
     SparseIo base("base", 64 * kMiB), cow("cow");
     make_log(&cow, log_config(base.size()));
@@ -107,9 +114,7 @@ TEST(CoreLogSpace, DiscardingAllGivesTheSpaceBack) {
     LogDevice device(base.get(), {cow.get()});
     ASSERT_EQ(device.err(), 0) << device.why();
     const Bytes data = random_bytes(kMiB);
-    for (u64 off = 0; off < base.size(); off += kMiB) {
-        ASSERT_EQ(device.write(off, data), 0);
-    }
+    ASSERT_NO_FATAL_FAILURE(fill(&device, base.size(), data));
     const u64 peak = cow.used();
     EXPECT_GE(peak, base.size());
     ASSERT_EQ(device.discard(0, base.size()), 0);
@@ -128,9 +133,7 @@ TEST(CoreLogSpace, WhatIsLeftAfterDiscardsIsPutTogether) {
     LogDevice device(base.get(), {cow.get()});
     ASSERT_EQ(device.err(), 0) << device.why();
     const Bytes data = random_bytes(kMiB);
-    for (u64 off = 0; off < base.size(); off += kMiB) {
-        ASSERT_EQ(device.write(off, data), 0);
-    }
+    ASSERT_NO_FATAL_FAILURE(fill(&device, base.size(), data));
     const u64 kept = 64 << 10;
     for (u64 off = 0; off < base.size() / 2; off += kMiB) {
         ASSERT_EQ(device.discard(off + kept, kMiB - kept), 0);
@@ -171,9 +174,7 @@ TEST(CoreLogSpace, ZerosTakeNoSpace) {
     ASSERT_EQ(device.err(), 0) << device.why();
     ASSERT_EQ(device.zero(0, base.size()), 0);
     const Bytes zeros(kMiB);
-    for (u64 off = 0; off < base.size(); off += kMiB) {
-        ASSERT_EQ(device.write(off, zeros), 0);
-    }
+    ASSERT_NO_FATAL_FAILURE(fill(&device, base.size(), zeros));
     EXPECT_EQ(device.stat().live_bytes, 0u);
     EXPECT_EQ(device.stat().plain_bytes, base.size());
     EXPECT_LE(cow.used(), kBoundExtra);
