@@ -13,7 +13,7 @@ BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
 .PHONY: all tools modules demo check check-unit check-vm check-long \
-	check-sanitizers fuzz lint tidy bench install clean help
+	check-sanitizers fuzz lint tidy bench install install-docs clean help
 
 all: tools modules
 
@@ -80,7 +80,7 @@ bench: tools modules
 	@scripts/deps.sh bench
 	@bench/run
 
-install: tools
+install: tools install-docs
 	@scripts/build-module $$(uname -r)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 build/bin/mkcloopw $(DESTDIR)$(PREFIX)/bin
@@ -89,5 +89,19 @@ install: tools
 		$(DESTDIR)/lib/modules/$$(uname -r)/extra/cloopw.ko
 	[ -n "$(DESTDIR)" ] || depmod
 
+# Manual pages, and completion for bash and zsh.
+install-docs: tools
+	@cd build/man && for page in *; do \
+		install -D -m 644 $$page \
+			$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page || \
+			exit 1; \
+	done
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 644 completion/bash/* \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 644 completion/zsh/* \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
+
 clean:
-	rm -rf $(BUILD) build/bin build/modules build/vm
+	rm -rf $(BUILD) build/bin build/man build/modules build/vm

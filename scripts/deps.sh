@@ -25,12 +25,12 @@ deps_list() {
 				libdeflate-dev liblz4-dev libzstd-dev \
 				liblzma-dev liblzo2-dev libxxhash-dev \
 				zlib1g-dev libgtest-dev libgmock-dev \
-				libbenchmark-dev nbdkit-plugin-dev \
+				libbenchmark-dev nbdkit-plugin-dev scdoc \
 				linux-headers-amd64 linux-headers-6.12-amd64 ;;
 		unit)
 			printf '%s\n' cloop-utils e2fsprogs uml-utilities \
 				user-mode-linux nbdkit libnbd-bin \
-				python3-libnbd nbdfuse qemu-utils fuse3 ;;
+				python3-libnbd nbdfuse qemu-utils fuse3 zsh ;;
 		lint)
 			printf '%s\n' clang-format clang-tidy clang \
 				shellcheck sparse linux-source-6.12 ;;

@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <random>
 
-#include "scratch_file.h"
+#include "lib/scratch_file.h"
 
 namespace cloopw {
 

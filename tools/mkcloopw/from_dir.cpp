@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "ext4_times.h"
-#include "tools/common/scratch_file.h"
+#include "lib/scratch_file.h"
 #include "tools/common/table.h"
 #include "tree.h"
 

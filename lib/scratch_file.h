@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* A large temporary file. */
-#ifndef CLOOPW_TOOLS_SCRATCH_FILE_H
-#define CLOOPW_TOOLS_SCRATCH_FILE_H
+#ifndef CLOOPW_LIB_SCRATCH_FILE_H
+#define CLOOPW_LIB_SCRATCH_FILE_H
 
 #include <string>
 
-#include "lib/cloopw.h"
+#include "cloopw.h"
 
 namespace cloopw {
 
