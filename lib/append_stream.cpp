@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "append_stream.h"
 
+#include <fcntl.h>
+
 #include <cstring>
 
 namespace cloopw {
@@ -12,6 +14,7 @@ u64 AppendStream::append(const void *bytes, size_t len) {
     }
     if (len >= kBufferLen) {
         io_.write(bytes, len, at);
+        start_write_back(at + len);
     } else {
         const u8 *from = static_cast<const u8 *>(bytes);
         buffer_.insert(buffer_.end(), from, from + len);
@@ -39,7 +42,21 @@ void AppendStream::write_out() {
     if (!buffer_.empty()) {
         io_.write(buffer_.data(), buffer_.size(), end_ - buffer_.size());
         buffer_.clear();
+        start_write_back(end_);
     }
+}
+
+/*
+ * The flush in the end must find little to do: the disk can work while we
+ * compress. Only a hint: what fails here the flush will say.
+ */
+void AppendStream::start_write_back(u64 end) {
+    if (io_.fd() < 0 || end - started_ < kWriteBackLen) {
+        return;
+    }
+    (void)sync_file_range(io_.fd(), static_cast<off_t>(started_),
+                          static_cast<off_t>(end - started_), SYNC_FILE_RANGE_WRITE);
+    started_ = end;
 }
 
 }  // namespace cloopw

@@ -13,7 +13,9 @@ namespace cloopw {
 class AppendStream {
 public:
     /* start: where the first byte goes */
-    AppendStream(const Io &io, u64 start) : io_(io), end_(start) { buffer_.reserve(kBufferLen); }
+    AppendStream(const Io &io, u64 start) : io_(io), end_(start), started_(start) {
+        buffer_.reserve(kBufferLen);
+    }
 
     /* Where the next byte goes. */
     u64 end() const { return end_; }
@@ -28,10 +30,14 @@ public:
     void write_out();
 
 private:
+    void start_write_back(u64 end);
+
     static constexpr size_t kBufferLen = 1 << 18;
+    static constexpr u64 kWriteBackLen = 8 << 20;
 
     const Io &io_;
     u64 end_;
+    u64 started_;             /* before it the kernel was told to write to the disk */
     std::vector<u8> buffer_;  /* the bytes before end_ */
     std::vector<u8> scratch_; /* for equals */
 };

@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "append_stream.h"
+#include "scratch_file.h"
 
 namespace cloopw {
 
@@ -29,7 +31,10 @@ public:
           version_(version),
           options_(options),
           room_(options.size ? index_len(cw_div_up(*options.size, options.block_size)) : 0),
-          stream_(io, sizeof(cw_disk_cloop_head) + room_) {
+          stream_(io, sizeof(cw_disk_cloop_head) + room_),
+          index_file_(room_ != 0 ? std::nullopt
+                                 : std::optional<Io>(open_scratch_file("the index of the image"))),
+          index_(index_file_ ? *index_file_ : io, index_file_ ? 0 : sizeof(cw_disk_cloop_head)) {
         cw_disk_cloop_head none = {};
         io_.write(&none, sizeof(none), 0);
         make_zero_stream();
@@ -42,8 +47,9 @@ public:
 private:
     void make_zero_stream();
     void compress(Codec &codec, Block &block) const;
+    void add_entry(u8 codec);
     void make_room(u64 by);
-    void write_index();
+    void move_index(u64 by);
     void write_head();
 
     const Io &io_;
@@ -51,12 +57,9 @@ private:
     const ImageWriterOptions options_;
     const u64 room_; /* left for the index; 0: the number of blocks is not known */
     AppendStream stream_;
-    struct Stored {
-        u32 len;
-        u8 codec;
-    };
-    std::vector<Stored> stored_; /* the streams */
-    Block zero_;                 /* a block of zeros, compressed */
+    std::optional<Io> index_file_; /* for the index, where there is no room for it yet */
+    AppendStream index_;           /* in its place, or there with offsets too small by its length */
+    Block zero_;                   /* a block of zeros, compressed */
 };
 
 void CloopWriter::compress(Codec &codec, Block &block) const {
@@ -99,7 +102,7 @@ void CloopWriter::encode(Codec &codec, Block &block) const {
 }
 
 void CloopWriter::append(const Block &block) {
-    if (stored_.size() == UINT32_MAX) {
+    if (stats_.blocks == UINT32_MAX) {
         throw Error(std::string(io_.name()) + ": too many blocks for cloop; take larger ones",
                     EFBIG);
     }
@@ -107,8 +110,14 @@ void CloopWriter::append(const Block &block) {
     stats_.input_bytes += block.plain_len;
     stats_.zero_blocks += block.zero ? 1 : 0;
     stats_.raw_blocks += block.stored_len >= options_.block_size ? 1 : 0;
-    stored_.push_back({block.stored_len, block.codec});
+    add_entry(block.codec);
     stream_.append(block.zero ? zero_.stored.data() : block.stored.data(), block.stored_len);
+}
+
+/* Of the stream that comes next. */
+void CloopWriter::add_entry(u8 codec) {
+    __be64 entry = cw_to_be64(stream_.end() | version_.flags(codec));
+    index_.append(&entry, sizeof(entry));
 }
 
 /* Moves the streams towards the end of the file, the last bytes first. */
@@ -123,25 +132,28 @@ void CloopWriter::make_room(u64 by) {
     }
 }
 
-void CloopWriter::write_index() {
+/* Copies the index to its place and makes its offsets those after make_room(). */
+void CloopWriter::move_index(u64 by) {
     AppendStream index(io_, sizeof(cw_disk_cloop_head));
-    u64 at = sizeof(cw_disk_cloop_head) + index_len(stored_.size());
-    for (const Stored &block : stored_) {
-        __be64 entry = cw_to_be64(at | version_.flags(block.codec));
-        index.append(&entry, sizeof(entry));
-        at += block.len;
+    std::vector<__be64> entries(1 << 15);
+    u64 len = index_len(stats_.blocks);
+    for (u64 at = 0; at < len;) {
+        u64 part = cw_min(entries.size() * sizeof(__be64), len - at);
+        index_file_->read(entries.data(), part, at);
+        for (u64 i = 0; i < part / sizeof(__be64); i++) {
+            entries[i] = cw_to_be64(cw_from_be64(entries[i]) + by);
+        }
+        index.append(entries.data(), part);
+        at += part;
     }
-    __be64 end = cw_to_be64(at);
-    index.append(&end, sizeof(end));
     index.write_out();
-    stats_.output_bytes = at;
 }
 
 void CloopWriter::write_head() {
     cw_disk_cloop_head head = {};
     version_.preamble.copy(reinterpret_cast<char *>(head.preamble), sizeof(head.preamble));
     head.block_size = cw_to_be32(options_.block_size);
-    head.blocks = cw_to_be32(static_cast<u32>(stored_.size()));
+    head.blocks = cw_to_be32(static_cast<u32>(stats_.blocks));
     io_.write(&head, sizeof(head), 0);
 }
 
@@ -149,13 +161,18 @@ void CloopWriter::finish() {
     if (stats_.blocks == 0) {
         throw Error("there is nothing to make an image of", EINVAL);
     }
-    stream_.write_out();
-    if (room_ == 0) {
-        make_room(index_len(stored_.size()));
-    } else if (room_ != index_len(stored_.size())) {
+    u64 len = index_len(stats_.blocks);
+    if (room_ != 0 && room_ != len) {
         throw Error("the input is not as long as it said", EIO);
     }
-    write_index();
+    add_entry(CW_CODEC_ZLIB); /* of no stream: where the last one ends */
+    stream_.write_out();
+    index_.write_out();
+    stats_.output_bytes = stream_.end() + (index_file_ ? len : 0);
+    if (index_file_) {
+        make_room(len);
+        move_index(len);
+    }
     io_.flush();
     write_head();
     io_.flush();

@@ -11,10 +11,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <map>
 
 #include "append_stream.h"
 #include "image_writer.h"
+#include "scratch_file.h"
 
 namespace cloopw {
 
@@ -90,6 +90,59 @@ private:
 
     AppendStream &stream_;
     std::vector<std::unique_ptr<Page>> pages_;
+};
+
+/*
+ * References of blocks that are stored before their turn in the index comes.
+ * There may be as many as the image has blocks, so they wait in a file.
+ */
+class EarlyRefs {
+public:
+    void put(u64 number, const Ref &ref) {
+        if (!file_) {
+            file_ = open_scratch_file("the index of an image in another order");
+        }
+        cw_disk_ref disk = ref.stored != 0 ? encode_ref(ref) : kZeros;
+        file_->write(&disk, sizeof(disk), number * sizeof(disk));
+        size_ = std::max(size_, (number + 1) * sizeof(disk));
+        if (number / kPage == page_) {
+            refs_[number % kPage] = disk;
+        }
+    }
+
+    /* Nothing: the block has not come yet. Cheap when asked in their order. */
+    std::optional<Ref> get(u64 number) {
+        if (number * sizeof(cw_disk_ref) >= size_) {
+            return {};
+        }
+        if (number / kPage != page_) {
+            load(number / kPage);
+        }
+        const cw_disk_ref &disk = refs_[number % kPage];
+        u64 where = cw_from_le64(disk.where);
+        u32 stored = cw_from_le32(disk.stored);
+        if (stored == 0) {
+            return where != 0 ? std::optional<Ref>(Ref()) : std::nullopt;
+        }
+        return Ref{where & ((u64{1} << CW_REF_OFFSET_BITS) - 1), stored, cw_from_le32(disk.crc),
+                   static_cast<u8>(where >> CW_REF_CODEC_SHIFT)};
+    }
+
+private:
+    static constexpr u64 kPage = 4096 / sizeof(cw_disk_ref); /* references read at once */
+    static constexpr cw_disk_ref kZeros = {1, 0, 0};         /* no place, and yet known */
+
+    void load(u64 page) {
+        refs_.fill({});
+        u64 off = page * sizeof(refs_);
+        file_->read(refs_.data(), cw_min(sizeof(refs_), size_ - off), off);
+        page_ = page;
+    }
+
+    std::optional<Io> file_; /* a block's is at its number; what has not come is zero */
+    u64 size_ = 0;           /* of it */
+    u64 page_ = UINT64_MAX;  /* that refs_ has */
+    std::array<cw_disk_ref, kPage> refs_ = {};
 };
 
 /* Where blocks seen before are stored: a table of fixed size that forgets. */
@@ -187,8 +240,8 @@ private:
     AppendStream stream_;
     IndexBuilder index_;
     std::unique_ptr<DedupeTable> dedupe_;
-    u64 indexed_ = 0;          /* blocks in the index: the first so many */
-    std::map<u64, Ref> early_; /* of blocks that came before their turn there */
+    u64 indexed_ = 0; /* blocks in the index: the first so many */
+    EarlyRefs early_;
     Fingerprint fingerprint_;
     u32 codecs_ = 0; /* that occur */
     Uuid uuid_ = {};
@@ -268,14 +321,12 @@ void NativeWriter::append(const Block &block) {
     fingerprint_.add(block.hash[1]);
     Ref ref = place(block);
     if (block.number != indexed_) {
-        early_.emplace(block.number, ref);
+        early_.put(block.number, ref);
         return;
     }
-    index_.add(ref);
-    indexed_++;
-    for (auto it = early_.begin(); it != early_.end() && it->first == indexed_; indexed_++) {
-        index_.add(it->second);
-        it = early_.erase(it);
+    std::optional<Ref> next = ref;
+    for (; next; next = early_.get(++indexed_)) {
+        index_.add(*next);
     }
 }
 

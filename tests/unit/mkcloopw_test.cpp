@@ -234,6 +234,24 @@ TEST_F(Mkcloopw, OddSizes) {
     }
 }
 
+/* Every format that can be written, to every one, and the same bytes come out. */
+TEST_F(Mkcloopw, ConvertsAnyFormatToAnyOther) {
+    Bytes whole = plain_;
+    whole.resize((whole.size() + 4095) / 4096 * 4096);
+    std::string in = dir_.write("whole", whole);
+    const std::vector<std::string> formats = {"cloopw", "cloop2", "cloop4"};
+    for (const std::string &from : formats) {
+        expect_success({"-q", "-F", from, "-b", "4K", "-l", "1", in, dir_ / from});
+        for (const std::string &to : formats) {
+            expect_success({"-q", "-f", "-F", to, "-b", "8K", "-l", "1", dir_ / from, out_});
+            Bytes back = extract(out_);
+            ASSERT_GE(back.size(), whole.size());
+            back.resize(whole.size()); /* the last block of cloop's is a whole one */
+            EXPECT_EQ(back, whole) << from << " to " << to;
+        }
+    }
+}
+
 TEST_F(Mkcloopw, ConvertsBetweenFormats) {
     expect_success({"-F", "cloop2", "-b", "4K", in_, dir_ / "cloop2"});
     expect_success({dir_ / "cloop2", dir_ / "cloopw"});
@@ -325,6 +343,25 @@ TEST_F(Mkcloopw, JsonTellsEverything) {
     EXPECT_EQ(json["input_bytes"], read_bytes(out_).size());
 }
 
+/* Erased in the end, and an error begins a line of its own. */
+TEST_F(Mkcloopw, ProgressOnATerminalOnly) {
+    Bytes large = random_bytes(8 << 20);
+    std::string in = dir_.write("large", large);
+    const Args args = {"-f", "-c", "xz", "-j", "1", in, out_};
+    EXPECT_EQ(tool(args).err, "");
+    ToolInput terminal;
+    terminal.terminal = true;
+    ToolResult result = tool(args, terminal);
+    EXPECT_EQ(result.code, 0);
+    EXPECT_NE(result.err.find("% ["), std::string::npos) << result.err;
+    const std::string erased = "\r\x1b[K";
+    ASSERT_GE(result.err.size(), erased.size());
+    EXPECT_EQ(result.err.substr(result.err.size() - erased.size()), erased);
+    Args quiet = args;
+    quiet.emplace_back("-q");
+    EXPECT_EQ(tool(quiet, terminal).err, "");
+}
+
 TEST_F(Mkcloopw, SummaryForPeople) {
     ToolResult result = tool({in_, out_});
     EXPECT_EQ(result.out.rfind(out_ + ": 1.4 MiB -> ", 0), 0u) << result.out;
@@ -336,39 +373,48 @@ TEST_F(Mkcloopw, SummaryForPeople) {
 
 /* ---- estimates ---- */
 
-TEST_F(Mkcloopw, EstimatesAreAboutRight) {
-    Bytes large;
-    for (unsigned seed = 0; seed < 10; seed++) {
-        Bytes part = seed % 5 == 4 ? Bytes(600000) : text_bytes(400000, seed);
-        large.insert(large.end(), part.begin(), part.end());
-        part = random_bytes(100000, seed);
-        large.insert(large.end(), part.begin(), part.end());
-    }
-    std::string in = dir_.write("large", large);
-    for (const char *format : {"cloopw", "cloop2"}) {
-        /* More blocks than are looked at. */
-        ToolResult result = tool({"--dry-run", "--json", "-F", format, "-b", "4K", in});
-        ASSERT_EQ(result.code, 0) << result.err;
-        auto json = nlohmann::json::parse(result.out);
-        EXPECT_EQ(json["input_bytes"], large.size());
-        EXPECT_EQ(json["blocks"], (large.size() + 4095) / 4096);
-        EXPECT_EQ(json["sampled_blocks"], 1024);
+class MkcloopwEstimates : public Mkcloopw {
+protected:
+    /* All codecs that the format can use, each near to what it really makes. */
+    void expect_estimates_are_right(const nlohmann::json &json, const std::string &in,
+                                    const std::string &format, const std::string &block_size) {
         u32 codecs = 0;
         for (const auto &line : json["estimates"]) {
             std::string codec = line["codec"];
             codecs |= CW_CODEC_BIT(cw_codec_by_name(codec.c_str())->id);
-            if (codec == "xz") {
-                continue; /* takes its time */
-            }
-            expect_success({"-q", "-f", "-b", "4K", "-F", format, "-c", codec, in, out_});
+            expect_success({"-q", "-f", "-b", block_size, "-F", format, "-c", codec, in, out_});
             double real = static_cast<double>(read_bytes(out_).size());
             EXPECT_NEAR(line["output_bytes"].get<double>() / real, 1, 0.1) << codec;
         }
         EXPECT_EQ(codecs, image_writer_format(format)->codecs);
     }
+};
+
+/* Small enough to be quick, with more blocks than are looked at. */
+TEST_F(MkcloopwEstimates, EstimatesAreAboutRight) {
+    Bytes large;
+    for (unsigned seed = 0; seed < 5; seed++) {
+        Bytes part = seed == 4 ? Bytes(200000) : text_bytes(160000, seed);
+        large.insert(large.end(), part.begin(), part.end());
+        part = random_bytes(40000, seed);
+        large.insert(large.end(), part.begin(), part.end());
+    }
+    std::string in = dir_.write("large", large);
+    for (const char *format : {"cloop2", "cloop4"}) {
+        ToolResult result = tool({"--dry-run", "--json", "-F", format, "-b", "512", in});
+        ASSERT_EQ(result.code, 0) << result.err;
+        auto json = nlohmann::json::parse(result.out);
+        EXPECT_EQ(json["input_bytes"], large.size());
+        EXPECT_EQ(json["blocks"], (large.size() + 511) / 512);
+        EXPECT_LT(json["sampled_blocks"], json["blocks"]);
+        expect_estimates_are_right(json, in, format, "512");
+    }
+    ToolResult result = tool({"--dry-run", "--json", "-b", "4K", in});
+    ASSERT_EQ(result.code, 0) << result.err;
+    expect_estimates_are_right(nlohmann::json::parse(result.out), in, "cloopw", "4K");
 }
 
-TEST_F(Mkcloopw, EstimatesWhatItIsAskedFor) {
+TEST_F(MkcloopwEstimates, EstimatesWhatItIsAskedFor) {
     ToolResult result = tool({"--dry-run", "--json", "-c", "zstd", "-l", "3", "-b", "4K", in_});
     auto json = nlohmann::json::parse(result.out);
     ASSERT_EQ(json["estimates"].size(), 1u);
@@ -402,7 +448,7 @@ TEST_F(Mkcloopw, HelpFitsAScreen) {
         EXPECT_LE(line.size(), 80u) << line;
         count++;
     }
-    EXPECT_LE(count, 24);
+    EXPECT_LE(count, 25);
     EXPECT_EQ(tool({"--version"}).out.rfind("mkcloopw ", 0), 0u);
 }
 
@@ -458,7 +504,12 @@ TEST_F(Mkcloopw, UsageErrors) {
     expect_refusal(2, "--uuid 1234: is no UUID", {"--uuid", "1234", in_, out_});
     expect_refusal(2, "--threads 0: must be within 1..1024", {"-j", "0", in_, out_});
     expect_refusal(2, "--threads -1", {"-j", "-1", in_, out_});
-    expect_refusal(2, "standard input", {"-x", "-", out_});
+    expect_refusal(2, "--extract cannot read standard input: an image is read in any order",
+                   {"-x", "-", out_});
+    expect_refusal(2, "--from-dir: what to read is said twice, " + dir_.path() + " and " + in_,
+                   {"--from-dir", dir_.path(), in_, out_});
+    expect_refusal(2, "--dry-run: standard input can only be read once; name a file",
+                   {"--dry-run", "-"});
 }
 
 TEST_F(Mkcloopw, BlockSizes) {
@@ -524,6 +575,28 @@ TEST_F(Mkcloopw, DamagedImageIsNotExtracted) {
     expect_refusal(1, "truncated", {"-x", out_, dir_ / "back"});
 }
 
+TEST_F(Mkcloopw, OutputIsALinkToNothing) {
+    std::string link = dir_ / "link";
+    ASSERT_EQ(symlink((dir_ / "nothing").c_str(), link.c_str()), 0);
+    expect_refusal(1, link + ": is a symbolic link to nothing; name what it should be",
+                   {in_, link});
+    expect_refusal(1, "/dev/null: is neither a file nor a block device", {in_, "/dev/null"});
+}
+
+TEST_F(Mkcloopw, StandardOutputIsFull) {
+    expect_success({"-q", in_, out_});
+    for (const std::string &args : {"-q " + in_ + " -", "-q -x " + out_ + " -"}) {
+        std::string said = dir_ / "said";
+        std::string command = std::string(MKCLOOPW_PROGRAM) + " " + args + " >/dev/full 2>" + said;
+        EXPECT_NE(std::system(command.c_str()), 0);
+        Bytes text = read_bytes(said);
+        EXPECT_NE(std::string(text.begin(), text.end())
+                      .find("standard output: cannot be written: No space left on device"),
+                  std::string::npos)
+            << std::string(text.begin(), text.end());
+    }
+}
+
 /* The nearest to a full disk that a test may make. */
 TEST_F(Mkcloopw, FileTooLarge) {
     struct rlimit before = {};
@@ -549,6 +622,17 @@ TEST_F(Mkcloopw, StopsWhenCancelled) {
     }
 }
 
+/* What is to be overwritten is so only by what is complete. */
+TEST_F(Mkcloopw, WhatWasThereStaysWhenCancelled) {
+    const Bytes before = {1, 2, 3};
+    dir_.write("out", before);
+    std::atomic<bool> cancelled = true;
+    EXPECT_EQ(tool({"-f", in_, out_}, {}, cancelled).code, 1);
+    EXPECT_EQ(tool({"-f", "-x", in_, out_}, {}, cancelled).code, 1);
+    EXPECT_EQ(read_bytes(out_), before);
+    EXPECT_EQ(dir_.names(), (std::vector<std::string>{"in", "out"}));
+}
+
 /* A pipe that nobody writes to must not keep it. */
 TEST_F(Mkcloopw, StopsWhileItWaitsForInput) {
     int ends[2];
@@ -568,7 +652,7 @@ TEST_F(Mkcloopw, StopsWhileItWaitsForInput) {
 
 /* The program itself: dies of the signal, leaves nothing. */
 TEST_F(Mkcloopw, SignalsEndTheProgram) {
-    for (int signal : {SIGINT, SIGTERM}) {
+    for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
         int ends[2];
         ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
         pid_t pid = fork();

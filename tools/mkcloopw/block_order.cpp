@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <fstream>
 #include <string_view>
-#include <unordered_set>
+
+#include "lib/scratch_file.h"
 
 namespace cloopw {
 
@@ -41,13 +43,46 @@ u64 parse_number(std::string_view text, const std::string &where, u64 blocks) {
 
 }  // namespace
 
+/* Where the byte is, until the next call. */
+u8 *BlockOrder::PagedFile::at(u64 off, bool change) {
+    u64 begin = off / kPageLen * kPageLen;
+    if (begin != off_) {
+        if (changed_) {
+            io_.write(page_.data(), kPageLen, off_);
+            end_ = cw_max(end_, off_ + kPageLen);
+        }
+        std::fill(page_.begin(), page_.end(), 0);
+        if (begin < end_) {
+            io_.read(page_.data(), kPageLen, begin);
+        }
+        off_ = begin;
+        changed_ = false;
+    }
+    changed_ = changed_ || change;
+    return &page_[off - begin];
+}
+
+/* false: it was already. */
+bool BlockOrder::set_listed(u64 number) {
+    u8 &bits = *set_->at(number / 8, true);
+    u8 bit = static_cast<u8>(1U << number % 8);
+    bool is_new = (bits & bit) == 0;
+    bits |= bit;
+    return is_new;
+}
+
+bool BlockOrder::is_listed(u64 number) {
+    return listed_ != 0 && (*set_->at(number / 8, false) >> number % 8 & 1) != 0;
+}
+
 BlockOrder BlockOrder::read(const std::string &path, u64 blocks) {
     std::ifstream file(path);
     if (!file) {
         throw io_error(path, "cannot be opened", errno);
     }
     BlockOrder order;
-    std::unordered_set<u64> seen;
+    order.list_.emplace(open_scratch_file("the order of blocks"));
+    order.set_.emplace(open_scratch_file("the order of blocks"));
     std::string line;
     for (u64 n = 1; std::getline(file, line); n++) {
         std::string_view text = strip(line);
@@ -55,24 +90,24 @@ BlockOrder BlockOrder::read(const std::string &path, u64 blocks) {
             continue;
         }
         u64 number = parse_number(text, path + ":" + std::to_string(n), blocks);
-        if (seen.insert(number).second) {
-            order.first_.push_back(number);
+        if (order.set_listed(number)) {
+            u8 *at = order.list_->at(order.listed_++ * sizeof(number), true);
+            std::memcpy(at, &number, sizeof(number));
         }
     }
     if (file.bad()) {
         throw io_error(path, "cannot be read", errno);
     }
-    order.sorted_ = order.first_;
-    std::sort(order.sorted_.begin(), order.sorted_.end());
     return order;
 }
 
 u64 BlockOrder::next() {
-    if (taken_ < first_.size()) {
-        return first_[taken_++];
+    if (taken_ < listed_) {
+        u64 number = 0;
+        std::memcpy(&number, list_->at(taken_++ * sizeof(number), false), sizeof(number));
+        return number;
     }
-    while (passed_ < sorted_.size() && sorted_[passed_] == next_) {
-        passed_++;
+    while (is_listed(next_)) {
         next_++;
     }
     return next_++;
