@@ -11,7 +11,7 @@
 # Says nothing when nothing is missing. Installs when root; otherwise names the
 # packages and the command, and fails.
 
-deps_groups='build unit lint fuzz vm demo bench'
+deps_groups='build unit lint fuzz vm demo bench deb live'
 
 # deps_list GROUP...: the packages of the groups, one a line
 deps_list() {
@@ -45,6 +45,13 @@ deps_list() {
 				squashfs-tools erofs-utils fio bonnie++ \
 				uml-utilities cloop-utils udev diffutils \
 				findutils tar gzip xz-utils zstd lz4 ;;
+		deb)
+			printf '%s\n' debhelper dh-dkms dpkg-dev ;;
+		live)
+			printf '%s\n' mmdebstrap e2fsprogs dosfstools fdisk \
+				mtools xorriso grub-common grub-pc-bin \
+				grub-efi-amd64-bin qemu-system-x86 ovmf \
+				seabios dpkg-dev squashfs-tools ;;
 		demo)
 			printf '%s\n' mmdebstrap e2fsprogs ;;
 		bench)

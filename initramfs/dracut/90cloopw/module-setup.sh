@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# dracut: root=cloopw. Included where cloopwsetup is installed.
+
+check() {
+	require_binaries cloopwsetup blkid || return 1
+	return 0
+}
+
+depends() {
+	echo base udev-rules
+}
+
+installkernel() {
+	hostonly='' instmods cloopw ext4 vfat exfat isofs udf btrfs xfs \
+		nls_cp437 nls_ascii nls_iso8859-1 nls_utf8 \
+		sr_mod cdrom usb_storage uas sd_mod
+}
+
+install() {
+	# shellcheck disable=SC2154  # dracut's
+	inst_simple "${CLOOPW_LIB:-/usr/share/cloopw/initramfs.sh}" /lib/cloopw.sh
+	inst_multiple cloopwsetup blkid modprobe insmod mount umount mountpoint \
+		sed tail tr stat readlink touch dd cp mkdir rm cat uname sleep dmesg
+	# shellcheck disable=SC2154  # dracut's
+	inst_hook cmdline 30 "$moddir/cmdline.sh"
+	inst_hook mount 90 "$moddir/mount.sh"
+	inst_hook shutdown 30 "$moddir/shutdown.sh"
+	dracut_need_initqueue
+}

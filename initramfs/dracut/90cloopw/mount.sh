@@ -1,0 +1,19 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# dracut: mounts the root of root=cloopw.
+
+. /lib/cloopw.sh
+
+cw_shell() {
+	warn "$*"
+	emergency_shell -n cloopw "$*"
+}
+
+cw_parse "$(cat /proc/cmdline)"
+# shellcheck disable=SC2154  # dracut's
+if [ "$cw_wanted" ] && ! ismounted "$NEWROOT"; then
+	cw_mount_root "$NEWROOT"
+	# dracut unpacks itself to /run/initramfs at shutdown
+	need_shutdown
+fi
