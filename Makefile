@@ -4,6 +4,8 @@
 # make check    all tests: unit tests, tools, the driver on both kernels
 # make          the tools (build/bin) and the modules (build/modules)
 # make install  tools, and the module for the running kernel
+# make deb      Debian packages, in build/deb
+# make iso      a bootable live system, in build/live
 #
 # As root, each installs the Debian packages it needs; otherwise it names them.
 
@@ -13,12 +15,12 @@ BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
 .PHONY: all tools modules demo check check-unit check-vm check-long \
-	check-sanitizers fuzz lint tidy bench install install-docs clean help
+	check-sanitizers check-live fuzz lint tidy bench install install-docs deb iso clean help
 
 all: tools modules
 
 help:
-	@sed -n 's/^# \{0,1\}//; 3,8p' Makefile
+	@sed -n 's/^# \{0,1\}//; 3,10p' Makefile
 
 tools:
 	@scripts/deps.sh build
@@ -79,6 +81,16 @@ lint: tools
 bench: tools modules
 	@scripts/deps.sh bench
 	@bench/run
+
+deb:
+	@scripts/make-deb
+
+iso:
+	@live/build bookworm dbus
+
+# The live system: docs/live.md.
+check-live: iso
+	@tests/live/run
 
 install: tools install-docs
 	@scripts/build-module $$(uname -r)

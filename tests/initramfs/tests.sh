@@ -1,0 +1,137 @@
+# shellcheck shell=sh disable=SC2154
+# SPDX-License-Identifier: GPL-2.0
+#
+# Sourced by nothing, run by tests/initramfs/run in an empty directory.
+
+# shellcheck source=initramfs/lib.sh
+. "$1/initramfs/lib.sh"
+
+status=0
+
+# is NAME HAVE WANT
+is() {
+	if [ "$2" != "$3" ]; then
+		echo "not ok $1: '$2', not '$3'"
+		status=1
+	fi
+}
+
+# says NAME TEXT: the last cw_parse found this fault
+says() {
+	case $cw_errors in
+	*"$2"*) ;;
+	*)
+		echo "not ok $1: '$cw_errors' says nothing of '$2'"
+		status=1 ;;
+	esac
+}
+
+image='cloopw.image=LABEL=LIVE:/live/root.cloopw'
+
+# ---- what is meant ----
+
+cw_parse 'BOOT_IMAGE=/vmlinuz root=/dev/sda1 quiet'
+is 'another root' "$cw_wanted" ''
+cw_parse "cloopw.foo root=LABEL=x $image"
+is 'another root: faults are not ours' "$cw_wanted" ''
+
+cw_parse "root=cloopw $image quiet"
+is 'root=cloopw' "$cw_wanted" y
+is 'no fault' "$cw_errors" ''
+is 'device of the image' "$cw_image_device" LABEL=LIVE
+is 'file of the image' "$cw_image_path" /live/root.cloopw
+is 'COW by default' "$cw_cow,$cw_cow_limit" ram,
+is 'stop by default' "$cw_nopersist" stop
+is 'wait by default' "$cw_wait" 30
+
+cw_parse 'root=/dev/sda1 root=cloopw cloopw.image=/dev/sda2'
+is 'the last root counts' "$cw_wanted" y
+is 'an image that is a partition' "$cw_image_device,$cw_image_path" /dev/sda2,
+
+cw_parse 'root=cloopw cloopw.image=/dev/disk/by-path/pci-0000:00:1f.2:/a:b/c'
+is 'colons in a device' "$cw_image_device" /dev/disk/by-path/pci-0000:00:1f.2
+is 'colons in a path' "$cw_image_path" /a:b/c
+
+cw_parse "root=cloopw $image cloopw.cow=ram:64M"
+is 'RAM with a limit' "$cw_cow,$cw_cow_limit" ram,64M
+is 'RAM with a limit: no fault' "$cw_errors" ''
+cw_parse "root=cloopw $image cloopw.cow=UUID=12-34:/cow"
+is 'COW file' "$cw_cow,$cw_cow_device,$cw_cow_path" file,UUID=12-34,/cow
+cw_parse "root=cloopw $image cloopw.cow=/dev/sdb1"
+is 'COW partition' "$cw_cow,$cw_cow_device,$cw_cow_path" device,/dev/sdb1,
+cw_parse "root=cloopw $image cloopw.cow=PARTLABEL=rw"
+is 'COW partition by its label' "$cw_cow,$cw_cow_device" device,PARTLABEL=rw
+
+cw_parse "root=cloopw $image cloopw.toram cloopw.ro cloopw.check rootflags=nouuid
+	rootfstype=xfs cloopw.wait=5 cloopw.nopersist=ram"
+is 'the others' "$cw_toram$cw_ro$cw_check $cw_flags $cw_fstype $cw_wait $cw_nopersist" \
+	'yyy nouuid xfs 5 ram'
+cw_parse "root=cloopw $image cloopw.cow=LABEL=a:/c cloopw.snapshot cloopw.rollback=3"
+is 'layers' "$cw_snapshot,$cw_rollback,$cw_errors" y,3,
+
+# ---- what is wrong is said ----
+
+cw_parse 'root=cloopw'
+says 'no image' 'cloopw.image= is missing'
+cw_parse 'root=cloopw cloopw.image=live.cloopw'
+says 'image without a device' 'cloopw.image=live.cloopw: want LABEL='
+cw_parse 'root=cloopw cloopw.image=LABEL=:/x'
+says 'empty label' 'want LABEL='
+for word in 'cow=ram:' 'cow=ram:much' 'cow=tmpfs' 'cow=' 'rollback=' 'rollback=-1' \
+	'nopersist=yes' 'wait=long' 'snapshots'; do
+	cw_parse "root=cloopw $image cloopw.$word"
+	says "$word" "cloopw.$word"
+done
+cw_parse "root=cloopw $image cloopw.snapshot"
+says 'layers in RAM' 'need a COW file'
+cw_parse "root=cloopw $image cloopw.cow=/dev/sda1 cloopw.rollback=1"
+says 'layers on a partition' 'need a COW file'
+cw_parse "root=cloopw $image cloopw.cow=LABEL=a:/c cloopw.snapshot cloopw.ro"
+says 'read-only layers' 'only one of them'
+
+# ---- layers ----
+
+# layers PARAMETERS WANT: top, and what is named below it
+cw_cow_file=$PWD/cow
+layers() {
+	cw_parse "root=cloopw $image cloopw.cow=LABEL=a:/cow $1"
+	if cw_choose_layers; then
+		is "layers: $1" "${cw_top##*/},${cw_below##*/}" "$2"
+	else
+		is "layers: $1" refused "$2"
+	fi
+}
+
+layers '' cow,
+layers cloopw.snapshot cow,
+layers 'cloopw.snapshot cloopw.rollback=1' refused
+layers cloopw.ro ,
+: >cow
+layers '' cow,
+layers cloopw.ro cow,
+layers cloopw.snapshot cow.1,cow
+layers cloopw.rollback=1 cow.1,
+layers cloopw.rollback=0 cow,
+layers cloopw.rollback=2 refused
+: >cow.1
+: >cow.9
+: >cow.10
+: >cow.old
+layers '' cow.10,
+layers cloopw.snapshot cow.11,cow.10
+layers cloopw.rollback=1 cow.11,cow.9
+layers 'cloopw.ro cloopw.rollback=9' cow.1,
+layers 'cloopw.snapshot cloopw.rollback=10' cow.11,cow
+
+# ---- others ----
+
+is 'options of FAT' "$(cw_mount_options vfat rw)" rw,noatime,umask=077
+is 'options of a medium' "$(cw_mount_options iso9660 ro)" ro
+cw_ro='' cw_flags=''
+is 'discards' "$(cw_root_options ext4)" rw,discard
+cw_flags=noatime
+is 'own options' "$(cw_root_options ext4)" rw,noatime
+cw_ro=y cw_flags=''
+is 'read-only' "$(cw_root_options ext4)" ro
+
+exit $status

@@ -1,0 +1,41 @@
+# shellcheck shell=bash disable=SC2154
+# SPDX-License-Identifier: GPL-2.0
+#
+# The persistent disk fills up: the writer gets the error, the system stays up,
+# and writing works again after a cleanup.
+
+boot() {
+	direct "cloopw.image=LABEL=CLOOPW:/live/root.cloopw" \
+		"cloopw.cow=LABEL=CLOOPW-RW:/cow"
+	with cdrom "$live.iso"
+	with disk "$work/rw.img"
+	vm_start "${vm_options[@]}"
+	vm_login 300
+}
+
+truncate -s 96M "$work/rw.img"
+mke2fs -q -t ext4 -L CLOOPW-RW "$work/rw.img"
+
+boot
+check 'something to keep' guest \
+	'head -c 5M /dev/urandom >/root/kept; sync /root/kept; sha256sum /root/kept >/root/sum; sync /root/sum'
+guest_seconds=400
+check 'a writer gets an error' guest \
+	'! dd if=/dev/urandom of=/root/fill bs=1M count=200 conv=fsync 2>/root/error; cat /root/error'
+check 'it says that there is no space, or an I/O error' guest \
+	'grep -E "No space|Input/output error" /root/error || dmesg | tail -n 5'
+guest_seconds=120
+check 'the device is full' guest 'cat /sys/block/cloopw0/cloopw/state; cloopwsetup -l'
+check 'what is there can be read' guest \
+	'echo 3 >/proc/sys/vm/drop_caches; sha256sum -c /root/sum'
+check 'the system is up' guest 'systemctl is-system-running || systemctl list-units --failed; uptime -p || true; ls /root'
+check 'the root is still writable' guest 'findmnt -n -o OPTIONS / | grep -q ^rw'
+check 'a cleanup' guest 'rm /root/fill; sync; fstrim -v /'
+check 'writing works again' guest \
+	'dd if=/dev/urandom of=/root/again bs=1M count=10 conv=fsync && sha256sum /root/again >/root/sum2 && sync'
+check 'the device is well' guest 'sleep 3; grep -x ok /sys/block/cloopw0/cloopw/state'
+vm_off
+boot
+check 'nothing earlier is lost' guest 'sha256sum -c /root/sum'
+check 'nor what was written after it' guest 'sha256sum -c /root/sum2'
+vm_off

@@ -1,0 +1,19 @@
+# shellcheck shell=bash disable=SC2154
+# SPDX-License-Identifier: GPL-2.0
+#
+# The ISO, by its own boot menu: a writable root whose changes are in RAM.
+
+make_extra
+vm_options=()
+with cdrom "$live.iso"
+with disk "$work/extra.img" readonly=on
+vm_start "${vm_options[@]}" -boot d
+vm_login 400
+check 'the root is on cloopw' guest \
+	'[ $(findmnt -n -o SOURCE /) = /dev/cloopw0 ]'
+check 'read-write' guest 'findmnt -n -o OPTIONS / | grep -q ^rw'
+check 'its COW is in RAM' guest 'cloopwsetup -l; cloopwsetup /dev/cloopw0 | grep -qi memfd'
+check 'nothing failed' guest 'systemctl --failed; ! systemctl --failed | grep -q loaded'
+install_package
+guest 'umount /mnt' || :
+vm_off
