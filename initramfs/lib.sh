@@ -199,6 +199,14 @@ cw_mount_options() {
 	esac
 }
 
+# cw_is_mounted DIR: not every initramfs has mountpoint
+cw_is_mounted() {
+	while read -r _ cw_where _; do
+		[ "$cw_where" != "$1" ] || return 0
+	done </proc/self/mounts
+	return 1
+}
+
 # cw_mount NODE DIR ro|rw: false with the reason in cw_reason
 cw_mount() {
 	cw_type=$(cw_fstype_of "$1")
@@ -237,7 +245,7 @@ cw_find_image() {
 		cw_image=$cw_medium_node
 		return
 	fi
-	mountpoint -q "$cw_dir/medium" 2>/dev/null ||
+	cw_is_mounted "$cw_dir/medium" ||
 		cw_mount "$cw_medium_node" "$cw_dir/medium" ro || return
 	cw_image=$cw_dir/medium$cw_image_path
 	if [ ! -f "$cw_image" ]; then
@@ -297,7 +305,7 @@ cw_copy_to_ram() {
 	touch -r "$cw_image" "$cw_dir/ram/root.cloopw"
 	mount -o remount,ro "$cw_dir/ram"
 	cw_image=$cw_dir/ram/root.cloopw
-	if mountpoint -q "$cw_dir/medium" && umount "$cw_dir/medium"; then
+	if cw_is_mounted "$cw_dir/medium" && umount "$cw_dir/medium"; then
 		cw_say "the medium $cw_image_device is not needed any more"
 	fi
 }
@@ -374,13 +382,13 @@ cw_choose_layers() {
 cw_mount_cow() {
 	cw_mode=rw
 	[ ! "$cw_ro" ] || cw_mode=ro
-	if mountpoint -q "$cw_dir/medium" && [ "$1" = "$cw_medium_node" ]; then
+	if cw_is_mounted "$cw_dir/medium" && [ "$1" = "$cw_medium_node" ]; then
 		cw_cow_dir=$cw_dir/medium
 		[ "$cw_ro" ] || mount -o "remount,$(cw_mount_options \
 			"$(cw_fstype_of "$1")" rw)" "$1" "$cw_cow_dir" 2>/dev/null || :
 	else
 		cw_cow_dir=$cw_dir/persistent
-		mountpoint -q "$cw_cow_dir" 2>/dev/null ||
+		cw_is_mounted "$cw_cow_dir" ||
 			cw_mount "$1" "$cw_cow_dir" $cw_mode || return
 	fi
 	cw_cow_file=$cw_cow_dir$cw_cow_path
@@ -474,7 +482,7 @@ cw_attach_writable() {
 
 # cw_drop_persistent: what will not be used is not kept busy
 cw_drop_persistent() {
-	! mountpoint -q "$cw_dir/persistent" 2>/dev/null ||
+	! cw_is_mounted "$cw_dir/persistent" ||
 		umount "$cw_dir/persistent" || :
 }
 
@@ -534,7 +542,7 @@ cw_params_good() {
 # cw_make_run: where the mounts are. exec, because shutdown runs from there.
 cw_make_run() {
 	mkdir -p "$cw_run"
-	mountpoint -q "$cw_run" 2>/dev/null ||
+	cw_is_mounted "$cw_run" ||
 		mount -t tmpfs -o mode=755,nosuid,nodev,exec tmpfs "$cw_run"
 	mkdir -p "$cw_dir"
 }

@@ -78,7 +78,8 @@ vm_alive() {
 
 # vm_new: what the console has said since it was last looked at
 vm_new() {
-	tail -c "+$((vm_seen + 1))" "$vm_log" | tr -d '\r\0'
+	tail -c "+$((vm_seen + 1))" "$vm_log" | tr -d '\r\0' |
+		sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g'
 }
 
 # vm_expect REGEX SECONDS: waits for a line on the console; false if it does not

@@ -21,7 +21,7 @@ installkernel() {
 install() {
 	# shellcheck disable=SC2154  # dracut's
 	inst_simple "${CLOOPW_LIB:-/usr/share/cloopw/initramfs.sh}" /lib/cloopw.sh
-	inst_multiple cloopwsetup blkid modprobe insmod mount umount mountpoint \
+	inst_multiple cloopwsetup blkid modprobe insmod mount umount \
 		sed tail tr stat readlink touch dd cp mkdir rm cat uname sleep dmesg
 	# shellcheck disable=SC2154  # dracut's
 	inst_hook cmdline 30 "$moddir/cmdline.sh"
