@@ -63,7 +63,7 @@ fuzz:
 	@scripts/deps.sh fuzz
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-check-long: check check-sanitizers fuzz
+check-long: check check-sanitizers check-live fuzz
 	@scripts/tidy --all
 	@build/bin/crash-sim --cuts 1000000
 	@for kernel in $(KERNELS); do \

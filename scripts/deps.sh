@@ -28,7 +28,8 @@ deps_list() {
 				libbenchmark-dev nbdkit-plugin-dev scdoc \
 				linux-headers-amd64 linux-headers-6.12-amd64 ;;
 		unit)
-			printf '%s\n' cloop-utils e2fsprogs uml-utilities \
+			printf '%s\n' busybox-static cloop-utils dash \
+				e2fsprogs uml-utilities \
 				user-mode-linux nbdkit libnbd-bin \
 				python3-libnbd nbdfuse qemu-utils fuse3 zsh ;;
 		lint)

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154  # what runcase is given
 # SPDX-License-Identifier: GPL-2.0
 #
 # A virtual machine whose serial console is read and typed at, as a person would.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
 # SPDX-License-Identifier: GPL-2.0
 #
 # The persistent disk fills up: the writer gets the error, the system stays up,
@@ -21,14 +21,14 @@ check 'something to keep' guest \
 	'head -c 5M /dev/urandom >/root/kept; sync /root/kept; sha256sum /root/kept >/root/sum; sync /root/sum'
 guest_seconds=400
 check 'a writer gets an error' guest \
-	'! dd if=/dev/urandom of=/root/fill bs=1M count=200 conv=fsync 2>/root/error; cat /root/error'
+	'! dd if=/dev/urandom of=/root/fill bs=1M count=200 conv=fsync 2>/dev/shm/error; cat /dev/shm/error'
 check 'it says that there is no space, or an I/O error' guest \
-	'grep -E "No space|Input/output error" /root/error || dmesg | tail -n 5'
+	'grep -E "No space|Input/output error" /dev/shm/error'
 guest_seconds=120
-check 'the device is full' guest 'cat /sys/block/cloopw0/cloopw/state; cloopwsetup -l'
+check 'the device is full' guest 'grep -x full /sys/block/cloopw0/cloopw/state'
 check 'what is there can be read' guest \
 	'echo 3 >/proc/sys/vm/drop_caches; sha256sum -c /root/sum'
-check 'the system is up' guest 'systemctl is-system-running || systemctl list-units --failed; uptime -p || true; ls /root'
+check 'the system is up' guest 'systemctl is-active dbus.socket systemd-logind.service'
 check 'the root is still writable' guest 'findmnt -n -o OPTIONS / | grep -q ^rw'
 check 'a cleanup' guest 'rm /root/fill; sync; fstrim -v /'
 check 'writing works again' guest \
