@@ -38,6 +38,8 @@ demo: tools modules
 	@demo/run
 
 check: lint check-unit check-vm
+	@$(MAKE) -s iso
+	@tests/live/run ram persistent
 
 check-unit: tools
 	@scripts/deps.sh unit
