@@ -3,6 +3,7 @@
 #
 # dracut: mounts the root of root=cloopw.
 
+# shellcheck source=initramfs/lib.sh
 . /lib/cloopw.sh
 
 cw_shell() {
