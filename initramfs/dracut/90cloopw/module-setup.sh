@@ -4,7 +4,7 @@
 # dracut: root=cloopw. Included where cloopwsetup is installed.
 
 check() {
-	require_binaries cloopwsetup blkid || return 1
+	require_binaries cloopwsetup busybox blkid || return 1
 	return 0
 }
 
@@ -21,11 +21,12 @@ installkernel() {
 install() {
 	# shellcheck disable=SC2154  # dracut's
 	inst_simple "${CLOOPW_LIB:-/usr/share/cloopw/initramfs.sh}" /lib/cloopw.sh
-	inst_multiple cloopwsetup blkid modprobe insmod mount umount \
-		sed tail tr stat readlink touch dd cp mkdir rm cat uname sleep dmesg
+	inst_simple "${CLOOPW_SHUTDOWN:-/usr/share/cloopw/shutdown}" /lib/cloopw-shutdown
+	inst_multiple cloopwsetup busybox blkid modprobe insmod mount umount \
+		sed tail tr stat readlink touch dd cp mv ln \
+		chmod mkdir rm cat grep uname sleep dmesg
 	# shellcheck disable=SC2154  # dracut's
 	inst_hook cmdline 30 "$moddir/cmdline.sh"
 	inst_hook mount 90 "$moddir/mount.sh"
-	inst_hook shutdown 30 "$moddir/shutdown.sh"
 	dracut_need_initqueue
 }

@@ -14,7 +14,7 @@ cw_shell() {
 cw_parse "$(cat /proc/cmdline)"
 # shellcheck disable=SC2154  # dracut's
 if [ "$cw_wanted" ] && ! ismounted "$NEWROOT"; then
+	# Its tree for the shutdown stands instead of dracut's, which would be
+	# unpacked from an initramfs in /boot: a live system has none.
 	cw_mount_root "$NEWROOT"
-	# dracut unpacks itself to /run/initramfs at shutdown
-	need_shutdown
 fi
