@@ -38,8 +38,6 @@ demo: tools modules
 	@demo/run
 
 check: lint check-unit check-vm
-	@$(MAKE) -s iso
-	@tests/live/run ram persistent
 
 check-unit: tools
 	@scripts/deps.sh unit
@@ -92,7 +90,7 @@ iso:
 
 # The live system: docs/live.md.
 check-live: iso
-	@tests/live/run
+	@tests/live/run ram persistent rollback
 
 install: tools install-docs
 	@scripts/build-module $$(uname -r)

@@ -13,6 +13,8 @@ check 'the root is on cloopw' guest \
 	'[ $(findmnt -n -o SOURCE /) = /dev/cloopw0 ]'
 check 'read-write' guest 'findmnt -n -o OPTIONS / | grep -q ^rw'
 check 'its COW is in RAM' guest 'cloopwsetup -l; cloopwsetup /dev/cloopw0 | grep -qi memfd'
+check 'what ends the machine is there from the beginning' guest \
+	'test -x /run/initramfs/shutdown && test -x /run/initramfs/bin/cloopwsetup'
 check 'nothing failed' guest 'systemctl --failed --no-legend; [ -z "$(systemctl --failed --no-legend)" ]'
 install_package
 guest 'umount /mnt' || :
