@@ -57,9 +57,11 @@ make_root() {
 	step "a Debian root file system: $suite, $kernel ${packages[*]}"
 	rm -rf "$root"
 	# The module is built outside, as a live system needs no compiler. The
-	# lists of packages can be had again by apt update.
-	if ! mmdebstrap --variant=minbase --include="${include%,}" \
+	# lists of packages can be had again by apt update. INITRD=No: the kernel's
+	# package need not make an initramfs, customize does, at the end.
+	if ! INITRD=No mmdebstrap --variant=minbase --include="${include%,}" \
 		--aptopt='APT::Install-Recommends "false"' \
+		--dpkgopt=force-unsafe-io \
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
 		--dpkgopt='path-include=/usr/share/doc/*/copyright' \
