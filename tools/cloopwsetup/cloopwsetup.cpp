@@ -18,6 +18,7 @@
 #include "snapshot.h"
 #include "stats.h"
 #include "tools/common/size.h"
+#include "userspace.h"
 
 namespace cloopw {
 namespace {
@@ -43,6 +44,7 @@ Attach:
 * --cow-limit SIZE        what the COW may grow to; 0: as far as there is space
 * --low-space MARK        tell (by a uevent) when so many % or bytes are left
 * --direct-io[=on|off]    read the image past the page cache
+      --userspace[=WAY]   without the driver, a DEVICE or none given: {ways}
   --cache SIZE, *--set-cache SIZE  memory for decompressed data
 * --resize  --flush  --stats[=SECS[,N]]  take over the size of a raw image that
                           grew; store all that was written; print what it does
@@ -55,9 +57,9 @@ Exit status: 0 all done, 1 something failed, 2 wrong usage.
 class ScreenHelp : public CLI::Formatter {
 public:
     std::string make_help(const CLI::App *, std::string, CLI::AppFormatMode) const override {
-        return fmt::format(kHelp, fmt::arg("images", image_format_names()),
-                           fmt::arg("cows", cow_format_names()),
-                           fmt::arg("codecs", cow_codec_names()));
+        return fmt::format(
+            kHelp, fmt::arg("images", image_format_names()), fmt::arg("cows", cow_format_names()),
+            fmt::arg("codecs", cow_codec_names()), fmt::arg("ways", userspace_way_names()));
     }
 };
 
@@ -76,6 +78,7 @@ struct Options {
     StatsOptions stats_options;
     bool resize = false;
     bool flush = false;
+    std::string userspace; /* a way; empty: with the driver */
     bool find = false;
     bool show = false;
     std::string snapshot;
@@ -114,6 +117,7 @@ void declare(CLI::App &app, Options &o) {
     attach(app.add_option("--cache", o.cache));
     attach(app.add_flag("-P,--partscan", o.attach.partscan));
     attach(app.add_flag("--show", o.show));
+    attach(app.add_flag("--userspace{auto}", o.userspace));
 
     app.add_option("--cow-codec", o.cow.codec)->group(kCowGroup);
     app.add_option("--cow-level", o.cow.level)->group(kCowGroup);
@@ -218,7 +222,7 @@ Action choose_action(const CLI::App &app, const Options &o) {
         return Action::kList;
     }
     want_names(o, 1, 2, "one DEVICE and one IMAGE at a time");
-    if (o.names.size() == 2) {
+    if (o.names.size() == 2 || !o.userspace.empty()) {
         return Action::kAttach;
     }
     for (const char *option : {"--cow-limit", "--low-space", "--direct-io"}) {
@@ -280,7 +284,7 @@ uint64_t size_or_zero(const std::string &text, const char *what) {
 /* Options that say something of a COW want one, of a kind that can do that. */
 void check_cow_options(const CLI::App &app, const Options &o) {
     const bool ram = given(app, "--ram");
-    const bool adjusts = o.names.size() == 1 && !o.find;
+    const bool adjusts = o.names.size() == 1 && !o.find && o.userspace.empty();
     for (const char *option :
          {"--cow-format", "--cow-codec", "--cow-level", "--cow-limit", "--low-space", "--force"}) {
         if (given(app, option) && o.attach.cows.empty() && !ram && !adjusts) {
@@ -322,6 +326,10 @@ void settle(const CLI::App &app, Options &o) {
         throw UsageError("--direct-io: on or off, not '" + o.direct_io + "'");
     }
     o.attach.direct_io = o.direct_io == "on";
+    if (!o.userspace.empty() && !is_userspace_way(o.userspace)) {
+        throw UsageError("--userspace: no way '" + o.userspace +
+                         "', there are: " + userspace_way_names());
+    }
     if (!o.attach.format.empty() && !is_image_format(o.attach.format)) {
         throw UsageError("--format: no format '" + o.attach.format +
                          "', there are: " + image_format_names());
@@ -342,30 +350,60 @@ bool is_named_as_device(const std::string &path) {
 }
 
 int do_attach(Driver &driver, Options &o, Streams &streams) {
-    if (!o.find && is_named_as_device(o.names.back()) && !is_named_as_device(o.names.front())) {
+    if (o.names.size() == 2 && is_named_as_device(o.names.back()) &&
+        !is_named_as_device(o.names.front())) {
         throw UsageError("first the DEVICE, then the IMAGE: cloopwsetup " + o.names.back() + " " +
                          o.names.front());
     }
     o.attach.image = o.names.back();
-    o.attach.device = o.find ? "" : o.names.front();
-    DeviceRef device = attach(driver, o.attach);
+    o.attach.device = o.find || o.names.size() == 1 ? "" : o.names.front();
+    DeviceRef device = o.userspace.empty() ? attach(driver, o.attach)
+                                           : attach_userspace(driver, o.attach, o.userspace);
     if (o.show) {
         streams.out << device.path << '\n';
     }
     return kExitOk;
 }
 
+/* One of the driver's or one without it. */
+DeviceRef find_any(Driver &driver, const std::string &name) {
+    auto device = find_userspace(driver, name);
+    return device ? *device : driver.find(name, false);
+}
+
 DeviceRef find_attached(Driver &driver, const std::string &name) {
-    DeviceRef device = driver.find(name, false);
+    DeviceRef device = find_any(driver, name);
     if (!driver.attached(device)) {
         throw Error(device.path + ": has no image", ENXIO);
     }
     return device;
 }
 
+/* For what only the driver can do. */
+DeviceRef find_of_driver(Driver &driver, const std::string &name, const char *what) {
+    DeviceRef device = find_attached(driver, name);
+    if (device.userspace) {
+        throw Error(device.path + ": " + what +
+                        " wants the driver; detach it, and attach it without --userspace",
+                    EOPNOTSUPP);
+    }
+    return device;
+}
+
+/* The option of those that change a device. */
+const char *change_asked_for(const CLI::App &app) {
+    for (const char *option :
+         {"--resize", "--flush", "--set-cache", "--direct-io", "--cow-limit", "--low-space"}) {
+        if (given(app, option)) {
+            return option;
+        }
+    }
+    return "a change";
+}
+
 /* The flush is the last, so that it counts for the others. */
 int do_adjust(Driver &driver, const CLI::App &app, const Options &o) {
-    DeviceRef device = find_attached(driver, o.names.front());
+    DeviceRef device = find_of_driver(driver, o.names.front(), change_asked_for(app));
     if (o.resize) {
         resize(driver, device);
     }
@@ -383,7 +421,7 @@ int do_adjust(Driver &driver, const CLI::App &app, const Options &o) {
 }
 
 int do_snapshot(Driver &driver, const Options &o) {
-    DeviceRef device = find_attached(driver, o.names.front());
+    DeviceRef device = find_of_driver(driver, o.names.front(), "--snapshot");
     snapshot(driver, device, o.snapshot, o.attach.cow);
     CowSettings rest = o.attach.cow;
     rest.limit.reset(); /* it was made with that */
@@ -397,7 +435,8 @@ int do_detach(Driver &driver, const std::vector<std::function<DeviceRef()>> &dev
     int code = kExitOk;
     for (const auto &device : devices) {
         try {
-            detach(driver, device());
+            const DeviceRef &one = device();
+            one.userspace ? detach_userspace(driver, one) : detach(driver, one);
         } catch (const Error &e) {
             streams.err << kName << ": " << e.what() << '\n';
             code = kExitFailure;
@@ -413,6 +452,8 @@ std::vector<DeviceRef> attached_devices(Driver &driver) {
             devices.push_back(device);
         }
     }
+    std::vector<DeviceRef> others = userspace_devices(driver);
+    devices.insert(devices.end(), others.begin(), others.end());
     return devices;
 }
 
@@ -470,7 +511,7 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
             return do_snapshot(driver, o);
         case Action::kDetach:
             for (const std::string &name : o.names) {
-                devices.emplace_back([&driver, name] { return driver.find(name, false); });
+                devices.emplace_back([&driver, name] { return find_any(driver, name); });
             }
             return do_detach(driver, devices, streams);
         case Action::kDetachAll:
@@ -481,7 +522,7 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
         case Action::kAdjust:
             return do_adjust(driver, app, o);
         case Action::kStats:
-            print_stats(driver, find_attached(driver, o.names.front()), o.stats_options,
+            print_stats(driver, find_of_driver(driver, o.names.front(), "--stats"), o.stats_options,
                         streams.out);
             return kExitOk;
         case Action::kStatus:

@@ -144,6 +144,19 @@ void find_processes(Kernel &kernel, const std::vector<Part> &parts, std::vector<
     }
 }
 
+}  // namespace
+
+std::vector<Holder> holders_of(Driver &driver, const DeviceRef &device) {
+    std::vector<Part> parts = parts_of(driver, device);
+    std::vector<Holder> found;
+    find_mounts(driver.kernel(), parts, &found);
+    find_swap(driver.kernel(), parts, &found);
+    find_stacked(parts, &found);
+    find_loops(driver.kernel(), parts, &found);
+    find_processes(driver.kernel(), parts, &found);
+    return found;
+}
+
 Error in_use(Driver &driver, const DeviceRef &device) {
     std::vector<Holder> holders = holders_of(driver, device);
     std::string text = device.path + ": cannot detach: is in use";
@@ -165,8 +178,6 @@ Error in_use(Driver &driver, const DeviceRef &device) {
     return Error(text + remedy + "'", EBUSY);
 }
 
-}  // namespace
-
 std::vector<Part> parts_of(Driver &driver, const DeviceRef &device) {
     Kernel &kernel = driver.kernel();
     std::string sysfs = kernel.sys() + "/block/" + device.name;
@@ -184,17 +195,6 @@ std::vector<Part> parts_of(Driver &driver, const DeviceRef &device) {
     std::sort(parts.begin() + 1, parts.end(),
               [](const Part &a, const Part &b) { return a.name < b.name; });
     return parts;
-}
-
-std::vector<Holder> holders_of(Driver &driver, const DeviceRef &device) {
-    std::vector<Part> parts = parts_of(driver, device);
-    std::vector<Holder> found;
-    find_mounts(driver.kernel(), parts, &found);
-    find_swap(driver.kernel(), parts, &found);
-    find_stacked(parts, &found);
-    find_loops(driver.kernel(), parts, &found);
-    find_processes(driver.kernel(), parts, &found);
-    return found;
 }
 
 void detach(Driver &driver, const DeviceRef &device) {

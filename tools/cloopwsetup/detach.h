@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "driver.h"
+#include "lib/error.h"
 
 namespace cloopw {
 
@@ -28,6 +29,9 @@ struct Holder {
     std::string remedy; /* "umount /mnt" */
 };
 std::vector<Holder> holders_of(Driver &driver, const DeviceRef &device);
+
+/* Says that it cannot be detached, by whom it is used, and what ends that. */
+Error in_use(Driver &driver, const DeviceRef &device);
 
 }  // namespace cloopw
 

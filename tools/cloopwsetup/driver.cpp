@@ -14,6 +14,7 @@
 
 #include "fd.h"
 #include "lib/error.h"
+#include "userspace.h"
 
 namespace cloopw {
 namespace {
@@ -296,6 +297,10 @@ std::vector<DeviceRef> Driver::devices() {
 }
 
 std::string Driver::attribute(const DeviceRef &device, const std::string &name) {
+    if (device.userspace) {
+        auto found = device.userspace->attributes.find(name);
+        return found == device.userspace->attributes.end() ? "" : found->second;
+    }
     return text_of(kernel_.sys() + "/block/" + device.name + "/cloopw/" + name);
 }
 
@@ -309,7 +314,9 @@ int Driver::set_attribute(const DeviceRef &device, const std::string &name,
     return write(fd.get(), text.data(), text.size()) < 0 ? -errno : 0;
 }
 
-bool Driver::attached(const DeviceRef &device) { return !attribute(device, "image").empty(); }
+bool Driver::attached(const DeviceRef &device) {
+    return device.userspace || !attribute(device, "image").empty();
+}
 
 Handle Driver::open(const DeviceRef &device, int flags) {
     Handle handle(kernel_, kernel_.open(device.path, flags));
@@ -334,6 +341,9 @@ void Driver::wait_for_udev() {
 }
 
 std::optional<struct cloopw_status> Driver::status(const DeviceRef &device) {
+    if (device.userspace) {
+        return std::nullopt;
+    }
     Handle handle(kernel_, kernel_.open(device.path, O_RDONLY | O_NONBLOCK));
     struct cloopw_status status = {};
     status.size = sizeof(status);

@@ -4,6 +4,7 @@
 #define CLOOPWSETUP_DRIVER_H
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,10 +14,14 @@
 
 namespace cloopw {
 
+struct UserspaceDevice;
+
 struct DeviceRef {
     int number;
     std::string name; /* "cloopw3" */
     std::string path; /* "/dev/cloopw3", or the path it was asked for by */
+    /* Set: it is attached without the driver, see userspace.h. */
+    std::shared_ptr<const UserspaceDevice> userspace = nullptr;
 };
 
 /* Says what is being done, for --verbose. */

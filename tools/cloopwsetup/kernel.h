@@ -41,6 +41,8 @@ public:
     virtual std::string sys() = 0;
     virtual std::string proc() = 0;
     virtual std::string udev() = 0; /* of udevd, where it runs */
+    /* Where what is attached without the driver is recorded; "": nowhere. */
+    virtual std::string run_dir() { return ""; }
 };
 
 /* The one that is running. */
@@ -59,6 +61,7 @@ public:
     std::string sys() override { return "/sys"; }
     std::string proc() override { return "/proc"; }
     std::string udev() override { return "/run/udev"; }
+    std::string run_dir() override { return "/run/cloopw"; }
 };
 
 /* A node that is open for as long as this lives. */

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "userspace_process.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "fd.h"
+#include "lib/error.h"
+
+namespace cloopw {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kStep(10);
+constexpr int kCannotExec = 127;
+
+/* /proc/PID/stat: "12 (name (x)) S 1 ...", of which the start is the 22nd. */
+struct Stat {
+    char state = '\0'; /* '\0': there is no such process */
+    uint64_t start = 0;
+};
+
+Stat stat_of(pid_t pid) {
+    constexpr int kFieldsBetween = 18; /* after the state, before the start */
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string line;
+    Stat stat;
+    if (!std::getline(file, line) || line.rfind(") ") == std::string::npos) {
+        return stat;
+    }
+    std::istringstream fields(line.substr(line.rfind(") ") + 2));
+    fields >> stat.state;
+    std::string skipped;
+    for (int i = 0; i < kFieldsBetween; i++) {
+        fields >> skipped;
+    }
+    fields >> stat.start;
+    return stat;
+}
+
+void write_text(const char *path, const char *text) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!write(fd, text, strlen(text));
+        close(fd);
+    }
+}
+
+/* What the child needs. */
+struct Start {
+    char *const *argv;
+    int log;
+    int null;
+    int keep; /* or -1 */
+    int go;   /* a byte comes from here when it may begin */
+};
+
+/* In the child. Nothing here allocates or throws. */
+[[noreturn]] void become(const Start &start) {
+    char go = 0;
+    if (read(start.go, &go, 1) != 1) {
+        _exit(kCannotExec);
+    }
+    setsid();
+    umask(S_IRWXG | S_IRWXO);
+    dup2(start.null, STDIN_FILENO);
+    dup2(start.log, STDOUT_FILENO);
+    dup2(start.log, STDERR_FILENO);
+    if (start.keep >= 0) {
+        fcntl(start.keep, F_SETFD, 0);
+    }
+    /* Both want root and are only of use where memory is short. */
+    prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+    write_text("/proc/self/oom_score_adj", "-1000");
+    if (chdir("/") == 0) {
+        execv(start.argv[0], start.argv);
+    }
+    _exit(kCannotExec);
+}
+
+bool is_program(const std::string &path) {
+    struct stat st = {};
+    return stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && access(path.c_str(), X_OK) == 0;
+}
+
+}  // namespace
+
+std::string find_program(const std::string &name) {
+    const char *path = getenv("PATH");
+    std::istringstream dirs(std::string(path != nullptr ? path : "") +
+                            ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
+    for (std::string dir; std::getline(dirs, dir, ':');) {
+        if (!dir.empty() && dir.front() == '/' && is_program(dir + "/" + name)) {
+            return dir + "/" + name;
+        }
+    }
+    return "";
+}
+
+Process start_process(const std::vector<std::string> &argv, const std::string &log, int keep,
+                      const Record &record) {
+    Fd out(open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    int ends[2];
+    if (out.get() < 0 || null.get() < 0 || pipe2(ends, O_CLOEXEC) != 0) {
+        throw io_error(log, "cannot be opened for " + argv[0], errno);
+    }
+    Fd go(ends[0]);
+    Fd begin(ends[1]);
+    std::vector<char *> words;
+    words.reserve(argv.size() + 1);
+    for (const std::string &word : argv) {
+        words.push_back(const_cast<char *>(word.c_str()));
+    }
+    words.push_back(nullptr);
+    pid_t pid = fork();
+    if (pid < 0) {
+        throw io_error(argv[0], "cannot start", errno);
+    }
+    if (pid == 0) {
+        close(begin.get()); /* else it would wait for itself */
+        become({words.data(), out.get(), null.get(), keep, go.get()});
+    }
+    Process process{pid, stat_of(pid).start};
+    record(process);
+    if (write(begin.get(), "", 1) != 1) {
+        throw io_error(argv[0], "cannot start", errno);
+    }
+    return process;
+}
+
+bool is_alive(const Process &process) {
+    if (process.pid <= 0) {
+        return false;
+    }
+    waitpid(process.pid, nullptr, WNOHANG); /* if it is a child of ours */
+    Stat stat = stat_of(process.pid);
+    return stat.state != '\0' && stat.state != 'Z' && stat.start == process.start;
+}
+
+bool wait_for_end(const Process &process, milliseconds most) {
+    const auto until = std::chrono::steady_clock::now() + most;
+    while (is_alive(process)) {
+        if (std::chrono::steady_clock::now() >= until) {
+            return false;
+        }
+        std::this_thread::sleep_for(kStep);
+    }
+    return true;
+}
+
+}  // namespace cloopw

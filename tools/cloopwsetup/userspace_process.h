@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Servers that go on when this program has ended. */
+#ifndef CLOOPWSETUP_USERSPACE_PROCESS_H
+#define CLOOPWSETUP_USERSPACE_PROCESS_H
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace cloopw {
+
+/* A pid is used again, with another start. */
+struct Process {
+    pid_t pid = 0;
+    uint64_t start = 0; /* in clock ticks since the machine's start */
+};
+
+/* Where a program is, in PATH and where root's are; "": nowhere. */
+std::string find_program(const std::string &name);
+
+/* Says that a process is there, before it does anything. */
+using Record = std::function<void(const Process &)>;
+
+/*
+ * Starts argv[0], which is a path. It is what a block device depends on: away
+ * from the terminal and the caller's session, in /, and the kernel is told not
+ * to wait for the device when the process needs memory. What it says is
+ * appended to log. keep: a descriptor that it inherits, or -1. Should this
+ * program end before record does, the process does too. Throws Error.
+ */
+Process start_process(const std::vector<std::string> &argv, const std::string &log, int keep,
+                      const Record &record);
+
+/* Has it not ended? One that was never started has. */
+bool is_alive(const Process &process);
+
+/* Waits for its end. false: it has not ended by then. */
+bool wait_for_end(const Process &process, std::chrono::milliseconds most);
+
+}  // namespace cloopw
+
+#endif
