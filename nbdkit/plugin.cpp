@@ -20,6 +20,9 @@
 #include <nbdkit-plugin.h>
 
 #include "served.h"
+#include "status.h"
+#include "tools/cloopwsetup/cow_file.h"
+#include "tools/cloopwsetup/image_facts.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -29,6 +32,7 @@ using namespace cloopw;
 
 ServedOptions options;        /* config(); constant from get_ready() on */
 std::optional<Device> served; /* get_ready() to cleanup() */
+StatusServer status;          /* for as long */
 
 /* Nothing thrown crosses into nbdkit: 0, or -1 and the text is printed. */
 template <typename Function>
@@ -73,7 +77,7 @@ std::string absolute(const char *path) {
 int config(const char *key, const char *value) {
     return guarded([&] {
         const std::string name = key;
-        const bool is_path = name == "image" || name == "cow";
+        const bool is_path = name == "image" || name == "cow" || name == "status";
         if (!set_option(options, name, is_path ? absolute(value) : value)) {
             throw Error("unknown parameter '" + name + "'; nbdkit cloopw --help lists all", EINVAL);
         }
@@ -81,21 +85,23 @@ int config(const char *key, const char *value) {
 }
 
 int config_complete() {
-    return guarded([] {
-        if (options.image.empty()) {
-            throw Error("image=FILE is missing: what shall be served?", EINVAL);
-        }
-        if (options.cows.empty() && !options.cow_format.empty()) {
-            throw Error("cow-format: without cow=FILE there is no COW file", EINVAL);
-        }
-    });
+    return guarded([] { check_options(options); });
 }
 
 int get_ready() {
-    return guarded([] { served.emplace(open_served(options)); });
+    return guarded([] {
+        served.emplace(open_served(options));
+        status.listen(options.status);
+    });
+}
+
+/* Threads do not survive the fork before. */
+int after_fork() {
+    return guarded([] { status.start(*served); });
 }
 
 void cleanup() {
+    status.stop();
     if (served) {
         (void)guarded([] { served->close(); });
         served.reset();
@@ -118,6 +124,9 @@ int no(void *) { return 0; }
 
 int can_fua(void *) { return NBDKIT_FUA_NATIVE; }
 
+/* Whoever asks for data to be cached has it read: it stays in the engine's cache. */
+int can_cache(void *) { return NBDKIT_CACHE_EMULATE; }
+
 /* A write of less than a page costs a read; a read of less than a cluster too. */
 int block_size(void *, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum) {
     const cw_device_info info = served->info();
@@ -126,6 +135,14 @@ int block_size(void *, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum
     *preferred = wanted >= CW_PAGE_SIZE && cw_is_power_of_2(wanted) ? wanted : CW_PAGE_SIZE;
     *maximum = UINT32_MAX;
     return 0;
+}
+
+/* ---- what is printed ---- */
+
+void dump_plugin() {
+    printf("cloopw_image_formats=%s\n", image_format_names().c_str());
+    printf("cloopw_cow_formats=%s\n", cow_format_names().c_str());
+    printf("cloopw_cow_codecs=%s\n", cow_codec_names().c_str());
 }
 
 /* ---- requests ---- */
@@ -197,13 +214,19 @@ nbdkit_plugin make_plugin() {
         "cow=FILE              Keep changes there, made if missing. The layers it lies over\n"
         "                      are found; several cow=: top first.\n"
         "cow-format=NAME       Of a COW file to be made: log (default), uml.\n"
+        "cow-codec=NAME        Of the same: lz4 (default), lz4hc, zstd, zlib, none.\n"
+        "cow-level=N           Of its codec, higher is smaller.\n"
+        "cow-limit=SIZE        What the COW file may grow to; 0: no limit.\n"
         "format=NAME           Of the image: cloopw, cloop2, cloop4, cloop068, raw.\n"
         "offset=SIZE           Where the image begins in its file.\n"
         "sizelimit=SIZE        How much of the file it is.\n"
         "cache=SIZE            For decompressed data.\n"
-        "readonly=true         Write to no file.";
+        "readonly=true         Write to no file.\n"
+        "status=SOCKET         Tell there, as JSON, how the device does.";
+    p.dump_plugin = dump_plugin;
     p.magic_config_key = "image";
     p.get_ready = get_ready;
+    p.after_fork = after_fork;
     p.cleanup = cleanup;
     p.open = open_connection;
     p.get_size = get_size;
@@ -214,6 +237,7 @@ nbdkit_plugin make_plugin() {
     p.can_fast_zero = yes;
     p.can_fua = can_fua;
     p.can_extents = yes;
+    p.can_cache = can_cache;
     p.can_multi_conn = yes;
     p.is_rotational = no;
     p.block_size = block_size;

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <charconv>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -27,6 +29,16 @@ bool parse_bool(const std::string &value, std::string_view key) {
         }
     }
     throw Error(std::string(key) + "=" + value + ": is neither true nor false", EINVAL);
+}
+
+int parse_level(const std::string &value) {
+    int level = 0;
+    const char *end = value.data() + value.size();
+    auto [rest, code] = std::from_chars(value.data(), end, level);
+    if (code != std::errc() || rest != end) {
+        throw Error("cow-level=" + value + ": is not a number", EINVAL);
+    }
+    return level;
 }
 
 const CowFormat &wanted_cow_format(const std::string &name) {
@@ -66,6 +78,16 @@ CowBase base_of(const ServedOptions &options, const ImageFacts &image,
     return {layer.path, S_ISREG(st.st_mode) ? st.st_mtime : 0, image.size, layer.uuid, true};
 }
 
+/* What cloopwsetup's options with the same names mean, without their dashes. */
+CowSettings cow_settings(const ServedOptions &options) {
+    try {
+        return parse_cow_settings(options.cow);
+    } catch (const Error &e) {
+        const std::string text = e.what();
+        throw Error(text.substr(text.find_first_not_of('-')), EINVAL);
+    }
+}
+
 /* One that may still be written is frozen under the UUID that the new top is made for. */
 void make_top(const ServedOptions &options, const ImageFacts &image, CowFile what) {
     const std::string &top = options.cows.front();
@@ -77,7 +99,7 @@ void make_top(const ServedOptions &options, const ImageFacts &image, CowFile wha
         base.uuid = random_uuid();
     }
     NewCow made;
-    made.create(top, what, wanted_cow_format(options.cow_format), base, {});
+    made.create(top, what, wanted_cow_format(options.cow_format), base, cow_settings(options));
     if (freeze) {
         Device device(open_image(options), open_cow_chain(below, Io::Mode::kReadWrite),
                       config_of(options));
@@ -88,18 +110,31 @@ void make_top(const ServedOptions &options, const ImageFacts &image, CowFile wha
     made.keep();
 }
 
-void make_missing_top(const ServedOptions &options, const ImageFacts &image) {
+/* One that was there has another limit from now on. */
+void set_limit(Device &device, const ServedOptions &options) {
+    const std::optional<uint64_t> limit = cow_settings(options).limit;
+    int err = limit ? cw_device_set_limit(&device.get(), *limit) : 0;
+    if (err != 0) {
+        throw io_error(options.cows.front(), "cow-limit=" + options.cow.limit + ": cannot be set",
+                       err, err == -ENOSPC ? "more of it is in use" : "");
+    }
+}
+
+/* Was it made? */
+bool make_missing_top(const ServedOptions &options, const ImageFacts &image) {
     const std::string &top = options.cows.front();
     const CowFormat *wanted =
         options.cow_format.empty() ? nullptr : &wanted_cow_format(options.cow_format);
-    CowFile what = check_cow_file(top, wanted, {});
+    const CowSettings settings = cow_settings(options);
+    const CowFile what = check_cow_file(top, wanted, settings);
     if (what == CowFile::kThere) {
-        return;
+        return false;
     }
     if (options.read_only) {
         throw Error(top + ": does not exist, and readonly=true makes none", ENOENT);
     }
     make_top(options, image, what);
+    return true;
 }
 
 }  // namespace
@@ -113,6 +148,14 @@ bool set_option(ServedOptions &options, std::string_view key, const std::string 
         options.format = value;
     } else if (key == "cow-format") {
         options.cow_format = wanted_cow_format(value).name;
+    } else if (key == "cow-codec") {
+        options.cow.codec = value;
+    } else if (key == "cow-level") {
+        options.cow.level = parse_level(value);
+    } else if (key == "cow-limit") {
+        options.cow.limit = value;
+    } else if (key == "status") {
+        options.status = value;
     } else if (key == "offset") {
         options.offset = parse_size(value, "offset");
     } else if (key == "sizelimit") {
@@ -127,15 +170,39 @@ bool set_option(ServedOptions &options, std::string_view key, const std::string 
     return true;
 }
 
+void check_options(const ServedOptions &options) {
+    if (options.image.empty()) {
+        throw Error("image=FILE is missing: what shall be served?", EINVAL);
+    }
+    const std::pair<const char *, bool> of_cow[] = {{"cow-format", !options.cow_format.empty()},
+                                                    {"cow-codec", !options.cow.codec.empty()},
+                                                    {"cow-level", options.cow.level.has_value()},
+                                                    {"cow-limit", !options.cow.limit.empty()}};
+    for (const auto &[key, given] : of_cow) {
+        if (given && options.cows.empty()) {
+            throw Error(std::string(key) + ": without cow=FILE there is no COW file", EINVAL);
+        }
+        if (given && options.cow_format == "uml" && key != std::string("cow-format")) {
+            throw Error(std::string(key) + ": not for a COW file of format uml", EINVAL);
+        }
+    }
+    if (options.read_only && !options.cow.limit.empty()) {
+        throw Error("cow-limit: with readonly=true nothing is written", EINVAL);
+    }
+    cow_settings(options);
+}
+
 Device open_served(const ServedOptions &options) {
     ImageFacts image =
         inspect_image(options.image, options.format, options.offset, options.sizelimit);
-    if (!options.cows.empty()) {
-        make_missing_top(options, image);
-    }
+    const bool made = !options.cows.empty() && make_missing_top(options, image);
     const Io::Mode mode = options.read_only ? Io::Mode::kRead : Io::Mode::kReadWrite;
     std::vector<Io> layers = open_cow_chain(find_cow_chain(options.cows), mode);
-    return Device(open_image(options), std::move(layers), config_of(options));
+    Device device(open_image(options), std::move(layers), config_of(options));
+    if (!made) {
+        set_limit(device, options);
+    }
+    return device;
 }
 
 }  // namespace cloopw

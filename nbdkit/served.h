@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/cloopw.h"
+#include "tools/cloopwsetup/cow_settings.h"
 
 namespace cloopw {
 
@@ -16,6 +17,8 @@ struct ServedOptions {
     std::vector<std::string> cows; /* the top first */
     std::string format;            /* of the image; empty: look at it */
     std::string cow_format;        /* of a COW file to be made; empty: the default */
+    CowArguments cow;              /* the same */
+    std::string status;            /* socket for who wants to know; empty: none */
     uint64_t offset = 0;
     uint64_t sizelimit = 0;
     uint64_t cache = 0; /* 0: the engine's default */
@@ -24,6 +27,9 @@ struct ServedOptions {
 
 /* false: there is no such parameter. Throws Error for a value that is none. */
 bool set_option(ServedOptions &options, std::string_view key, const std::string &value);
+
+/* Do they go together? Throws Error. */
+void check_options(const ServedOptions &options);
 
 /*
  * Opens the device; makes the top COW file when it is missing. The COW files

@@ -198,19 +198,18 @@ void end_attachment(Driver &driver, const StateLock &lock) {
     const bool served = is_alive(state.server);
     const int lost = way != nullptr ? way->detach(driver, state) : 0;
     remove_link(state);
-    const std::string image =
-        state.attributes.count("image") > 0 ? state.attributes.at("image") : state.dir;
+    const std::string name = state.node.empty() ? state.dir : state.node;
     try {
         stop_server(state);
     } catch (const Error &e) {
         if (!is_alive(state.server)) {
             lock.remove();
         }
-        throw Error(state.node + ": detached, but: " + e.what(), e.err());
+        throw Error(name + ": detached, but: " + e.what(), e.err());
     }
     lock.remove();
     if (lost != 0 || (state.complete && !served)) {
-        throw Error(image + ": detached, but not all that was written could be stored: " +
+        throw Error(name + ": detached, but not all that was written could be stored: " +
                         (served ? errno_text(lost) : "its server had ended before") +
                         "; what was flushed is there",
                     EIO);
@@ -245,10 +244,10 @@ std::map<std::string, std::string> constant_attributes(const AttachOptions &opti
     std::error_code code;
     std::string cows;
     for (const std::string &cow : options.cows) {
-        cows += fs::absolute(cow, code).string() + "\n";
+        cows.append(cows.empty() ? "" : "\n").append(fs::absolute(cow, code).string());
     }
     if (options.cow.ram) {
-        cows = "memory\n";
+        cows = "memory";
     }
     return {{"image", fs::absolute(options.image, code).string()},
             {"image_format", image.format},

@@ -90,6 +90,34 @@ struct Start {
     _exit(kCannotExec);
 }
 
+/*
+ * A process whose parent has ended already, since nbdkit ends with its parent.
+ * Returns its pid; <= 0: there is none.
+ */
+pid_t fork_orphan(const Start &start, int begin) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return -1;
+    }
+    const Fd from(ends[0]);
+    const Fd to(ends[1]);
+    const pid_t between = fork();
+    if (between == 0) {
+        const pid_t pid = fork();
+        if (pid == 0) {
+            close(begin); /* else it would wait for itself */
+            become(start);
+        }
+        (void)!write(to.get(), &pid, sizeof(pid));
+        _exit(0);
+    }
+    if (between < 0 || waitpid(between, nullptr, 0) != between) {
+        return -1;
+    }
+    pid_t pid = 0;
+    return read(from.get(), &pid, sizeof(pid)) == sizeof(pid) ? pid : -1;
+}
+
 bool is_program(const std::string &path) {
     struct stat st = {};
     return stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && access(path.c_str(), X_OK) == 0;
@@ -125,13 +153,10 @@ Process start_process(const std::vector<std::string> &argv, const std::string &l
         words.push_back(const_cast<char *>(word.c_str()));
     }
     words.push_back(nullptr);
-    pid_t pid = fork();
-    if (pid < 0) {
-        throw io_error(argv[0], "cannot start", errno);
-    }
-    if (pid == 0) {
-        close(begin.get()); /* else it would wait for itself */
-        become({words.data(), out.get(), null.get(), keep, go.get()});
+    const pid_t pid =
+        fork_orphan({words.data(), out.get(), null.get(), keep, go.get()}, begin.get());
+    if (pid <= 0) {
+        throw io_error(argv[0], "cannot start", errno != 0 ? errno : EAGAIN);
     }
     Process process{pid, stat_of(pid).start};
     record(process);
@@ -145,7 +170,6 @@ bool is_alive(const Process &process) {
     if (process.pid <= 0) {
         return false;
     }
-    waitpid(process.pid, nullptr, WNOHANG); /* if it is a child of ours */
     Stat stat = stat_of(process.pid);
     return stat.state != '\0' && stat.state != 'Z' && stat.start == process.start;
 }

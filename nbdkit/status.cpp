@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "status.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "tools/common/table.h"
+
+namespace cloopw {
+namespace {
+
+constexpr int kTendMs = 2000; /* as the driver */
+constexpr int kBacklog = 8;
+
+std::string quotient(u64 whole, u64 part) {
+    constexpr u64 kHundredths = 100;
+    return part == 0 ? ""
+                     : fmt::format("{}.{:02}", whole / part, whole % part * kHundredths / part);
+}
+
+const char *name_of(cw_cow_state state) {
+    switch (state) {
+        case CW_COW_OK:
+            return "ok";
+        case CW_COW_FULL:
+            return "full";
+        case CW_COW_READ_ONLY:
+            return "read-only";
+        case CW_COW_FAILED:
+            break;
+    }
+    return "failed";
+}
+
+std::string codecs_of(const cw_image &image) {
+    std::string names;
+    for (unsigned int id = 0; id < CW_CODEC_IDS; id++) {
+        const cw_codec *codec = cw_codec_by_id(id);
+        if (codec != nullptr && (image.codecs & CW_CODEC_BIT(id)) != 0) {
+            names.append(names.empty() ? "" : " ").append(codec->name);
+        }
+    }
+    return names;
+}
+
+void add_image(Json *json, const cw_image &image) {
+    (*json)["image_format"] = image.format->name;
+    (*json)["size"] = std::to_string(image.size);
+    (*json)["block_size"] = std::to_string(image.block_size);
+    (*json)["stored_bytes"] = std::to_string(image.stored_bytes);
+    (*json)["ratio"] = quotient(image.size, image.stored_bytes);
+    (*json)["codecs"] = codecs_of(image);
+    (*json)["label"] = std::string(image.label);
+    (*json)["uuid"] = format_uuid(image.uuid);
+}
+
+void add_layers(Json *json, cw_device *device, u32 nr) {
+    std::string formats;
+    for (u32 i = 0; i < nr; i++) {
+        formats.append(i == 0 ? "" : "\n").append(cw_device_layer_format(device, i));
+    }
+    (*json)["cow_format"] = formats;
+}
+
+void add_cow(Json *json, const Device &device) {
+    const cw_cow_stat cow = device.stats().cow;
+    cw_cow_space space = {};
+    cw_device_get_space(&device.get(), &space);
+    const u64 available = cw_cow_available(&space, cw_device_capacity(&device.get()));
+    (*json)["cow_live_bytes"] = std::to_string(cow.live_bytes);
+    (*json)["cow_dead_bytes"] = std::to_string(cow.dead_bytes);
+    (*json)["cow_total_bytes"] = std::to_string(cow.total_bytes);
+    (*json)["cow_ratio"] = quotient(cow.plain_bytes, cow.live_bytes);
+    (*json)["cow_limit"] = std::to_string(space.limit);
+    (*json)["cow_available"] = available == CW_CAPACITY_UNKNOWN ? "" : std::to_string(available);
+}
+
+void add_traffic(Json *json, const Device &device) {
+    const cw_device_stats stats = device.stats();
+    (*json)["cache_bytes"] = std::to_string(stats.cache.bytes);
+    (*json)["cache_limit"] = std::to_string(stats.cache.limit);
+    (*json)["cache_hits"] = std::to_string(stats.cache.hits);
+    (*json)["cache_misses"] = std::to_string(stats.cache.misses);
+    (*json)["read_errors"] = std::to_string(stats.read_errors);
+    (*json)["write_errors"] = std::to_string(stats.write_errors);
+}
+
+void send_all(int fd, const std::string &text) {
+    size_t sent = 0;
+    while (sent < text.size()) {
+        ssize_t n = send(fd, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+        if (n <= 0) {
+            return; /* who asked has gone, or does not read */
+        }
+        sent += static_cast<size_t>(n);
+    }
+}
+
+}  // namespace
+
+std::string status_text(const Device &device) {
+    const cw_device_info info = device.info();
+    cw_cow_space space = {};
+    cw_device_get_space(&device.get(), &space);
+    Json json;
+    json["state"] = info.writable ? name_of(space.state) : "read-only";
+    json["read_only"] = info.writable ? "0" : "1";
+    add_image(&json, *info.image);
+    add_layers(&json, &device.get(), info.nr_layers);
+    if (info.nr_layers > 0) {
+        add_cow(&json, device);
+    }
+    add_traffic(&json, device);
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+StatusServer::~StatusServer() { stop(); }
+
+void StatusServer::listen(const std::string &path) {
+    if (pipe2(wake_, O_CLOEXEC) != 0) {
+        throw io_error("pipe", "cannot be made", errno);
+    }
+    if (path.empty()) {
+        return;
+    }
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof(address.sun_path)) {
+        throw Error("status=" + path + ": is longer than a socket's name can be", ENAMETOOLONG);
+    }
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    socket_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (socket_ < 0 ||
+        bind(socket_, reinterpret_cast<sockaddr *>(&address), sizeof(address)) != 0) {
+        throw io_error("status=" + path, "cannot be made", errno,
+                       errno == EADDRINUSE ? "remove it, or name another" : "");
+    }
+    path_ = path;
+    if (::listen(socket_, kBacklog) != 0) {
+        throw io_error("status=" + path, "cannot be listened on", errno);
+    }
+}
+
+void StatusServer::start(Device &device) {
+    thread_ = std::thread([this, &device] { serve(device); });
+}
+
+void StatusServer::stop() {
+    if (wake_[1] >= 0) {
+        close(wake_[1]);
+        wake_[1] = -1;
+    }
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+    if (wake_[0] >= 0) {
+        close(wake_[0]);
+        wake_[0] = -1;
+    }
+    if (socket_ >= 0) {
+        close(socket_);
+        socket_ = -1;
+    }
+    if (!path_.empty()) {
+        unlink(path_.c_str());
+        path_.clear();
+    }
+}
+
+void StatusServer::serve(Device &device) const {
+    constexpr timeval kPatience = {1, 0};
+    for (;;) {
+        pollfd fds[] = {{wake_[0], POLLIN, 0}, {socket_, POLLIN, 0}};
+        int n = poll(fds, 2, kTendMs);
+        if (fds[0].revents != 0 || (n < 0 && errno != EINTR)) {
+            return;
+        }
+        if (n == 0) {
+            cw_device_tend(&device.get());
+            continue;
+        }
+        int client = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC);
+        if (client >= 0) {
+            setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof(kPatience));
+            send_all(client, status_text(device));
+            close(client);
+        }
+    }
+}
+
+}  // namespace cloopw

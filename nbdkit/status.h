@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Tells on a socket how the device does. */
+#ifndef CLOOPW_NBDKIT_STATUS_H
+#define CLOOPW_NBDKIT_STATUS_H
+
+#include <string>
+#include <thread>
+
+#include "lib/cloopw.h"
+
+namespace cloopw {
+
+/*
+ * What the driver has in sysfs under the same names, as a JSON object of texts.
+ */
+std::string status_text(const Device &device);
+
+/*
+ * Whoever connects to the socket gets the text. Meanwhile it looks now and then
+ * whether a full COW has space again, as the driver does.
+ */
+class StatusServer {
+public:
+    StatusServer() = default;
+    StatusServer(const StatusServer &) = delete;
+    StatusServer &operator=(const StatusServer &) = delete;
+    ~StatusServer();
+
+    /* Before nbdkit forks. path empty: no socket. Throws Error. */
+    void listen(const std::string &path);
+    /* Afterwards. The device is there until stop(). */
+    void start(Device &device);
+    void stop();
+
+private:
+    void serve(Device &device) const;
+
+    std::string path_; /* empty: nothing to remove */
+    int socket_ = -1;
+    int wake_[2] = {-1, -1}; /* closed at one end to stop */
+    std::thread thread_;
+};
+
+}  // namespace cloopw
+
+#endif
