@@ -11,6 +11,8 @@
 
 KERNELS := 6.1 6.12
 PREFIX ?= /usr/local
+# where nbdkit looks for "nbdkit cloopw"
+NBDKIT_PLUGINS ?= $(shell pkg-config --variable=plugindir nbdkit)
 BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
@@ -97,6 +99,8 @@ install: tools install-docs
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 build/bin/mkcloopw $(DESTDIR)$(PREFIX)/bin
 	install -m 755 build/bin/cloopwsetup $(DESTDIR)$(PREFIX)/sbin
+	install -D -m 644 build/lib/nbdkit-cloopw-plugin.so \
+		$(DESTDIR)$(NBDKIT_PLUGINS)/nbdkit-cloopw-plugin.so
 	install -D -m 644 build/modules/$$(uname -r)/cloopw.ko \
 		$(DESTDIR)/lib/modules/$$(uname -r)/extra/cloopw.ko
 	[ -n "$(DESTDIR)" ] || depmod
