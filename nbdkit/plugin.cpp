@@ -220,7 +220,8 @@ nbdkit_plugin make_plugin() {
         "format=NAME           Of the image: cloopw, cloop2, cloop4, cloop068, raw.\n"
         "offset=SIZE           Where the image begins in its file.\n"
         "sizelimit=SIZE        How much of the file it is.\n"
-        "cache=SIZE            For decompressed data.\n"
+        "cache=SIZE            For decompressed data; default: 1/8 of the memory,\n"
+        "                      at most 512M.\n"
         "readonly=true         Write to no file.\n"
         "status=SOCKET         Tell there, as JSON, how the device does.";
     p.dump_plugin = dump_plugin;

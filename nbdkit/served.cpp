@@ -2,7 +2,9 @@
 #include "served.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <optional>
@@ -29,6 +31,19 @@ bool parse_bool(const std::string &value, std::string_view key) {
         }
     }
     throw Error(std::string(key) + "=" + value + ": is neither true nor false", EINVAL);
+}
+
+/*
+ * A random read costs a cluster's decompression, so what was read before is worth
+ * to be kept, as the driver does. No one takes memory back from a process: so
+ * less than it has.
+ */
+uint64_t default_cache() {
+    constexpr uint64_t kMost = uint64_t{512} << 20;
+    constexpr uint64_t kShare = 8;
+    const uint64_t memory = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+                            static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    return std::min(memory / kShare, kMost);
 }
 
 int parse_level(const std::string &value) {
@@ -60,7 +75,7 @@ Device::Config config_of(const ServedOptions &options) {
     Device::Config config;
     config.format = options.format;
     config.read_only = options.read_only;
-    config.cache_bytes = options.cache;
+    config.cache_bytes = options.cache != 0 ? options.cache : default_cache();
     return config;
 }
 

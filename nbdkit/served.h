@@ -21,7 +21,7 @@ struct ServedOptions {
     std::string status;            /* socket for who wants to know; empty: none */
     uint64_t offset = 0;
     uint64_t sizelimit = 0;
-    uint64_t cache = 0; /* 0: the engine's default */
+    uint64_t cache = 0; /* 0: by the memory there is */
     bool read_only = false;
 };
 
