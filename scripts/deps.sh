@@ -45,7 +45,8 @@ deps_list() {
 				xfsprogs btrfs-progs dosfstools genisoimage \
 				squashfs-tools erofs-utils fio bonnie++ \
 				uml-utilities cloop-utils udev diffutils \
-				findutils tar gzip xz-utils zstd lz4 ;;
+								findutils tar gzip xz-utils zstd lz4 \
+				nbdkit nbd-client nbdfuse fuse3 ;;
 		deb)
 			printf '%s\n' debhelper dh-dkms dpkg-dev ;;
 		live)

@@ -196,15 +196,23 @@ int detach_loop(Driver &driver, const UserspaceState &state) {
 
 /* ---- the way ---- */
 
-std::string missing(Driver &driver) {
+/* Is the node there, or when the module is loaded? */
+bool want_module(Driver &driver, const std::string &node, const std::string &module) {
     struct stat st = {};
+    std::string said;
+    auto is_there = [&] { return driver.kernel().stat(node, &st) == 0; };
+    return is_there() || (driver.kernel().run({"/sbin/modprobe", "-q", module}, &said) == 0 &&
+                          wait_until(driver, milliseconds(1000), is_there));
+}
+
+std::string missing(Driver &driver) {
     if (find_program("nbdfuse").empty()) {
         return "nbdfuse is not installed ('apt-get install nbdfuse fuse3')";
     }
-    if (driver.kernel().stat("/dev/fuse", &st) != 0) {
+    if (!want_module(driver, "/dev/fuse", "fuse")) {
         return "there is no /dev/fuse ('modprobe fuse'; in a container, '--device /dev/fuse')";
     }
-    if (driver.kernel().stat("/dev/loop-control", &st) != 0) {
+    if (!want_module(driver, "/dev/loop-control", "loop")) {
         return "there is no /dev/loop-control ('modprobe loop'; in a container, "
                "'--device /dev/loop-control')";
     }
