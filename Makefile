@@ -48,6 +48,7 @@ check-unit: tools
 check-vm: tools modules
 	@tests/vm/check $(KERNELS)
 	@tests/vm/kill 6.12
+	@tests/vm/nbd 6.12
 
 # The same unit tests under the sanitizers.
 check-sanitizers:

@@ -31,7 +31,7 @@ deps_list() {
 			printf '%s\n' busybox-static cloop-utils dash \
 				e2fsprogs uml-utilities \
 				user-mode-linux nbdkit libnbd-bin \
-				python3-libnbd nbdfuse qemu-utils fuse3 zsh ;;
+				python3-libnbd qemu-utils fuse3 zsh ;;
 		lint)
 			printf '%s\n' clang-format clang-tidy clang \
 				shellcheck sparse linux-source-6.12 ;;
@@ -45,8 +45,8 @@ deps_list() {
 				xfsprogs btrfs-progs dosfstools genisoimage \
 				squashfs-tools erofs-utils fio bonnie++ \
 				uml-utilities cloop-utils udev diffutils \
-								findutils tar gzip xz-utils zstd lz4 \
-				nbdkit nbd-client nbdfuse fuse3 ;;
+				findutils tar gzip xz-utils zstd lz4 \
+				nbdkit nbd-client libnbd-bin fuse3 ;;
 		deb)
 			printf '%s\n' debhelper dh-dkms dpkg-dev ;;
 		live)

@@ -207,7 +207,7 @@ bool want_module(Driver &driver, const std::string &node, const std::string &mod
 
 std::string missing(Driver &driver) {
     if (find_program("nbdfuse").empty()) {
-        return "nbdfuse is not installed ('apt-get install nbdfuse fuse3')";
+        return "nbdfuse is not installed ('apt-get install libnbd-bin fuse3')";
     }
     if (!want_module(driver, "/dev/fuse", "fuse")) {
         return "there is no /dev/fuse ('modprobe fuse'; in a container, '--device /dev/fuse')";
