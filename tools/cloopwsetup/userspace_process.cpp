@@ -130,8 +130,9 @@ std::string find_program(const std::string &name) {
     std::istringstream dirs(std::string(path != nullptr ? path : "") +
                             ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
     for (std::string dir; std::getline(dirs, dir, ':');) {
-        if (!dir.empty() && dir.front() == '/' && is_program(dir + "/" + name)) {
-            return dir + "/" + name;
+        dir.append("/").append(name);
+        if (dir.front() == '/' && is_program(dir)) {
+            return dir;
         }
     }
     return "";
