@@ -152,16 +152,15 @@ void StatusServer::start(Device &device) {
 }
 
 void StatusServer::stop() {
-    if (wake_[1] >= 0) {
-        close(wake_[1]);
-        wake_[1] = -1;
-    }
-    if (thread_.joinable()) {
+    /* A word, not the end of the pipe: with --run, nbdkit's other process has it, too. */
+    if (thread_.joinable() && write(wake_[1], "", 1) == 1) {
         thread_.join();
     }
-    if (wake_[0] >= 0) {
-        close(wake_[0]);
-        wake_[0] = -1;
+    for (int &end : wake_) {
+        if (end >= 0) {
+            close(end);
+            end = -1;
+        }
     }
     if (socket_ >= 0) {
         close(socket_);

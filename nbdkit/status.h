@@ -37,7 +37,7 @@ private:
 
     std::string path_; /* empty: nothing to remove */
     int socket_ = -1;
-    int wake_[2] = {-1, -1}; /* closed at one end to stop */
+    int wake_[2] = {-1, -1}; /* a byte in it: stop */
     std::thread thread_;
 };
 

@@ -1236,7 +1236,8 @@ TEST_F(Cloopwsetup, HelpNamesAllOptions) {
           "--cow-format", "--cache", "--partscan",  "--find",       "--show",      "--detach",
           "--detach-all", "--list",  "--all",       "--associated", "--output",    "--output-all",
           "--noheadings", "--json",  "--raw",       "--verbose",    "--version",   "--help",
-          "--cow-codec",  "--ram",   "--cow-level", "--cow-limit",  "--low-space", "--force"}) {
+          "--cow-codec",  "--ram",   "--cow-level", "--cow-limit",  "--low-space", "--force",
+          "--userspace"}) {
         EXPECT_TRUE(contains(help, name)) << name;
     }
 }

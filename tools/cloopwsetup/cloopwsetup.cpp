@@ -44,7 +44,7 @@ Attach:
 * --cow-limit SIZE        what the COW may grow to; 0: as far as there is space
 * --low-space MARK        tell (by a uevent) when so many % or bytes are left
 * --direct-io[=on|off]    read the image past the page cache
-      --userspace[=WAY]   without the driver, DEVICE is optional: {ways}
+      --userspace[=WAY]   without the driver, DEVICE or none: {ways}
   --cache SIZE, *--set-cache SIZE  memory for decompressed data
 * --resize  --flush  --stats[=SECS[,N]]  take over the size of a raw image that
                           grew; store all that was written; print what it does
