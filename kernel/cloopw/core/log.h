@@ -3,7 +3,9 @@
  * The native COW log, inside: shared by cow_log.c and log_*.c only.
  * docs/cow-log.md says why it is correct; read that first.
  *
- *   cow_log.c         the format's operations; reading
+ *   cow_log.c         the format's operations
+ *   log_write.c       from pages to records
+ *   log_read.c        from the map to records to pages
  *   log_append.c      records, in order, into the current segment
  *   log_segment.c     which segments there are, what lives in them
  *   log_map.c         where each page is; map pages in memory
@@ -418,7 +420,18 @@ u64 cw_log_segments_within(u64 limit);
 /* A write ended with that. */
 void cw_log_note_result(struct cw_log *log, int err);
 
-/* ---- cow_log.c ---- */
+/* ---- log_read.c: as struct cw_cow_format's ---- */
+
+int cw_log_read(struct cw_cow *cow, u64 off, u32 len, void *buf, u32 *n);
+int cw_log_where(struct cw_cow *cow, u64 off, u64 len, u64 *n);
+int cw_log_locate(struct cw_cow *cow, u64 off, u32 len, u64 *pos);
+
+/* ---- log_write.c ---- */
+
+/* As struct cw_cow_format's. */
+int cw_log_write(struct cw_cow *cow, u64 off, u32 len, const void *buf);
+int cw_log_zero(struct cw_cow *cow, u64 off, u64 len);
+int cw_log_discard(struct cw_cow *cow, u64 off, u64 len);
 
 /*
  * Pins the map pages that [page, page + pages) needs, at most two, and keeps
