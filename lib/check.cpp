@@ -7,7 +7,7 @@ namespace cloopw {
 
 void Findings::add(Finding finding) {
     errors_ += finding.severity == Finding::Severity::kError ? 1 : 0;
-    if (all_.size() == kMax) {
+    if (all_.size() == max_) {
         left_out_++;
         return;
     }

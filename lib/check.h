@@ -35,6 +35,10 @@ struct Finding {
 class Findings {
 public:
     static constexpr size_t kMax = 1000;
+    static constexpr size_t kMaxLost = 200000; /* where the list is what matters */
+
+    Findings() = default;
+    explicit Findings(size_t max) : max_(max) {}
 
     void note(const std::string &what, const std::string &text);
     void error(const std::string &what, const std::string &text);
@@ -52,6 +56,7 @@ private:
     void add(Finding finding);
     void join(Finding finding);
 
+    size_t max_ = kMax;
     std::vector<Finding> all_;
     u64 left_out_ = 0;
     u64 errors_ = 0;

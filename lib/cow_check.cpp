@@ -94,6 +94,37 @@ LogRecordReader::~LogRecordReader() {
     cw_workspace_pool_destroy(&pool_);
 }
 
+bool LogRecordReader::load(const LogRun &run, u32 len) {
+    const u64 at = log_sector_offset(run.entry.sector);
+    if (cw_pread(&io_, ws_->stored, len, at) == 0) {
+        return true;
+    }
+    if (run.entry.codec != CW_CODEC_NONE) {
+        return false;
+    }
+    /* What is stored as it is can be read in part: the header and these pages. */
+    const u32 first =
+        static_cast<u32>(sizeof(cw_disk_log_record) + run.entry.pages * sizeof(__le32)) +
+        run.entry.index * CW_PAGE_SIZE;
+    return first + run.pages * CW_PAGE_SIZE <= len &&
+           cw_pread(&io_, ws_->stored, CW_SECTOR_SIZE, at) == 0 &&
+           cw_pread(&io_, ws_->stored + first, size_t{run.pages} * CW_PAGE_SIZE, at + first) == 0;
+}
+
+/* Pages that are stored as they are have checksums of their own. */
+bool LogRecordReader::is_sound(const LogRun &run, const log_record &record) const {
+    if (record.codec != CW_CODEC_NONE) {
+        return cw_log_record_check(ws_->stored, &record) == 0;
+    }
+    const u8 *payload = ws_->stored + cw_log_payload_at(&record);
+    for (u32 i = run.entry.index; i < run.entry.index + run.pages; i++) {
+        if (cw_log_page_check(ws_->stored, i, payload + size_t{i} * CW_PAGE_SIZE) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 const u8 *LogRecordReader::read(const LogRun &run, std::string *why) {
     const u32 len = run.entry.sectors * CW_SECTOR_SIZE;
     const std::string place = "the record at sector " + std::to_string(run.entry.sector);
@@ -102,7 +133,7 @@ const u8 *LogRecordReader::read(const LogRun &run, std::string *why) {
         *why = "the map's entry is not possible";
         return nullptr;
     }
-    if (cw_pread(&io_, ws_->stored, len, log_sector_offset(run.entry.sector)) != 0) {
+    if (!load(run, len)) {
         *why = place + " cannot be read from the file";
         return nullptr;
     }
@@ -118,9 +149,12 @@ const u8 *LogRecordReader::read(const LogRun &run, std::string *why) {
             return nullptr;
         }
     }
-    if (cw_log_record_check(ws_->stored, &record) != 0) {
+    if (!is_sound(run, record)) {
         *why = place + " has a wrong checksum";
         return nullptr;
+    }
+    if (record.codec == CW_CODEC_NONE) {
+        return ws_->stored + cw_log_payload_at(&record) + size_t{run.entry.index} * CW_PAGE_SIZE;
     }
     if (cw_workspace_decompress(&pool_, ws_, record.codec, ws_->plain,
                                 run.entry.pages * CW_PAGE_SIZE,
@@ -129,6 +163,24 @@ const u8 *LogRecordReader::read(const LogRun &run, std::string *why) {
         return nullptr;
     }
     return ws_->plain + size_t{run.entry.index} * CW_PAGE_SIZE;
+}
+
+void LogRecordReader::read_all(const LogRun &run, const GoodRun &good, const BadRun &bad) {
+    std::string why;
+    const u8 *bytes = read(run, &why);
+    if (bytes != nullptr) {
+        good(run, bytes);
+        return;
+    }
+    if (run.pages == 1 || run.entry.codec != CW_CODEC_NONE) {
+        bad(run, why);
+        return;
+    }
+    for (u32 i = 0; i < run.pages; i++) {
+        LogRun page = {run.page + i, 1, run.entry, run.gen};
+        page.entry.index += i;
+        read_all(page, good, bad);
+    }
 }
 
 bool LogRecordReader::decode_meta(const LogRecordAt &at, u64 *entries) {
@@ -155,7 +207,7 @@ void check_log_supers(const LogSupers &supers, Findings &findings) {
                        "what the log holds");
         return;
     }
-    if (supers.is_new()) {
+    if (supers.is_new() && supers.state[1] == LogSupers::Copy::kEmpty) {
         return;
     }
     for (u32 slot = 0; slot < CW_LOG_SUPERS; slot++) {
@@ -275,10 +327,9 @@ private:
     }
 
     void check_record(const LogRun &run) {
-        std::string why;
-        if (reader_.read(run, &why) == nullptr) {
-            bad_run(run, "record", why);
-        }
+        reader_.read_all(
+            run, [](const LogRun &, const u8 *) {},
+            [this](const LogRun &bad, const std::string &why) { bad_run(bad, "record", why); });
         options_.advance(u64{run.entry.sectors} * CW_SECTOR_SIZE * run.pages / run.entry.pages);
     }
 
@@ -326,43 +377,47 @@ CowTotals check_log(OpenedCow &cow, const CheckOptions &options, Findings &findi
     return LogChecker(cow, options, findings).run();
 }
 
-void check_log_end(cw_io &io, const cw_log &log, const cw_disk_log_super &super,
-                   Findings &findings) {
-    const u64 begin = cw_from_le64(super.log_gen);
-    const u64 limit = cw_from_le64(super.gen_limit);
-    u64 behind = 0; /* the end of the log, of the same session */
-    u64 newer = 0;
-    LogScan scan(io);
-    if (begin == 0) {
+void doubt_end(const LogEnd &end, u64 size, const std::string &text, Findings &findings) {
+    if (!end.all_known) {
+        findings.doubt("log", text, {0, size});
         return;
     }
-    for (u32 n = 0; n < scan.segments(); n++) {
-        LogSegmentInfo info = scan.look(n);
-        if (info.kind != LogSegmentInfo::Kind::kData || info.gen < begin ||
-            info.gen >= limit + 2 * LOG_GEN_STEP) {
-            continue; /* older, or another log's that was on this device */
-        }
-        scan.scan(
-            n,
-            [&](const LogRecordAt &at) {
-                bool counts =
-                    at.sound && at.record.type != CW_LOG_SEGMENT && at.record.type != CW_LOG_PAD;
-                newer += counts && at.record.gen >= limit ? 1 : 0;
-                behind += counts && at.record.gen < limit && at.record.seq >= log.next_seq ? 1 : 0;
-            },
-            [](const LogGap &) {});
+    if (end.pages.empty()) {
+        findings.note("log", text);
     }
-    if (newer != 0) {
+    for (const PageRange &range : end.pages) {
+        const u64 off = range.page * CW_PAGE_SIZE;
+        findings.doubt("log", text, {off, std::min(range.pages * CW_PAGE_SIZE, size - off)});
+    }
+}
+
+void check_log_end(const LogEnd &end, const LogSupers &supers, Findings &findings) {
+    const u64 size = cw_from_le64(supers.best().size);
+    const std::string count = std::to_string(end.behind);
+    if (end.newer != 0) {
         findings.error("superblock",
-                       "there are " + std::to_string(newer) +
+                       "there are " + std::to_string(end.newer) +
                            " records of after a later checkpoint, whose superblock is lost: what "
-                           "this one leads to is older; --salvage takes them into account");
-    }
-    if (behind != 0) {
-        findings.note("log", std::to_string(behind) +
-                                 " records lie behind the end of the log: what was written last "
-                                 "before a crash, without a flush; or a record before them is "
-                                 "damaged");
+                           "this one leads to is older; do not write to it, --salvage takes them "
+                           "into account");
+    } else if (end.behind != 0 && supers.lost_copy()) {
+        findings.error("superblock",
+                       "there are " + count +
+                           " records to which the sound copy does not lead: they may be of after "
+                           "a later checkpoint, whose superblock is the damaged copy; do not write "
+                           "to it, --salvage takes them into account");
+    } else if (end.behind != 0) {
+        doubt_end(end, size,
+                  count +
+                      " records lie behind the end of the log: what was written last before a "
+                      "crash, without a flush; or a record before them is damaged, then this is "
+                      "older than it was",
+                  findings);
+    } else if (end.torn) {
+        doubt_end(end, size,
+                  "the last record is not complete: it was being written in a crash, without a "
+                  "flush; or it is damaged, then this is older than it was",
+                  findings);
     }
 }
 

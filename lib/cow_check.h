@@ -3,12 +3,14 @@
 #ifndef CLOOPW_LIB_COW_CHECK_H
 #define CLOOPW_LIB_COW_CHECK_H
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "check.h"
 #include "cloopw.h"
+#include "log_end.h"
 #include "log_scan.h"
 
 namespace cloopw {
@@ -59,13 +61,21 @@ public:
     LogRecordReader(const LogRecordReader &) = delete;
     LogRecordReader &operator=(const LogRecordReader &) = delete;
 
+    using GoodRun = std::function<void(const LogRun &run, const u8 *bytes)>;
+    using BadRun = std::function<void(const LogRun &run, const std::string &why)>;
+
     /* The run's pages, one behind the other, or nullptr. why: in words. */
     const u8 *read(const LogRun &run, std::string *why);
+    /* The same, and page by page where that is how it is stored. */
+    void read_all(const LogRun &run, const GoodRun &good, const BadRun &bad);
     /* The 512 entries of a map page; false: damaged or another one. */
     bool read_meta(u64 word, cw_log_meta kind, u64 number, u64 *entries);
     bool decode_meta(const LogRecordAt &at, u64 *entries);
 
 private:
+    bool load(const LogRun &run, u32 len);
+    bool is_sound(const LogRun &run, const log_record &record) const;
+
     cw_io &io_;
     cw_workspace_pool pool_{};
     cw_workspace *ws_ = nullptr;
@@ -77,9 +87,11 @@ void check_log_supers(const LogSupers &supers, Findings &findings);
 /* The map, every record that it leads to, and what the segments say of them. */
 CowTotals check_log(OpenedCow &cow, const CheckOptions &options, Findings &findings);
 
-/* What lies behind the end of the log, and records that must not be there. */
-void check_log_end(cw_io &io, const cw_log &log, const cw_disk_log_super &super,
-                   Findings &findings);
+/* Names what they changed; size: of the device. */
+void doubt_end(const LogEnd &end, u64 size, const std::string &text, Findings &findings);
+
+/* What is to be said of records that the superblock does not lead to. */
+void check_log_end(const LogEnd &end, const LogSupers &supers, Findings &findings);
 
 /* That every sector which the bitmap says is there can be read. */
 CowTotals check_uml(OpenedCow &cow, const CheckOptions &options, Findings &findings);

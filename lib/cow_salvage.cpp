@@ -79,20 +79,49 @@ public:
           reader_(io),
           new_log_(out, config) {}
 
-    SalvageResult run(bool frozen) {
-        OpenedCow cow(io_);
-        if (cow.refusal().empty() && cow.is_log()) {
-            copy_opened(cow);
-        } else {
-            result_.findings.note("map", "rebuilt from the log: " + cow.refusal());
-            copy_rebuilt(nullptr);
+    SalvageResult run(const LogSalvageOptions &how) {
+        const LogSupers supers = read_log_supers(io_);
+        LogRebuild::Trust trust = {true, how.past_gaps};
+        if (supers.any()) {
+            const LogEnd end = find_log_end(io_, supers.best());
+            trust.super = end.newer == 0 && (end.behind == 0 || !supers.lost_copy());
+            doubt_end(end, trust);
         }
-        new_log_.finish(frozen);
+        OpenedCow cow(io_);
+        const bool is_open = cow.refusal().empty() && cow.is_log();
+        if (is_open && trust.super && !trust.past_gaps) {
+            copy_opened(cow, supers);
+        } else {
+            result_.findings.note("map",
+                                  "rebuilt from the log" + (is_open ? "" : ": " + cow.refusal()));
+            copy_rebuilt(nullptr, supers, trust);
+        }
+        new_log_.finish(how.frozen);
+        doubt_all_if(result_.findings.left_out() != 0, "what was left out of this list");
         return std::move(result_);
     }
 
 private:
-    void copy_opened(OpenedCow &cow) {
+    void doubt_all_if(bool doubtful, const std::string &text) {
+        if (doubtful) {
+            result_.findings.doubt("log", text, {0, device_bytes_});
+        }
+    }
+
+    /* What is in the records that are not used, or that may be of after a gap. */
+    void doubt_end(const LogEnd &end, const LogRebuild::Trust &trust) {
+        const std::string text =
+            trust.past_gaps
+                ? "changed by records behind a gap in the log, which are used: may be newer "
+                  "than what was before the gap"
+                : "changed by records that recovery does not use, since one before them is not "
+                  "complete: may be older than what was there; --past-gaps uses them";
+        if (trust.super && !end.is_clean()) { /* else all is doubtful, or nothing */
+            cloopw::doubt_end(end, device_bytes_, text, result_.findings);
+        }
+    }
+
+    void copy_opened(OpenedCow &cow, const LogSupers &supers) {
         cw_log &log = cow.log();
         std::set<u32> damaged;
         for (u32 n = 0; n < log.map_pages; n++) {
@@ -114,12 +143,13 @@ private:
         if (!damaged.empty()) {
             result_.findings.note("map", std::to_string(damaged.size()) +
                                              " damaged pages of the map rebuilt from the log");
-            copy_rebuilt(&damaged);
+            copy_rebuilt(&damaged, supers, {});
         }
     }
 
-    void copy_rebuilt(const std::set<u32> *wanted) {
-        LogRebuild rebuild(io_, device_bytes_, read_log_supers(io_), options_);
+    void copy_rebuilt(const std::set<u32> *wanted, const LogSupers &supers,
+                      const LogRebuild::Trust &trust) {
+        LogRebuild rebuild(io_, device_bytes_, supers, trust, options_);
         rebuild.pages(wanted, [&](u32 n, const u64 *entries, LogRebuild::Basis basis) {
             copy_page(n, entries, [&](u64 sector) { return rebuild.gen_at(sector); });
             if (basis == LogRebuild::Basis::kLog) {
@@ -131,6 +161,9 @@ private:
                                        range);
             }
         });
+        doubt_all_if(!rebuild.is_complete(),
+                     "nothing that is whole leads to all records: where one is gone, what was "
+                     "there before it is shown");
         if (rebuild.missing_records() != 0) {
             result_.findings.error("log", std::to_string(rebuild.missing_records()) +
                                               " records among the others are missing: where they "
@@ -138,7 +171,8 @@ private:
         }
         if (rebuild.dropped_records() != 0) {
             result_.findings.note("log", std::to_string(rebuild.dropped_records()) +
-                                             " records behind the end of the log are not used");
+                                             " records behind the end of the log are not used; "
+                                             "--past-gaps uses them");
         }
     }
 
@@ -157,17 +191,25 @@ private:
     }
 
     void copy_run(const LogRun &run) {
-        std::string why = "the map's entry is not possible";
-        const u8 *bytes = run.entry.state == CW_LOG_DATA ? reader_.read(run, &why) : nullptr;
-        if (bytes != nullptr) {
-            new_log_.write(run.page, run.pages, bytes);
-            result_.copied_bytes += u64{run.pages} * CW_PAGE_SIZE;
+        if (run.entry.state == CW_LOG_DATA) {
+            reader_.read_all(
+                run, [this](const LogRun &good, const u8 *bytes) { keep(good, bytes); },
+                [this](const LogRun &bad, const std::string &why) { lose(bad, "record", why); });
         } else {
-            ByteRange range = range_of(run.page, run.pages);
-            result_.findings.damage("record", why, range);
-            result_.lost_bytes += range.len;
+            lose(run, "map", "the map's entry is not possible");
         }
         options_.advance(u64{run.entry.sectors} * CW_SECTOR_SIZE * run.pages / run.entry.pages);
+    }
+
+    void keep(const LogRun &run, const u8 *bytes) {
+        new_log_.write(run.page, run.pages, bytes);
+        result_.copied_bytes += u64{run.pages} * CW_PAGE_SIZE;
+    }
+
+    void lose(const LogRun &run, const char *what, const std::string &why) {
+        ByteRange range = range_of(run.page, run.pages);
+        result_.findings.damage(what, why, range);
+        result_.lost_bytes += range.len;
     }
 
     ByteRange range_of(u64 page, u64 pages) const {
@@ -185,9 +227,9 @@ private:
 
 }  // namespace
 
-SalvageResult salvage_log(cw_io &io, const Io &out, const LogCowConfig &config, bool frozen,
-                          const CheckOptions &options) {
-    return LogSalvage(io, out, config, options).run(frozen);
+SalvageResult salvage_log(cw_io &io, const Io &out, const LogCowConfig &config,
+                          const LogSalvageOptions &how, const CheckOptions &options) {
+    return LogSalvage(io, out, config, options).run(how);
 }
 
 SalvageResult copy_readable(cw_io &io, const Io &out, u64 len, const CheckOptions &options) {

@@ -15,7 +15,7 @@ struct SalvageResult {
      * or zeros. Notes with ranges: what may be older or newer than it should
      * be; notes without: what else is to be said.
      */
-    Findings findings;
+    Findings findings{Findings::kMaxLost};
     u64 copied_bytes = 0;
     u64 lost_bytes = 0;
 };
@@ -24,8 +24,12 @@ struct SalvageResult {
  * Into out, which is empty and can be written, a log of this configuration;
  * frozen like the old one when that is asked for.
  */
-SalvageResult salvage_log(cw_io &io, const Io &out, const LogCowConfig &config, bool frozen,
-                          const CheckOptions &options);
+struct LogSalvageOptions {
+    bool frozen = false;
+    bool past_gaps = false; /* records behind a gap in the log are used, too */
+};
+SalvageResult salvage_log(cw_io &io, const Io &out, const LogCowConfig &config,
+                          const LogSalvageOptions &how, const CheckOptions &options);
 
 /* A copy, byte by byte, with holes where it cannot be read; len: of all of it. */
 SalvageResult copy_readable(cw_io &io, const Io &out, u64 len, const CheckOptions &options);

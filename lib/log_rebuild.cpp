@@ -14,23 +14,27 @@ constexpr u64 kNever = ~u64{0};
 
 bool may_have_payload(u8 type) { return type == CW_LOG_WRITE || type == CW_LOG_MOVE; }
 
-bool changes_pages(u8 type) {
-    return may_have_payload(type) || type == CW_LOG_DROP || type == CW_LOG_WIPE;
-}
-
 bool is_at(u64 word, u64 sector) {
     log_entry entry{};
     cw_log_entry_decode(word, &entry);
     return entry.state == CW_LOG_DATA && entry.sector == sector;
 }
 
+/* A device may hold records of a log that was on it before. */
+u64 foreign_gen(const LogSupers &supers) {
+    return supers.any() ? cw_from_le64(supers.best().gen_limit) + 2 * LOG_GEN_STEP
+                        : LOG_GEN_MAX + LOG_GEN_STEP;
+}
+
 }  // namespace
 
-LogRebuild::LogRebuild(cw_io &io, u64 device_bytes, const LogSupers &supers,
+LogRebuild::LogRebuild(cw_io &io, u64 device_bytes, const LogSupers &supers, Trust trust,
                        const CheckOptions &options)
     : io_(io),
       device_pages_(cw_div_up(device_bytes, CW_PAGE_SIZE)),
-      super_(supers.any() ? &supers.best() : nullptr),
+      super_(supers.any() && trust.super ? &supers.best() : nullptr),
+      foreign_gen_(foreign_gen(supers)),
+      past_gaps_(trust.past_gaps),
       options_(options),
       scan_(io),
       reader_(io),
@@ -47,29 +51,24 @@ LogRebuild::LogRebuild(cw_io &io, u64 device_bytes, const LogSupers &supers,
 /* ---- what there is ---- */
 
 void LogRebuild::survey_record(const LogRecordAt &at) {
-    if (!changes_pages(at.record.type) || !cw_log_record_fits(&at.record, device_pages_)) {
+    if (!changes_pages(at.record) || !cw_log_record_fits(&at.record, device_pages_)) {
         return;
     }
-    const u64 last = at.record.page + at.record.pages - 1;
     touched_.insert(cw_log_map_page_of(at.record.page));
-    touched_.insert(cw_log_map_page_of(last));
-    highest_page_ = std::max(highest_page_, last);
+    touched_.insert(cw_log_map_page_of(at.record.page + at.record.pages - 1));
 }
 
 void LogRebuild::survey() {
-    /* A device may hold records of a log that was on it before. */
-    const u64 limit = super_ != nullptr ? cw_from_le64(super_->gen_limit) + 2 * LOG_GEN_STEP
-                                        : LOG_GEN_MAX + LOG_GEN_STEP;
     for (u32 n = 0; n < scan_.segments(); n++) {
         info_[n] = scan_.scan(
             n,
             [&](const LogRecordAt &at) {
-                if (at.record.gen < limit) {
+                if (at.record.gen < foreign_gen_) {
                     survey_record(at);
                 }
             },
             [](const LogGap &) {});
-        if (info_[n].gen >= limit) {
+        if (info_[n].gen >= foreign_gen_) {
             info_[n].kind = LogSegmentInfo::Kind::kEmpty;
         }
         options_.advance(CW_LOG_SEGMENT_LEN);
@@ -90,9 +89,11 @@ void LogRebuild::order_segments() {
 
 /* ---- the map that the checkpoint leads to, as far as it does ---- */
 
-void LogRebuild::walk_array(cw_log_meta kind, const std::vector<u64> &words,
+/* False: a page is damaged, what is below it is not known. */
+bool LogRebuild::walk_array(cw_log_meta kind, const std::vector<u64> &words,
                             std::vector<u64> *below) {
     std::vector<u64> entries(CW_LOG_FANOUT);
+    bool complete = true;
     below->assign(words.size() * CW_LOG_FANOUT, 0);
     for (size_t i = 0; i < words.size(); i++) {
         if (words[i] == 0) {
@@ -103,30 +104,23 @@ void LogRebuild::walk_array(cw_log_meta kind, const std::vector<u64> &words,
                       below->begin() + static_cast<std::ptrdiff_t>(i * CW_LOG_FANOUT));
             continue;
         }
-        known_damage_.insert(words[i] & ((u64{1} << CW_LOG_ENTRY_SECTOR_BITS) - 1));
+        complete = false;
     }
+    return complete;
 }
 
 void LogRebuild::walk_tree() {
     const u64 map_pages = cw_div_up(device_pages_, CW_LOG_FANOUT);
     const u64 dirs = cw_div_up(map_pages, CW_LOG_FANOUT);
     std::vector<u64> roots(CW_LOG_MAP_ROOTS);
-    std::vector<u64> usage_roots(CW_LOG_USAGE_ROOTS);
     std::vector<u64> at;
     std::vector<u64> below;
-    std::transform(std::begin(super_->usage_root), std::end(super_->usage_root),
-                   usage_roots.begin(), [](__le64 word) { return cw_from_le64(word); });
-    walk_array(CW_LOG_META_USAGE_DIR, usage_roots, &at);
-    walk_array(CW_LOG_META_USAGE, at, &below); /* only to know what is damaged */
-    const size_t damaged = known_damage_.size();
-
     std::transform(std::begin(super_->map_root), std::end(super_->map_root), roots.begin(),
                    [](__le64 word) { return cw_from_le64(word); });
-    walk_array(CW_LOG_META_MAP_ROOT, roots, &at);
+    tree_complete_ = walk_array(CW_LOG_META_MAP_ROOT, roots, &at);
     at.resize(std::min<u64>(at.size(), dirs));
-    walk_array(CW_LOG_META_MAP_DIR, at, &below);
+    tree_complete_ = walk_array(CW_LOG_META_MAP_DIR, at, &below) && tree_complete_;
     below.resize(std::min<u64>(below.size(), map_pages));
-    tree_complete_ = known_damage_.size() == damaged;
     for (u32 n = 0; n < below.size(); n++) {
         if (below[n] != 0) {
             tree_[n] = below[n];
@@ -177,7 +171,6 @@ void LogRebuild::survey_meta() {
             return;
         }
         if (!reader_.decode_meta(at, entries.data())) {
-            map_intact_ = false;
             return;
         }
         log_entry entry = {at.sector, 0, at.record.sectors, 1, at.record.codec, CW_LOG_DATA};
@@ -185,10 +178,7 @@ void LogRebuild::survey_meta() {
             cw_log_entry_encode(&entry), {last_begun(std::max(known, at.record.gen)), 0}};
     };
     for (u32 n : metas) {
-        scan_.scan(n, take, [&](const LogGap &gap) {
-            map_intact_ = map_intact_ && known_damage_.contains(gap.sector);
-        });
-        map_intact_ = map_intact_ && info_[n].readable;
+        scan_.scan(n, take, [](const LogGap &) {});
     }
 }
 
@@ -212,9 +202,12 @@ void LogRebuild::set_ends() {
         return;
     }
     const u64 last = info_[order_.back()].gen;
-    strict_gen_ = last;
-    if (super_ != nullptr && last < cw_from_le64(super_->gen_limit)) {
+    if (past_gaps_) {
+        strict_gen_ = kNever;
+    } else if (super_ != nullptr) {
         strict_gen_ = std::min(last, checkpoint_.gen);
+    } else {
+        strict_gen_ = last;
     }
 }
 
@@ -268,7 +261,7 @@ void LogRebuild::apply_to(Page *page, u32 slot, const LogRecordAt &at, u32 i) co
 }
 
 void LogRebuild::apply(Window *window, const LogRecordAt &at) {
-    if (!changes_pages(at.record.type) || !cw_log_record_fits(&at.record, device_pages_)) {
+    if (!changes_pages(at.record) || !cw_log_record_fits(&at.record, device_pages_)) {
         return;
     }
     for (u32 i = 0; i < at.record.pages; i++) {
@@ -334,15 +327,6 @@ void LogRebuild::fill_base(u32 n, Page *page) {
     if (found != candidates_.end() &&
         reader_.read_meta(found->second.word, CW_LOG_META_MAP, n, page->word)) {
         page->since = found->second.since;
-    }
-    /*
-     * When no page of the map is damaged, only what leads to them, the newest
-     * one is the checkpoint's; unless it had lost all its entries by then, and
-     * so was not written again: that cannot be told.
-     */
-    if (super_ != nullptr && map_intact_ && in_tree == tree_.end()) {
-        page->complete = true;
-        page->since = checkpoint_;
     }
     for (u32 slot = 0; slot < CW_LOG_FANOUT; slot++) {
         log_entry entry{};

@@ -27,7 +27,14 @@ public:
         kLog,        /* an older page or none, and the records that are left */
     };
 
-    LogRebuild(cw_io &io, u64 device_bytes, const LogSupers &supers, const CheckOptions &options);
+    /* What to make of what there is. */
+    struct Trust {
+        bool super = true;      /* the newest sound superblock is the newest there was */
+        bool past_gaps = false; /* records behind a gap count, too */
+    };
+
+    LogRebuild(cw_io &io, u64 device_bytes, const LogSupers &supers, Trust trust,
+               const CheckOptions &options);
 
     /*
      * All pages of the map that have or may have entries, by number; only
@@ -43,8 +50,8 @@ public:
     /* Not to be told from the records there are. After pages(). */
     u64 missing_records() const { return missing_; } /* in the midst of others */
     u64 dropped_records() const { return dropped_; } /* behind the end */
-    u64 highest_page() const { return highest_page_; }
-    bool has_records() const { return !order_.empty() || !candidates_.empty(); }
+    /* All pages that lead to those of the map are sound: none has been missed. */
+    bool is_complete() const { return super_ != nullptr && tree_complete_; }
 
 private:
     /* All records before this one are in the page. */
@@ -70,7 +77,7 @@ private:
     void survey_record(const LogRecordAt &at);
     void order_segments();
     void walk_tree();
-    void walk_array(cw_log_meta kind, const std::vector<u64> &words, std::vector<u64> *below);
+    bool walk_array(cw_log_meta kind, const std::vector<u64> &words, std::vector<u64> *below);
     void set_ends();
     void replay(Window *window);
     bool continues(const LogRecordAt &at);
@@ -81,7 +88,9 @@ private:
 
     cw_io &io_;
     const u64 device_pages_;
-    const cw_disk_log_super *super_; /* NULL: there is none */
+    const cw_disk_log_super *super_; /* NULL: there is none that can be trusted */
+    const u64 foreign_gen_;          /* from here on: of another log */
+    const bool past_gaps_;
     const CheckOptions &options_;
     LogScan scan_;
     LogRecordReader reader_;
@@ -91,9 +100,7 @@ private:
     std::vector<u64> end_;                /* [order_]: what has this number or more was given up */
     std::map<u32, Candidate> candidates_; /* the newest sound page of the map, by number */
     std::map<u32, u64> tree_;             /* pages that the checkpoint leads to */
-    std::set<u64> known_damage_;          /* sectors of pages of the tree that are not MAP pages */
     bool tree_complete_ = false;          /* all pages that lead to the map's are sound */
-    bool map_intact_ = true;              /* no MAP page can be among what is damaged */
     std::set<u32> touched_;               /* pages of the map that records speak of */
     Position checkpoint_;
     u64 strict_gen_ = 0; /* from here on the log ends at the first gap */
@@ -101,7 +108,6 @@ private:
     bool ended_ = false;
     u64 missing_ = 0;
     u64 dropped_ = 0;
-    u64 highest_page_ = 0;
 };
 
 }  // namespace cloopw

@@ -114,6 +114,16 @@ LogSupers read_log_supers(cw_io &io) {
     return supers;
 }
 
+bool has_log_segments(cw_io &io) {
+    LogScan scan(io);
+    for (u32 n = 0; n < scan.segments(); n++) {
+        if (scan.look(n).kind != LogSegmentInfo::Kind::kEmpty) {
+            return true;
+        }
+    }
+    return false;
+}
+
 LogScan::LogScan(cw_io &io) : io_(io), buf_(CW_LOG_SEGMENT_LEN) {
     u64 size = 0;
     if (cw_size(&io, &size) == 0 && size > CW_LOG_START) {

@@ -6,6 +6,7 @@
 #ifndef CLOOPW_LIB_LOG_SCAN_H
 #define CLOOPW_LIB_LOG_SCAN_H
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <vector>
@@ -33,13 +34,26 @@ struct LogSupers {
 
     bool any() const { return newest >= 0; }
     const cw_disk_log_super &best() const { return super[static_cast<size_t>(newest)]; }
+    /* Not both are there: the newer one may be what is lost. */
+    bool lost_copy() const {
+        return std::any_of(state.begin(), state.end(), [](Copy c) { return c != Copy::kSound; });
+    }
     /* The log was never written to, so it has only one copy. */
     bool is_new() const { return newest == 0 && cw_from_le64(best().seq) == 1; }
 };
 
 LogSupers read_log_supers(cw_io &io);
 
+/* Does a segment of a log begin where one would? Whatever the superblocks are. */
+bool has_log_segments(cw_io &io);
+
 /* ---- segments ---- */
+
+/* Does it change what pages there are? */
+inline bool changes_pages(const log_record &record) {
+    return record.type == CW_LOG_WRITE || record.type == CW_LOG_MOVE ||
+           record.type == CW_LOG_DROP || record.type == CW_LOG_WIPE;
+}
 
 /* A record where it lies. */
 struct LogRecordAt {

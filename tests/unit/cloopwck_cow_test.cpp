@@ -48,6 +48,28 @@ protected:
         change(cow_, 0, random_bytes(CW_LOG_SUPER_LEN));
         change(cow_, CW_LOG_SUPER_STRIDE, random_bytes(CW_LOG_SUPER_LEN));
     }
+    /* Salvages it: what is not as it should be is named. */
+    void expect_salvage_is_honest(const std::string &file, const Args &more = {}) {
+        Args args = {"--json", "-f", "-s", path("out"), "-c", file, base_};
+        args.insert(args.end(), more.begin(), more.end());
+        ToolResult result = tool(args);
+        ASSERT_TRUE(result.code == 0 || result.code == 4) << result.out << result.err;
+        const json lost = json::parse(result.out)["lost"];
+        const Bytes now = content({path("out")}, base_);
+        for (size_t off = 0; off < now.size(); off += CW_PAGE_SIZE) {
+            if (slice(now, off, CW_PAGE_SIZE) != slice(all_, off, CW_PAGE_SIZE)) {
+                EXPECT_TRUE(is_named(lost, off)) << off;
+                EXPECT_EQ(result.code, 4);
+            }
+        }
+        expect_clean({"-c", path("out"), base_});
+    }
+    static bool is_named(const json &lost, u64 off) {
+        return std::any_of(lost.begin(), lost.end(), [&](const json &range) {
+            return range.contains("offset") && off >= range["offset"].get<u64>() &&
+                   off < range["offset"].get<u64>() + range["length"].get<u64>();
+        });
+    }
     /* The pages that differ from what should be there. */
     static u64 differences(const Bytes &a, const Bytes &b) {
         u64 pages = 0;
@@ -176,22 +198,66 @@ TEST_F(CloopwckCow, AFileInUseIsNotRepaired) {
     expect(1, "corrected", {"-y", cow_});
 }
 
-/* The lost superblock was the newest: what came after is in the log all the same. */
+/*
+ * The lost superblock was the newest. What the older one leads to may be all
+ * that there is, or not: then it must not be made the only one.
+ */
 TEST_F(CloopwckCow, AnOlderSuperblockDoesNotPassForTheNewest) {
-    make_used(40);
+    make_used(20, "none");
+    unsigned int refused = 0;
+    for (unsigned int round = 0; round < 6; round++) {
+        {
+            Device device = attach({cow_}, base_);
+            for (unsigned int i = 0; i <= round; i++) {
+                all_ = use(device, 100 * round + i, 8, round % 3 == 0);
+                if (i % 2 == 1) {
+                    device.discard(0, kCowDevice / 2); /* checkpoints, segments used again */
+                    all_ = all_of(device);
+                }
+            }
+            device.flush();
+            copy(cow_, "crashed.img");
+            device.close();
+        }
+        const std::string file = path("crashed.img");
+        const u64 slot = static_cast<u64>(supers(file).newest);
+        change(file, slot * CW_LOG_SUPER_STRIDE, random_bytes(CW_LOG_SUPER_LEN));
+        const Bytes before = read_bytes(file);
+        ToolResult result = tool({"-y", file});
+        if (result.code == 1) {
+            EXPECT_EQ(differences(content({file}, base_), all_), 0u) << round << result.out;
+            continue;
+        }
+        EXPECT_EQ(result.code, 4) << result.out;
+        EXPECT_EQ(read_bytes(file), before) << "the evidence was touched";
+        refused += result.out.find("after a later checkpoint") != std::string::npos ? 1 : 0;
+        expect_salvage_is_honest(file);
+    }
+    EXPECT_GT(refused, 0u);
+}
+
+/* The first superblock leads to nothing; the second, which did, is gone. */
+TEST_F(CloopwckCow, ALogIsNotNewBecauseOnlyItsFirstSuperblockIsLeft) {
+    base_ = write("base.img", text_bytes(kCowDevice));
+    cow_ = make_cow("cow.img", base_);
+    const Bytes first = slice(read_bytes(cow_), 0, CW_LOG_SUPER_LEN);
     {
         Device device = attach({cow_}, base_);
-        all_ = use(device, 9, 10);
+        const Bytes data = random_bytes(20000);
+        device.write(data.data(), 20000, 40960);
+        all_ = all_of(device);
         device.flush();
-        std::filesystem::copy_file(cow_, path("crashed.img"));
+        copy(cow_, "crashed.img");
     }
-    cow_ = path("crashed.img");
-    u64 slot = static_cast<u64>(supers(cow_).newest);
-    change(cow_, slot * CW_LOG_SUPER_STRIDE, random_bytes(CW_LOG_SUPER_LEN));
-    std::string out = expect(4, "after a later checkpoint", {cow_});
-    EXPECT_NE(out.find("it is kept as it is"), std::string::npos) << out;
-    expect(4, "after a later checkpoint", {"-y", cow_});
-    EXPECT_NE(supers(cow_).state[slot], Copy::kSound);
+    const std::string file = path("crashed.img");
+    change(file, 0, first);
+    for (const Bytes &left : {Bytes(CW_LOG_SUPER_LEN), random_bytes(CW_LOG_SUPER_LEN)}) {
+        change(file, CW_LOG_SUPER_STRIDE, left);
+        expect(4, "after a later checkpoint", {"-y", file});
+        EXPECT_NE(supers(file).state[1], Copy::kSound);
+        expect(4, " 0 B are lost", {"-f", "-s", path("out"), file});
+        EXPECT_EQ(differences(content({path("out")}, base_), all_), 0u);
+    }
 }
 
 TEST_F(CloopwckCow, ATruncatedLogSaysWhatIsLost) {
@@ -206,6 +272,7 @@ TEST_F(CloopwckCow, ATruncatedLogSaysWhatIsLost) {
 
 /* ---- map, records, usage ---- */
 
+/* Damage to pages of a record that do not live any more is none. */
 TEST_F(CloopwckCow, EveryDamagedRecordIsFound) {
     make_used(60, "none");
     std::vector<u64> writes = records(
@@ -444,20 +511,8 @@ TEST_F(CloopwckCow, ADoubtfulRangeIsNamed) {
     make_used(200);
     destroy_supers();
     expect(8, "neither superblock is sound; say what it was made for", {"-s", path("out"), cow_});
-    ToolResult result = tool({"--json", "-s", path("out"), "-c", cow_, base_});
-    EXPECT_EQ(result.code, 4) << result.err;
-    json lost = json::parse(result.out)["lost"];
-    Bytes now = content({path("out")}, base_);
-    for (size_t off = 0; off < now.size(); off += CW_PAGE_SIZE) {
-        if (slice(now, off, CW_PAGE_SIZE) == slice(all_, off, CW_PAGE_SIZE)) {
-            continue;
-        }
-        bool named = std::any_of(lost.begin(), lost.end(), [&](const json &range) {
-            return range.contains("offset") && off >= range["offset"].get<u64>() &&
-                   off < range["offset"].get<u64>() + range["length"].get<u64>();
-        });
-        EXPECT_TRUE(named) << off;
-    }
+    expect_salvage_is_honest(cow_);
+    expect(4, "may show what was there before", {"-f", "-s", path("out"), "-c", cow_, base_});
 }
 
 /* With a sound superblock the checkpoint's own pages say what was discarded. */
@@ -490,6 +545,64 @@ TEST_F(CloopwckCow, WhatLiesBehindTheEndIsNoted) {
         records(cow_, [](const log_record &r) { return r.type == CW_LOG_WRITE; });
     flip(cow_, writes[writes.size() / 2] + 5);
     expect(0, "records lie behind the end of the log", {cow_});
+}
+
+/* Of pages that are stored as they are, only those that are damaged are lost. */
+TEST_F(CloopwckCow, OnePageOfAPlainRecordIsLostAlone) {
+    base_ = write("base.img", text_bytes(kCowDevice, 77));
+    cow_ = make_cow("cow.img", base_, "none");
+    {
+        Device device = attach({cow_}, base_);
+        const Bytes data = random_bytes(65536);
+        device.write(data.data(), 65536, 131072);
+        all_ = all_of(device);
+        device.close();
+    }
+    const u64 at =
+        records(cow_, [](const log_record &r) { return r.type == CW_LOG_WRITE; }).front();
+    flip(cow_, at + 72 + 64 + 5 * CW_PAGE_SIZE + 7);
+    expect(4, "bytes 151552..155647", {cow_});
+    expect(4, "4.0 KiB are lost", {"-s", path("out"), cow_});
+    EXPECT_EQ(differences(content({path("out")}, base_), all_), 1u);
+    expect_salvage_is_honest(cow_);
+}
+
+/* A record in the midst of what was flushed is damaged: recovery ends before it. */
+TEST_F(CloopwckCow, WhatIsBehindAGapIsNamedAndCanBeHad) {
+    base_ = write("base.img", text_bytes(kCowDevice, 77));
+    cow_ = make_cow("cow.img", base_);
+    {
+        Device device = attach({cow_}, base_);
+        all_ = use(device, 1, 8, false);
+        device.flush();
+        copy(cow_, "crashed.img");
+    }
+    const std::string sound = path("crashed.img");
+    const u64 since = cw_from_le64(supers(sound).best().log_seq);
+    std::vector<u64> writes = records(
+        sound, [since](const log_record &r) { return r.type == CW_LOG_WRITE && r.seq >= since; });
+    ASSERT_GT(writes.size(), 4u);
+    for (u32 within : {5u, 300u}) { /* header, payload */
+        const std::string file = copy(sound, "damaged.img");
+        flip(file, writes[writes.size() / 2] + within);
+        expect_salvage_is_honest(file);
+        const u64 missed = differences(content({path("out")}, base_), all_);
+        expect_salvage_is_honest(file, {"--past-gaps"});
+        EXPECT_LT(differences(content({path("out")}, base_), all_), missed);
+        EXPECT_LE(differences(content({path("out")}, base_), all_), 16u);
+        expect(4, "--past-gaps uses them", {"-f", "-s", path("out"), file});
+    }
+    expect(16, "goes with --salvage only", {"--past-gaps", sound});
+}
+
+/* Neither superblock is there, but what the segments hold says what it is. */
+TEST_F(CloopwckCow, ALogWithoutSuperblocksIsNotTakenForARawImage) {
+    make_used();
+    destroy_supers();
+    expect(4, "neither copy of the superblock is sound", {cow_});
+    expect(8, "say what it was made for", {"-s", path("out"), cow_});
+    EXPECT_FALSE(std::filesystem::exists(path("out")));
+    expect(0, "raw image", {"-I", "raw", cow_});
 }
 
 TEST_F(CloopwckCow, EightTebibytesAreWalkedAtOnce) {

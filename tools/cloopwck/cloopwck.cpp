@@ -32,6 +32,7 @@ struct CommandLine {
     bool quick = false;
     bool dump = false;
     bool force = false;
+    bool past_gaps = false;
     bool json = false;
     bool quiet = false;
     bool verbose = false;
@@ -68,6 +69,7 @@ void declare(CLI::App &app, CommandLine &line) {
     app.add_flag("-y,--yes", line.yes, "Repair what can be without a loss");
     option("-s,--salvage", line.salvage, "Write what is readable to a new file OUT", "OUT");
     app.add_flag("-f,--force", line.force, "Overwrite OUT");
+    app.add_flag("--past-gaps", line.past_gaps, "-s: use what a log has behind a gap, too");
     app.add_flag("--quick", line.quick, "Check what leads to the data, do not read the data");
     app.add_flag("--dump", line.dump, "Print superblock, index, map and records");
     option("-I,--input-format", line.input_format,
@@ -94,6 +96,9 @@ void check_line(const CommandLine &line) {
     }
     if (line.force && line.salvage.empty()) {
         throw UsageError("--force: only OUT of --salvage can be overwritten");
+    }
+    if (line.past_gaps && line.salvage.empty()) {
+        throw UsageError("--past-gaps: goes with --salvage only");
     }
     refuse_both(line.yes, "--yes", line.no_change, "--no-change");
     refuse_both(line.yes, "--yes", !line.salvage.empty(), "--salvage");
@@ -252,6 +257,7 @@ private:
         job.format = line_.input_format;
         job.output = line_.salvage;
         job.force = line_.force;
+        job.past_gaps = line_.past_gaps;
         if (!line_.layers.empty()) {
             job.is_cow = true;
             job.path = line_.layers[0];

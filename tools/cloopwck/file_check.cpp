@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "lib/cow_chain.h"
+#include "lib/cow_lock.h"
 #include "lib/log_scan.h"
 #include "tools/common/size.h"
 
@@ -52,7 +53,7 @@ bool looks_like_cow(const Io &io) {
             }
         }
     }
-    return read_log_supers(io.get()).any();
+    return read_log_supers(io.get()).any() || has_log_segments(io.get());
 }
 
 PatchedIo &WholeFile::patched() {
@@ -227,10 +228,13 @@ FileReport check_cow_file(const std::string &path, const CheckOptions &options) 
     report.path = path;
     report.is_cow = true;
     Io io = Io::open(path, Io::Mode::kRead);
-    LogSupers supers = read_log_supers(io.get());
+    lock_cow(io.fd(), path, false); /* what is being written looks damaged */
+    report.supers = read_log_supers(io.get());
+    const LogSupers &supers = report.supers;
     WholeFile whole = WholeFile::cow(io);
     OpenedCow cow(whole.io());
-    const bool is_log = supers.any() || cow.identity().format == &cw_cow_log;
+    const bool is_log =
+        supers.any() || cow.identity().format == &cw_cow_log || has_log_segments(io.get());
     if (is_log) {
         report.format = cw_cow_log.name;
         check_log_supers(supers, report.findings);
@@ -245,7 +249,7 @@ FileReport check_cow_file(const std::string &path, const CheckOptions &options) 
     CowTotals totals = is_log ? check_log(cow, options, report.findings)
                               : check_uml(cow, options, report.findings);
     if (is_log) {
-        check_log_end(whole.io(), cow.log(), supers.best(), report.findings);
+        check_log_end(find_log_end(whole.io(), supers.best()), supers, report.findings);
     }
     describe_cow(cow, totals, &report);
     keep_evidence(&report.findings);

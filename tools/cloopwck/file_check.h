@@ -22,6 +22,7 @@ struct FileReport {
     Json facts = Json::object();
     std::string summary; /* the facts that matter most, for people */
     Findings findings;
+    LogSupers supers; /* of a COW log, as they were then */
 };
 
 /* A COW file by its first bytes, or a log whose first superblock is damaged. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "repair.h"
 
+#include <cstring>
+
 #include "lib/cow_lock.h"
 #include "lib/log_scan.h"
 
@@ -13,9 +15,10 @@ namespace {
  * attach takes either for the same. The sound one is not touched, so a crash
  * on the way leaves what there was before.
  */
-void rewrite_super(const Io &io) {
-    LogSupers supers = read_log_supers(io.get());
-    if (!supers.any()) {
+void rewrite_super(const Io &io, const LogSupers &checked) {
+    const LogSupers supers = read_log_supers(io.get());
+    if (!supers.any() || supers.state != checked.state ||
+        memcmp(&supers.best(), &checked.best(), sizeof(cw_disk_log_super)) != 0) {
         throw Error(std::string(io.name()) + ": has changed since it was checked; check it again");
     }
     for (u32 slot = 0; slot < CW_LOG_SUPERS; slot++) {
@@ -38,7 +41,7 @@ void repair_file(FileReport *report) {
     }
     Io io = Io::open(report->path, Io::Mode::kReadWrite);
     lock_cow(io.fd(), io.name(), true);
-    rewrite_super(io);
+    rewrite_super(io, report->supers);
     for (Finding &finding : report->findings.all()) {
         finding.repaired = finding.repairable;
     }

@@ -12,6 +12,7 @@
 
 #include "file_check.h"
 #include "lib/cow_chain.h"
+#include "lib/cow_lock.h"
 #include "lib/image_writer.h"
 #include "tools/common/output_file.h"
 
@@ -180,7 +181,7 @@ LogCowConfig config_from_below(const SalvageJob &job) {
         throw Error(job.path +
                         ": neither superblock is sound; say what it was made for: "
                         "--salvage OUT -c " +
-                        job.path + " IMAGE",
+                        job.path + " IMAGE; or that it is no COW file: --input-format raw",
                     EINVAL);
     }
     LogCowConfig config;
@@ -211,6 +212,7 @@ LogCowConfig config_from_below(const SalvageJob &job) {
 
 SalvageResult salvage_cow(const SalvageJob &job, const Io &in, const Io &out,
                           const CheckOptions &options) {
+    lock_cow(in.fd(), in.name(), false);
     WholeFile whole = WholeFile::cow(in);
     LogSupers supers = read_log_supers(whole.io());
     OpenedCow cow(whole.io());
@@ -232,9 +234,11 @@ SalvageResult salvage_cow(const SalvageJob &job, const Io &in, const Io &out,
     }
     LogCowConfig config = supers.any() ? config_of(job, supers.best()) : config_from_below(job);
     config.first_generation = random_generation();
-    const bool frozen =
+    LogSalvageOptions how;
+    how.past_gaps = job.past_gaps;
+    how.frozen =
         supers.any() && (cw_from_le64(supers.best().ro_compat) & CW_LOG_RO_COMPAT_FROZEN) != 0;
-    return salvage_log(whole.io(), out, config, frozen, options);
+    return salvage_log(whole.io(), out, config, how, options);
 }
 
 }  // namespace

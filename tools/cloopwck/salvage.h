@@ -18,7 +18,8 @@ struct SalvageJob {
     bool below_is_cow = false;
     std::string format; /* of the image, this one or the one below; empty: look at it */
     std::string output;
-    bool force = false; /* replace it */
+    bool force = false;     /* replace it */
+    bool past_gaps = false; /* of a COW log: records behind a gap are used, too */
 };
 
 SalvageResult salvage(const SalvageJob &job, const CheckOptions &options);

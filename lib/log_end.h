@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Where a COW log ends for recovery that begins with a superblock, and which
+ * records are there all the same. docs/cow-log.md, "Without a map", says what
+ * these mean.
+ */
+#ifndef CLOOPW_LIB_LOG_END_H
+#define CLOOPW_LIB_LOG_END_H
+
+#include <vector>
+
+#include "core.h"
+
+namespace cloopw {
+
+struct PageRange {
+    u64 page;
+    u64 pages;
+};
+
+struct LogEnd {
+    u64 next_seq = 0;  /* of the first record that the superblock does not lead to */
+    u64 behind = 0;    /* records that it does not lead to */
+    u64 newer = 0;     /* of these: such as only a later superblock can have allowed */
+    bool torn = false; /* the record at the end is there, but not all of it */
+    /*
+     * All that was changed from next_seq on is in pages; false: there are
+     * records missing of which nobody knows what they changed.
+     */
+    bool all_known = true;
+    std::vector<PageRange> pages;
+
+    /* All that there is of the log counts. */
+    bool is_clean() const { return behind == 0 && !torn; }
+};
+
+/* Reads the log, and the first sector of each segment. */
+LogEnd find_log_end(cw_io &io, const cw_disk_log_super &super);
+
+}  // namespace cloopw
+
+#endif
