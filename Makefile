@@ -100,6 +100,7 @@ install: tools install-docs
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 build/bin/mkcloopw $(DESTDIR)$(PREFIX)/bin
 	install -m 755 build/bin/cloopwsetup $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 build/bin/cloopwck $(DESTDIR)$(PREFIX)/sbin
 	install -D -m 644 build/lib/nbdkit-cloopw-plugin.so \
 		$(DESTDIR)$(NBDKIT_PLUGINS)/nbdkit-cloopw-plugin.so
 	install -D -m 644 build/modules/$$(uname -r)/cloopw.ko \
