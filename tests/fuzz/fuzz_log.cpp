@@ -5,6 +5,7 @@
  * what is tried is what a log can say, not what a checksum keeps out.
  */
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "cow_check.h"
@@ -16,13 +17,47 @@ namespace {
 
 using namespace cloopw;
 
-constexpr u64 kDevice = u64{4} << 20;
+constexpr u64 kDevice = u64{3} << 20; /* two pages of the map */
 
 struct Change {
     u16 place; /* 0, 1: a superblock; else a record */
     u16 at;
     u8 xor_with;
     u8 add;
+};
+
+/* Reads what is in memory, without a copy of it. */
+class View : private cw_io {
+public:
+    explicit View(const std::vector<u8> &bytes) : cw_io{}, bytes_(bytes) {
+        this->ops = &kOps;
+        this->name = "log";
+    }
+    cw_io &get() { return *this; }
+
+private:
+    static int do_pread(cw_io *io, void *buf, size_t len, u64 off) {
+        const std::vector<u8> &bytes = static_cast<View *>(io)->bytes_;
+        if (off > bytes.size() || len > bytes.size() - off) {
+            return -EIO;
+        }
+        memcpy(buf, &bytes[off], len);
+        return 0;
+    }
+    static int do_size(cw_io *io, u64 *size) {
+        *size = static_cast<View *>(io)->bytes_.size();
+        return 0;
+    }
+    static constexpr cw_io_ops kOps = {.pread = do_pread,
+                                       .pread_two = nullptr,
+                                       .pwrite = nullptr,
+                                       .flush = nullptr,
+                                       .allocate = nullptr,
+                                       .punch = nullptr,
+                                       .size = do_size,
+                                       .capacity = nullptr};
+
+    const std::vector<u8> &bytes_;
 };
 
 std::vector<u8> bytes_of(const Io &io) {
@@ -50,13 +85,14 @@ std::vector<u8> make_log() {
         if (cw_cow_open(&io.get(), cache, true, &base, &cow, nullptr) != 0) {
             abort();
         }
-        std::vector<u8> data(65536);
-        for (u32 i = 0; i < 24; i++) {
+        std::vector<u8> data(16384);
+        for (u32 i = 0; i < 20; i++) {
             for (size_t k = 0; k < data.size(); k++) {
                 data[k] = static_cast<u8>(i % 3 == 0 ? k * 2654435761u >> 13 : k / 97 + i);
             }
-            u64 off = (i * 7 % 60) * 65536;
-            (void)cow->format->write(cow, off, 65536, data.data());
+            const u64 off = (i * 7 % 60) * 49152;
+            const u32 len = i % 4 == 3 ? 16384 : 4096;
+            (void)cow->format->write(cow, off, len, data.data());
             (void)cow->format->discard(cow, off / 2 / 4096 * 4096, 16384);
             (void)cow->format->zero(cow, off / 3 / 4096 * 4096, 8192);
         }
@@ -115,34 +151,71 @@ void fix_record(u8 *at, size_t room) {
     memcpy(at, bytes, std::min<size_t>(len, record.sectors * CW_SECTOR_SIZE));
 }
 
+/* A sound log with changes; they are taken back in the end. */
+class Changed {
+public:
+    Changed(const std::vector<u8> &sound, std::vector<u8> *file) : sound_(sound), file_(*file) {}
+    ~Changed() {
+        for (size_t at : touched_) {
+            const size_t len = std::min<size_t>(file_.size() - at, LOG_RECORD_ROOM);
+            memcpy(&file_[at], &sound_[at], len);
+        }
+    }
+    Changed(const Changed &) = delete;
+    Changed &operator=(const Changed &) = delete;
+
+    void apply(const Change &change, const std::vector<u64> &places) {
+        const size_t n = change.place % places.size();
+        u8 *at = &file_[places[n]];
+        const size_t room = file_.size() - places[n];
+        u8 &byte = at[change.at % std::min<size_t>(room, n < 2 ? 2048 : 512)];
+        touched_.push_back(places[n]);
+        byte = static_cast<u8>((byte ^ change.xor_with) + change.add);
+        n < 2 ? fix_super(at) : fix_record(at, room);
+    }
+
+private:
+    const std::vector<u8> &sound_;
+    std::vector<u8> &file_;
+    std::vector<size_t> touched_;
+};
+
+void check(cw_io &io, const LogSupers &supers, const CheckOptions &options) {
+    OpenedCow cow(io);
+    Findings findings;
+    if (cow.refusal().empty() && cow.is_log()) {
+        (void)check_log(cow, options, findings);
+        check_log_end(find_log_end(io, supers.best()), supers, findings);
+    }
+}
+
+void rebuild(cw_io &io, const LogSupers &supers, bool trusted, const CheckOptions &options) {
+    LogRebuild rebuilt(io, kDevice, supers, {trusted, false}, options);
+    rebuilt.pages(nullptr, [](u32, const u64 *, LogRebuild::Basis) {});
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const u8 *data, size_t size) {
     static const std::vector<u8> sound = make_log();
     static const std::vector<u64> places = find_places(sound);
-    std::vector<u8> file = sound;
+    static std::vector<u8> file = sound;
+    Changed changed(sound, &file);
     cw_log_bad_quiet(true);
-    for (size_t i = 0; i + sizeof(Change) <= std::min<size_t>(size, 32 * sizeof(Change));
+    /* The first byte says what is tried. */
+    const unsigned int how = size != 0 ? data[0] % 4u : 0;
+    for (size_t i = 1; i + sizeof(Change) <= std::min<size_t>(size, 1 + 32 * sizeof(Change));
          i += sizeof(Change)) {
         Change change;
         memcpy(&change, data + i, sizeof(change));
-        const size_t n = change.place % places.size();
-        u8 *at = &file[places[n]];
-        const size_t room = file.size() - places[n];
-        u8 &byte = at[change.at % std::min<size_t>(room, n < 2 ? 2048 : 512)];
-        byte = static_cast<u8>((byte ^ change.xor_with) + change.add);
-        n < 2 ? fix_super(at) : fix_record(at, room);
+        changed.apply(change, places);
     }
-    Io io = Io::memory("log", file);
-    OpenedCow cow(io.get());
-    CheckOptions options;
-    Findings findings;
-    LogSupers supers = read_log_supers(io.get());
-    if (cow.refusal().empty() && cow.is_log()) {
-        (void)check_log(cow, options, findings);
-        check_log_end(io.get(), cow.log(), supers.best(), findings);
+    View view(file);
+    const LogSupers supers = read_log_supers(view.get());
+    if (how < 2) {
+        check(view.get(), supers, {});
+    } else {
+        rebuild(view.get(), supers, how == 2, {});
     }
-    LogRebuild rebuild(io.get(), kDevice, supers, options);
-    rebuild.pages(nullptr, [](u32, const u64 *, LogRebuild::Basis) {});
     return 0;
 }
