@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "codec_lib_posix.h"
+#include "codec_lib.h"
 
 #include <libdeflate.h>
 #include <lz4.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "codec_lib_linux.h"
+#include "core/codec_lib.h"
 
 #include <linux/lz4.h>
 #include <linux/lzo.h>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* LZ4 blocks without a frame; lz4hc searches longer for the same format. */
 #include "codec.h"
-
-#include CW_CODEC_LIB_H
+#include "codec_lib.h"
 
 const struct cw_codec cw_codec_lz4 = {
 	.name = "lz4",

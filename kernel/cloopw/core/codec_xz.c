@@ -4,8 +4,7 @@
  * none, the only filter LZMA2: what the kernel's decompressor takes.
  */
 #include "codec.h"
-
-#include CW_CODEC_LIB_H
+#include "codec_lib.h"
 
 const struct cw_codec cw_codec_xz = {
 	.name = "xz",

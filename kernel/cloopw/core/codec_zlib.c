@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* zlib streams (RFC 1950). */
 #include "codec.h"
-
-#include CW_CODEC_LIB_H
+#include "codec_lib.h"
 
 /* Levels above 9 exist only in userspace; the stream is the same. */
 const struct cw_codec cw_codec_zlib = {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Zstandard frames (RFC 8878) without dictionary. */
 #include "codec.h"
-
-#include CW_CODEC_LIB_H
+#include "codec_lib.h"
 
 const struct cw_codec cw_codec_zstd = {
 	.name = "zstd",

@@ -25,7 +25,7 @@
  *   bits       cw_popcount(): how many of 32 are set
  *   processors cw_cpus(): how many can run at once
  *   messages   cw_vformat(): vsnprintf; cw_log_bad(): one rate-limited line
- *   codecs     CW_CODEC_LIB_H names the header with the world's codec calls
+ *   codecs     codec_lib.h; CW_ZLIB_MAX_LEVEL: its libraries differ in that
  *
  * All functions may be called from any thread that is allowed to sleep.
  */
@@ -34,10 +34,10 @@
 
 #ifdef __KERNEL__
 #include "../platform_linux.h"
-#define CW_CODEC_LIB_H "../codec_lib_linux.h"
+#define CW_ZLIB_MAX_LEVEL 9
 #else
 #include "platform_posix.h"
-#define CW_CODEC_LIB_H "codec_lib_posix.h"
+#define CW_ZLIB_MAX_LEVEL 12 /* libdeflate searches longer than zlib */
 #endif
 
 /* Sizes and offsets are 64 bits wide and may be as large as the device. */

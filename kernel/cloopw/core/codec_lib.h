@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel's codec libraries behind one calling convention, for
- * core/codec_*.c. lib/codec_lib_posix.h is its twin over the userspace ones.
+ * The codec libraries behind one calling convention, for codec_*.c. Implemented
+ * over the kernel's own in codec_lib_linux.c, over those of userspace in
+ * lib/codec_lib_posix.c.
  *
  *   cw_X_create()      a context for blocks of up to max_len bytes; level < 0
  *                      makes one that only decompresses. 0 or -errno.
@@ -11,14 +12,12 @@
  *   cw_X_decompress()  0, or -EIO unless src is one stream of exactly dst_len
  *                      bytes
  *
- * xz and lzo only decompress here: create() with a level returns -EOPNOTSUPP.
+ * In the kernel xz and lzo only decompress: create() with a level returns -EOPNOTSUPP.
  */
-#ifndef CLOOPW_CODEC_LIB_LINUX_H
-#define CLOOPW_CODEC_LIB_LINUX_H
+#ifndef CLOOPW_CODEC_LIB_H
+#define CLOOPW_CODEC_LIB_H
 
-#include "core/platform.h"
-
-#define CW_ZLIB_MAX_LEVEL 9
+#include "platform.h"
 
 int cw_lz4_create(void **ctx, int level, u32 max_len);
 void cw_lz4_destroy(void *ctx);
