@@ -84,7 +84,7 @@ public:
         LogRebuild::Trust trust = {true, how.past_gaps};
         if (supers.any()) {
             const LogEnd end = find_log_end(io_, supers.best());
-            trust.super = end.newer == 0 && (end.behind == 0 || !supers.lost_copy());
+            trust.super = end.leads_to_all(supers.lost_copy());
             doubt_end(end, trust);
         }
         OpenedCow cow(io_);
@@ -168,6 +168,10 @@ private:
             result_.findings.error("log", std::to_string(rebuild.missing_records()) +
                                               " records among the others are missing: where they "
                                               "wrote, what was there before them is shown");
+        }
+        if (rebuild.foreign_segments() != 0) {
+            result_.findings.note("log", std::to_string(rebuild.foreign_segments()) +
+                                             " segments are of another log and are left out");
         }
         if (rebuild.dropped_records() != 0) {
             result_.findings.note("log", std::to_string(rebuild.dropped_records()) +

@@ -22,7 +22,7 @@ public:
             look_at(n);
         }
         const u64 missing = highest_ < seq_ ? 0 : highest_ - seq_ + 1 - seen_.size();
-        end_.all_known = missing == 0;
+        end_.all_known = missing == 0 && !end_.cut;
         return std::move(end_);
     }
 
@@ -33,12 +33,28 @@ private:
         seq_ = cw_from_le64(super_.log_seq);
         gen_ = cw_from_le64(super_.log_gen);
         sector_ = cw_from_le32(super_.log_sector);
+        end_.cut = segment != CW_LOG_NO_SEGMENT && !has_begin(segment);
         while (segment < scan_.segments()) {
             chain_.insert(segment);
             if (!follow_segment(&segment)) {
                 return;
             }
         }
+    }
+
+    /* What was there before the checkpoint, at least the mark of the begin. */
+    bool has_begin(u32 segment) {
+        const u64 place = log_first_sector(segment) + sector_;
+        bool found = false;
+        if (segment < scan_.segments()) {
+            scan_.scan(
+                segment,
+                [&](const LogRecordAt &at) {
+                    found = found || (at.record.gen == gen_ && at.sector < place);
+                },
+                [](const LogGap &) {});
+        }
+        return found;
     }
 
     /* True: it goes on in another segment, at its first sector. */
@@ -48,7 +64,7 @@ private:
         bool ended = false;
         bool jumps = false;
         u64 next_gen = 0;
-        scan_.scan(
+        const LogSegmentInfo info = scan_.scan(
             *segment,
             [&](const LogRecordAt &at) {
                 if (ended || jumps || at.sector - first < sector_) {
@@ -68,6 +84,7 @@ private:
                 next_gen = at.record.next_gen;
             },
             [](const LogGap &) {});
+        end_.cut = end_.cut || (!jumps && !info.readable);
         gen_ = jumps ? next_gen : gen_;
         sector_ = jumps ? 0 : sector_;
         return jumps;
@@ -85,12 +102,13 @@ private:
 
     void look_at(u32 n) {
         LogSegmentInfo info = scan_.look(n);
+        end_.unreadable = end_.unreadable || !info.readable;
         /* What cannot be told from the first sector may be a damaged one. */
         if (info.kind == LogSegmentInfo::Kind::kMeta ||
             (info.kind == LogSegmentInfo::Kind::kData && !may_count(info.gen))) {
             return;
         }
-        scan_.scan(
+        info = scan_.scan(
             n,
             [&](const LogRecordAt &at) {
                 if (at.record.type != CW_LOG_META && may_count(at.record.gen)) {
@@ -98,6 +116,7 @@ private:
                 }
             },
             [](const LogGap &) {});
+        end_.unreadable = end_.unreadable || !info.readable;
     }
 
     /* Others are older, or of another log that was on this device. */

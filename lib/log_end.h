@@ -19,10 +19,12 @@ struct PageRange {
 };
 
 struct LogEnd {
-    u64 next_seq = 0;  /* of the first record that the superblock does not lead to */
-    u64 behind = 0;    /* records that it does not lead to */
-    u64 newer = 0;     /* of these: such as only a later superblock can have allowed */
-    bool torn = false; /* the record at the end is there, but not all of it */
+    u64 next_seq = 0;        /* of the first record that the superblock does not lead to */
+    u64 behind = 0;          /* records that it does not lead to */
+    u64 newer = 0;           /* of these: such as only a later superblock can have allowed */
+    bool torn = false;       /* the record at the end is there, but not all of it */
+    bool cut = false;        /* where the log begins or goes on, there is nothing to be read */
+    bool unreadable = false; /* so is some segment, which may be of the log */
     /*
      * All that was changed from next_seq on is in pages; false: there are
      * records missing of which nobody knows what they changed.
@@ -30,8 +32,12 @@ struct LogEnd {
     bool all_known = true;
     std::vector<PageRange> pages;
 
+    /* Do all records that there were since count? lost_copy: of the superblock. */
+    bool leads_to_all(bool lost_copy) const {
+        return newer == 0 && (!lost_copy || (behind == 0 && !cut && !unreadable));
+    }
     /* All that there is of the log counts. */
-    bool is_clean() const { return behind == 0 && !torn; }
+    bool is_clean() const { return behind == 0 && !torn && !cut; }
 };
 
 /* Reads the log, and the first sector of each segment. */

@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kWindowPages = 8192; /* pages of the map in memory, 8 KiB each */
 constexpr u64 kNever = ~u64{0};
+constexpr u64 kOtherLog = u64{1} << 36; /* generations of one log are not so far apart */
 
 bool may_have_payload(u8 type) { return type == CW_LOG_WRITE || type == CW_LOG_MOVE; }
 
@@ -20,12 +21,6 @@ bool is_at(u64 word, u64 sector) {
     return entry.state == CW_LOG_DATA && entry.sector == sector;
 }
 
-/* A device may hold records of a log that was on it before. */
-u64 foreign_gen(const LogSupers &supers) {
-    return supers.any() ? cw_from_le64(supers.best().gen_limit) + 2 * LOG_GEN_STEP
-                        : LOG_GEN_MAX + LOG_GEN_STEP;
-}
-
 }  // namespace
 
 LogRebuild::LogRebuild(cw_io &io, u64 device_bytes, const LogSupers &supers, Trust trust,
@@ -33,11 +28,11 @@ LogRebuild::LogRebuild(cw_io &io, u64 device_bytes, const LogSupers &supers, Tru
     : io_(io),
       device_pages_(cw_div_up(device_bytes, CW_PAGE_SIZE)),
       super_(supers.any() && trust.super ? &supers.best() : nullptr),
-      foreign_gen_(foreign_gen(supers)),
       past_gaps_(trust.past_gaps),
       options_(options),
       scan_(io),
       reader_(io),
+      gens_(own_gens(scan_, supers)),
       info_(scan_.segments()) {
     if (super_ != nullptr) {
         walk_tree();
@@ -49,6 +44,36 @@ LogRebuild::LogRebuild(cw_io &io, u64 device_bytes, const LogSupers &supers, Tru
 }
 
 /* ---- what there is ---- */
+
+/*
+ * A device may hold records of a log that was on it before. Logs begin with
+ * random generations below 2^46, and theirs follow closely. What the superblock
+ * says, or the first segment there is, is of this log: segments are taken from
+ * the front.
+ */
+LogRebuild::Gens LogRebuild::own_gens(LogScan &scan, const LogSupers &supers) {
+    std::vector<u64> gens;
+    u64 own = supers.any() ? cw_from_le64(supers.best().gen_limit) : 0;
+    for (u32 n = 0; n < scan.segments(); n++) {
+        const LogSegmentInfo info = scan.look(n);
+        if (info.kind != LogSegmentInfo::Kind::kEmpty) {
+            gens.push_back(info.gen);
+            own = own != 0 ? own : info.gen;
+        }
+    }
+    std::sort(gens.begin(), gens.end());
+    Gens found = {own, own};
+    const auto middle = std::lower_bound(gens.begin(), gens.end(), own);
+    for (auto it = middle; it != gens.begin() && found.begin - *(it - 1) <= kOtherLog; it--) {
+        found.begin = *(it - 1);
+    }
+    for (auto it = middle; it != gens.end() && *it - found.end <= kOtherLog; it++) {
+        found.end = *it;
+    }
+    found.begin -= std::min(found.begin, kOtherLog);
+    found.end = supers.any() ? own + 2 * LOG_GEN_STEP : found.end + kOtherLog;
+    return found;
+}
 
 void LogRebuild::survey_record(const LogRecordAt &at) {
     if (!changes_pages(at.record) || !cw_log_record_fits(&at.record, device_pages_)) {
@@ -63,12 +88,13 @@ void LogRebuild::survey() {
         info_[n] = scan_.scan(
             n,
             [&](const LogRecordAt &at) {
-                if (at.record.gen < foreign_gen_) {
+                if (gens_.has(at.record.gen)) {
                     survey_record(at);
                 }
             },
             [](const LogGap &) {});
-        if (info_[n].gen >= foreign_gen_) {
+        if (info_[n].kind != LogSegmentInfo::Kind::kEmpty && !gens_.has(info_[n].gen)) {
+            foreign_++;
             info_[n].kind = LogSegmentInfo::Kind::kEmpty;
         }
         options_.advance(CW_LOG_SEGMENT_LEN);

@@ -50,6 +50,8 @@ public:
     /* Not to be told from the records there are. After pages(). */
     u64 missing_records() const { return missing_; } /* in the midst of others */
     u64 dropped_records() const { return dropped_; } /* behind the end */
+    /* Segments of another log, which was on this device before. */
+    u64 foreign_segments() const { return foreign_; }
     /* All pages that lead to those of the map are sound: none has been missed. */
     bool is_complete() const { return super_ != nullptr && tree_complete_; }
 
@@ -58,6 +60,12 @@ private:
     struct Position {
         u64 gen = 0;
         u64 seq = 0;
+    };
+    struct Gens {
+        u64 begin;
+        u64 end;
+
+        bool has(u64 gen) const { return gen >= begin && gen < end; }
     };
     struct Candidate {
         u64 word = 0;
@@ -72,6 +80,7 @@ private:
     };
     using Window = std::map<u32, std::unique_ptr<Page>>;
 
+    static Gens own_gens(LogScan &scan, const LogSupers &supers);
     void survey();
     void survey_meta();
     void survey_record(const LogRecordAt &at);
@@ -89,13 +98,14 @@ private:
     cw_io &io_;
     const u64 device_pages_;
     const cw_disk_log_super *super_; /* NULL: there is none that can be trusted */
-    const u64 foreign_gen_;          /* from here on: of another log */
     const bool past_gaps_;
     const CheckOptions &options_;
     LogScan scan_;
     LogRecordReader reader_;
+    const Gens gens_; /* others are of another log */
 
     std::vector<LogSegmentInfo> info_;
+    u64 foreign_ = 0;
     std::vector<u32> order_;              /* segments of data, as the log filled them */
     std::vector<u64> end_;                /* [order_]: what has this number or more was given up */
     std::map<u32, Candidate> candidates_; /* the newest sound page of the map, by number */

@@ -346,11 +346,12 @@ TEST_F(CloopwckCow, AnAccountThatIsWrongIsFound) {
 
 /* ---- chains ---- */
 
-TEST_F(CloopwckCow, AChainIsCheckedAsAWhole) {
-    base_ = write("base.img", text_bytes(kCowDevice));
-    cow_ = make_cow("monday.cow", base_);
-    std::string top = path("tuesday.cow");
-    {
+/* monday.cow, frozen, and tuesday.cow over it. */
+class CloopwckChain : public CloopwckCow {
+protected:
+    void make_chain(bool discards) {
+        base_ = write("base.img", text_bytes(kCowDevice));
+        cow_ = make_cow("monday.cow", base_);
         LogCowConfig config = log_config(kCowDevice);
         config.over_layer = true;
         config.parent = "monday.cow";
@@ -358,11 +359,42 @@ TEST_F(CloopwckCow, AChainIsCheckedAsAWhole) {
         config.base_uuid = random_uuid();
         make_cow("tuesday.cow", config);
         Device device = attach({cow_}, base_);
-        use(device, 1, 20);
-        device.snapshot(Io::open(top, Io::Mode::kReadWrite));
-        all_ = use(device, 2, 20);
+        use(device, 1, 20, discards);
+        device.snapshot(Io::open(top_, Io::Mode::kReadWrite));
+        all_ = use(device, 2, 20, discards);
         device.close();
     }
+
+    const std::string top_ = path("tuesday.cow");
+};
+
+/* When both superblocks of the lower are lost, the upper says which UUID it had. */
+TEST_F(CloopwckChain, ALowerLayerWithoutSuperblocksIsSalvagedForTheUpper) {
+    make_chain(false);
+    destroy_supers();
+    expect(8, "--above LAYER", {"-s", path("new.cow"), cow_});
+    const std::string alone = make_cow("alone.cow", base_);
+    expect(8, "does not lie over a COW file",
+           {"-s", path("new.cow"), "--above", alone, "-c", cow_, base_});
+    expect(16, "goes with --salvage", {"--above", top_, "-c", cow_, base_});
+    expect(4, " 0 B are lost", {"-s", path("new.cow"), "--above", top_, "-c", cow_, base_});
+    std::filesystem::rename(path("new.cow"), cow_);
+    expect_clean({"-c", top_, base_});
+    EXPECT_EQ(content({top_, cow_}, base_), all_);
+}
+
+TEST_F(CloopwckChain, AnUpperLayerWithoutSuperblocksIsSalvagedOverTheLower) {
+    make_chain(false);
+    change(top_, 0, random_bytes(CW_LOG_SUPER_LEN));
+    change(top_, CW_LOG_SUPER_STRIDE, random_bytes(CW_LOG_SUPER_LEN));
+    expect(4, " 0 B are lost", {"-s", path("new.cow"), "-c", top_, "-c", cow_, base_});
+    expect_clean({"-c", path("new.cow"), base_});
+    EXPECT_EQ(content({path("new.cow"), cow_}, base_), all_);
+}
+
+TEST_F(CloopwckChain, AChainIsCheckedAsAWhole) {
+    make_chain(true);
+    const std::string &top = top_;
     ToolResult result = tool({top});
     EXPECT_EQ(result.code, 0) << result.out;
     EXPECT_NE(result.out.find("monday.cow: clean"), std::string::npos) << result.out;
@@ -603,6 +635,31 @@ TEST_F(CloopwckCow, ALogWithoutSuperblocksIsNotTakenForARawImage) {
     expect(8, "say what it was made for", {"-s", path("out"), cow_});
     EXPECT_FALSE(std::filesystem::exists(path("out")));
     expect(0, "raw image", {"-I", "raw", cow_});
+}
+
+/* A device held another log before, whose segments are behind those of this one. */
+TEST_F(CloopwckCow, RecordsOfAnotherLogAreLeftOut) {
+    for (u64 first : {u64{1} << 20, u64{1} << 45}) {
+        LogCowConfig config = log_config(kCowDevice, "none");
+        base_ = write("base.img", text_bytes(kCowDevice, 77));
+        cow_ = path("cow.img");
+        Bytes other;
+        for (u64 generation : {first, u64{1} << 44}) {
+            other = generation == first ? other : read_bytes(cow_);
+            config.first_generation = generation;
+            config.parent = base_;
+            make_cow("cow.img", config);
+            Device device = attach({cow_}, base_);
+            all_ = use(device, 5 + (generation == first ? 1 : 0), 30, false);
+            device.close();
+        }
+        change(cow_, std::filesystem::file_size(cow_),
+               slice(other, CW_LOG_START, other.size() - CW_LOG_START));
+        destroy_supers();
+        const std::string out =
+            expect(4, "are of another log", {"-f", "-s", path("out"), "-c", cow_, base_});
+        EXPECT_EQ(differences(content({path("out")}, base_), all_), 0u) << out;
+    }
 }
 
 TEST_F(CloopwckCow, EightTebibytesAreWalkedAtOnce) {

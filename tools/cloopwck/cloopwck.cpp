@@ -27,6 +27,7 @@ struct CommandLine {
     std::vector<std::string> layers;
     std::string input_format;
     std::string salvage;
+    std::string above;
     bool no_change = false;
     bool yes = false;
     bool quick = false;
@@ -69,6 +70,7 @@ void declare(CLI::App &app, CommandLine &line) {
     app.add_flag("-y,--yes", line.yes, "Repair what can be without a loss");
     option("-s,--salvage", line.salvage, "Write what is readable to a new file OUT", "OUT");
     app.add_flag("-f,--force", line.force, "Overwrite OUT");
+    option("--above", line.above, "-s: layer over COW, if COW does not know its UUID", "LAYER");
     app.add_flag("--past-gaps", line.past_gaps, "-s: use what a log has behind a gap, too");
     app.add_flag("--quick", line.quick, "Check what leads to the data, do not read the data");
     app.add_flag("--dump", line.dump, "Print superblock, index, map and records");
@@ -96,6 +98,9 @@ void check_line(const CommandLine &line) {
     }
     if (line.force && line.salvage.empty()) {
         throw UsageError("--force: only OUT of --salvage can be overwritten");
+    }
+    if (!line.above.empty() && (line.salvage.empty() || line.layers.empty())) {
+        throw UsageError("--above: goes with --salvage and --cow");
     }
     if (line.past_gaps && line.salvage.empty()) {
         throw UsageError("--past-gaps: goes with --salvage only");
@@ -258,6 +263,7 @@ private:
         job.output = line_.salvage;
         job.force = line_.force;
         job.past_gaps = line_.past_gaps;
+        job.above = line_.above;
         if (!line_.layers.empty()) {
             job.is_cow = true;
             job.path = line_.layers[0];

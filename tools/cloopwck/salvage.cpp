@@ -175,13 +175,24 @@ LogCowConfig config_of(const SalvageJob &job, const cw_disk_log_super &super) {
     return config;
 }
 
+/* The UUID of what a layer lies over. */
+Uuid uuid_wanted_by(const std::string &path) {
+    const CowLayer above = identify_cow(path);
+    if (!above.over_layer || above.below_uuid == Uuid{}) {
+        throw Error(path + ": does not lie over a COW file with a UUID", EINVAL);
+    }
+    return above.below_uuid;
+}
+
 /* Both superblocks are lost: what is below says what they said of it. */
 LogCowConfig config_from_below(const SalvageJob &job) {
     if (job.below.empty()) {
         throw Error(job.path +
                         ": neither superblock is sound; say what it was made for: "
                         "--salvage OUT -c " +
-                        job.path + " IMAGE; or that it is no COW file: --input-format raw",
+                        job.path +
+                        " IMAGE (with --above LAYER if one lies over it); or that it is no COW "
+                        "file: --input-format raw",
                     EINVAL);
     }
     LogCowConfig config;
@@ -202,6 +213,9 @@ LogCowConfig config_from_below(const SalvageJob &job) {
         config.size = cw_round_up(image.size(), CW_SECTOR_SIZE);
         std::copy(std::begin(image.info().uuid), std::end(image.info().uuid),
                   config.base_uuid.begin());
+    }
+    if (!job.above.empty()) {
+        config.uuid = uuid_wanted_by(job.above);
     }
     struct stat st = {};
     if (config.base_uuid == Uuid{} && stat(job.below.c_str(), &st) == 0 && S_ISREG(st.st_mode)) {
@@ -236,8 +250,9 @@ SalvageResult salvage_cow(const SalvageJob &job, const Io &in, const Io &out,
     config.first_generation = random_generation();
     LogSalvageOptions how;
     how.past_gaps = job.past_gaps;
-    how.frozen =
-        supers.any() && (cw_from_le64(supers.best().ro_compat) & CW_LOG_RO_COMPAT_FROZEN) != 0;
+    how.frozen = supers.any()
+                     ? (cw_from_le64(supers.best().ro_compat) & CW_LOG_RO_COMPAT_FROZEN) != 0
+                     : !job.above.empty();
     return salvage_log(whole.io(), out, config, how, options);
 }
 
@@ -249,6 +264,9 @@ SalvageResult salvage(const SalvageJob &job, const CheckOptions &options) {
     output_options.inputs = {job.path};
     if (!job.below.empty()) {
         output_options.inputs.push_back(job.below);
+    }
+    if (!job.above.empty()) {
+        output_options.inputs.push_back(job.above);
     }
     output_options.force = job.force;
     OutputFile out(job.output, output_options);

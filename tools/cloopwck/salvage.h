@@ -16,6 +16,7 @@ struct SalvageJob {
     /* Of a COW: what is below it, for one that does not say it any more; or empty. */
     std::string below;
     bool below_is_cow = false;
+    std::string above;  /* the layer that lies over it and knows its UUID; or empty */
     std::string format; /* of the image, this one or the one below; empty: look at it */
     std::string output;
     bool force = false;     /* replace it */
