@@ -122,7 +122,10 @@ private:
         text += ", but " + other_->path + " has UUID " + uuid_text(other_->uuid);
         if (!other_->frozen) {
             text += " and is not frozen: if a snapshot was interrupted, " + child_.path +
-                    " is empty, remove it and attach " + other_->path;
+                    " is empty ('cloopwck " + child_.path +
+                    "' says what it holds), remove it and attach " + other_->path +
+                    "; if its superblock was damaged, 'cloopwck --salvage NEW --above " +
+                    child_.path + " " + other_->path + "' makes one that fits";
         }
         return Error(text + kElsewhere, ENOENT);
     }

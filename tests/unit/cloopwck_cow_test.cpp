@@ -368,6 +368,21 @@ protected:
     const std::string top_ = path("tuesday.cow");
 };
 
+/* The superblock that froze it is lost; the older one leads to all, but to no layer. */
+TEST_F(CloopwckChain, ALowerLayerThatIsNotFrozenAnyMoreIsMadeToFit) {
+    make_chain(false);
+    const u64 slot = static_cast<u64>(supers(cow_).newest);
+    change(cow_, slot * CW_LOG_SUPER_STRIDE, random_bytes(CW_LOG_SUPER_LEN));
+    expect(4, "--salvage NEW --above " + top_ + " " + cow_, {"-c", top_, base_});
+    const ToolResult result = tool({"-y", cow_});
+    EXPECT_TRUE(result.code == 1 || result.code == 4) << result.out;
+    expect(result.code == 1 ? 0 : 4, " 0 B are lost",
+           {"-s", path("new.cow"), "--above", top_, cow_});
+    std::filesystem::rename(path("new.cow"), cow_);
+    expect_clean({"-c", top_, base_});
+    EXPECT_EQ(content({top_, cow_}, base_), all_);
+}
+
 /* When both superblocks of the lower are lost, the upper says which UUID it had. */
 TEST_F(CloopwckChain, ALowerLayerWithoutSuperblocksIsSalvagedForTheUpper) {
     make_chain(false);

@@ -158,7 +158,9 @@ TEST_F(CowChain, AnotherFileInThePlaceOfTheParentIsNamed) {
                   a +
                   " has UUID 09090909-0909-0909-0909-090909090909 and is not frozen: if a "
                   "snapshot was interrupted, " +
-                  b + " is empty, remove it and attach " + a +
+                  b + " is empty ('cloopwck " + b + "' says what it holds), remove it and attach " +
+                  a + "; if its superblock was damaged, 'cloopwck --salvage NEW --above " + b +
+                  " " + a + "' makes one that fits" +
                   "; if it is elsewhere, name it as the next layer");
 }
 

@@ -70,7 +70,7 @@ void declare(CLI::App &app, CommandLine &line) {
     app.add_flag("-y,--yes", line.yes, "Repair what can be without a loss");
     option("-s,--salvage", line.salvage, "Write what is readable to a new file OUT", "OUT");
     app.add_flag("-f,--force", line.force, "Overwrite OUT");
-    option("--above", line.above, "-s: layer over COW, if COW does not know its UUID", "LAYER");
+    option("--above", line.above, "-s: layer over the COW file, which knows its UUID", "LAYER");
     app.add_flag("--past-gaps", line.past_gaps, "-s: use what a log has behind a gap, too");
     app.add_flag("--quick", line.quick, "Check what leads to the data, do not read the data");
     app.add_flag("--dump", line.dump, "Print superblock, index, map and records");
@@ -99,8 +99,8 @@ void check_line(const CommandLine &line) {
     if (line.force && line.salvage.empty()) {
         throw UsageError("--force: only OUT of --salvage can be overwritten");
     }
-    if (!line.above.empty() && (line.salvage.empty() || line.layers.empty())) {
-        throw UsageError("--above: goes with --salvage and --cow");
+    if (!line.above.empty() && line.salvage.empty()) {
+        throw UsageError("--above: goes with --salvage only");
     }
     if (line.past_gaps && line.salvage.empty()) {
         throw UsageError("--past-gaps: goes with --salvage only");

@@ -214,9 +214,6 @@ LogCowConfig config_from_below(const SalvageJob &job) {
         std::copy(std::begin(image.info().uuid), std::end(image.info().uuid),
                   config.base_uuid.begin());
     }
-    if (!job.above.empty()) {
-        config.uuid = uuid_wanted_by(job.above);
-    }
     struct stat st = {};
     if (config.base_uuid == Uuid{} && stat(job.below.c_str(), &st) == 0 && S_ISREG(st.st_mode)) {
         config.base_mtime = st.st_mtime;
@@ -250,9 +247,12 @@ SalvageResult salvage_cow(const SalvageJob &job, const Io &in, const Io &out,
     config.first_generation = random_generation();
     LogSalvageOptions how;
     how.past_gaps = job.past_gaps;
-    how.frozen = supers.any()
-                     ? (cw_from_le64(supers.best().ro_compat) & CW_LOG_RO_COMPAT_FROZEN) != 0
-                     : !job.above.empty();
+    how.frozen =
+        supers.any() && (cw_from_le64(supers.best().ro_compat) & CW_LOG_RO_COMPAT_FROZEN) != 0;
+    if (!job.above.empty()) {
+        config.uuid = uuid_wanted_by(job.above);
+        how.frozen = true;
+    }
     return salvage_log(whole.io(), out, config, how, options);
 }
 
