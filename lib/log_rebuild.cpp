@@ -25,8 +25,7 @@ bool is_at(u64 word, u64 sector) {
 
 LogRebuild::LogRebuild(cw_io &io, u64 device_bytes, const LogSupers &supers, Trust trust,
                        const CheckOptions &options)
-    : io_(io),
-      device_pages_(cw_div_up(device_bytes, CW_PAGE_SIZE)),
+    : device_pages_(cw_div_up(device_bytes, CW_PAGE_SIZE)),
       super_(supers.any() && trust.super ? &supers.best() : nullptr),
       past_gaps_(trust.past_gaps),
       options_(options),

@@ -95,7 +95,6 @@ private:
     Page *page_for(Window *window, u32 n) const;
     void fill_base(u32 n, Page *page);
 
-    cw_io &io_;
     const u64 device_pages_;
     const cw_disk_log_super *super_; /* NULL: there is none that can be trusted */
     const bool past_gaps_;

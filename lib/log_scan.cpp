@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace cloopw {
 
@@ -124,7 +125,10 @@ bool has_log_segments(cw_io &io) {
     return false;
 }
 
-LogScan::LogScan(cw_io &io) : io_(io), buf_(CW_LOG_SEGMENT_LEN) {
+LogScan::LogScan(cw_io &io) : io_(io), buf_(static_cast<u8 *>(cw_alloc_raw(CW_LOG_SEGMENT_LEN))) {
+    if (!buf_) {
+        throw std::bad_alloc();
+    }
     u64 size = 0;
     if (cw_size(&io, &size) == 0 && size > CW_LOG_START) {
         segments_ = static_cast<u32>(
@@ -134,12 +138,12 @@ LogScan::LogScan(cw_io &io) : io_(io), buf_(CW_LOG_SEGMENT_LEN) {
 
 bool LogScan::load(u32 n) {
     const u64 off = log_sector_offset(log_first_sector(n));
-    if (cw_pread(&io_, buf_.data(), buf_.size(), off) == 0) {
+    if (cw_pread(&io_, buf_.get(), CW_LOG_SEGMENT_LEN, off) == 0) {
         return true;
     }
     for (u32 at = 0; at < CW_LOG_SEGMENT_LEN; at += kStep) {
-        if (cw_pread(&io_, buf_.data() + at, kStep, off + at) != 0) {
-            memset(buf_.data() + at, 0, kStep);
+        if (cw_pread(&io_, buf_.get() + at, kStep, off + at) != 0) {
+            memset(buf_.get() + at, 0, kStep);
         }
     }
     return false;
@@ -148,7 +152,7 @@ bool LogScan::load(u32 n) {
 LogSegmentInfo LogScan::scan(u32 n, const std::function<void(const LogRecordAt &)> &on_record,
                              const std::function<void(const LogGap &)> &on_gap) {
     const bool readable = load(n);
-    LogSegmentInfo info = Walk(n, buf_.data()).run(on_record, on_gap);
+    LogSegmentInfo info = Walk(n, buf_.get()).run(on_record, on_gap);
     info.readable = readable;
     return info;
 }
@@ -156,9 +160,9 @@ LogSegmentInfo LogScan::scan(u32 n, const std::function<void(const LogRecordAt &
 LogSegmentInfo LogScan::look(u32 n) {
     LogSegmentInfo info;
     log_record record{};
-    if (cw_pread(&io_, buf_.data(), CW_SECTOR_SIZE, log_sector_offset(log_first_sector(n))) != 0) {
+    if (cw_pread(&io_, buf_.get(), CW_SECTOR_SIZE, log_sector_offset(log_first_sector(n))) != 0) {
         info.readable = false;
-    } else if (cw_log_record_decode(buf_.data(), CW_SECTOR_SIZE, &record) == 0) {
+    } else if (cw_log_record_decode(buf_.get(), CW_SECTOR_SIZE, &record) == 0) {
         info.kind =
             record.type == CW_LOG_META ? LogSegmentInfo::Kind::kMeta : LogSegmentInfo::Kind::kData;
         info.gen = record.gen;

@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <array>
 #include <functional>
-#include <vector>
+#include <memory>
 
-#include "core.h"
+#include "cloopw.h"
 
 extern "C" {
 #include "log.h"
@@ -102,7 +102,7 @@ private:
 
     cw_io &io_;
     u32 segments_ = 0;
-    std::vector<u8> buf_;
+    std::unique_ptr<u8, CDeleter<cw_free>> buf_; /* a segment */
 };
 
 }  // namespace cloopw

@@ -373,11 +373,9 @@ TEST_F(CloopwckChain, ALowerLayerThatIsNotFrozenAnyMoreIsMadeToFit) {
     make_chain(false);
     const u64 slot = static_cast<u64>(supers(cow_).newest);
     change(cow_, slot * CW_LOG_SUPER_STRIDE, random_bytes(CW_LOG_SUPER_LEN));
+    expect(1, "corrected", {"-y", cow_});
     expect(4, "--salvage NEW --above " + top_ + " " + cow_, {"-c", top_, base_});
-    const ToolResult result = tool({"-y", cow_});
-    EXPECT_TRUE(result.code == 1 || result.code == 4) << result.out;
-    expect(result.code == 1 ? 0 : 4, " 0 B are lost",
-           {"-s", path("new.cow"), "--above", top_, cow_});
+    expect(0, " 0 B are lost", {"-s", path("new.cow"), "--above", top_, cow_});
     std::filesystem::rename(path("new.cow"), cow_);
     expect_clean({"-c", top_, base_});
     EXPECT_EQ(content({top_, cow_}, base_), all_);

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Large blocks of memory that the engine frees are kept for the next input. With
+ * the address sanitizer each would be mapped and unmapped again, which took most
+ * of the time. What is kept is poisoned, so that its use is found all the same;
+ * the red zones around it are those of the first malloc().
+ */
+#include <sanitizer/asan_interface.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include "core.h"
+
+namespace {
+
+constexpr size_t kLarge = size_t{128} << 10;
+
+std::map<size_t, std::vector<void *>> kept; /* by size */
+std::map<void *, size_t> large;             /* all there are */
+
+void *take(size_t size) {
+    auto &blocks = kept[size];
+    if (blocks.empty()) {
+        void *p = malloc(size);
+        if (p != nullptr) {
+            large[p] = size;
+        }
+        return p;
+    }
+    void *p = blocks.back();
+    blocks.pop_back();
+    ASAN_UNPOISON_MEMORY_REGION(p, size);
+    return p;
+}
+
+}  // namespace
+
+extern "C" {
+
+void *__real_cw_alloc(size_t size);
+void *__real_cw_alloc_raw(size_t size);
+void __real_cw_free(void *p);
+void *__wrap_cw_alloc(size_t size);
+void *__wrap_cw_alloc_raw(size_t size);
+void __wrap_cw_free(void *p);
+
+void *__wrap_cw_alloc(size_t size) {
+    if (size < kLarge) {
+        return __real_cw_alloc(size);
+    }
+    void *p = take(size);
+    if (p != nullptr) {
+        memset(p, 0, size);
+    }
+    return p;
+}
+
+void *__wrap_cw_alloc_raw(size_t size) {
+    return size < kLarge ? __real_cw_alloc_raw(size) : take(size);
+}
+
+void __wrap_cw_free(void *p) {
+    const auto it = large.find(p);
+    if (it == large.end()) {
+        __real_cw_free(p);
+        return;
+    }
+    ASAN_POISON_MEMORY_REGION(p, it->second);
+    kept[it->second].push_back(p);
+}
+}
