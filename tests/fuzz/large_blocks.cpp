@@ -18,8 +18,9 @@ namespace {
 
 constexpr size_t kLarge = size_t{128} << 10;
 
-std::map<size_t, std::vector<void *>> kept; /* by size */
-std::map<void *, size_t> large;             /* all there are */
+/* Never destroyed, else what is in them would be taken for leaks. */
+auto &kept = *new std::map<size_t, std::vector<void *>>; /* by size */
+auto &large = *new std::map<void *, size_t>;             /* all there are */
 
 void *take(size_t size) {
     auto &blocks = kept[size];

@@ -39,7 +39,7 @@ protected:
         config.over_layer = below != 0;
         config.base_uuid = uuid_of(below);
         config.parent = hint;
-        const std::string path = dir_ / name;
+        std::string path = dir_ / name;
         int fd = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
         write_log_cow(fd, path, config);
         close(fd);
