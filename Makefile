@@ -11,13 +11,14 @@
 
 KERNELS := 6.1 6.12
 PREFIX ?= /usr/local
-# where nbdkit looks for "nbdkit cloopw"
+# nbdkit's own directory
 NBDKIT_PLUGINS ?= $(shell pkg-config --variable=plugindir nbdkit)
 BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
 .PHONY: all tools modules demo check check-unit check-vm check-long \
-	check-sanitizers check-live fuzz lint tidy bench install install-docs deb iso clean help
+	check-sanitizers check-live fuzz lint tidy bench install install-docs \
+	install-plugin deb iso clean help
 
 all: tools modules
 
@@ -95,17 +96,20 @@ iso:
 check-live: iso
 	@tests/live/run ram persistent rollback
 
-install: tools install-docs
+install: tools install-docs install-plugin
 	@scripts/build-module $$(uname -r)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 build/bin/mkcloopw $(DESTDIR)$(PREFIX)/bin
 	install -m 755 build/bin/cloopwsetup $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 build/bin/cloopwck $(DESTDIR)$(PREFIX)/sbin
-	install -D -m 644 build/lib/nbdkit-cloopw-plugin.so \
-		$(DESTDIR)$(NBDKIT_PLUGINS)/nbdkit-cloopw-plugin.so
 	install -D -m 644 build/modules/$$(uname -r)/cloopw.ko \
 		$(DESTDIR)/lib/modules/$$(uname -r)/extra/cloopw.ko
 	[ -n "$(DESTDIR)" ] || depmod
+
+# Where "nbdkit cloopw" finds it.
+install-plugin: tools
+	install -D -m 644 build/lib/nbdkit-cloopw-plugin.so \
+		$(DESTDIR)$(NBDKIT_PLUGINS)/nbdkit-cloopw-plugin.so
 
 # Manual pages, and completion for bash and zsh.
 install-docs: tools

@@ -61,10 +61,14 @@ void add_image(Json *json, const cw_image &image) {
 }
 
 void add_layers(Json *json, cw_device *device, u32 nr) {
+    const cw_layers *layers = cw_device_layers(device);
+    std::string files;
     std::string formats;
     for (u32 i = 0; i < nr; i++) {
+        files.append(i == 0 ? "" : "\n").append(layers->layer[i]->io->name);
         formats.append(i == 0 ? "" : "\n").append(cw_device_layer_format(device, i));
     }
+    (*json)["cow"] = files;
     (*json)["cow_format"] = formats;
 }
 

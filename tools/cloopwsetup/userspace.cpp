@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
 constexpr const char *kAuto = "auto";
+constexpr const char *kMemory = "memory"; /* for the name of a COW */
 constexpr milliseconds kReady(2000);
 
 bool is_numbered(const std::string &name, const std::string &prefix) {
@@ -164,6 +165,9 @@ DeviceRef device_of(Driver &driver, const UserspaceState &state) {
     std::map<std::string, std::string> live = server_status(state);
     device->attributes["state"] = state_of(driver, state, live["state"]);
     live.erase("state");
+    if (state.attributes.count("cow") > 0 && state.attributes.at("cow") == kMemory) {
+        live.erase("cow"); /* its descriptor is not for people */
+    }
     for (const auto &[key, value] : live) {
         device->attributes[key] = value;
     }
@@ -247,7 +251,7 @@ std::map<std::string, std::string> constant_attributes(const AttachOptions &opti
         cows.append(cows.empty() ? "" : "\n").append(fs::absolute(cow, code).string());
     }
     if (options.cow.ram) {
-        cows = "memory";
+        cows = kMemory;
     }
     return {{"image", fs::absolute(options.image, code).string()},
             {"image_format", image.format},

@@ -33,6 +33,31 @@ change 1 /dev/cloopw0
 before=$(sum /dev/cloopw0)
 must "detach" cloopwsetup -d /dev/cloopw0
 
+# ---- content and extents: the driver's device and the plugin agree ----
+
+must "attach with the driver" cloopwsetup -r -c cow /dev/cloopw0 image.cloopw
+nbdkit -U "$PWD/socket" -P pid /usr/local/lib/nbdkit-cloopw-plugin.so \
+	image=image.cloopw cow=cow readonly=true
+uri="nbd+unix:///?socket=$PWD/socket"
+check "nbdcopy has what the driver's device has" \
+	test "$before" = "$(nbdcopy "$uri" - | sha256sum)"
+nbdinfo --map "$uri" >map
+check "the map has data and zeros" \
+	sh -c 'grep -q hole,zero map && grep -q data map'
+zeros_agree() {
+	local begin length type name
+	while read -r begin length type name; do
+		[ "$name" != hole,zero ] ||
+			cmp -n "$length" -i "$begin:0" /dev/cloopw0 /dev/zero ||
+			return 1
+	done <map
+}
+check "what it calls zeros is zeros in the driver's device" zeros_agree
+check "and covers it all" sh -c \
+	"awk '{ n += \$2 } END { exit n != $(blockdev --getsize64 /dev/cloopw0) }' map"
+kill "$(cat pid)"
+must "detach" cloopwsetup -d /dev/cloopw0
+
 number=2
 for way in nbd fuse; do
 	device=$(cloopwsetup --userspace=$way --show -c cow image.cloopw)
