@@ -45,8 +45,8 @@ nbdinfo --map "$uri" >map
 check "the map has data and zeros" \
 	sh -c 'grep -q hole,zero map && grep -q data map'
 zeros_agree() {
-	local begin length type name
-	while read -r begin length type name; do
+	local begin length name
+	while read -r begin length _ name; do
 		[ "$name" != hole,zero ] ||
 			cmp -n "$length" -i "$begin:0" /dev/cloopw0 /dev/zero ||
 			return 1
