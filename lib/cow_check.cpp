@@ -378,10 +378,6 @@ CowTotals check_log(OpenedCow &cow, const CheckOptions &options, Findings &findi
 }
 
 void doubt_end(const LogEnd &end, u64 size, const std::string &text, Findings &findings) {
-    if (!end.all_known) {
-        findings.doubt("log", text, {0, size});
-        return;
-    }
     if (end.pages.empty()) {
         findings.note("log", text);
     }
@@ -389,6 +385,9 @@ void doubt_end(const LogEnd &end, u64 size, const std::string &text, Findings &f
         const u64 off = range.page * CW_PAGE_SIZE;
         findings.doubt("log", text, {off, std::min(range.pages * CW_PAGE_SIZE, size - off)});
     }
+    /* Nobody knows what came after a record that is not complete. */
+    findings.doubt("log", "records of after the end of the log may be gone without a trace",
+                   {0, size});
 }
 
 void check_log_end(const LogEnd &end, const LogSupers &supers, Findings &findings) {

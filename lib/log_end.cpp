@@ -21,8 +21,6 @@ public:
         for (u32 n = 0; n < scan_.segments(); n++) {
             look_at(n);
         }
-        const u64 missing = highest_ < seq_ ? 0 : highest_ - seq_ + 1 - seen_.size();
-        end_.all_known = missing == 0 && !end_.cut;
         return std::move(end_);
     }
 
@@ -133,10 +131,6 @@ private:
         if (!torn && !is_evidence(record)) {
             return;
         }
-        if (record.seq >= seq_) {
-            seen_.insert(record.seq);
-            highest_ = std::max(highest_, record.seq);
-        }
         end_.torn = end_.torn || torn;
         end_.behind += torn ? 0 : 1;
         end_.newer += record.gen >= gen_limit() && changes_pages(record) ? 1 : 0;
@@ -162,8 +156,6 @@ private:
     u64 gen_ = 0;
     u32 sector_ = 0;
     std::set<u32> chain_;
-    std::set<u64> seen_; /* numbers from seq_ on that are there */
-    u64 highest_ = 0;
 };
 
 }  // namespace

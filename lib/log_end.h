@@ -25,11 +25,7 @@ struct LogEnd {
     bool torn = false;       /* the record at the end is there, but not all of it */
     bool cut = false;        /* where the log begins or goes on, there is nothing to be read */
     bool unreadable = false; /* so is some segment, which may be of the log */
-    /*
-     * All that was changed from next_seq on is in pages; false: there are
-     * records missing of which nobody knows what they changed.
-     */
-    bool all_known = true;
+    /* What those that are there changed; what is missing is not known. */
     std::vector<PageRange> pages;
 
     /* Do all records that there were since count? lost_copy: of the superblock. */
