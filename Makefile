@@ -44,7 +44,8 @@ check: lint check-unit check-vm
 
 check-unit: tools
 	@scripts/deps.sh unit
-	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
+	@ctest --test-dir $(BUILD) -j $$(nproc) --output-on-failure \
+		--no-tests=error
 
 check-vm: tools modules
 	@tests/vm/check $(KERNELS)
