@@ -48,7 +48,7 @@ same "reads as the image" raw /dev/cloopw0
 
 must "mount" mount /dev/cloopw0 mnt
 write_files() {
-	cp -r /usr/local/bin/cloopwsetup mnt/program
+	cp -r /bin/bash mnt/program
 	echo first >mnt/text
 	sync
 }
@@ -60,7 +60,7 @@ refuses "is detached" 'has no image' cloopwsetup -d /dev/cloopw0
 
 must "attach again to another device" cloopwsetup -c cow cloopw3 image.cloopw
 must "mount again" mount /dev/cloopw3 mnt
-same "the file is there" /usr/local/bin/cloopwsetup mnt/program
+same "the file is there" /bin/bash mnt/program
 check "the text is there" grep -qx first mnt/text
 must "unmount again" umount mnt
 check "file system is clean" e2fsck -fn /dev/cloopw3

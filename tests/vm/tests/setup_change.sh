@@ -68,14 +68,14 @@ flushed() {
 	mkfs.ext4 -q fs
 	cloopwsetup -c fs.cow /dev/cloopw0 fs
 	mount /dev/cloopw0 mnt
-	cp /usr/local/bin/cloopwsetup mnt/program
+	cp /bin/bash mnt/program
 	cloopwsetup --flush /dev/cloopw0
 	# as after a crash at this moment
 	cp fs.cow crashed.cow
 	cloopwsetup -c crashed.cow /dev/cloopw1 fs
 	mkdir crashed
 	mount /dev/cloopw1 crashed
-	cmp /usr/local/bin/cloopwsetup crashed/program
+	cmp /bin/bash crashed/program
 	umount crashed mnt
 	cloopwsetup -d /dev/cloopw0 /dev/cloopw1
 }
