@@ -1,0 +1,52 @@
+# shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
+# SPDX-License-Identifier: GPL-2.0
+#
+# The same system with an initramfs made by dracut.
+
+# make_initramfs FILE: by dracut in a copy of the root
+make_initramfs() {
+	local root=$work/root release
+	release=$(cat "$live/root.boot/release")
+	cp -a "$live/root" "$root"
+	cp /etc/resolv.conf "$root/etc/resolv.conf"
+	mount -t proc proc "$root/proc"
+	{
+		DEBIAN_FRONTEND=noninteractive chroot "$root" sh -c 'apt-get update &&
+			apt-get install -y --no-install-recommends dracut-core' &&
+			chroot "$root" dracut --no-hostonly --force \
+				/initrd.dracut "$release"
+	} >"$work/dracut.log" 2>&1 || status=$?
+	umount "$root/proc"
+	[ ! "${status-}" ] || stop "dracut failed: see $work/dracut.log"
+	mv "$root/initrd.dracut" "$1"
+	rm -rf "$root"
+}
+
+make_initramfs "$work/initrd"
+make_extra
+
+direct 'cloopw.image=LABEL=CLOOPW:/live/root.cloopw'
+vm_options[3]=$work/initrd
+with cdrom "$live.iso"
+with disk "$work/extra.img" readonly=on
+vm_mem=1024 vm_start "${vm_options[@]}"
+vm_login 400
+check 'the root is on cloopw' guest \
+	'[ $(findmnt -n -o SOURCE /) = /dev/cloopw0 ]'
+check 'read-write' guest 'findmnt -n -o OPTIONS / | grep -q ^rw'
+check 'nothing failed' guest 'systemctl --failed --no-legend; [ -z "$(systemctl --failed --no-legend)" ]'
+install_package
+guest 'umount /mnt' || :
+vm_off
+
+# what dracut's shell is like, when the medium is not there
+direct 'cloopw.image=LABEL=NOWHERE:/live/root.cloopw cloopw.wait=3'
+vm_options[3]=$work/initrd
+vm_mem=1024 vm_start "${vm_options[@]}"
+vm_expect 'the live medium LABEL=NOWHERE is not there' 200 ||
+	stop 'what is missing is not named'
+ok 'what is missing is named'
+vm_expect 'cloopw:/#|cloopw:.*#' 60 || stop 'no shell'
+ok 'and there is a shell'
+vm_kill
+rm -f "$work/initrd"
