@@ -1,10 +1,12 @@
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: GPL-2.0
 #
 # Sourced by nothing, run by tests/initramfs/run in an empty directory.
 
-# shellcheck source=initramfs/lib.sh
-. "$1/initramfs/lib.sh"
+for part in "$1"/initramfs/lib/*.sh; do
+	# shellcheck source=/dev/null
+	. "$part"
+done
 
 status=0
 

@@ -1,0 +1,126 @@
+# shellcheck shell=sh disable=SC2034,SC2154  # of the other parts
+# SPDX-License-Identifier: GPL-2.0
+#
+# root=cloopw: its parameters. They are described in docs/live.md.
+
+cw_parse_error() {
+	cw_errors="${cw_errors}${cw_errors:+; }$*"
+}
+
+# cw_split VALUE: DEVICE:/PATH; sets cw_split_device and cw_split_path (empty:
+# the device itself)
+cw_split() {
+	cw_split_device=${1%%:/*} cw_split_path=
+	case $1 in
+	*:/*) cw_split_path=/${1#*:/} ;;
+	esac
+}
+
+# cw_is_device NAME: a device as parameters name it
+cw_is_device() {
+	case $1 in
+	LABEL=?* | UUID=?* | PARTLABEL=?* | PARTUUID=?* | /dev/?*) ;;
+	*) return 1 ;;
+	esac
+}
+
+cw_is_number() {
+	case $1 in
+	'' | *[!0-9]*) return 1 ;;
+	esac
+}
+
+# cw_is_size TEXT: a number and perhaps one unit
+cw_is_size() {
+	case $1 in
+	*[KMGT]) cw_is_number "${1%?}" ;;
+	*) cw_is_number "$1" ;;
+	esac
+}
+
+cw_parse_image() {
+	cw_split "$1"
+	if ! cw_is_device "$cw_split_device"; then
+		cw_parse_error "cloopw.image=$1: want LABEL=NAME:/FILE," \
+			"UUID=ID:/FILE or /dev/NAME:/FILE"
+	fi
+	cw_image_device=$cw_split_device cw_image_path=$cw_split_path
+}
+
+cw_parse_cow() {
+	case $1 in
+	ram | ram:*)
+		cw_cow=ram cw_cow_limit=${1#ram} cw_cow_limit=${cw_cow_limit#:}
+		if [ "$1" != ram ] && ! cw_is_size "$cw_cow_limit"; then
+			cw_parse_error "cloopw.cow=$1: '$cw_cow_limit' is no" \
+				"size; for example ram:512M"
+		fi
+		return ;;
+	esac
+	cw_split "$1"
+	if ! cw_is_device "$cw_split_device"; then
+		cw_parse_error "cloopw.cow=$1: want ram, ram:SIZE," \
+			"LABEL=NAME:/FILE, UUID=ID:/FILE, /dev/NAME:/FILE or a" \
+			"whole partition: /dev/NAME"
+	fi
+	cw_cow_device=$cw_split_device cw_cow_path=$cw_split_path
+	cw_cow='file'
+	[ "$cw_cow_path" ] || cw_cow=device
+}
+
+# cw_parse_word WORD: one of the kernel command line
+cw_parse_word() {
+	cw_value=${1#*=}
+	case $1 in
+	root=*)
+		cw_wanted=
+		[ "$cw_value" != cloopw ] || cw_wanted=y ;;
+	rootfstype=*) cw_fstype=$cw_value ;;
+	rootflags=*) cw_flags=$cw_value ;;
+	cloopw.image=*) cw_parse_image "$cw_value" ;;
+	cloopw.cow=*) cw_parse_cow "$cw_value" ;;
+	cloopw.toram) cw_toram=y ;;
+	cloopw.ro) cw_ro=y ;;
+	cloopw.check) cw_check=y ;;
+	cloopw.snapshot) cw_snapshot=y ;;
+	cloopw.rollback=*)
+		cw_rollback=$cw_value
+		cw_is_number "$cw_value" ||
+			cw_parse_error "$1: want a number of boots" ;;
+	cloopw.nopersist=*)
+		cw_nopersist=$cw_value
+		case $cw_value in
+		stop | ram) ;;
+		*) cw_parse_error "$1: want stop or ram" ;;
+		esac ;;
+	cloopw.wait=*)
+		cw_wait=$cw_value
+		cw_is_number "$cw_value" ||
+			cw_parse_error "$1: want a number of seconds" ;;
+	cloopw.*) cw_parse_error "$1: there is no such parameter" ;;
+	esac
+}
+
+# cw_parse CMDLINE
+cw_parse() {
+	cw_wanted='' cw_errors='' cw_fstype='' cw_flags=''
+	cw_image_device='' cw_image_path=''
+	cw_cow=ram cw_cow_limit='' cw_cow_device='' cw_cow_path=''
+	cw_toram='' cw_ro='' cw_check='' cw_snapshot='' cw_rollback=''
+	cw_nopersist=stop cw_wait=30
+	for cw_word in $1; do
+		cw_parse_word "$cw_word"
+	done
+	[ "$cw_wanted" ] || return 0
+	[ "$cw_image_device" ] || [ "$cw_errors" ] ||
+		cw_parse_error 'cloopw.image= is missing: where is the image?' \
+			'For example cloopw.image=LABEL=LIVE:/live/root.cloopw'
+	if [ "$cw_snapshot$cw_rollback" ] && [ "$cw_cow" != file ]; then
+		cw_parse_error 'cloopw.snapshot and cloopw.rollback need a COW' \
+			'file: cloopw.cow=LABEL=NAME:/FILE'
+	fi
+	if [ "$cw_snapshot" ] && [ "$cw_ro" ]; then
+		cw_parse_error 'cloopw.snapshot writes, cloopw.ro does not:' \
+			'only one of them'
+	fi
+}

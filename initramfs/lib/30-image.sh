@@ -1,0 +1,99 @@
+# shellcheck shell=sh disable=SC2034,SC2154  # of the other parts
+# SPDX-License-Identifier: GPL-2.0
+#
+# root=cloopw: the image, where it is, in RAM, its check.
+
+# cw_find_image: mounts the medium, unless the image is a whole partition. Sets
+# cw_image, cw_medium_node, and cw_reason on failure.
+cw_find_image() {
+	cw_image=''
+	if ! cw_medium_node=$(cw_wait_for "$cw_image_device" 'live medium'); then
+		cw_reason="the live medium $cw_image_device is not there. Is it"
+		cw_reason="$cw_reason plugged in? There are: $(cw_list_devices)"
+		return 1
+	fi
+	if [ ! "$cw_image_path" ]; then
+		cw_image=$cw_medium_node
+		return
+	fi
+	cw_is_mounted "$cw_dir/medium" ||
+		cw_mount "$cw_medium_node" "$cw_dir/medium" ro || return
+	cw_image=$cw_dir/medium$cw_image_path
+	if [ ! -f "$cw_image" ]; then
+		cw_reason="there is no file $cw_image_path on $cw_image_device"
+		cw_reason="$cw_reason ($cw_medium_node)"
+		umount "$cw_dir/medium"
+		return 1
+	fi
+}
+
+# cw_list_devices: for a message
+cw_list_devices() {
+	for cw_word in /sys/class/block/*; do
+		cw_word=${cw_word##*/}
+		case $cw_word in
+		ram* | loop* | cloopw* | '*' | fd*) continue ;;
+		esac
+		cw_label=$(blkid -c /dev/null -o value -s LABEL "/dev/$cw_word")
+		printf '%s ' "/dev/$cw_word${cw_label:+ (LABEL=$cw_label)}"
+	done
+}
+
+cw_size_kib() {
+	if [ -b "$1" ]; then
+		cw_name=$(readlink -f "$1")
+		echo $(($(cat "/sys/class/block/${cw_name##*/}/size") / 2))
+	else
+		echo $((($(stat -c %s "$1") + 1023) / 1024))
+	fi
+}
+
+# cw_meminfo NAME: KiB
+cw_meminfo() {
+	sed -n "s/^$1: *\([0-9]*\) kB\$/\1/p" /proc/meminfo
+}
+
+# cw_copy_to_ram: of the image; it stays where it is when there is no room
+cw_copy_to_ram() {
+	cw_need=$(cw_size_kib "$cw_image")
+	cw_have=$(cw_meminfo MemAvailable)
+	if [ $((cw_need + 65536)) -gt "$cw_have" ]; then
+		cw_loud "cloopw.toram: the image has $((cw_need / 1024)) MiB," \
+			"$((cw_have / 1024)) MiB of memory are free: it is" \
+			"used from the medium, which must stay plugged in"
+		return 0
+	fi
+	cw_say "copying the image to RAM ($((cw_need / 1024)) MiB)"
+	mkdir -p "$cw_dir/ram"
+	mount -t tmpfs -o "mode=700,size=$((cw_need + 1024))k" tmpfs "$cw_dir/ram"
+	if ! cp "$cw_image" "$cw_dir/ram/root.cloopw"; then
+		umount "$cw_dir/ram"
+		cw_loud "cloopw.toram: the image could not be copied, it is" \
+			"used from the medium"
+		return 0
+	fi
+	# The COW knows its image by UUID, or by the time of its file.
+	touch -r "$cw_image" "$cw_dir/ram/root.cloopw"
+	mount -o remount,ro "$cw_dir/ram"
+	cw_image=$cw_dir/ram/root.cloopw
+	if cw_is_mounted "$cw_dir/medium" && umount "$cw_dir/medium"; then
+		cw_say "the medium $cw_image_device is not needed any more"
+	fi
+}
+
+# cw_check_image: reads every block; the driver compares the checksums
+cw_check_image() {
+	cw_say "checking the image, block by block"
+	cw_attach -r || return
+	if dd if="$cw_device" of=/dev/null bs=1M 2>"$cw_dir/check.log"; then
+		cw_say "CHECK PASSED: every block of" \
+			"$cw_image_device:$cw_image_path is intact"
+	else
+		cw_reason="CHECK FAILED: the image is damaged, blocks cannot be"
+		cw_reason="$cw_reason read; 'dmesg' names them. Write the"
+		cw_reason="$cw_reason medium anew"
+		cloopwsetup -d "$cw_device"
+		return 1
+	fi
+	cloopwsetup -d "$cw_device"
+}

@@ -1,0 +1,102 @@
+# shellcheck shell=sh disable=SC2034,SC2154  # of the other parts
+# SPDX-License-Identifier: GPL-2.0
+#
+# root=cloopw: its end.
+
+# cw_keep PROGRAM AS: with its libraries, in the tree for the shutdown. The
+# dynamic loader tells which they are, as it does for ldd, which is not here.
+cw_keep() {
+	cp -L "$1" "$cw_run$2" || return
+	LD_TRACE_LOADED_OBJECTS=1 "$1" | grep -o '/[^ ]*' |
+		while read -r cw_file; do
+			[ -f "$cw_file" ] || continue
+			mkdir -p "$cw_run${cw_file%/*}" &&
+				cp -L "$cw_file" "$cw_run$cw_file" || return
+		done
+}
+
+# cw_make_shutdown: what detaches the root file system after it has been
+# unmounted. Made here and now, because at shutdown nothing can be relied on:
+# programs are being killed, and the COW may be full.
+cw_make_shutdown() {
+	for cw_name in bin lib dev proc sys run tmp oldroot; do
+		mkdir -p "$cw_run/$cw_name" || return
+	done
+	cw_keep "$(command -v cloopwsetup)" /bin/cloopwsetup &&
+		cw_keep "$(command -v busybox)" /bin/busybox || return
+	for cw_name in sh mount umount mkdir sleep sync reboot halt poweroff; do
+		ln -sf busybox "$cw_run/bin/$cw_name" || return
+	done
+	cp /lib/cloopw.sh "$cw_run/lib/cloopw.sh" &&
+		cp /lib/cloopw-shutdown "$cw_run/shutdown.new" &&
+		chmod 755 "$cw_run/shutdown.new" || return
+	# the last one: with it, systemd comes here
+	mv "$cw_run/shutdown.new" "$cw_run/shutdown"
+}
+
+# cw_mounts PATTERN: the mount points that match, the last mounted first
+cw_mounts() {
+	cw_list=
+	while read -r cw_word cw_where _; do
+		# shellcheck disable=SC2254  # a pattern
+		case $cw_where in
+		$1) cw_list="$cw_where $cw_list" ;;
+		esac
+	done </proc/self/mounts
+	# shellcheck disable=SC2086  # words
+	[ ! "$cw_list" ] || printf '%s\n' $cw_list
+}
+
+# cw_free_media: the media lie below the root that lies on them; move them away
+cw_free_media() {
+	mount --make-rprivate /
+	for cw_name in medium persistent ram; do
+		cw_moved=
+		for cw_where in $(cw_mounts "*$cw_dir/$cw_name"); do
+			mkdir -p "/media-of-cloopw/$cw_name"
+			if [ ! "$cw_moved" ]; then
+				mount --move "$cw_where" "/media-of-cloopw/$cw_name"
+				cw_moved=y
+			else
+				umount "$cw_where"
+			fi
+		done
+	done
+}
+
+# cw_unmount_root DIR: with all below; processes may take a moment to end
+cw_unmount_root() {
+	cw_left=10
+	while :; do
+		for cw_where in $(cw_mounts "$1/*") $(cw_mounts "$1"); do
+			umount "$cw_where" 2>/dev/null || :
+		done
+		[ "$(cw_mounts "$1")" ] || return 0
+		[ "$cw_left" -gt 0 ] || return 1
+		sleep 0.2
+		cw_left=$((cw_left - 1))
+	done
+}
+
+# cw_detach_all OLDROOT: from another root. What is in the COW is on its medium
+# after that, and no medium is in use.
+cw_detach_all() {
+	cw_free_media
+	if ! cw_unmount_root "$1"; then
+		# what was written is kept all the same
+		mount -o remount,ro "$1" 2>/dev/null || :
+		sync
+		cw_loud "the root file system is still in use; it was flushed"
+	fi
+	if cw_reason=$(cloopwsetup -d "$cw_device" 2>&1); then
+		cw_say "$cw_device is detached, all changes are flushed"
+	else
+		sync
+		cw_loud "$cw_reason"
+		return 1
+	fi
+	for cw_where in $(cw_mounts '/media-of-cloopw/*'); do
+		umount "$cw_where" || cw_loud "$cw_where is still in use"
+	done
+	cw_say "the medium can be removed"
+}
