@@ -64,11 +64,11 @@ vm_start() {
 
 # direct CMDLINE: QEMU options for the kernel and initramfs of the ISO without a
 # boot loader; an ELF kernel need not unpack itself, which takes the emulator
-# long
+# long. vm_panic= for the initramfs' shell, which there is none of with panic=.
 direct() {
 	vm_options=(-kernel "$vm_kernel" -initrd "$live/root.boot/initrd.img"
-		-append "root=cloopw $* console=ttyS0,115200 panic=-1
-			tsc=reliable quiet")
+		-append "root=cloopw $* console=ttyS0,115200
+			${vm_panic-panic=-1} tsc=reliable quiet")
 	vm_options[5]=${vm_options[5]//[$'\n\t']/ }
 }
 

@@ -40,6 +40,7 @@ guest 'umount /mnt' || :
 vm_off
 
 # what dracut's shell is like, when the medium is not there
+vm_panic=
 direct 'cloopw.image=LABEL=NOWHERE:/live/root.cloopw cloopw.wait=3'
 vm_options[3]=$work/initrd
 vm_mem=1024 vm_start "${vm_options[@]}"

@@ -3,6 +3,7 @@
 #
 # What cannot be had is said, and nothing falls back silently.
 
+vm_panic=
 image=cloopw.image=LABEL=CLOOPW:/live/root.cloopw
 start() {
 	direct "$@" cloopw.wait=3
