@@ -76,20 +76,23 @@ vm_alive() {
 	kill -0 "$vm_pid" 2>/dev/null
 }
 
-# vm_new: what the console has said since it was last looked at
+# vm_new: what the console has said since it was last looked at, by lines
 vm_new() {
-	tail -c "+$((vm_seen + 1))" "$vm_log" | tr -d '\r\0' |
-		sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g'
+	tr -d '\r\0' <"$vm_log" | sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g' |
+		tail -n "+$((vm_seen + 1))"
 }
 
 # vm_expect REGEX SECONDS: waits for a line on the console; false if it does not
-# come. $vm_text is what came until then.
+# come. $vm_text is what came until then, with that line; what came after it is
+# still to be looked at.
 vm_expect() {
-	local end=$((SECONDS + $2))
+	local end=$((SECONDS + $2)) new line
 	while :; do
-		vm_text=$(vm_new)
-		if grep -aqE -- "$1" <<<"$vm_text"; then
-			vm_seen=$(stat -c %s "$vm_log")
+		new=$(vm_new)
+		if line=$(grep -anE -m 1 -- "$1" <<<"$new"); then
+			line=${line%%:*}
+			vm_text=$(head -n "$line" <<<"$new")
+			vm_seen=$((vm_seen + line))
 			return
 		fi
 		vm_alive || [ "$SECONDS" -ge "$end" ] || end=$SECONDS
