@@ -24,7 +24,8 @@ cw_make_shutdown() {
 	done
 	cw_keep "$(command -v cloopwsetup)" /bin/cloopwsetup &&
 		cw_keep "$(command -v busybox)" /bin/busybox || return
-	for cw_name in sh mount umount mkdir sleep sync reboot halt poweroff; do
+	for cw_name in sh mount umount mkdir sleep sync cat readlink tr \
+		reboot halt poweroff; do
 		ln -sf busybox "$cw_run/bin/$cw_name" || return
 	done
 	cp /lib/cloopw.sh "$cw_run/lib/cloopw.sh" &&
@@ -64,9 +65,20 @@ cw_free_media() {
 	done
 }
 
-# cw_unmount_root DIR: with all below; processes may take a moment to end
+# cw_processes: which there are but this one, for a message
+cw_processes() {
+	for cw_word in /proc/[0-9]*; do
+		# threads of the kernel have none
+		readlink "$cw_word/exe" >/dev/null 2>&1 || continue
+		[ "$cw_word" = /proc/1 ] ||
+			printf '%s ' "$(cat "$cw_word/comm" 2>/dev/null)"
+	done
+}
+
+# cw_unmount_root DIR: with all below. Processes that were killed may take a
+# while to end on a busy machine, with what they have still to write.
 cw_unmount_root() {
-	cw_left=10
+	cw_left=150
 	while :; do
 		for cw_where in $(cw_mounts "$1/*") $(cw_mounts "$1"); do
 			umount "$cw_where" 2>/dev/null || :
@@ -86,7 +98,9 @@ cw_detach_all() {
 		# what was written is kept all the same
 		mount -o remount,ro "$1" 2>/dev/null || :
 		sync
-		cw_loud "the root file system is still in use; it was flushed"
+		cw_loud "the root file system is still in use; it was flushed." \
+			"There are: $(cw_processes) Mounted:" \
+			"$(cw_mounts "$1*" | tr '\n' ' ')"
 	fi
 	if cw_reason=$(cloopwsetup -d "$cw_device" 2>&1); then
 		cw_say "$cw_device is detached, all changes are flushed"
