@@ -130,6 +130,23 @@ vm_login() {
 	ok "systemd login after $vm_booted s"
 }
 
+# make_rw SIZE: $work/rw.img, an empty disk LABEL=CLOOPW-RW for changes
+make_rw() {
+	truncate -s "$1" "$work/rw.img"
+	mke2fs -q -t ext4 -L CLOOPW-RW "$work/rw.img"
+}
+
+# boot_rw PARAMETERS...: the system of the ISO with $work/rw.img, and with the disk
+# EXTRA when it was made
+boot_rw() {
+	direct "cloopw.image=LABEL=CLOOPW:/live/root.cloopw" "$@"
+	with cdrom "$live.iso"
+	with disk "$work/rw.img"
+	[ ! -e "$work/extra.img" ] || with disk "$work/extra.img" readonly=on
+	vm_start "${vm_options[@]}"
+	vm_login 300
+}
+
 # vm_off: a clean shutdown, and what it has to say
 vm_off() {
 	vm_type 'systemctl poweroff'

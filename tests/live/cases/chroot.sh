@@ -4,18 +4,9 @@
 # cloopw-chroot on a root that is mounted read-only; the next boot carries on
 # with what was done in there, and so does a chroot after that.
 
-boot() {
-	direct "cloopw.image=LABEL=CLOOPW:/live/root.cloopw" "$@"
-	with cdrom "$live.iso"
-	with disk "$work/rw.img"
-	vm_start "${vm_options[@]}"
-	vm_login 300
-}
+make_rw 256M
 
-truncate -s 256M "$work/rw.img"
-mke2fs -q -t ext4 -L CLOOPW-RW "$work/rw.img"
-
-boot cloopw.ro
+boot_rw cloopw.ro
 check 'the root is read-only' guest '! touch /etc/made'
 check 'a place for the COW file' guest 'mount LABEL=CLOOPW-RW /mnt'
 check 'in the chroot it can be written' guest \
@@ -30,13 +21,13 @@ check 'with the file it goes on' guest 'cloopw-chroot -c /mnt/cow grep -x one /e
 check 'the place is free' guest 'umount /mnt'
 vm_off
 
-boot cloopw.cow=LABEL=CLOOPW-RW:/cow
+boot_rw cloopw.cow=LABEL=CLOOPW-RW:/cow
 check 'the next boot has it' guest 'grep -x one /etc/made'
 check 'and refuses a chroot, as it is writable' guest '! cloopw-chroot true'
 check 'another change' guest 'echo two >/etc/made'
 vm_off
 
-boot cloopw.ro cloopw.cow=LABEL=CLOOPW-RW:/cow
+boot_rw cloopw.ro cloopw.cow=LABEL=CLOOPW-RW:/cow
 check 'read-only, with the changes' guest 'grep -x two /etc/made'
 check 'a chroot over them, in memory' guest \
 	'cloopw-chroot sh -c "grep -x two /etc/made && echo three >/etc/made"'

@@ -5,16 +5,10 @@
 # and writing works again after a cleanup.
 
 boot() {
-	direct "cloopw.image=LABEL=CLOOPW:/live/root.cloopw" \
-		"cloopw.cow=LABEL=CLOOPW-RW:/cow"
-	with cdrom "$live.iso"
-	with disk "$work/rw.img"
-	vm_start "${vm_options[@]}"
-	vm_login 300
+	boot_rw cloopw.cow=LABEL=CLOOPW-RW:/cow
 }
 
-truncate -s 96M "$work/rw.img"
-mke2fs -q -t ext4 -L CLOOPW-RW "$work/rw.img"
+make_rw 96M
 
 boot
 check 'something to keep' guest \

@@ -5,12 +5,7 @@
 # shutdown and a power cut.
 
 boot() {
-	direct "cloopw.image=LABEL=CLOOPW:/live/root.cloopw" \
-		"cloopw.cow=PARTLABEL=changes"
-	with cdrom "$live.iso"
-	with disk "$work/rw.img"
-	vm_start "${vm_options[@]}"
-	vm_login 300
+	boot_rw cloopw.cow=PARTLABEL=changes
 }
 
 truncate -s 256M "$work/rw.img"

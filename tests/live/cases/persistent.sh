@@ -5,17 +5,10 @@
 # power cut in the middle of writing.
 
 boot() {
-	direct "cloopw.image=LABEL=CLOOPW:/live/root.cloopw" \
-		"cloopw.cow=LABEL=CLOOPW-RW:/cloopw/changes.cow"
-	with cdrom "$live.iso"
-	with disk "$work/rw.img"
-	with disk "$work/extra.img" readonly=on
-	vm_start "${vm_options[@]}"
-	vm_login 300
+	boot_rw cloopw.cow=LABEL=CLOOPW-RW:/cloopw/changes.cow
 }
 
-truncate -s 512M "$work/rw.img"
-mke2fs -q -t ext4 -L CLOOPW-RW "$work/rw.img"
+make_rw 512M
 make_extra
 
 boot

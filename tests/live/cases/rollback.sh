@@ -4,12 +4,7 @@
 # Each boot a new layer; back to the state of two boots ago, and from there on.
 
 boot() {
-	direct "cloopw.image=LABEL=CLOOPW:/live/root.cloopw" \
-		"cloopw.cow=LABEL=CLOOPW-RW:/cow cloopw.snapshot" "$@"
-	with cdrom "$live.iso"
-	with disk "$work/rw.img"
-	vm_start "${vm_options[@]}"
-	vm_login 300
+	boot_rw cloopw.cow=LABEL=CLOOPW-RW:/cow cloopw.snapshot "$@"
 }
 
 # has FILE..., of one two three
@@ -18,8 +13,7 @@ has() {
 		"[ \"\$(cd /root && ls one two three four 2>/dev/null | tr '\\n' ' ')\" = '$* ' ]"
 }
 
-truncate -s 512M "$work/rw.img"
-mke2fs -q -t ext4 -L CLOOPW-RW "$work/rw.img"
+make_rw 512M
 
 for name in one two three; do
 	boot
