@@ -167,12 +167,16 @@ vm_wait_off() {
 	vm_gone
 }
 
-# vm_kill: the plug is pulled
+# vm_kill: the plug is pulled. timeout ends when QEMU has, and not before it: the
+# next one wants the locks of its disks.
 vm_kill() {
 	local qemu
 	qemu=$(ps -o pid= --ppid "$vm_pid") || :
-	[ ! "$qemu" ] || kill -KILL "$((qemu))" 2>/dev/null || :
-	kill -KILL "$vm_pid" 2>/dev/null || :
+	if [ "$qemu" ]; then
+		kill -KILL "$((qemu))" 2>/dev/null || :
+	else
+		kill -KILL "$vm_pid" 2>/dev/null || :
+	fi
 	vm_gone
 }
 
