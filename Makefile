@@ -95,7 +95,7 @@ iso:
 
 # The live system: docs/live.md.
 check-live: iso
-	@tests/live/run ram uefi persistent rollback full toram
+	@tests/live/run ram uefi persistent rollback full toram partition
 
 install: tools install-docs install-plugin
 	@scripts/build-module $$(uname -r)

@@ -48,21 +48,28 @@ cw_mounts() {
 	[ ! "$cw_list" ] || printf '%s\n' $cw_list
 }
 
-# cw_free_media: the media lie below the root that lies on them; move them away
+# cw_move_away NAME PATTERN: what is mounted there last, to /media-of-cloopw/NAME
+cw_move_away() {
+	cw_moved=
+	for cw_where in $(cw_mounts "$2"); do
+		mkdir -p "/media-of-cloopw/$1"
+		if [ ! "$cw_moved" ]; then
+			mount --move "$cw_where" "/media-of-cloopw/$1"
+			cw_moved=y
+		else
+			umount "$cw_where"
+		fi
+	done
+}
+
+# cw_free_media OLDROOT: the media lie below the root that lies on them; move them
+# away. So does its /dev, which is in use by an image or a COW on a whole partition.
 cw_free_media() {
 	mount --make-rprivate /
 	for cw_name in medium persistent ram; do
-		cw_moved=
-		for cw_where in $(cw_mounts "*$cw_dir/$cw_name"); do
-			mkdir -p "/media-of-cloopw/$cw_name"
-			if [ ! "$cw_moved" ]; then
-				mount --move "$cw_where" "/media-of-cloopw/$cw_name"
-				cw_moved=y
-			else
-				umount "$cw_where"
-			fi
-		done
+		cw_move_away "$cw_name" "*$cw_dir/$cw_name"
 	done
+	cw_move_away dev "$1/dev"
 }
 
 # cw_processes: which there are but this one, for a message
@@ -93,7 +100,7 @@ cw_unmount_root() {
 # cw_detach_all OLDROOT: from another root. What is in the COW is on its medium
 # after that, and no medium is in use.
 cw_detach_all() {
-	cw_free_media
+	cw_free_media "$1"
 	if ! cw_unmount_root "$1"; then
 		# what was written is kept all the same
 		mount -o remount,ro "$1" 2>/dev/null || :
