@@ -24,20 +24,6 @@ std::string quotient(u64 whole, u64 part) {
                      : fmt::format("{}.{:02}", whole / part, whole % part * kHundredths / part);
 }
 
-const char *name_of(cw_cow_state state) {
-    switch (state) {
-        case CW_COW_OK:
-            return "ok";
-        case CW_COW_FULL:
-            return "full";
-        case CW_COW_READ_ONLY:
-            return "read-only";
-        case CW_COW_FAILED:
-            break;
-    }
-    return "failed";
-}
-
 std::string codecs_of(const cw_image &image) {
     std::string names;
     for (unsigned int id = 0; id < CW_CODEC_IDS; id++) {
@@ -113,7 +99,7 @@ std::string status_text(const Device &device) {
     cw_cow_space space = {};
     cw_device_get_space(&device.get(), &space);
     Json json;
-    json["state"] = info.writable ? name_of(space.state) : "read-only";
+    json["state"] = info.writable ? cw_cow_state_name(space.state) : "read-only";
     json["read_only"] = info.writable ? "0" : "1";
     add_image(&json, *info.image);
     add_layers(&json, &device.get(), info.nr_layers);

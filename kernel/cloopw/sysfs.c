@@ -369,7 +369,7 @@ static ssize_t state_show(struct device *dev, struct device_attribute *attr,
 
 	mutex_lock(&disk->lock);
 	if (disk->phase == CLOOPW_ATTACHED)
-		name = cloopw_state_name(space_of(disk->attachment).state);
+		name = cw_cow_state_name(space_of(disk->attachment).state);
 	mutex_unlock(&disk->lock);
 	return sysfs_emit(buf, "%s\n", name);
 }

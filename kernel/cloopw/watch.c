@@ -24,18 +24,6 @@ struct cloopw_watch {
 #define INTERVAL (2 * HZ)
 #define DEFAULT_PERCENT 10
 
-const char *cloopw_state_name(enum cw_cow_state state)
-{
-	static const char *const names[] = {
-		[CW_COW_OK] = "ok",
-		[CW_COW_FULL] = "full",
-		[CW_COW_READ_ONLY] = "read-only",
-		[CW_COW_FAILED] = "failed",
-	};
-
-	return names[state];
-}
-
 static bool is_low(const struct cloopw_mark *mark, u64 capacity, u64 available)
 {
 	u64 bytes = mark->bytes;
@@ -54,7 +42,7 @@ static void tell(struct cloopw_watch *watch, u64 available)
 	char *env[4] = { state, low, left, NULL };
 
 	snprintf(state, sizeof(state), "CLOOPW_STATE=%s",
-		 cloopw_state_name(watch->told));
+		 cw_cow_state_name(watch->told));
 	snprintf(low, sizeof(low), "CLOOPW_LOW_SPACE=%d", watch->told_low);
 	if (available != CW_CAPACITY_UNKNOWN)
 		snprintf(left, sizeof(left), "CLOOPW_AVAILABLE=%llu",

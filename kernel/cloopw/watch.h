@@ -41,6 +41,4 @@ void cloopw_watch_set_mark(struct cloopw_watch *watch,
 /* When it last looked, or CW_CAPACITY_UNKNOWN. */
 u64 cloopw_watch_available(struct cloopw_watch *watch);
 
-const char *cloopw_state_name(enum cw_cow_state state);
-
 #endif

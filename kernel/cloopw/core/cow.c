@@ -89,3 +89,15 @@ int cw_cow_identify(struct cw_io *io, struct cw_cow_identity *id,
 		err = id->format->identify(io, id, report);
 	return err;
 }
+
+const char *cw_cow_state_name(enum cw_cow_state state)
+{
+	static const char *const names[] = {
+		[CW_COW_OK] = "ok",
+		[CW_COW_FULL] = "full",
+		[CW_COW_READ_ONLY] = "read-only",
+		[CW_COW_FAILED] = "failed",
+	};
+
+	return names[state];
+}

@@ -53,6 +53,9 @@ enum cw_cow_state {
 	CW_COW_FAILED,    /* it cannot be written; reading goes on */
 };
 
+/* As it is told in sysfs and elsewhere. */
+const char *cw_cow_state_name(enum cw_cow_state state);
+
 struct cw_cow_space {
 	enum cw_cow_state state;
 	u64 limit;  /* bytes the file may have; 0: any number */
