@@ -232,6 +232,7 @@ int cw_fd_io_create(const struct cw_fd_io_config *config, struct cw_io **out)
 	f->io.ops = &fd_ops;
 	f->io.name = f->name;
 	f->io.mtime = st.st_mtime;
+	f->io.whole_pages = S_ISBLK(st.st_mode);
 	*out = &f->io;
 	return 0;
 }

@@ -410,6 +410,7 @@ static int fill_stat(struct cw_backing *b)
 	/* That of a device's node changes with its permissions. */
 	if (S_ISREG(stat.mode))
 		b->io.mtime = stat.mtime.tv_sec;
+	b->io.whole_pages = S_ISBLK(stat.mode);
 	return 0;
 }
 

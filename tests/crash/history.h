@@ -69,9 +69,13 @@ private:
 
 /* All files, recorded. */
 struct RecordedFiles {
-    explicit RecordedFiles(Files *files)
+    RecordedFiles(Files *files, bool whole_pages)
         : io{RecordIo(&(*files)[0]), RecordIo(&(*files)[1], &io[0], 1),
-             RecordIo(&(*files)[2], &io[0], 2)} {}
+             RecordIo(&(*files)[2], &io[0], 2)} {
+        for (RecordIo &file : io) {
+            file.get()->whole_pages = whole_pages;
+        }
+    }
 
     RecordIo &first() { return io[0]; }
 

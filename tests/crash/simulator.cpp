@@ -101,7 +101,7 @@ static void run_workers(std::vector<Worker> *workers, u32 ops) {
 
 void Case::record() {
     Files files(&start_);
-    RecordedFiles recorded(&files);
+    RecordedFiles recorded(&files, shape_.whole_pages);
     RecordIo &io = recorded.first();
     io.max = shape_.file_max;
     std::vector<Worker> workers;
@@ -180,7 +180,7 @@ u32 Case::cut(u32 number, u32 place) {
     Bytes survived;
     {
         Files files(&crashed);
-        RecordedFiles recorded(&files);
+        RecordedFiles recorded(&files, shape_.whole_pages);
         recorded.first().max = shape_.file_max;
         Attached device(base_->io.get(), &recorded, "after a crash");
         survived = device.read_all();
@@ -229,7 +229,7 @@ u32 Case::crash_again(u64 seed, const Files &files, const Bytes &survived) {
     std::unique_ptr<Model> model;
     {
         Files running(&files);
-        RecordedFiles recorded(&running);
+        RecordedFiles recorded(&running, shape.whole_pages);
         RecordIo &io = recorded.first();
         io.max = shape.file_max;
         Attached device(base_->io.get(), &recorded, "once more");
@@ -259,7 +259,7 @@ u32 Case::crash_again(u64 seed, const Files &files, const Bytes &survived) {
         replay.go_to(place);
         Files crashed(&replay.durable());
         replay.crash(choose_mode(&random), &random, &crashed);
-        RecordedFiles recorded(&crashed);
+        RecordedFiles recorded(&crashed, shape.whole_pages);
         recorded.first().max = shape.file_max;
         Attached device(base_->io.get(), &recorded, "after a second crash");
         try {

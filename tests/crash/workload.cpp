@@ -50,6 +50,7 @@ Shape Shape::from(u64 seed, const std::string &codec) {
     shape.thin = random() % 12 == 0;
     shape.snapshots = random() % 4 == 0 ? 1 + static_cast<u32>(random() % 2) : 0;
     shape.ops = shape.ops / shape.threads + 1;
+    shape.whole_pages = random() % 3 == 0;
     return shape;
 }
 

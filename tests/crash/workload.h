@@ -17,13 +17,14 @@ struct Shape {
     u64 limit;    /* of the log; 0: none */
     u64 file_max; /* bytes the file can have */
     u32 threads;
-    u32 ops;         /* of each thread */
-    u32 max_pages;   /* of a write */
-    u32 flush_every; /* operations */
-    u32 noise;       /* of 16 pages: do not shrink; more: and none is zeros */
-    bool uniform;    /* writes are all of max_pages */
-    bool thin;       /* writes fail with ENOSPC now and then */
-    u32 snapshots;   /* how often a new layer is put over the others */
+    u32 ops;          /* of each thread */
+    u32 max_pages;    /* of a write */
+    u32 flush_every;  /* operations */
+    u32 noise;        /* of 16 pages: do not shrink; more: and none is zeros */
+    bool uniform;     /* writes are all of max_pages */
+    bool thin;        /* writes fail with ENOSPC now and then */
+    bool whole_pages; /* as on a block device */
+    u32 snapshots;    /* how often a new layer is put over the others */
 
     static Shape from(u64 seed, const std::string &codec);
 };

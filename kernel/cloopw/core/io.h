@@ -56,6 +56,7 @@ struct cw_io {
 	const struct cw_io_ops *ops;
 	const char *name; /* for messages; owned by whoever made the io */
 	s64 mtime;        /* modification time, seconds since 1970; 0: unknown */
+	bool whole_pages; /* to write a part of a page may be to read it first */
 };
 
 static inline int cw_pread(struct cw_io *io, void *buf, size_t len, u64 off)

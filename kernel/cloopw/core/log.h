@@ -36,8 +36,9 @@
 #define LOG_SHARES (CW_LOG_SEGMENT_SECTORS * CW_LOG_EXTENT_PAGES)
 /* A checkpoint is due after so many sectors of log. */
 #define LOG_CHECKPOINT_SECTORS (64u << (20 - CW_SECTOR_SHIFT))
-/* Zeros written ahead of a log that is flushed often. See zero_ahead(). */
+/* Zeros written ahead: of a log that is flushed often, of others. See zero_ahead(). */
 #define LOG_AHEAD_SECTORS 512u
+#define LOG_AHEAD_SECTORS_FEW 64u
 #define LOG_ZEROS_SECTORS 128u /* at once */
 /* Generations made durable in advance, so that none is used twice. */
 #define LOG_GEN_STEP (1u << 16)

@@ -348,22 +348,33 @@ int cw_log_open_segment(struct cw_log *log, enum log_purpose purpose)
 	return 0;
 }
 
+static u32 round_to_page(u32 sector, bool up)
+{
+	const u32 page = CW_PAGE_SIZE / CW_SECTOR_SIZE;
+
+	return (up ? sector + page - 1 : sector) & ~(page - 1);
+}
+
 /*
  * The space of a new segment is allocated, but to a file system it was never
  * written: each first write there is a change of its metadata, which a flush
  * has to commit. So a log that is flushed often has zeros written some way
  * ahead of the record that comes next, to be there when the flush for it comes;
- * those after it find blocks that were written. Nobody has a place there yet,
- * and an error will meet the records too. With lock held.
+ * those after it find blocks that were written. And a medium that takes pages
+ * as a whole would read the one in which a record ends: a few are zeroed in
+ * time. From the page with the record's end on, as the record is still to be
+ * written; nobody has a place behind log->sector yet, but before it others have.
+ * An error will meet the records too. With lock held.
  */
 static void zero_ahead(struct cw_log *log, u32 sectors)
 {
-	u32 end = cw_min(log->sector + sectors + LOG_AHEAD_SECTORS,
-			 CW_LOG_SEGMENT_SECTORS);
-	u32 at = log->sector + sectors;
+	u32 end = log->sector + sectors;
+	u32 at = cw_max(round_to_page(end, false), log->sector);
 
-	if (!log->synced || at <= log->ahead)
+	if (end <= log->ahead || !(log->synced || log->io->whole_pages))
 		return;
+	end += log->synced ? LOG_AHEAD_SECTORS : LOG_AHEAD_SECTORS_FEW;
+	end = cw_min(round_to_page(end, true), CW_LOG_SEGMENT_SECTORS);
 	log->synced = false;
 	log->ahead = end;
 	while (at < end) {
