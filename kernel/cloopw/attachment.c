@@ -123,13 +123,20 @@ static int open_engine(struct cloopw_attachment *att,
  * Who only writes to a file has it for himself: others would spin for its
  * inode's lock, and the log's records wait for those before them. What is to be
  * compressed first all processors do. And who only reads one from start to end
- * does so in order.
+ * does so in order. A small request with no other beside it is most likely
+ * waited for: the processor that asks serves it, which is idle else, and none
+ * has to be woken.
  */
 static int start_workers(struct cloopw_attachment *att, const char *name)
 {
 	att->workers = alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0,
 				       name);
 	if (!att->workers)
+		return -ENOMEM;
+	att->local = alloc_workqueue("%s-local",
+				     WQ_MEM_RECLAIM | WQ_CPU_INTENSIVE, 0,
+				     name);
+	if (!att->local)
 		return -ENOMEM;
 	if (!att->info.cluster) {
 		att->streamer = alloc_ordered_workqueue("%s-read",
@@ -237,6 +244,8 @@ int cloopw_attachment_destroy(struct cloopw_attachment *att)
 		destroy_workqueue(att->writer);
 	if (att->streamer)
 		destroy_workqueue(att->streamer);
+	if (att->local)
+		destroy_workqueue(att->local);
 	if (att->workers)
 		destroy_workqueue(att->workers);
 	err = cw_device_close(att->engine);

@@ -47,6 +47,8 @@ struct cloopw_attachment {
 	struct workqueue_struct *workers; /* one a disk: disks can be stacked */
 	struct workqueue_struct *writer;  /* NULL: nobody writes */
 	struct workqueue_struct *streamer; /* NULL: there are no streams */
+	struct workqueue_struct *local; /* one small request at a time */
+	atomic_t busy;  /* requests that workers have; a hint for the next */
 	u64 stream_end; /* sector; a hint, read and written without a lock */
 	struct cw_compat_shrinker shrinker;
 	struct cloopw_watch *watch;

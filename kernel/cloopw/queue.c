@@ -295,6 +295,7 @@ static void serve_work(struct work_struct *work)
 	if (!throttle)
 		current->flags &= ~PF_LOCAL_THROTTLE;
 	memalloc_noio_restore(noio);
+	atomic_dec(&disk->attachment->busy);
 	blk_mq_end_request(rq, errno_to_blk_status(err));
 }
 
@@ -326,6 +327,9 @@ static bool is_plain(struct cloopw_attachment *att, struct request *rq)
 static struct workqueue_struct *queue_of(struct cloopw_attachment *att,
 					 struct request *rq)
 {
+	if (atomic_inc_return(&att->busy) == 1 &&
+	    blk_rq_bytes(rq) <= MAX_INLINE)
+		return att->local;
 	if (req_op(rq) == REQ_OP_WRITE && att->writer && is_plain(att, rq))
 		return att->writer;
 	if (req_op(rq) == REQ_OP_READ && att->streamer && is_stream(att, rq))
