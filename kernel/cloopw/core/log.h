@@ -36,6 +36,8 @@
 #define LOG_SHARES (CW_LOG_SEGMENT_SECTORS * CW_LOG_EXTENT_PAGES)
 /* A checkpoint is due after so many sectors of log. */
 #define LOG_CHECKPOINT_SECTORS (64u << (20 - CW_SECTOR_SHIFT))
+#define LOG_PAGE_SECTORS ((u32)(CW_PAGE_SIZE / CW_SECTOR_SIZE))
+
 /* Zeros written ahead: of a log that is flushed often, of others. See zero_ahead(). */
 #define LOG_AHEAD_SECTORS 512u
 #define LOG_AHEAD_SECTORS_FEW 64u
@@ -206,7 +208,7 @@ struct cw_log {
 	u32 ahead;   /* before this one it is written, if only with zeros */
 	bool synced; /* a flush was asked for since zeros were written */
 	/* For records without payload, which are put together in place. */
-	u8 mark_buf[CW_SECTOR_SIZE] __attribute__((aligned(8)));
+	u8 mark_buf[CW_PAGE_SIZE] __attribute__((aligned(8)));
 	u64 appended_sectors; /* since the last checkpoint */
 	struct log_append *first, *last; /* on their way, in log order */
 

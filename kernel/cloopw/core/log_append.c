@@ -297,14 +297,20 @@ void cw_log_apply(struct cw_log *log, struct log_append *append)
 
 /* ---- appending ---- */
 
-/* A record without payload, into one sector; with lock held. */
+/*
+ * A record without payload, into one sector. A medium that takes pages as a
+ * whole gets one where it begins, as nothing is behind it yet: see
+ * zero_ahead(). With lock held.
+ */
 static int write_mark(struct cw_log *log, u64 sector, struct log_record *record)
 {
 	u8 *buf = log->mark_buf;
+	u64 at = log_sector_offset(sector);
+	bool whole = log->io->whole_pages && at % CW_PAGE_SIZE == 0;
 
 	cw_log_record_encode(buf, record);
-	return cw_pwrite(log->io, buf, CW_SECTOR_SIZE,
-			 log_sector_offset(sector));
+	return cw_pwrite(log->io, buf, whole ? CW_PAGE_SIZE : CW_SECTOR_SIZE,
+			 at);
 }
 
 /*
@@ -344,15 +350,13 @@ int cw_log_open_segment(struct cw_log *log, enum log_purpose purpose)
 	log->next_seq = begin.seq + 1;
 	log->segment = next;
 	log->sector = 1;
-	log->ahead = 1;
+	log->ahead = LOG_PAGE_SECTORS;
 	return 0;
 }
 
 static u32 round_to_page(u32 sector, bool up)
 {
-	const u32 page = CW_PAGE_SIZE / CW_SECTOR_SIZE;
-
-	return (up ? sector + page - 1 : sector) & ~(page - 1);
+	return (up ? sector + LOG_PAGE_SECTORS - 1 : sector) & ~(LOG_PAGE_SECTORS - 1);
 }
 
 /*
