@@ -2,10 +2,10 @@
 #include "attachment.h"
 
 #include <linux/mm.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "disk.h"
+#include "serving.h"
 #include "uapi/cloopw.h"
 
 #define CACHE_SHARE 4 /* of the memory, at most */
@@ -190,18 +190,50 @@ destroy:
 	return err;
 }
 
-/*
- * Writers wait for this, and whoever frees memory for us may wait for them: so
- * memory is had without writing anything.
- */
-static int add_layer(struct cloopw_attachment *att, struct cw_backing *layer,
-		     struct cw_report *report)
-{
-	unsigned int noio = memalloc_noio_save();
-	int err = cw_device_snapshot(att->engine, &layer->io, report);
+/* ---- what a process wants and a worker does ---- */
 
-	memalloc_noio_restore(noio);
-	return err;
+struct errand {
+	struct work_struct work;
+	struct cloopw_attachment *att;
+	int (*run)(struct cloopw_attachment *att, void *arg);
+	void *arg;
+	int err;
+};
+
+static void errand_work(struct work_struct *work)
+{
+	struct errand *errand = container_of(work, struct errand, work);
+	unsigned int serving = cloopw_serving_begin();
+
+	errand->err = errand->run(errand->att, errand->arg);
+	cloopw_serving_end(serving);
+}
+
+int cloopw_attachment_run(struct cloopw_attachment *att,
+			  int (*run)(struct cloopw_attachment *att, void *arg),
+			  void *arg)
+{
+	struct errand errand = { .att = att, .run = run, .arg = arg };
+
+	INIT_WORK_ONSTACK(&errand.work, errand_work);
+	queue_work(att->workers, &errand.work);
+	flush_work(&errand.work);
+	destroy_work_on_stack(&errand.work);
+	return errand.err;
+}
+
+/* ---- a snapshot ---- */
+
+struct layer_to_add {
+	struct cw_io *io;
+	struct cw_report *report;
+};
+
+static int add_layer(struct cloopw_attachment *att, void *arg)
+{
+	const struct layer_to_add *add = arg;
+
+	return cw_device_snapshot(att->engine, add->io, add->report);
 }
 
 int cloopw_attachment_snapshot(struct cloopw_attachment *att,
@@ -214,13 +246,15 @@ int cloopw_attachment_snapshot(struct cloopw_attachment *att,
 		.writable = true,
 		.disk = disk->gd,
 	};
+	struct layer_to_add add = { .report = report };
 	struct cw_backing *layer;
 	int err;
 
 	err = cw_backing_open(&request, &layer, report);
 	if (err)
 		return err;
-	err = add_layer(att, layer, report);
+	add.io = &layer->io;
+	err = cloopw_attachment_run(att, add_layer, &add);
 	if (err) {
 		cw_backing_close(layer);
 		return err;
@@ -229,6 +263,13 @@ int cloopw_attachment_snapshot(struct cloopw_attachment *att,
 	att->top = layer;
 	att->layers[att->nr_layers++] = layer;
 	return 0;
+}
+
+/* ---- its end ---- */
+
+static int close_engine(struct cloopw_attachment *att, void *arg)
+{
+	return cw_device_close(att->engine);
 }
 
 int cloopw_attachment_destroy(struct cloopw_attachment *att)
@@ -246,9 +287,12 @@ int cloopw_attachment_destroy(struct cloopw_attachment *att)
 		destroy_workqueue(att->streamer);
 	if (att->local)
 		destroy_workqueue(att->local);
-	if (att->workers)
+	if (att->workers) {
+		err = cloopw_attachment_run(att, close_engine, NULL);
 		destroy_workqueue(att->workers);
-	err = cw_device_close(att->engine);
+	} else {
+		err = close_engine(att, NULL);
+	}
 	for (i = 0; i < att->nr_layers; i++)
 		cw_backing_close(att->layers[i]);
 	cw_backing_close(att->image);

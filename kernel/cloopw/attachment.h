@@ -69,6 +69,16 @@ int cloopw_attachment_snapshot(struct cloopw_attachment *att,
 			       struct cw_report *report);
 
 /*
+ * Has a worker call run(att, arg), as it serves requests, and returns what that
+ * does. What changes a COW file goes this way: what the caller is sent, such as
+ * SIGKILL, and what it may, such as RLIMIT_FSIZE, would make writing fail
+ * halfway, which is a failure of the file to the engine and to all who write.
+ */
+int cloopw_attachment_run(struct cloopw_attachment *att,
+			  int (*run)(struct cloopw_attachment *att, void *arg),
+			  void *arg);
+
+/*
  * Nothing may be in flight. Flushes and frees all of it; returns what the
  * flush did. NULL is fine, and so is one that was made by half.
  */

@@ -2,7 +2,6 @@
 #include "change.h"
 
 #include <linux/blkdev.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -82,6 +81,11 @@ static int snapshot(struct cloopw_disk *disk, const void __user *arg)
 
 /* ---- resize ---- */
 
+static int resize_engine(struct cloopw_attachment *att, void *report)
+{
+	return cw_device_resize(att->engine, report);
+}
+
 /* The size changes while no request is under way, and nobody looks at it. */
 static int take_size(struct cloopw_disk *disk, struct cw_report *report)
 {
@@ -91,7 +95,7 @@ static int take_size(struct cloopw_disk *disk, struct cw_report *report)
 
 	blk_mq_freeze_queue(queue);
 	mutex_lock(&disk->lock);
-	err = cw_device_resize(att->engine, report);
+	err = cloopw_attachment_run(att, resize_engine, report);
 	if (!err)
 		cw_device_get_info(att->engine, &att->info);
 	mutex_unlock(&disk->lock);
@@ -145,14 +149,9 @@ static int resize(struct cloopw_disk *disk, struct cloopw_resize __user *arg)
 
 /* ---- flush ---- */
 
-/* Whoever frees memory for this may wait for what it writes. */
-static int checkpoint(struct cloopw_disk *disk)
+static int checkpoint(struct cloopw_attachment *att, void *arg)
 {
-	unsigned int noio = memalloc_noio_save();
-	int err = cw_device_checkpoint(disk->attachment->engine);
-
-	memalloc_noio_restore(noio);
-	return err;
+	return cw_device_checkpoint(att->engine);
 }
 
 static int flush(struct cloopw_disk *disk)
@@ -163,9 +162,27 @@ static int flush(struct cloopw_disk *disk)
 	if (err)
 		return err;
 	sync_err = sync_blockdev(disk->gd->part0);
-	err = checkpoint(disk);
+	err = cloopw_attachment_run(disk->attachment, checkpoint, NULL);
 	cloopw_disk_release(disk, false);
 	return sync_err ? sync_err : err;
+}
+
+/* ---- the COW file's limit ---- */
+
+static int set_limit(struct cloopw_attachment *att, void *bytes)
+{
+	return cw_device_set_limit(att->engine, *(const u64 *)bytes);
+}
+
+int cloopw_set_limit(struct cloopw_disk *disk, u64 bytes)
+{
+	int err = cloopw_disk_hold(disk, false);
+
+	if (err)
+		return err;
+	err = cloopw_attachment_run(disk->attachment, set_limit, &bytes);
+	cloopw_disk_release(disk, false);
+	return err;
 }
 
 /* ---- direct I/O ---- */

@@ -7,13 +7,13 @@
 #include <linux/blk-mq.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include "attachment.h"
 #include "compat.h"
 #include "disk.h"
+#include "serving.h"
 
 #define QUEUE_DEPTH 128
 #define MAX_TRANSFER SZ_1M
@@ -276,25 +276,15 @@ static int serve(struct cw_device *engine, struct request *rq)
 	return err;
 }
 
-/*
- * Memory that is asked for here must not be got by writing to this device.
- * PF_LOCAL_THROTTLE: writing dirty pages of one file to make dirty pages of
- * another must not wait for the former to become fewer.
- */
 static void serve_work(struct work_struct *work)
 {
 	struct request_work *rw = container_of(work, struct request_work, work);
 	struct request *rq = blk_mq_rq_from_pdu(rw);
 	struct cloopw_disk *disk = rq->q->queuedata;
-	unsigned int throttle = current->flags & PF_LOCAL_THROTTLE;
-	unsigned int noio = memalloc_noio_save();
-	int err;
+	unsigned int serving = cloopw_serving_begin();
+	int err = serve(disk->attachment->engine, rq);
 
-	current->flags |= PF_LOCAL_THROTTLE;
-	err = serve(disk->attachment->engine, rq);
-	if (!throttle)
-		current->flags &= ~PF_LOCAL_THROTTLE;
-	memalloc_noio_restore(noio);
+	cloopw_serving_end(serving);
 	atomic_dec(&disk->attachment->busy);
 	blk_mq_end_request(rq, errno_to_blk_status(err));
 }

@@ -279,14 +279,24 @@ static ssize_t show_cow_limit(const struct cloopw_attachment *att, char *buf)
 	return sysfs_emit(buf, "%llu\n", space_of(att).limit);
 }
 
-static int store_cow_limit(struct cloopw_attachment *att, const char *text)
+static ssize_t cow_limit_show(struct device *dev,
+			      struct device_attribute *attr, char *buf)
+{
+	return show_attached(dev, buf, show_cow_limit);
+}
+
+static ssize_t cow_limit_store(struct device *dev,
+			       struct device_attribute *attr, const char *buf,
+			       size_t count)
 {
 	u64 limit;
-	int err = kstrtou64(text, 0, &limit);
+	int err = kstrtou64(buf, 0, &limit);
 
-	return err ? err : cw_device_set_limit(att->engine, limit);
+	if (!err)
+		err = cloopw_set_limit(dev_to_disk(dev)->private_data, limit);
+	return err ? err : count;
 }
-SETTABLE_ATTR(cow_limit);
+static DEVICE_ATTR_RW(cow_limit);
 
 /* Empty when it cannot be told. */
 static ssize_t show_cow_available(const struct cloopw_attachment *att,

@@ -5,9 +5,10 @@
 #include <linux/kobject.h>
 #include <linux/math64.h>
 #include <linux/mutex.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
+
+#include "serving.h"
 
 struct cloopw_watch {
 	struct gendisk *gd;       /* constant */
@@ -71,15 +72,14 @@ static void look(struct cloopw_watch *watch)
 	tell(watch, available);
 }
 
-/* Memory that tending asks for must not be got by writing to this device. */
 static void watch_work(struct work_struct *work)
 {
 	struct cloopw_watch *watch = container_of(to_delayed_work(work),
 						  struct cloopw_watch, work);
-	unsigned int noio = memalloc_noio_save();
+	unsigned int serving = cloopw_serving_begin();
 
 	cw_device_tend(watch->engine);
-	memalloc_noio_restore(noio);
+	cloopw_serving_end(serving);
 	look(watch);
 	queue_delayed_work(system_unbound_wq, &watch->work,
 			   round_jiffies_relative(INTERVAL));
