@@ -71,15 +71,18 @@ static inline __be64 cw_to_be64(u64 v)
 	return cpu_to_be64(v);
 }
 
-/* Workers run under memalloc_noio_save(), which turns GFP_KERNEL into NOIO. */
-static inline void *cw_alloc(size_t size)
-{
-	return kvzalloc(size, GFP_KERNEL);
-}
-
+/*
+ * Workers run under PF_MEMALLOC_NOIO, which turns GFP_KERNEL into NOIO. What a
+ * file asks for may be more than kvmalloc() takes without a warning.
+ */
 static inline void *cw_alloc_raw(size_t size)
 {
-	return kvmalloc(size, GFP_KERNEL);
+	return size > INT_MAX ? NULL : kvmalloc(size, GFP_KERNEL);
+}
+
+static inline void *cw_alloc(size_t size)
+{
+	return size > INT_MAX ? NULL : kvzalloc(size, GFP_KERNEL);
 }
 
 static inline void cw_free(void *p)

@@ -17,5 +17,10 @@ while read -r verdict name; do
 	not) fail "${name#ok }" "see output.log" ;;
 	esac
 done < <(cloopw-hostile check /dev/cloopw0 image)
+# A table that is larger than anything the kernel allocates
+truncate -s 4P huge
+refuses "a bitmap that fits in no memory" 'memory' \
+	cloopwsetup --cow-format uml -c huge.cow /dev/cloopw0 huge
+rm -f huge huge.cow
 check "the device is idle" test "$(cat /sys/block/cloopw0/cloopw/state)" = idle
 check "the module goes" rmmod cloopw
