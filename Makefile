@@ -17,7 +17,7 @@ BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
 .PHONY: all tools modules demo check check-unit check-vm check-long \
-	check-sanitizers check-live fuzz lint tidy bench install install-docs \
+	check-sanitizers check-debug check-live fuzz lint tidy bench install install-docs \
 	install-plugin deb iso clean help
 
 all: tools modules
@@ -68,7 +68,13 @@ fuzz:
 	@scripts/deps.sh fuzz
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-check-long: check check-sanitizers check-live fuzz
+# All tests in a kernel with KASAN and lockdep, which is built for it once.
+check-debug: tools
+	@$(MAKE) modules KERNELS=debug
+	@tests/vm/selftest debug
+	@tests/vm/check debug
+
+check-long: check check-sanitizers check-debug check-live fuzz
 	@scripts/tidy --all
 	@build/bin/crash-sim --cuts 1000000
 	@for kernel in $(KERNELS); do \

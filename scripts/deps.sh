@@ -11,7 +11,7 @@
 # Says nothing when nothing is missing. Installs when root; otherwise names the
 # packages and the command, and fails.
 
-deps_groups='build unit lint fuzz vm demo bench deb live'
+deps_groups='build unit lint fuzz vm vm-debug demo bench deb live'
 
 # deps_list GROUP...: the packages of the groups, one a line
 deps_list() {
@@ -47,6 +47,9 @@ deps_list() {
 				uml-utilities cloop-utils udev diffutils \
 				findutils tar gzip xz-utils zstd lz4 \
 				nbdkit nbd-client libnbd-bin fuse3 ;;
+		vm-debug)
+			printf '%s\n' build-essential linux-source-6.12 bc \
+				bison flex kmod libelf-dev xz-utils ;;
 		deb)
 			printf '%s\n' debhelper dh-dkms dpkg-dev ;;
 		live)

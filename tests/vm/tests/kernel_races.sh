@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Attaching and detaching in a loop while others open, read, look into sysfs,
-# ask for devices and remove them: nothing may oops, hang or leak.
+# Attaching, putting a layer on top and detaching in a loop while others open,
+# read, look into sysfs, ask for devices and remove them: nothing may oops, hang
+# or leak.
 
 must "the module loads" modprobe -a cloopw loop
 defer rmmod cloopw
@@ -12,7 +13,7 @@ mkfs.ext4 -q -F raw
 sfdisk -q raw <<<$'label: dos\n2048,8192' || :
 mkcloopw -q raw image
 
-seconds=40
+seconds=$((40 * CLOOPW_SLOW))
 touch run
 defer rm -f run
 
@@ -23,6 +24,8 @@ attacher() {
 		then
 			dd if=/dev/zero of="/dev/cloopw$device" bs=4k seek=5 \
 				count=3 conv=notrunc || :
+			[ $((count % 2)) = 0 ] || cloopwsetup \
+				--snapshot "top$device" "/dev/cloopw$device" || :
 			# busy while others have it open; the last may be
 			# somebody else's to detach
 			until cloopwsetup -d "/dev/cloopw$device"; do
@@ -30,6 +33,8 @@ attacher() {
 					break
 			done
 			count=$((count + 1))
+			# below another it cannot be attached for writing
+			[ ! -e "top$device" ] || rm "cow$device" "top$device"
 		fi
 	done >/dev/null 2>&1
 	echo "$count" >"count.$device"
