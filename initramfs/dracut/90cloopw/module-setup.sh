@@ -27,6 +27,6 @@ install() {
 		chmod mkdir rm cat grep uname sleep dmesg
 	# shellcheck disable=SC2154  # dracut's
 	inst_hook cmdline 30 "$moddir/cmdline.sh"
-	inst_hook mount 90 "$moddir/mount.sh"
+	inst_hook pre-mount 90 "$moddir/mount.sh"
 	dracut_need_initqueue
 }

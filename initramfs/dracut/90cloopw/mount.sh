@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# dracut: mounts the root of root=cloopw.
+# dracut: mounts the root of root=cloopw. A hook before the mount proper: where
+# systemd runs in the initramfs, it makes a sysroot.mount of any root= it does not
+# know, and that is content with what is mounted there already, but fails
+# otherwise.
 
 # shellcheck source=/dev/null  # initramfs/lib
 . /lib/cloopw.sh
 
 cw_shell() {
-	warn "$*"
 	emergency_shell -n cloopw "$*"
 }
 
@@ -16,5 +18,6 @@ cw_parse "$(cat /proc/cmdline)"
 if [ "$cw_wanted" ] && ! ismounted "$NEWROOT"; then
 	# Its tree for the shutdown stands instead of dracut's, which would be
 	# unpacked from an initramfs in /boot: a live system has none.
-	cw_mount_root "$NEWROOT"
+	# What it says: standard output is not shown.
+	cw_mount_root "$NEWROOT" >&2
 fi

@@ -47,7 +47,8 @@ vm_mem=1024 vm_start "${vm_options[@]}"
 vm_expect 'the live medium LABEL=NOWHERE is not there' 200 ||
 	stop 'what is missing is not named'
 ok 'what is missing is named'
-vm_expect 'cloopw:/#|cloopw:.*#' 60 || stop 'no shell'
-ok 'and there is a shell'
+vm_expect 'Press Enter for maintenance|cloopw:/.*#' 60 || stop 'no shell'
+vm_type ''
+check 'and there is a shell' vm_expect 'cloopw:/.*#' 60
 vm_kill
 rm -f "$work/initrd"

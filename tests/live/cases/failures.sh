@@ -49,4 +49,5 @@ vm_mem=1024 start "$image" cloopw.check cloopw.ro
 expect 'the check passes' 'CHECK PASSED'
 vm_login 400
 check 'read-only' guest 'findmnt -n -o OPTIONS / | grep -q ^ro'
-vm_kill
+check 'nothing failed' guest 'systemctl --failed --no-legend; [ -z "$(systemctl --failed --no-legend)" ]'
+vm_off
