@@ -56,7 +56,7 @@ deps_list() {
 			printf '%s\n' mmdebstrap e2fsprogs dosfstools fdisk \
 				mtools xorriso grub-common grub-pc-bin \
 				grub-efi-amd64-bin qemu-system-x86 ovmf \
-				seabios dpkg-dev squashfs-tools ;;
+				seabios dpkg-dev squashfs-tools openssl ;;
 		demo)
 			printf '%s\n' mmdebstrap e2fsprogs ;;
 		bench)

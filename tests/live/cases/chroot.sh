@@ -7,6 +7,7 @@
 make_rw 256M
 
 boot_rw cloopw.ro
+check 'nothing failed' guest '[ -z "$(systemctl --failed --no-legend)" ]'
 check 'the root is read-only' guest '! touch /etc/made'
 check 'a place for the COW file' guest 'mount LABEL=CLOOPW-RW /mnt'
 check 'in the chroot it can be written' guest \
@@ -31,5 +32,7 @@ boot_rw cloopw.ro cloopw.cow=LABEL=CLOOPW-RW:/cow
 check 'read-only, with the changes' guest 'grep -x two /etc/made'
 check 'a chroot over them, in memory' guest \
 	'cloopw-chroot sh -c "grep -x two /etc/made && echo three >/etc/made"'
+check 'a COW file of that, which is not frozen, is refused' guest \
+	'! cloopw-chroot -c /run/cow true && [ ! -e /run/cow ]'
 check 'left alone by it' guest 'grep -x two /etc/made'
 vm_off
