@@ -101,7 +101,8 @@ iso:
 
 # The live system: docs/live.md.
 check-live: iso
-	@tests/live/run ram uefi persistent rollback full toram partition
+	@tests/live/run ram uefi persistent rollback full small stick toram \
+		partition failures chroot
 
 install: tools install-docs install-plugin
 	@scripts/build-module $$(uname -r)
