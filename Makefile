@@ -102,7 +102,7 @@ iso:
 # The live system: docs/live.md.
 check-live: iso
 	@tests/live/run ram uefi persistent rollback full small stick toram \
-		partition failures
+		partition failures chroot
 
 install: tools install-docs install-plugin
 	@scripts/build-module $$(uname -r)
