@@ -8,6 +8,7 @@
 #include "attachment.h"
 #include "configure.h"
 #include "disk.h"
+#include "serving.h"
 #include "uapi/cloopw.h"
 
 /* The structures as they were first published; none is shorter. */
@@ -81,21 +82,23 @@ static int snapshot(struct cloopw_disk *disk, const void __user *arg)
 
 /* ---- resize ---- */
 
-static int resize_engine(struct cloopw_attachment *att, void *report)
-{
-	return cw_device_resize(att->engine, report);
-}
-
-/* The size changes while no request is under way, and nobody looks at it. */
+/*
+ * The size changes while no request is under way, and nobody looks at it. It
+ * writes nothing, and a worker that others make changes with is not waited for
+ * here, where requests wait.
+ */
 static int take_size(struct cloopw_disk *disk, struct cw_report *report)
 {
 	struct cloopw_attachment *att = disk->attachment;
 	struct request_queue *queue = disk->gd->queue;
+	unsigned int serving;
 	int err;
 
 	blk_mq_freeze_queue(queue);
 	mutex_lock(&disk->lock);
-	err = cloopw_attachment_run(att, resize_engine, report);
+	serving = cloopw_serving_begin();
+	err = cw_device_resize(att->engine, report);
+	cloopw_serving_end(serving);
 	if (!err)
 		cw_device_get_info(att->engine, &att->info);
 	mutex_unlock(&disk->lock);
