@@ -3,12 +3,14 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <vector>
 
 #include "adjust.h"
 #include "detach.h"
+#include "fd.h"
 #include "lib/error.h"
 #include "refusal.h"
 #include "tools/common/size.h"
@@ -33,6 +35,23 @@ void resize(Driver &driver, const DeviceRef &device) {
     driver.say(device.path + ": has " + std::to_string(request.device_size) + " bytes now");
 }
 
+namespace {
+
+/* Of whatever driver: it sends its own flush to the server. */
+void flush_node(const std::string &path) {
+    Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (fd.get() < 0) {
+        throw io_error(path, "cannot open", errno,
+                       errno == EACCES || errno == EPERM ? "run this as root" : "");
+    }
+    if (fsync(fd.get()) != 0) {
+        throw io_error(path, "not all that was written to it could be stored", errno,
+                       "'dmesg | tail' may tell more");
+    }
+}
+
+}  // namespace
+
 void flush(Driver &driver, const DeviceRef &device) {
     for (const Part &part : parts_of(driver, device)) {
         /* One that went away meanwhile has nothing to write. */
@@ -43,6 +62,11 @@ void flush(Driver &driver, const DeviceRef &device) {
                            err == -EACCES || err == -EPERM ? "run this as root"
                                                            : "'dmesg | tail' may tell more");
         }
+    }
+    if (device.userspace) {
+        flush_node(device.path);
+        driver.say(device.path + ": all that was written to it is stored");
+        return;
     }
     Handle node = driver.open(device, O_RDONLY | O_NONBLOCK);
     const int err = node.ioctl(CLOOPW_FLUSH, 0);

@@ -390,10 +390,12 @@ DeviceRef find_of_driver(Driver &driver, const std::string &name, const char *wh
     return device;
 }
 
-/* The option of those that change a device. */
+constexpr std::string_view kFlush = "--flush"; /* works without the driver */
+
+/* The option of those that change a device; the flush when it is the only one. */
 const char *change_asked_for(const CLI::App &app) {
     for (const char *option :
-         {"--resize", "--flush", "--set-cache", "--direct-io", "--cow-limit", "--low-space"}) {
+         {"--resize", "--set-cache", "--direct-io", "--cow-limit", "--low-space", kFlush.data()}) {
         if (given(app, option)) {
             return option;
         }
@@ -403,7 +405,9 @@ const char *change_asked_for(const CLI::App &app) {
 
 /* The flush is the last, so that it counts for the others. */
 int do_adjust(Driver &driver, const CLI::App &app, const Options &o) {
-    DeviceRef device = find_of_driver(driver, o.names.front(), change_asked_for(app));
+    const char *change = change_asked_for(app);
+    DeviceRef device = change == kFlush ? find_attached(driver, o.names.front())
+                                        : find_of_driver(driver, o.names.front(), change);
     if (o.resize) {
         resize(driver, device);
     }
@@ -522,7 +526,7 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
         case Action::kAdjust:
             return do_adjust(driver, app, o);
         case Action::kStats:
-            print_stats(driver, find_of_driver(driver, o.names.front(), "--stats"), o.stats_options,
+            print_stats(driver, find_attached(driver, o.names.front()), o.stats_options,
                         streams.out);
             return kExitOk;
         case Action::kStatus:

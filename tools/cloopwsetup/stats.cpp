@@ -13,6 +13,7 @@
 #include "tools/common/error.h"
 #include "tools/common/size.h"
 #include "tools/common/table.h"
+#include "userspace.h"
 
 namespace cloopw {
 namespace {
@@ -41,11 +42,14 @@ uint64_t count_of(const std::string &text) {
 }
 
 /* nullopt: it is detached. */
-std::optional<Sample> look(Driver &driver, const DeviceRef &device) {
+std::optional<Sample> look(Driver &driver, const DeviceRef &asked) {
     Sample sample;
-    if (!driver.attached(device)) {
+    /* Without the driver, what it says of itself is of when it was looked for. */
+    const auto found = asked.userspace ? find_userspace(driver, asked.path) : std::optional(asked);
+    if (!found || found->name.empty() || !driver.attached(*found)) {
         return std::nullopt;
     }
+    const DeviceRef &device = *found;
     sample.time = driver.kernel().now();
     std::istringstream stat(text_of(driver.kernel().sys() + "/block/" + device.name + "/stat"));
     uint64_t merged = 0, ticks = 0, read_sectors = 0, written_sectors = 0;
