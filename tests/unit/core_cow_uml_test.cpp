@@ -108,6 +108,7 @@ TEST_F(CoreUml, EveryTruncationIsRefused) {
     for (size_t len = 4; len < cow.size(); len += 61) {
         EXPECT_EQ(refusal(slice(cow, 0, len)).rfind("truncated: ", 0), 0u) << len;
     }
+    EXPECT_EQ(refusal(slice(cow, 0, 40)), "truncated: no whole UML COW header");
     EXPECT_EQ(refusal(slice(cow, 0, cow.size() - 1)),
               "truncated: needs " + std::to_string(cow.size()) + " bytes, the file has " +
                   std::to_string(cow.size() - 1));

@@ -84,6 +84,7 @@ TEST_F(CoreCloop2, EveryTruncationIsRefused) {
     for (size_t len = 16; len < good_.size(); len += len < 300 ? 1 : 97) {
         EXPECT_EQ(refusal(slice(good_, 0, len)).rfind("truncated: ", 0), 0u) << len;
     }
+    EXPECT_EQ(refusal(slice(good_, 0, 130)), "truncated: 130 bytes are less than a cloop header");
     EXPECT_EQ(refusal(slice(good_, 0, good_.size() - 1)).rfind("truncated: ", 0), 0u);
 }
 

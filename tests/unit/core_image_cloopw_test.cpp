@@ -234,6 +234,7 @@ TEST_F(CoreCloopw, EveryTruncationIsRefused) {
     for (size_t len = 8; len < good_.size(); len += len < 5000 ? 61 : 9973) {
         EXPECT_EQ(refusal(slice(good_, 0, len)).rfind("truncated: ", 0), 0u) << len;
     }
+    EXPECT_EQ(refusal(slice(good_, 0, 4095)), "truncated: 4095 bytes are less than a superblock");
     EXPECT_EQ(refusal(slice(good_, 0, good_.size() - 1)).rfind("truncated: ", 0), 0u);
 }
 

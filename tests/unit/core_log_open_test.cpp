@@ -96,7 +96,7 @@ TEST_F(CoreLogOpen, UnknownFeaturesAreRefusedAsTheirWordSays) {
     change_super([](Super *super) { super->compat = cw_to_le64(1); });
     EXPECT_EQ(refusal(), "");
     change_super([](Super *super) { super->ro_compat = cw_to_le64(4); });
-    EXPECT_NE(refusal().find("feature bits 0x4"), std::string::npos);
+    EXPECT_NE(refusal().find("forbid this driver to write (feature bits 0x4)"), std::string::npos);
     EXPECT_EQ(refusal(true), "");
     change_super([](Super *super) { super->incompat = cw_to_le64(2); });
     EXPECT_NE(refusal(true).find("incompatible feature bits 0x2"), std::string::npos);
@@ -109,12 +109,12 @@ TEST_F(CoreLogOpen, AnotherVersionIsRefused) {
 
 TEST_F(CoreLogOpen, ACodecThatIsNotThereIsRefused) {
     change_super([](Super *super) { super->codec = cw_to_le32(CW_CODEC_XZ); });
-    EXPECT_NE(refusal().find("codec 4"), std::string::npos);
+    EXPECT_NE(refusal().find("asks for codec 4"), std::string::npos);
     change_super([](Super *super) {
         super->codec = cw_to_le32(CW_CODEC_ZSTD);
         super->codec_level = cw_to_le32(1000);
     });
-    EXPECT_NE(refusal().find("level 1000"), std::string::npos);
+    EXPECT_NE(refusal().find("asks for level 1000"), std::string::npos);
 }
 
 TEST_F(CoreLogOpen, EitherSuperblockAloneIsEnough) {
@@ -132,6 +132,50 @@ TEST_F(CoreLogOpen, EitherSuperblockAloneIsEnough) {
     EXPECT_EQ(refusal(true), "");
     cow_.put(CW_LOG_SUPER_STRIDE, junk);
     EXPECT_NE(refusal(true).find("neither superblock is sound"), std::string::npos);
+}
+
+TEST_F(CoreLogOpen, ANumberThatNoLogReachesIsRefused) {
+    change_super([](Super *super) { super->gen_limit = cw_to_le64(~u64{0}); });
+    EXPECT_NE(refusal().find("has a number that no log reaches"), std::string::npos);
+}
+
+TEST_F(CoreLogOpen, AFileThatCannotBeWrittenIsRefused) {
+    cow_.before_change = [] { return -EIO; };
+    EXPECT_EQ(refusal(), "cow.img: cannot be written (error 5)");
+}
+
+/* A base or a COW file that says what size it has, and reads as zeros. */
+struct SizedIo : cw_io {
+    explicit SizedIo(u64 bytes, int err = 0) : cw_io{}, bytes_(bytes), err_(err) {
+        calls_.pread = [](cw_io *, void *buf, size_t len, u64) {
+            memset(buf, 0, len);
+            return 0;
+        };
+        calls_.size = [](cw_io *io, u64 *size) {
+            *size = static_cast<SizedIo *>(io)->bytes_;
+            return static_cast<SizedIo *>(io)->err_;
+        };
+        ops = &calls_;
+        name = "sized";
+    }
+    cw_io_ops calls_{};
+    u64 bytes_;
+    int err_;
+};
+
+TEST_F(CoreLogOpen, ABaseThatIsTooLongIsRefused) {
+    SizedIo base(u64{33} << 40);
+    LogDevice device(&base, {cow_.get()});
+    EXPECT_EQ(device.why(), "cow.img: a COW log covers up to 32 TiB");
+    SizedIo more(~u64{0});
+    LogDevice other(&more, {cow_.get()});
+    EXPECT_EQ(other.why(), "sized: 18446744073709551615 bytes are too many for a device");
+}
+
+TEST_F(CoreLogOpen, AFileWhoseSizeCannotBeToldIsRefused) {
+    SizedIo file(0, -EIO);
+    EXPECT_EQ(LogDevice(&file, {cow_.get()}).why(), "sized: its size cannot be told (error 5)");
+    EXPECT_EQ(LogDevice(base_.get(), {&file}).why(), "sized: its size cannot be told (error 5)");
 }
 
 TEST_F(CoreLogOpen, ATruncatedFileIsRefused) {
