@@ -83,9 +83,9 @@ static int snapshot(struct cloopw_disk *disk, const void __user *arg)
 /* ---- resize ---- */
 
 /*
- * The size changes while no request is under way, and nobody looks at it. It
- * writes nothing, and a worker that others make changes with is not waited for
- * here, where requests wait.
+ * The size changes while no request is under way, and nobody looks at it. Where
+ * requests wait, neither the lock is waited for, whose holders may wait for the
+ * log's, nor a worker that others make changes with. Requests need no lock.
  */
 static int take_size(struct cloopw_disk *disk, struct cw_report *report)
 {
@@ -94,15 +94,15 @@ static int take_size(struct cloopw_disk *disk, struct cw_report *report)
 	unsigned int serving;
 	int err;
 
-	blk_mq_freeze_queue(queue);
 	mutex_lock(&disk->lock);
+	blk_mq_freeze_queue(queue);
 	serving = cloopw_serving_begin();
 	err = cw_device_resize(att->engine, report);
 	cloopw_serving_end(serving);
 	if (!err)
 		cw_device_get_info(att->engine, &att->info);
-	mutex_unlock(&disk->lock);
 	blk_mq_unfreeze_queue(queue);
+	mutex_unlock(&disk->lock);
 	return err;
 }
 
