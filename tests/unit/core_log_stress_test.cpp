@@ -313,6 +313,44 @@ TEST_F(CoreLogStressSnapshots, WithReadersWritersDiscardsAndTheCleaner) {
     EXPECT_EQ(again.read(0, kSize), all);
 }
 
+/*
+ * Checkpoints that somebody asks for, at any time, leave no writer without room: there
+ * is more than twice what lives.
+ */
+TEST(CoreLogStressCheckpoints, LeaveRoomForWriters) {
+    constexpr u64 kSize = 24 * kMiB;
+    SparseIo base("base", kSize), cow("cow");
+    LogCowConfig config = log_config(kSize, "lz4");
+    config.limit = 64 * kMiB;
+    make_log(&cow, config);
+    LogDevice device(base.get(), {cow.get()});
+    ASSERT_EQ(device.err(), 0) << device.why();
+    std::atomic<bool> stop = false;
+    std::atomic<u64> failed = 0;
+    std::vector<std::thread> writers;
+    for (u64 i = 0; i < 8; i++) {
+        writers.emplace_back([&, i] {
+            std::mt19937_64 random(i);
+            for (u32 k = 0; k < 10000; k++) {
+                const u64 page = random() % (kSize / CW_PAGE_SIZE);
+                failed += device.write(page * CW_PAGE_SIZE, numbered(page, 1, 2 * k)) != 0;
+            }
+        });
+    }
+    std::thread checkpoints([&] {
+        while (!stop) {
+            (void)cw_device_checkpoint(device.get());
+            cw_device_tend(device.get());
+        }
+    });
+    for (std::thread &thread : writers) {
+        thread.join();
+    }
+    stop = true;
+    checkpoints.join();
+    EXPECT_EQ(failed, 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, CoreLogStress,
                          testing::Values(Load{"cleaned", 6 * kMiB, 0, 800, "none"},
                                          Load{"limited", 6 * kMiB, 15 * kMiB, 800, "lz4"},

@@ -187,7 +187,7 @@ static void log_close(struct cw_cow *cow)
 
 	/* Not needed for what was flushed, only for a quick attach. */
 	if (cow->writable && !log->failed)
-		cw_log_reclaim(log, true);
+		cw_log_reclaim(log, LOG_RECLAIM_LAST);
 	cw_cache_drop_owner(cow->cache, log->owner);
 	destroy(log);
 	cow->priv = NULL;
@@ -238,7 +238,7 @@ static int log_flush(struct cw_cow *cow)
 static void log_before_freeze(struct cw_cow *cow)
 {
 	/* Whether it works shows when it counts. */
-	cw_log_reclaim(cow->priv, true);
+	cw_log_reclaim(cow->priv, LOG_RECLAIM_ALL);
 }
 
 static int log_freeze(struct cw_cow *cow, const u8 *uuid)

@@ -158,6 +158,9 @@ struct log_snapshot {
 
 #define LOG_HASH_BITS 8
 
+/* What is dead becomes free: where much is, all, and at the end of its use. */
+enum log_reclaim { LOG_RECLAIM_DUE, LOG_RECLAIM_ALL, LOG_RECLAIM_LAST };
+
 struct cw_log {
 	struct cw_cow *cow;
 	struct cw_io *io;
@@ -408,7 +411,7 @@ int cw_log_make_room(struct cw_log *log, enum log_purpose purpose);
  * A checkpoint when one is due, cleaning when the file has become too large
  * for what lives in it, holes for what is free.
  */
-int cw_log_reclaim(struct cw_log *log, bool all);
+int cw_log_reclaim(struct cw_log *log, enum log_reclaim how);
 void cw_log_checkpoint_if_due(struct cw_log *log);
 
 /* As struct cw_cow_format's. */

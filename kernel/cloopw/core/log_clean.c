@@ -729,8 +729,23 @@ void cw_log_checkpoint_if_due(struct cw_log *log)
 	cw_mutex_unlock(&log->maint);
 }
 
-int cw_log_reclaim(struct cw_log *log, bool all)
+/* While it is in use the next checkpoint must find a place, or writers do not. */
+static u32 count_to_keep(struct cw_log *log, enum log_reclaim how)
 {
+	u32 keep = 0;
+
+	if (how == LOG_RECLAIM_DUE)
+		return count_worth_keeping(log, false);
+	cw_mutex_lock(&log->lock);
+	if (how == LOG_RECLAIM_ALL)
+		keep = meta_reserve(log);
+	cw_mutex_unlock(&log->lock);
+	return keep;
+}
+
+int cw_log_reclaim(struct cw_log *log, enum log_reclaim how)
+{
+	bool all = how != LOG_RECLAIM_DUE;
 	bool due, tidy;
 	int err = 0;
 
@@ -751,7 +766,7 @@ int cw_log_reclaim(struct cw_log *log, bool all)
 	       clean_some(log, LOG_SHARES / 2) > 0)
 		err = cw_log_checkpoint(log);
 	if (!err)
-		punch_free(log, all ? 0 : count_worth_keeping(log, false));
+		punch_free(log, count_to_keep(log, how));
 	cw_mutex_unlock(&log->maint);
 	return err;
 }

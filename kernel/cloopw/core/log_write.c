@@ -352,6 +352,6 @@ int cw_log_discard(struct cw_cow *cow, u64 off, u64 len)
 	int err = change_ranges(cow->priv, CW_LOG_DROP, off, len);
 
 	if (!err)
-		err = cw_log_reclaim(cow->priv, false);
+		err = cw_log_reclaim(cow->priv, LOG_RECLAIM_DUE);
 	return err;
 }
