@@ -30,7 +30,7 @@ deps_list() {
 		unit)
 			printf '%s\n' busybox-static cloop-utils dash \
 				e2fsprogs uml-utilities \
-				user-mode-linux nbdkit libnbd-bin \
+				user-mode-linux nbdkit nbd-client libnbd-bin \
 				python3-libnbd qemu-utils fuse3 zsh ;;
 		lint)
 			printf '%s\n' clang-format clang-tidy clang \
