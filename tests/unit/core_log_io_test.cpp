@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the native COW log asks of its file: how often, where and how much. */
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <thread>
+
+#include "core_log_support.h"
+
+namespace cloopw::test {
+namespace {
+
+constexpr u64 kSize = u64{16} << 20;
+constexpr u32 kExtent = 64 << 10;
+constexpr u64 kUnit = 512;
+
+TEST(CoreLogIo, AFlushIsOneFlushOfTheFileAndWritesNothing) {
+    SparseIo base("base", kSize), cow("cow");
+    make_log(&cow, log_config(kSize));
+    const LogDevice device(base.get(), {cow.get()});
+    for (unsigned int i = 0; i < 20; i++) {
+        ASSERT_EQ(device.write(u64{i} * kExtent, text_bytes(8192, i)), 0);
+        const u64 writes = cow.writes;
+        const u64 flushes = cow.flushes;
+        ASSERT_EQ(device.flush(), 0);
+        EXPECT_EQ(cow.writes, writes);
+        EXPECT_EQ(cow.flushes, flushes + 1);
+    }
+}
+
+TEST(CoreLogIo, FlushesAtOnceShareOne) {
+    constexpr unsigned int kThreads = 16;
+    SparseIo base("base", kSize), cow("cow");
+    make_log(&cow, log_config(kSize));
+    const LogDevice device(base.get(), {cow.get()});
+    ASSERT_EQ(device.write(0, text_bytes(4096, 1)), 0);
+    std::mutex lock;
+    std::condition_variable changed;
+    bool busy = false;
+    bool go = false;
+    cow.before_flush = [&] {
+        std::unique_lock<std::mutex> hold(lock);
+        busy = true;
+        changed.notify_all();
+        changed.wait(hold, [&] { return go; });
+        return 0;
+    };
+    std::vector<std::thread> threads;
+    std::atomic<unsigned int> begun = 0;
+    std::atomic<unsigned int> failed = 0;
+    auto flush = [&] {
+        begun++;
+        failed += device.flush() != 0;
+    };
+    const u64 before = cow.flushes;
+    threads.emplace_back(flush);
+    {
+        std::unique_lock<std::mutex> hold(lock);
+        changed.wait(hold, [&] { return busy; });
+    }
+    /* What is written now is not in the flush that runs: all these need one more. */
+    ASSERT_EQ(device.write(0, text_bytes(4096, 2)), 0);
+    for (unsigned int i = 1; i < kThreads; i++) {
+        threads.emplace_back(flush);
+    }
+    while (begun < kThreads) {
+        std::this_thread::yield();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(200)); /* to come to wait */
+    {
+        const std::lock_guard<std::mutex> hold(lock);
+        go = true;
+    }
+    changed.notify_all();
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    EXPECT_EQ(failed, 0u);
+    EXPECT_GE(cow.flushes, before + 2);
+    /* A thread that the machine kept waiting for that long may have its own. */
+    EXPECT_LE(cow.flushes, before + kThreads / 4);
+}
+
+TEST(CoreLogIo, OnePageOfAnExtentWithoutCodecIsReadAlone) {
+    SparseIo base("base", kSize), cow("cow");
+    make_log(&cow, log_config(kSize, "none"));
+    const Bytes data = random_bytes(kExtent, 1);
+    {
+        LogDevice device(base.get(), {cow.get()});
+        ASSERT_EQ(device.write(0, data), 0);
+        ASSERT_EQ(device.close(), 0);
+    }
+    const LogDevice device(base.get(), {cow.get()});
+    ASSERT_EQ(device.read(0, CW_PAGE_SIZE), slice(data, 0, CW_PAGE_SIZE)); /* the map, too */
+    /* And its checksum, which is in the record's header. */
+    for (const u64 page : {5, 15, 1}) {
+        const u64 before = cow.bytes_read;
+        const u64 off = page * CW_PAGE_SIZE;
+        ASSERT_EQ(device.read(off, CW_PAGE_SIZE), slice(data, off, CW_PAGE_SIZE));
+        EXPECT_LE(cow.bytes_read, before + CW_PAGE_SIZE + kUnit);
+    }
+}
+
+TEST(CoreLogIo, ExtentsArePackedAt512Bytes) {
+    SparseIo base("base", kSize), cow("cow");
+    make_log(&cow, log_config(kSize));
+    std::vector<std::pair<u64, u64>> appended; /* offset, length */
+    cow.before_write = [&](u64 off, size_t len) {
+        appended.emplace_back(off, len);
+        return 0;
+    };
+    const LogDevice device(base.get(), {cow.get()});
+    ASSERT_EQ(device.write(0, text_bytes(CW_PAGE_SIZE, 1)), 0); /* begins a segment */
+    appended.clear();
+    /* A page of one character in 64: stored, it is far below 1 KiB. */
+    Bytes page(CW_PAGE_SIZE, 'a');
+    for (unsigned int i = 0; i < 64; i++) {
+        page[i * 64] = static_cast<u8>(i);
+        ASSERT_EQ(device.write(u64{i} * 2 * CW_PAGE_SIZE, page), 0);
+    }
+    ASSERT_EQ(appended.size(), 64u);
+    for (size_t i = 0; i < appended.size(); i++) {
+        EXPECT_EQ(appended[i].first % kUnit, 0u);
+        EXPECT_LE(appended[i].second, 2 * kUnit);
+        if (i != 0) {
+            EXPECT_EQ(appended[i].first, appended[i - 1].first + appended[i - 1].second);
+        }
+    }
+}
+
+TEST(CoreLogIo, PagesOfZerosAreNotStored) {
+    SparseIo base("base", kSize), cow("cow");
+    make_log(&cow, log_config(kSize, "none"));
+    u64 bytes = 0;
+    cow.before_write = [&](u64, size_t len) {
+        bytes += len;
+        return 0;
+    };
+    const LogDevice device(base.get(), {cow.get()});
+    Bytes data(kExtent);
+    data[5 * CW_PAGE_SIZE] = 1;
+    ASSERT_EQ(device.write(kExtent, data), 0); /* begins a segment */
+    bytes = 0;
+    ASSERT_EQ(device.write(0, data), 0);
+    EXPECT_GE(bytes, CW_PAGE_SIZE);
+    EXPECT_LE(bytes, CW_PAGE_SIZE + kUnit);
+    EXPECT_EQ(device.read(0, kExtent), data);
+}
+
+}  // namespace
+}  // namespace cloopw::test
