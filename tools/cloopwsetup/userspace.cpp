@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <sstream>
 
 #include "detach.h"
 #include "image_facts.h"
@@ -25,6 +26,7 @@ using std::chrono::milliseconds;
 constexpr const char *kAuto = "auto";
 constexpr const char *kMemory = "memory"; /* for the name of a COW */
 constexpr milliseconds kReady(2000);
+constexpr milliseconds kCleared(3 * 60 * 1000); /* a server is given time to store */
 
 bool is_numbered(const std::string &name, const std::string &prefix) {
     return name.size() > prefix.size() && name.compare(0, prefix.size(), prefix) == 0 &&
@@ -225,10 +227,48 @@ bool is_leftover(Driver &driver, const UserspaceState &state) {
     return !state.complete || !is_attached(driver, state);
 }
 
-void clear_leftovers(Driver &driver) {
+bool uses_one_of(const UserspaceState &state, const std::vector<std::string> &cows) {
+    auto used = state.attributes.find("cow");
+    if (used == state.attributes.end()) {
+        return false;
+    }
+    std::istringstream names(used->second);
+    for (std::string name; std::getline(names, name);) {
+        if (std::any_of(cows.begin(), cows.end(), [&](const std::string &cow) {
+                std::error_code code;
+                return fs::equivalent(name, cow, code);
+            })) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* While it is locked. One that is just being made has a maker, who is alive. */
+bool is_being_cleared(const UserspaceState &state) {
+    return state.complete || !is_alive(state.maker);
+}
+
+/*
+ * Others may be clearing it away, or detaching it. Who wants its COW files waits for
+ * that; nobody waits for one that is being attached. A program that was killed may
+ * leave a child that has not begun yet and holds the lock for a moment.
+ */
+std::optional<StateLock> take_leftover(Driver &driver, const std::string &dir,
+                                       const std::vector<std::string> &cows) {
+    std::optional<StateLock> lock;
+    wait_until(driver, kCleared, [&] {
+        lock = StateLock::take(dir, false);
+        const UserspaceState state = state_in(dir);
+        return lock || !is_being_cleared(state) || !uses_one_of(state, cows);
+    });
+    return lock;
+}
+
+void clear_leftovers(Driver &driver, const std::vector<std::string> &cows) {
     for (const std::string &root : roots(driver)) {
         for (const std::string &dir : state_dirs(root)) {
-            auto lock = StateLock::take(dir, false);
+            auto lock = take_leftover(driver, dir, cows);
             if (!lock || !is_leftover(driver, state_in(dir))) {
                 continue;
             }
@@ -318,7 +358,7 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
         throw Error("cannot attach without the driver: " + missing, ENOSYS);
     }
     const UserspaceWay &chosen = choose_way(driver, wanted.way);
-    clear_leftovers(driver);
+    clear_leftovers(driver, options.cows);
     check_link(driver, wanted.link);
 
     std::error_code code;
@@ -328,6 +368,7 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
     UserspaceState state;
     state.dir = lock.dir();
     state.way = chosen.name;
+    state.maker = process_of(getpid());
     state.attributes = constant_attributes(options, image);
     try {
         write_state(state);
@@ -363,15 +404,19 @@ std::vector<DeviceRef> userspace_devices(Driver &driver) {
 }
 
 std::optional<DeviceRef> find_userspace(Driver &driver, const std::string &name) {
-    for (const DeviceRef &device : userspace_devices(driver)) {
+    auto has_name = [&](const DeviceRef &device) {
         const UserspaceState &state = device.userspace->state;
-        for (const std::string &own : {state.node, state.link, state.dir}) {
-            if (!own.empty() && (name == own || driver.kernel().dev() + "/" + name == own)) {
-                return device;
-            }
-        }
-    }
-    return std::nullopt;
+        const std::vector<std::string> names = {state.node, state.link, state.dir};
+        return std::any_of(names.begin(), names.end(), [&](const std::string &own) {
+            return !own.empty() && (name == own || driver.kernel().dev() + "/" + name == own);
+        });
+    };
+    std::vector<DeviceRef> devices = userspace_devices(driver);
+    /* What a leftover had as its device may be another's by now. */
+    std::stable_partition(devices.begin(), devices.end(),
+                          [](const DeviceRef &device) { return !device.name.empty(); });
+    auto found = std::find_if(devices.begin(), devices.end(), has_name);
+    return found != devices.end() ? std::optional(*found) : std::nullopt;
 }
 
 void detach_userspace(Driver &driver, const DeviceRef &device) {

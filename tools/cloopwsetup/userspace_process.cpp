@@ -26,14 +26,15 @@ using std::chrono::milliseconds;
 constexpr milliseconds kStep(10);
 constexpr int kCannotExec = 127;
 
-/* /proc/PID/stat: "12 (name (x)) S 1 ...", of which the start is the 22nd. */
+/* /proc/PID/stat: "12 (name (x)) S 1 ...", the 20th are the threads, the 22nd the start. */
 struct Stat {
     char state = '\0'; /* '\0': there is no such process */
+    unsigned int threads = 0;
     uint64_t start = 0;
 };
 
 Stat stat_of(pid_t pid) {
-    constexpr int kFieldsBetween = 18; /* after the state, before the start */
+    constexpr int kFieldsBetween = 16; /* after the state, before the threads */
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
     std::string line;
     Stat stat;
@@ -46,7 +47,7 @@ Stat stat_of(pid_t pid) {
     for (int i = 0; i < kFieldsBetween; i++) {
         fields >> skipped;
     }
-    fields >> stat.start;
+    fields >> stat.threads >> skipped >> stat.start;
     return stat;
 }
 
@@ -159,7 +160,7 @@ Process start_process(const std::vector<std::string> &argv, const std::string &l
     if (pid <= 0) {
         throw io_error(argv[0], "cannot start", errno != 0 ? errno : EAGAIN);
     }
-    Process process{pid, stat_of(pid).start};
+    Process process = process_of(pid);
     record(process);
     if (write(begin.get(), "", 1) != 1) {
         throw io_error(argv[0], "cannot start", errno);
@@ -167,12 +168,16 @@ Process start_process(const std::vector<std::string> &argv, const std::string &l
     return process;
 }
 
+Process process_of(pid_t pid) { return {pid, stat_of(pid).start}; }
+
 bool is_alive(const Process &process) {
     if (process.pid <= 0) {
         return false;
     }
-    Stat stat = stat_of(process.pid);
-    return stat.state != '\0' && stat.state != 'Z' && stat.start == process.start;
+    /* While other threads of it have not ended, neither have its files been closed. */
+    const Stat stat = stat_of(process.pid);
+    const bool ended = stat.state == '\0' || (stat.state == 'Z' && stat.threads <= 1);
+    return !ended && stat.start == process.start;
 }
 
 bool wait_for_end(const Process &process, milliseconds most) {

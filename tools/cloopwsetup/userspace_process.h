@@ -35,6 +35,9 @@ using Record = std::function<void(const Process &)>;
 Process start_process(const std::vector<std::string> &argv, const std::string &log, int keep,
                       const Record &record);
 
+/* The one that has this pid now. */
+Process process_of(pid_t pid);
+
 /* Has it not ended? One that was never started has. */
 bool is_alive(const Process &process);
 

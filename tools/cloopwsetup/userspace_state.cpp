@@ -39,6 +39,7 @@ Json json_of(const UserspaceState &state) {
                 {"node", state.node},
                 {"link", state.link},
                 {"boot", state.boot},
+                {"maker", json_of(state.maker)},
                 {"server", json_of(state.server)},
                 {"client", json_of(state.client)},
                 {"complete", state.complete},
@@ -51,6 +52,7 @@ UserspaceState state_in(const Json &json) {
     state.node = json.at("node").get<std::string>();
     state.link = json.at("link").get<std::string>();
     state.boot = json.at("boot").get<std::string>();
+    state.maker = process_in(json.at("maker"));
     state.server = process_in(json.at("server"));
     state.client = process_in(json.at("client"));
     state.complete = json.at("complete").get<bool>();
@@ -119,6 +121,7 @@ std::optional<UserspaceState> read_state(const std::string &dir) {
     }
     state.dir = dir;
     if (state.boot != boot_id()) {
+        state.maker = {};
         state.server = {};
         state.client = {};
         state.node.clear();
@@ -154,7 +157,7 @@ StateLock StateLock::create(const std::string &root) {
             throw io_error(dir, "cannot be made", errno,
                            errno == EACCES || errno == EPERM ? "run this as root" : "");
         }
-        if (auto lock = take(dir, false)) {
+        if (auto lock = take(dir, true)) { /* another may look at it just now */
             return std::move(*lock);
         }
     }

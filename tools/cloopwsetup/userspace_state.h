@@ -24,6 +24,7 @@ struct UserspaceState {
     std::string node;      /* "/dev/loop3"; may not be ours yet */
     std::string link;      /* "/dev/cloopw0", leads to node; empty: none */
     std::string boot;      /* of which boot of the machine this speaks */
+    Process maker;         /* who attached it */
     Process server;        /* nbdkit */
     Process client;        /* nbdfuse or nbd-client */
     bool complete = false; /* the device can be used */
@@ -47,7 +48,7 @@ std::optional<UserspaceState> read_state(const std::string &dir);
 /* By number. */
 std::vector<std::string> state_dirs(const std::string &root);
 
-/* Held by who attaches or detaches. */
+/* Held by who attaches, detaches or clears away; for a moment by who looks. */
 class StateLock {
 public:
     /* Makes the first directory that is free. Throws Error. */
