@@ -650,6 +650,19 @@ TEST_F(Cloopwsetup, FileThatIsNoCowStaysAsItIs) {
     EXPECT_EQ(read("letter"), before);
 }
 
+TEST_F(Cloopwsetup, ALogWithoutItsFirstSuperblockIsOneToRepair) {
+    runs({"-c", path("cow"), device(0), image()});
+    runs({"-d", device(0)});
+    std::string bytes = read("cow");
+    bytes.replace(CW_LOG_SUPER_STRIDE, CW_LOG_SUPER_LEN, bytes.substr(0, CW_LOG_SUPER_LEN));
+    bytes.replace(0, 512, std::string(512, 'x'));
+    write("cow", Bytes(bytes.begin(), bytes.end()));
+    refuses({"-c", path("cow"), device(0), image()},
+            "DIR/cow: the beginning of this COW file is overwritten; 'cloopwck DIR/cow' tells with "
+            "what, 'cloopwck -y DIR/cow' writes it again if nothing is lost by that");
+    EXPECT_EQ(read("cow"), bytes);
+}
+
 TEST_F(Cloopwsetup, EmptyFileIsNoCow) {
     write("empty", {});
     refuses({"-c", path("empty"), device(0), image()},

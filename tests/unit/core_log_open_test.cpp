@@ -134,6 +134,24 @@ TEST_F(CoreLogOpen, EitherSuperblockAloneIsEnough) {
     EXPECT_NE(refusal(true).find("neither superblock is sound"), std::string::npos);
 }
 
+/* Perhaps it was the newer one. The second may as well be left from before a file system. */
+TEST_F(CoreLogOpen, AnOverwrittenBeginningIsRefusedWithTheRemedy) {
+    use(true);
+    const Bytes first = cow_.bytes(0, CW_LOG_SUPER_LEN);
+    const std::string why =
+        "cow.img: the beginning of this COW file is overwritten: cloopwck -y writes it again if "
+        "nothing is lost by that";
+    for (const Bytes &lost : {Bytes(8), Bytes(CW_LOG_SUPER_LEN), random_bytes(512)}) {
+        cow_.put(0, lost);
+        EXPECT_EQ(refusal(true), why);
+        EXPECT_EQ(refusal(), why);
+        cow_.put(0, first);
+    }
+    cow_.put(0, Bytes(8));
+    cow_.put(CW_LOG_SUPER_STRIDE + 200, Bytes(1, 1));
+    EXPECT_EQ(refusal(), "cow.img: is no COW file of a known format");
+}
+
 TEST_F(CoreLogOpen, ANumberThatNoLogReachesIsRefused) {
     change_super([](Super *super) { super->gen_limit = cw_to_le64(~u64{0}); });
     EXPECT_NE(refusal().find("has a number that no log reaches"), std::string::npos);

@@ -90,6 +90,16 @@ void check_settings(const std::string &path, int fd, const struct cw_cow_format 
     }
 }
 
+/* Of what no format knows: a log that has only its second superblock left. */
+void refuse_overwritten(const std::string &path, int fd, const std::string &or_else = "") {
+    if (read_log_super(fd, path)) {
+        throw Error(path + ": the beginning of this COW file is overwritten; 'cloopwck " + path +
+                        "' tells with what, 'cloopwck -y " + path +
+                        "' writes it again if nothing is lost by that" + or_else,
+                    EINVAL);
+    }
+}
+
 CowFile check_device_without_cow(const std::string &path, int fd, const CowFormat *format,
                                  const CowSettings &settings) {
     if (format != nullptr && format != &default_cow_format()) {
@@ -97,6 +107,9 @@ CowFile check_device_without_cow(const std::string &path, int fd, const CowForma
                     EINVAL);
     }
     const off_t size = lseek(fd, 0, SEEK_END);
+    if (!settings.overwrite) {
+        refuse_overwritten(path, fd, "; --force makes a new one, and what it holds is lost");
+    }
     if (!settings.overwrite && !is_blank(fd, path, static_cast<uint64_t>(size))) {
         throw Error(path + ": holds something that is no COW, and is left as it is; 'wipefs " +
                         path +
@@ -265,6 +278,7 @@ CowFile check_cow_file(const std::string &path, const CowFormat *format,
         return check_device_without_cow(path, fd.get(), format, settings);
     }
     if (found == nullptr) {
+        refuse_overwritten(path, fd.get());
         throw Error(path +
                         ": is not a COW file and is left as it is; name another file, it is "
                         "made when it does not exist",

@@ -8,6 +8,22 @@ const struct cw_cow_format *const cw_cow_formats[] = {
 const unsigned int cw_cow_formats_count =
 	sizeof(cw_cow_formats) / sizeof(cw_cow_formats[0]);
 
+static int refuse_unknown(struct cw_io *io, void *buf, struct cw_report *report)
+{
+	const struct cw_cow_format *format;
+	unsigned int i;
+
+	for (i = 0; i < cw_cow_formats_count; i++) {
+		format = cw_cow_formats[i];
+		if (format->remains && format->remains(io, buf))
+			return cw_refuse(report, -EINVAL,
+					 "%s: the beginning of this COW file is overwritten: cloopwck -y writes it again if nothing is lost by that",
+					 io->name);
+	}
+	return cw_refuse(report, -EINVAL,
+			 "%s: is no COW file of a known format", io->name);
+}
+
 static int find_format(struct cw_io *io, const struct cw_cow_format **format,
 		       struct cw_report *report)
 {
@@ -38,9 +54,7 @@ static int find_format(struct cw_io *io, const struct cw_cow_format **format,
 		if (!*format && cw_cow_formats[i]->probe(head, len))
 			*format = cw_cow_formats[i];
 	if (!err && !*format)
-		err = cw_refuse(report, -EINVAL,
-				"%s: is no COW file of a known format",
-				io->name);
+		err = refuse_unknown(io, head, report);
 	cw_free(head);
 	return err;
 }

@@ -86,6 +86,11 @@ struct cw_cow_format {
 	const char *name;
 	u32 extent; /* longest that is compressed as one, in bytes; 0: none is */
 	bool (*probe)(const u8 *head, u32 len);
+	/*
+	 * Or NULL. No format knows its beginning: was it a file of this one all
+	 * the same? Reads to buf, CW_HEAD_LEN bytes.
+	 */
+	bool (*remains)(struct cw_io *io, void *buf);
 
 	/* Fills in what the file says, without checking all of it. */
 	int (*identify)(struct cw_io *io, struct cw_cow_identity *id,

@@ -7,6 +7,17 @@ static bool log_probe(const u8 *head, u32 len)
 	return len >= 8 && !memcmp(head, CW_LOG_MAGIC, 8);
 }
 
+/*
+ * Only the second superblock is left. A crash tears one, it does not remove its
+ * magic number; so the first may have been the newer one and the second lead to
+ * old data, which takes a look at all of the log to tell.
+ */
+static bool log_remains(struct cw_io *io, void *buf)
+{
+	return !cw_pread(io, buf, CW_LOG_SUPER_LEN, CW_LOG_SUPER_STRIDE) &&
+	       cw_log_super_is_sound(buf);
+}
+
 /* ---- opening ---- */
 
 /* What a layer that is only read does not need, some megabytes. */
@@ -274,6 +285,7 @@ const struct cw_cow_format cw_cow_log = {
 	.name = "log",
 	.extent = CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE,
 	.probe = log_probe,
+	.remains = log_remains,
 	.identify = cw_log_identify,
 	.open = log_open,
 	.close = log_close,
