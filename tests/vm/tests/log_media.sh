@@ -97,6 +97,11 @@ umount mnt
 keeps "a disk" "$cow" --force
 check "no file system is on it any more" test -z "$(blkid -p -o value -s TYPE "$cow")"
 
+dd if=/dev/zero of="$cow" bs=4096 count=1 conv=fsync,notrunc status=none
+refuses "a log on it that was overwritten" \
+	"$cow: the beginning of this COW file is overw.*cloopwck -y $cow'.*--force" \
+	cloopwsetup -c "$cow" $dev base.cloopw
+
 # What is not zeros, where it begins and where it ends.
 wipe() {
 	dd if=/dev/zero of="$cow" bs=1M count=1 conv=fsync,notrunc
