@@ -158,9 +158,13 @@ void attach_loop(Driver &driver, UserspaceState &state, const NodeRequest &reque
     }
 }
 
+/* A file whose server has ended may have lost its name, of which the kernel tells. */
+bool is_file(const UserspaceState &state, const std::string &backing) {
+    return backing == file_of(state) || backing == file_of(state) + " (deleted)";
+}
+
 bool loop_attached(Driver &driver, const UserspaceState &state) {
-    if (state.node.empty() ||
-        node_attribute(driver, state, "loop/backing_file") != file_of(state)) {
+    if (state.node.empty() || !is_file(state, node_attribute(driver, state, "loop/backing_file"))) {
         return false;
     }
     /* Another container's file may have the same name. */
