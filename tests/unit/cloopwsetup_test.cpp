@@ -1230,7 +1230,7 @@ TEST_F(Cloopwsetup, HelpFitsOnePage) {
     for (std::string line; std::getline(lines, line); count++) {
         EXPECT_LE(line.size(), 80U) << line;
     }
-    EXPECT_LE(count, 25);
+    EXPECT_LE(count, 24);
     EXPECT_EQ(err_, "");
 }
 

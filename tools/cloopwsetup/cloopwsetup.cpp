@@ -50,8 +50,7 @@ Attach:
                           grew; store all that was written; print what it does
 List: -l, --list, -a, --all, -j, --associated FILE: in use; those of a file
   -O, --output NAME,...  --output-all  -n, --noheadings  -J, --json  --raw
--d, --detach  -v, --verbose  -V, --version  -h, --help
-Exit status: 0 all done, 1 something failed, 2 wrong usage.
+-d, --detach  -v, --verbose  -V, --version  -h, --help  Exit: 1 failed, 2 usage
 )";
 
 class ScreenHelp : public CLI::Formatter {
