@@ -22,6 +22,7 @@ int refuse_range(cw_io * /*io*/, u64 /*off*/, u64 /*len*/) { return -EROFS; }
 const cw_io_ops PatchedIo::kOps = {
     .pread = do_pread,
     .pread_two = nullptr,
+    .will_read = nullptr,
     .pwrite = refuse_write,
     .flush = refuse_flush,
     .allocate = refuse_range,

@@ -82,6 +82,9 @@ cw_mount_device() {
 		return 1
 	fi
 	modprobe -qb "$cw_type" || :
+	# What the driver reads ahead suits long files. Around each page of a
+	# program it would decompress far more than a boot needs.
+	echo 128 >"/sys/block/${cw_device#/dev/}/queue/read_ahead_kb" || :
 	cw_options=$(cw_root_options "$cw_type")
 	mount -t "$cw_type" -o "$cw_options" "$cw_device" "$1" \
 		2>"$cw_dir/mount.log" && return

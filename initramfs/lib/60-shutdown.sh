@@ -3,36 +3,13 @@
 #
 # root=cloopw: its end.
 
-# cw_keep PROGRAM AS: with its libraries, in the tree for the shutdown. The
-# dynamic loader tells which they are, as it does for ldd, which is not here.
-cw_keep() {
-	cp -L "$1" "$cw_run$2" || return
-	LD_TRACE_LOADED_OBJECTS=1 "$1" | grep -o '/[^ ]*' |
-		while read -r cw_file; do
-			[ -f "$cw_file" ] || continue
-			mkdir -p "$cw_run${cw_file%/*}" &&
-				cp -L "$cw_file" "$cw_run$cw_file" || return
-		done
-}
-
 # cw_make_shutdown: what detaches the root file system after it has been
-# unmounted. Made here and now, because at shutdown nothing can be relied on:
-# programs are being killed, and the COW may be full.
+# unmounted. Copied here and now, because at shutdown nothing can be relied on:
+# programs are being killed, and the COW may be full. The name comes last: with
+# it, systemd comes here.
 cw_make_shutdown() {
-	for cw_name in bin lib dev proc sys run tmp oldroot; do
-		mkdir -p "$cw_run/$cw_name" || return
-	done
-	cw_keep "$(command -v cloopwsetup)" /bin/cloopwsetup &&
-		cw_keep "$(command -v busybox)" /bin/busybox || return
-	for cw_name in sh mount umount mkdir sleep sync cat readlink tr \
-		reboot halt poweroff; do
-		ln -sf busybox "$cw_run/bin/$cw_name" || return
-	done
-	cp /lib/cloopw.sh "$cw_run/lib/cloopw.sh" &&
-		cp /lib/cloopw-shutdown "$cw_run/shutdown.new" &&
-		chmod 755 "$cw_run/shutdown.new" || return
-	# the last one: with it, systemd comes here
-	mv "$cw_run/shutdown.new" "$cw_run/shutdown"
+	cp -a /usr/lib/cloopw-shutdown/. "$cw_run/" &&
+		mv "$cw_run/shutdown.new" "$cw_run/shutdown"
 }
 
 # cw_mounts PATTERN: the mount points that match, the last mounted first

@@ -116,6 +116,9 @@ static int open_engine(struct cloopw_attachment *att,
 	if (!att->info.size)
 		return cw_refuse(report, -EINVAL, "%s: is empty",
 				 att->image->io.name);
+	/* What a block is stored in is known: more would be read in vain. */
+	if (att->info.cluster)
+		cw_backing_expect_random(att->image);
 	return 0;
 }
 

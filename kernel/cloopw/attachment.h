@@ -49,7 +49,12 @@ struct cloopw_attachment {
 	struct workqueue_struct *streamer; /* NULL: there are no streams */
 	struct workqueue_struct *local; /* one small request at a time */
 	atomic_t busy;  /* requests that workers have; a hint for the next */
-	u64 stream_end; /* sector; a hint, read and written without a lock */
+	/*
+	 * Where the last read that was asked for ends, and how far what is to be
+	 * read has been fetched. Sectors; hints, read and written without a lock.
+	 */
+	u64 stream_end;
+	u64 fetched_end;
 	struct cw_compat_shrinker shrinker;
 	struct cloopw_watch *watch;
 };

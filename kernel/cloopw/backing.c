@@ -4,10 +4,12 @@
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/cred.h>
+#include <linux/fadvise.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kdev_t.h>
+#include <linux/magic.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/stat.h>
@@ -119,6 +121,15 @@ static int backing_pread_two(struct cw_io *io, void *first, size_t first_len,
 	return 0;
 }
 
+static void backing_will_read(struct cw_io *io, u64 off, u64 len)
+{
+	struct cw_backing *b = to_backing(io);
+	loff_t pos;
+
+	if (!b->direct && in_file(b, off, len, &pos))
+		vfs_fadvise(b->file, pos, len, POSIX_FADV_WILLNEED);
+}
+
 static int backing_pwrite(struct cw_io *io, const void *buf, size_t len,
 			  u64 off)
 {
@@ -139,6 +150,18 @@ static int backing_flush(struct cw_io *io)
 	return b->writable ? vfs_fsync(b->file, 1) : 0;
 }
 
+/*
+ * A file that is only in memory (a memfd) and has no limit but the COW's own: what
+ * is allocated there before it is needed is memory that is taken for nothing.
+ */
+static bool is_in_memory(const struct cw_backing *b)
+{
+	struct kstatfs stat;
+
+	return data_inode(b->file)->i_sb->s_magic == TMPFS_MAGIC &&
+	       !vfs_statfs(&b->file->f_path, &stat) && !stat.f_blocks;
+}
+
 /* The space of a block device is there; a file gets its blocks now. */
 static int backing_allocate(struct cw_io *io, u64 off, u64 len)
 {
@@ -152,7 +175,11 @@ static int backing_allocate(struct cw_io *io, u64 off, u64 len)
 		return -ENOSPC;
 	if (S_ISBLK(inode->i_mode))
 		return pos + len > i_size_read(inode) ? -ENOSPC : 0;
-	return vfs_fallocate(b->file, 0, pos, len);
+	if (!is_in_memory(b))
+		return vfs_fallocate(b->file, 0, pos, len);
+	if (pos + len <= i_size_read(inode))
+		return 0;
+	return file_write(b->file, (const u8 *)"", 1, pos + len - 1);
 }
 
 /* A block device only takes whole blocks; parts of one keep their data. */
@@ -212,6 +239,7 @@ static int backing_capacity(struct cw_io *io, u64 *bytes)
 static const struct cw_io_ops backing_ops = {
 	.pread = backing_pread,
 	.pread_two = backing_pread_two,
+	.will_read = backing_will_read,
 	.pwrite = backing_pwrite,
 	.flush = backing_flush,
 	.allocate = backing_allocate,
@@ -243,6 +271,11 @@ static int move_bio(struct file *file, struct bio *bio, bool write, loff_t *pos)
 			return n < 0 ? n : -EIO;
 	}
 	return 0;
+}
+
+void cw_backing_expect_random(struct cw_backing *b)
+{
+	vfs_fadvise(b->file, 0, 0, POSIX_FADV_RANDOM);
 }
 
 int cw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq)

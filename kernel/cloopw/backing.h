@@ -50,6 +50,9 @@ void cw_backing_close(struct cw_backing *backing); /* NULL is fine */
 int cw_backing_set_direct(struct cw_backing *backing, bool wanted);
 enum cw_direct_mode cw_backing_direct_mode(const struct cw_backing *backing);
 
+/* It is read in pieces here and there; whoever knows better says it with will_read. */
+void cw_backing_expect_random(struct cw_backing *backing);
+
 /* Reads or writes the request's data from pos of the engine's io on. */
 int cw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq);
 

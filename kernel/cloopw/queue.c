@@ -21,6 +21,7 @@
 #define MIN_READAHEAD SZ_1M
 #define LOG_READAHEAD SZ_2M /* so that workers are busy while a part is used */
 #define READAHEAD_CLUSTERS 4
+#define MAX_FETCH SZ_4M /* more than any stream that is asked for at once */
 #define MAX_INLINE SZ_16K /* what is copied in the context of the submitter */
 #define PHYSICAL_BLOCK CW_PAGE_SIZE /* the COW's page: less costs a read */
 
@@ -276,33 +277,68 @@ static int serve(struct cw_device *engine, struct request *rq)
 	return err;
 }
 
+/*
+ * Streams of reads: each goes on where the one before ended, as those do that
+ * read-ahead asks for at once. Takes note of a read that was asked for; is it
+ * one of a stream?
+ */
+static bool goes_on(struct cloopw_attachment *att, struct request *rq)
+{
+	u64 start = blk_rq_pos(rq);
+	bool follows = start == READ_ONCE(att->stream_end);
+
+	if (!follows)
+		WRITE_ONCE(att->fetched_end, start);
+	WRITE_ONCE(att->stream_end, start + blk_rq_sectors(rq));
+	return follows;
+}
+
+/*
+ * Each worker would have the file fetch the few KiB of its own block; so the
+ * first of them has all fetched that the stream asked for by now. What is read
+ * alone is fetched when it is read.
+ */
+static void fetch_stream(struct cloopw_attachment *att, struct request *rq)
+{
+	u64 start = max_t(u64, blk_rq_pos(rq), READ_ONCE(att->fetched_end));
+	u64 end = READ_ONCE(att->stream_end);
+
+	if (!att->info.cluster || end <= start ||
+	    end <= blk_rq_pos(rq) + blk_rq_sectors(rq) ||
+	    end - start > MAX_FETCH >> SECTOR_SHIFT)
+		return;
+	WRITE_ONCE(att->fetched_end, end);
+	cw_device_will_read(att->engine, start << SECTOR_SHIFT,
+			    (end - start) << SECTOR_SHIFT);
+}
+
 static void serve_work(struct work_struct *work)
 {
 	struct request_work *rw = container_of(work, struct request_work, work);
 	struct request *rq = blk_mq_rq_from_pdu(rw);
 	struct cloopw_disk *disk = rq->q->queuedata;
 	unsigned int serving = cloopw_serving_begin();
-	int err = serve(disk->attachment->engine, rq);
+	int err;
 
+	if (req_op(rq) == REQ_OP_READ)
+		fetch_stream(disk->attachment, rq);
+	err = serve(disk->attachment->engine, rq);
 	cloopw_serving_end(serving);
 	atomic_dec(&disk->attachment->busy);
 	blk_mq_end_request(rq, errno_to_blk_status(err));
 }
 
 /*
- * Does it go on where the last read ended, in a file that holds it as it is?
- * Several workers that read such a stream in turn look to the file's read-ahead
- * as if they jumped.
+ * Does it lie in a file that holds it as it is? Several workers that read such a
+ * stream in turn look to the file's read-ahead as if they jumped.
  */
-static bool is_stream(struct cloopw_attachment *att, struct request *rq)
+static bool is_in_file(struct cloopw_attachment *att, struct request *rq)
 {
-	u64 start = blk_rq_pos(rq);
-	bool follows = start == READ_ONCE(att->stream_end);
 	u64 pos;
 
-	WRITE_ONCE(att->stream_end, start + blk_rq_sectors(rq));
-	return follows && cw_device_locate(att->engine, start << SECTOR_SHIFT,
-					   blk_rq_bytes(rq), &pos);
+	return cw_device_locate(att->engine,
+				(u64)blk_rq_pos(rq) << SECTOR_SHIFT,
+				blk_rq_bytes(rq), &pos);
 }
 
 /* What is to be durable at once would keep the others from being written. */
@@ -317,12 +353,14 @@ static bool is_plain(struct cloopw_attachment *att, struct request *rq)
 static struct workqueue_struct *queue_of(struct cloopw_attachment *att,
 					 struct request *rq)
 {
+	bool stream = req_op(rq) == REQ_OP_READ && goes_on(att, rq);
+
 	if (atomic_inc_return(&att->busy) == 1 &&
 	    blk_rq_bytes(rq) <= MAX_INLINE)
 		return att->local;
 	if (req_op(rq) == REQ_OP_WRITE && att->writer && is_plain(att, rq))
 		return att->writer;
-	if (req_op(rq) == REQ_OP_READ && att->streamer && is_stream(att, rq))
+	if (stream && att->streamer && is_in_file(att, rq))
 		return att->streamer;
 	return att->workers;
 }

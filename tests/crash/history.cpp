@@ -11,6 +11,7 @@ namespace cloopw::crash {
 const cw_io_ops RecordIo::kOps = {
     .pread = do_pread,
     .pread_two = nullptr,
+    .will_read = nullptr,
     .pwrite = do_pwrite,
     .flush = do_flush,
     .allocate = do_allocate,

@@ -50,6 +50,7 @@ private:
     }
     static constexpr cw_io_ops kOps = {.pread = do_pread,
                                        .pread_two = nullptr,
+                                       .will_read = nullptr,
                                        .pwrite = nullptr,
                                        .flush = nullptr,
                                        .allocate = nullptr,

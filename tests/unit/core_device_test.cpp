@@ -39,6 +39,30 @@ public:
     std::vector<std::unique_ptr<TestIo>> cows; /* the top first */
 };
 
+/* ---- what will be read ---- */
+
+TEST(CoreDevice, WhatALayerHoldsIsNotFetchedFromTheBase) {
+    Stack stack(text_bytes(8 * 8192), 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    ASSERT_EQ(device.write(2 * 8192, pattern(2 * 8192, 1)), 0);
+    cw_device_will_read(device.get(), 8192, 4 * 8192);
+    OpenImage image(&stack.base);
+    cw_extent before;
+    cw_extent after;
+    ASSERT_EQ(cw_image_locate(image.get(), 1, &before), 0);
+    ASSERT_EQ(cw_image_locate(image.get(), 4, &after), 0);
+    EXPECT_EQ(stack.base.hints(), (std::vector<TestIo::Range>{{before.offset, before.stored},
+                                                              {after.offset, after.stored}}));
+}
+
+TEST(CoreDevice, OutsideNothingWillBeRead) {
+    Stack stack(text_bytes(8192), 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    cw_device_will_read(device.get(), 8192, 512);
+    cw_device_will_read(device.get(), UINT64_MAX, 512);
+    EXPECT_EQ(stack.base.hints(), std::vector<TestIo::Range>());
+}
+
 /* ---- opening ---- */
 
 TEST(CoreDevice, SizeIsRoundedUpToSectors) {

@@ -141,6 +141,13 @@ TEST(CoreImageRaw, AFileThatShrankIsAnErrorAndNotGarbage) {
     EXPECT_EQ(image.read(4096, 4096, &out), -EIO);
 }
 
+TEST(CoreImageRaw, KnowsNothingOfWhatWillBeRead) {
+    TestIo io("a", text_bytes(10000));
+    OpenImage image(&io);
+    cw_image_will_read(image.get(), 0, 10000);
+    EXPECT_EQ(io.hints(), std::vector<TestIo::Range>());
+}
+
 /* ---- reading blocks, the same for all formats that have some ---- */
 
 struct BlockCase {
@@ -235,6 +242,31 @@ TEST_P(CoreImageBlocks, CloseLeavesNothingInTheCache) {
     cw_cache_get_stats(cache, &stats);
     EXPECT_EQ(stats.bytes, 0u);
     cw_cache_destroy(cache);
+}
+
+/* Where the stored bytes of blocks [first, last] begin and how long they are in all. */
+TestIo::Range stored_range(const OpenImage &image, u64 first, u64 last) {
+    cw_extent from;
+    cw_extent to;
+    EXPECT_EQ(cw_image_locate(image.get(), first, &from), 0);
+    EXPECT_EQ(cw_image_locate(image.get(), last, &to), 0);
+    return {from.offset, to.offset + to.stored - from.offset};
+}
+
+TEST_P(CoreImageBlocks, WhatWillBeReadIsFetchedAtOnce) {
+    TestIo io("a", make(text_bytes(20 * 4096)));
+    OpenImage image(&io);
+    cw_image_will_read(image.get(), 2 * 4096 + 100, 3 * 4096);
+    EXPECT_EQ(io.hints(), std::vector{stored_range(image, 2, 5)});
+}
+
+TEST_P(CoreImageBlocks, OutsideNothingWillBeRead) {
+    TestIo io("a", make(text_bytes(2 * 4096)));
+    OpenImage image(&io);
+    cw_image_will_read(image.get(), 0, 0);
+    cw_image_will_read(image.get(), 4096, 4097);
+    cw_image_will_read(image.get(), UINT64_MAX, 2);
+    EXPECT_EQ(io.hints(), std::vector<TestIo::Range>());
 }
 
 /* The data is behind the index in cloop2 and before it in cloopw. */

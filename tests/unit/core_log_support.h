@@ -241,6 +241,7 @@ private:
 inline const cw_io_ops SparseIo::kOps = {
     .pread = do_pread,
     .pread_two = nullptr,
+    .will_read = nullptr,
     .pwrite = do_pwrite,
     .flush = do_flush,
     .allocate = do_allocate,

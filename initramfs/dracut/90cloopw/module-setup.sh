@@ -19,12 +19,12 @@ installkernel() {
 }
 
 install() {
-	# shellcheck disable=SC2154  # dracut's
-	inst_simple "${CLOOPW_LIB:-/usr/share/cloopw/initramfs.sh}" /lib/cloopw.sh
-	inst_simple "${CLOOPW_SHUTDOWN:-/usr/share/cloopw/shutdown}" /lib/cloopw-shutdown
+	inst_simple /usr/share/cloopw/initramfs.sh /lib/cloopw.sh
 	inst_multiple cloopwsetup busybox blkid modprobe insmod mount umount \
 		sed tail tr stat readlink touch dd cp mv ln \
 		chmod mkdir rm cat grep uname sleep dmesg
+	# shellcheck disable=SC2154  # dracut's
+	/usr/share/cloopw/shutdown-tree "$initdir"
 	# shellcheck disable=SC2154  # dracut's
 	inst_hook cmdline 30 "$moddir/cmdline.sh"
 	inst_hook pre-mount 90 "$moddir/mount.sh"

@@ -217,6 +217,21 @@ int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n)
 	return CW_COW_MISS;
 }
 
+void cw_device_will_read(struct cw_device *dev, u64 off, u64 len)
+{
+	while (len) {
+		u64 n;
+		int place = cw_device_where(dev, off, len, &n);
+
+		if (place < 0)
+			return;
+		if (place == CW_COW_MISS)
+			cw_image_will_read(dev->image, off, n);
+		off += n;
+		len -= n;
+	}
+}
+
 /*
  * The layer that holds the range as it is, NULL when none holds any of it.
  * A write that comes in between is one that this read overlaps in time.

@@ -101,6 +101,11 @@ int cw_device_snapshot(struct cw_device *dev, struct cw_io *io,
  */
 int cw_device_read(struct cw_device *dev, u64 off, u32 len, void *buf);
 /*
+ * All of a range is read soon. A hint, for a base with blocks: what lies side by
+ * side there is fetched at once, where layers do not hold it.
+ */
+void cw_device_will_read(struct cw_device *dev, u64 off, u64 len);
+/*
  * Where the start of a range is: CW_COW_MISS: in the base, CW_COW_HIT: in a
  * layer, CW_COW_ZERO: nowhere, a layer says that it is zeros; for *n bytes,
  * 0 < *n <= len.

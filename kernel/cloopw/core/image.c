@@ -284,6 +284,30 @@ static int read_block(struct cw_image *img, struct cw_workspace *ws, u64 n,
 	return read_plain(img, ws, n, &extent, buf, len);
 }
 
+void cw_image_will_read(struct cw_image *img, u64 off, u64 len)
+{
+	u64 block, last, start = 0, end = 0;
+	struct cw_extent extent;
+
+	if (!img->format->locate || !len || cw_outside(off, len, img->size))
+		return;
+	last = (off + len - 1) / img->block_size;
+	for (block = off / img->block_size; block <= last;
+	     block += extent.alike) {
+		/* Whoever reads it says what is wrong. */
+		if (cw_image_locate(img, block, &extent) || !extent.stored)
+			continue;
+		if (extent.offset != end) {
+			if (end > start)
+				cw_will_read(img->io, start, end - start);
+			start = extent.offset;
+		}
+		end = extent.offset + extent.stored;
+	}
+	if (end > start)
+		cw_will_read(img->io, start, end - start);
+}
+
 /*
  * How many blocks from n on are zeros, or are not, as far as one look at the
  * index tells. One whose place is not known is for read to complain about.

@@ -137,6 +137,12 @@ int cw_image_resize(struct cw_image *img, struct cw_report *report);
 int cw_image_read(struct cw_image *img, u64 off, u32 len, void *buf);
 
 /*
+ * All of a range is read soon: has the file fetch what its blocks are stored
+ * in, those that lie side by side at once. A hint; may sleep.
+ */
+void cw_image_will_read(struct cw_image *img, u64 off, u64 len);
+
+/*
  * Is the start of a range known to be zeros, without reading it? 1 or 0, and
  * for *n bytes: 0 < *n <= len.
  */

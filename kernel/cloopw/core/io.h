@@ -22,6 +22,9 @@ struct cw_io_ops {
 	int (*pread_two)(struct cw_io *io, void *first, size_t first_len,
 			 void *second, size_t second_len, u64 off);
 
+	/* All of [off, off + len) is read soon: a hint. NULL: of no use here. */
+	void (*will_read)(struct cw_io *io, u64 off, u64 len);
+
 	/* All of it, or -errno and an unknown part of it. Extends the file. */
 	int (*pwrite)(struct cw_io *io, const void *buf, size_t len, u64 off);
 
@@ -74,6 +77,12 @@ static inline int cw_pread_two(struct cw_io *io, void *first, size_t first_len,
 					  second_len, off);
 	err = cw_pread(io, first, first_len, off);
 	return err ? err : cw_pread(io, second, second_len, off + first_len);
+}
+
+static inline void cw_will_read(struct cw_io *io, u64 off, u64 len)
+{
+	if (io->ops->will_read)
+		io->ops->will_read(io, off, len);
 }
 
 static inline int cw_pwrite(struct cw_io *io, const void *buf, size_t len,

@@ -9,6 +9,7 @@ namespace cloopw::test {
 const cw_io_ops TestIo::kOps = {
     .pread = do_pread,
     .pread_two = nullptr,
+    .will_read = do_will_read,
     .pwrite = do_pwrite,
     .flush = do_flush,
     .allocate = nullptr,
@@ -48,6 +49,12 @@ int TestIo::do_pread(cw_io *io, void *buf, size_t len, u64 off) {
         memcpy(buf, file.content_.data() + off, len);
     }
     return 0;
+}
+
+void TestIo::do_will_read(cw_io *io, u64 off, u64 len) {
+    TestIo &file = self(io);
+    std::unique_lock<std::shared_mutex> hold(file.lock_);
+    file.hints_.push_back({off, len});
 }
 
 int TestIo::do_pwrite(cw_io *io, const void *buf, size_t len, u64 off) {

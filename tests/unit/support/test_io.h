@@ -42,6 +42,13 @@ public:
     std::function<int(u64 off, size_t len)> before_write;
     std::function<int()> before_flush;
 
+    /* What it was told that will be read, in this order. */
+    struct Range {
+        u64 off, len;
+        bool operator==(const Range &) const = default;
+    };
+    const std::vector<Range> &hints() const { return hints_; }
+
     /* What was recorded since start_recording(). Not while calls run. */
     void start_recording() { recording_ = true; }
     const std::vector<Call> &calls() const { return calls_; }
@@ -51,6 +58,7 @@ private:
 
     static TestIo &self(cw_io *io) { return *static_cast<TestIo *>(io); }
     static int do_pread(cw_io *io, void *buf, size_t len, u64 off);
+    static void do_will_read(cw_io *io, u64 off, u64 len);
     static int do_pwrite(cw_io *io, const void *buf, size_t len, u64 off);
     static int do_flush(cw_io *io);
     static int do_punch(cw_io *io, u64 off, u64 len);
@@ -61,6 +69,7 @@ private:
     Bytes content_;
     bool recording_ = false;
     std::vector<Call> calls_;
+    std::vector<Range> hints_;
 };
 
 /* The bytes of a change to a file, as a file system would apply it. */
