@@ -20,9 +20,10 @@ cw_load_module() {
 	}
 }
 
-# cw_attach OPTIONS...
+# cw_attach OPTIONS... What is read is kept by the page cache of the root file
+# system; the driver's own is for the blocks whose parts are being read.
 cw_attach() {
-	if ! cloopwsetup "$@" "$cw_device" "$cw_image" 2>"$cw_dir/setup.log"; then
+	if ! cloopwsetup --cache 16M "$@" "$cw_device" "$cw_image" 2>"$cw_dir/setup.log"; then
 		cw_reason=$(sed 's/^cloopwsetup: //' "$cw_dir/setup.log" | tail -n 1)
 		return 1
 	fi
