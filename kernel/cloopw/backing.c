@@ -126,7 +126,9 @@ static void backing_will_read(struct cw_io *io, u64 off, u64 len)
 	struct cw_backing *b = to_backing(io);
 	loff_t pos;
 
-	if (!b->direct && in_file(b, off, len, &pos))
+	if (b->direct && cw_direct_mode(b->direct) == CW_DIRECT_ON)
+		return;
+	if (in_file(b, off, len, &pos))
 		vfs_fadvise(b->file, pos, len, POSIX_FADV_WILLNEED);
 }
 

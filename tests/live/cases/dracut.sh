@@ -3,26 +3,8 @@
 #
 # The same system with an initramfs made by dracut.
 
-# make_initramfs FILE: by dracut in a copy of the root
-make_initramfs() {
-	local root=$work/root release
-	release=$(cat "$live/root.boot/release")
-	cp -a "$live/root" "$root"
-	cp /etc/resolv.conf "$root/etc/resolv.conf"
-	mount -t proc proc "$root/proc"
-	{
-		DEBIAN_FRONTEND=noninteractive chroot "$root" sh -c 'apt-get update &&
-			apt-get install -y --no-install-recommends dracut-core' &&
-			chroot "$root" dracut --no-hostonly --force \
-				/initrd.dracut "$release"
-	} >"$work/dracut.log" 2>&1 || status=$?
-	umount "$root/proc"
-	[ ! "${status-}" ] || stop "dracut failed: see $work/dracut.log"
-	mv "$root/initrd.dracut" "$1"
-	rm -rf "$root"
-}
-
-make_initramfs "$work/initrd"
+other_initramfs "$work/initrd" dracut-core \
+	'dracut --no-hostonly --force /initrd "$release"'
 make_extra
 
 direct 'cloopw.image=LABEL=CLOOPW:/live/root.cloopw'

@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What is read of a medium: the blocks that are needed and no more, those of a
+# stream many at a time.
+
+must "the module loads" modprobe cloopw
+defer rmmod cloopw
+dev=/dev/cloopw0
+medium=$(disk 0)
+block=65536
+
+mkfs.ext4 -q -F "$medium"
+mkdir mnt
+mount "$medium" mnt
+defer umount mnt
+head -c 24M /dev/urandom | base64 -w 0 >raw
+truncate -s 32M raw
+must "an image" mkcloopw -q -b $block raw mnt/image
+stored=$(stat -c %s mnt/image)
+must "attached" cloopwsetup -r $dev mnt/image
+defer "cloopwsetup -d $dev"
+
+# forget: all but the index, and begins to count
+forget() {
+	echo 3 >/proc/sys/vm/drop_caches
+	dd if=$dev of=/dev/null bs=4k count=1 iflag=direct status=none
+	read -r requests_before _ sectors_before _ <"/sys/class/block/${medium##*/}/stat"
+}
+# count: sets requests and bytes
+count() {
+	read -r requests _ bytes _ <"/sys/class/block/${medium##*/}/stat"
+	requests=$((requests - requests_before))
+	bytes=$(((bytes - sectors_before) * 512))
+	diag "$1: $requests requests, $((bytes / 1024)) KiB; the image has" \
+		"$((stored / 1024))"
+}
+
+# Each next one is not far, as with the files of a directory.
+forget
+for ((i = 1; i < 512; i += 8)); do
+	dd if=$dev of=/dev/null bs=4k count=1 skip=$((i * block / 4096)) \
+		iflag=direct status=none
+done
+count "one block in eight"
+check "one block in eight is read as such" test "$bytes" -lt $((stored / 8 * 13 / 10))
+
+forget
+must "a stream" dd if=$dev of=/dev/null bs=1M status=none
+count "a stream"
+check "nothing is read twice" test "$bytes" -lt $((stored * 11 / 10))
+check "several blocks at a time" test "$requests" -lt 200
+same "and it is what was put in" raw $dev
