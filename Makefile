@@ -16,8 +16,8 @@ NBDKIT_PLUGINS ?= $(shell pkg-config --variable=plugindir nbdkit)
 BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
-.PHONY: all tools modules demo check check-unit check-vm check-long \
-	check-sanitizers check-debug check-live fuzz lint tidy bench install \
+.PHONY: all tools modules demo check check-unit check-vm check-boot \
+	check-long check-sanitizers check-debug check-live fuzz lint tidy bench install \
 	install-tools install-docs install-plugin deb iso clean help
 
 all: tools modules
@@ -40,7 +40,7 @@ modules:
 demo: tools modules
 	@demo/run
 
-check: lint check-unit check-vm
+check: lint check-unit check-vm check-boot
 
 check-unit: tools
 	@scripts/deps.sh unit
@@ -77,6 +77,7 @@ check-debug: tools
 check-long: check check-sanitizers check-debug check-live fuzz
 	@scripts/tidy --all
 	@build/bin/crash-sim --cuts 1000000
+	@tests/deb/run
 	@for kernel in $(KERNELS); do \
 		tests/vm/kill --times 20 $$kernel || exit 1; \
 		tests/vm/run --mem 2048 --timeout 3600 \
@@ -99,10 +100,13 @@ deb:
 iso:
 	@live/build bookworm dbus
 
-# The live system: docs/live.md.
+# The live system: docs/live.md. What is most asked of it, and the rest.
+check-boot: iso
+	@tests/live/run ram persistent
+
 check-live: iso
-	@tests/live/run ram uefi persistent rollback full small stick toram \
-		partition failures chroot
+	@tests/live/run uefi rollback full small stick toram partition \
+		failures chroot dracut
 
 install: install-tools install-docs install-plugin
 	@scripts/build-module $$(uname -r)

@@ -55,7 +55,8 @@ vm_start() {
 	# patching of the kernel's text takes the emulator so long on a busy machine
 	# that soft lockups are reported. Without la57, a kernel that unpacks itself
 	# stays with 4 levels of page tables: with 5, 6.12.117 takes addresses of its
-	# own for bad ones in this emulator (/proc/mounts has x for names). timeout: the end, should all else fail.
+	# own for bad ones in this emulator (/proc/mounts has x for names). timeout: the
+	# end, should all else fail.
 	timeout --foreground -k 5 1500 qemu-system-x86_64 \
 		-accel "${CLOOPW_QEMU_ACCEL:-tcg,thread=multi}" \
 		-cpu "${CLOOPW_QEMU_CPU:-max,-erms,-fsrm,-svm,-la57}" \
