@@ -130,13 +130,14 @@ guest() {
 # of ours, one emulated processor may run what the other has half patched (int3);
 # about one boot in 20 ends so. It is begun anew.
 vm_boot_again() {
-	local times
-	for times in 1 2 3; do
-		vm_expect 'root@live:~#|Oops: int3' "$1" || return
-		grep -aq 'Oops: int3' "$vm_log" || {
-			vm_seen=0
+	local left=3
+	while vm_expect 'root@live:~#|Oops: int3' "$1"; do
+		if ! grep -aq 'Oops: int3' "$vm_log"; then
+			vm_seen=0 # who waits for it is to see it
 			return
-		}
+		fi
+		left=$((left - 1))
+		[ $left -gt 0 ] || return
 		! grep -aq 'Run /init\|Welcome to\|cloopw:' "$vm_log" || return
 		echo "live $case: the emulator lost its way in boot $vm_boots;" \
 			"again" >&2

@@ -31,6 +31,8 @@ vm_expect 'the live medium LABEL=NOWHERE is not there' 200 ||
 ok 'what is missing is named'
 vm_expect 'Press Enter for maintenance' 60 || stop 'no shell'
 vm_type ''
+# it is deaf before it asks
+vm_expect 'sh-[0-9.]+#' 60 || stop 'no shell'
 # what is typed is shown, too: the sum is not
 vm_type 'echo shell-$((40 + 2))'
 check 'and there is a shell' vm_expect 'shell-42' 60
