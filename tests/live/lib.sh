@@ -71,10 +71,11 @@ vm_start() {
 # direct CMDLINE: QEMU options for the kernel and initramfs of the ISO without a
 # boot loader; an ELF kernel need not unpack itself, which takes the emulator
 # long. vm_panic= for the initramfs' shell, which there is none of with panic=.
+# noirqtime: see vm_boot_again; then no interrupt runs what is being patched.
 direct() {
 	vm_options=(-kernel "$vm_kernel" -initrd "$live/root.boot/initrd.img"
 		-append "root=cloopw $* console=ttyS0,115200
-			${vm_panic-panic=-1} tsc=reliable quiet")
+			${vm_panic-panic=-1} tsc=reliable tsc=noirqtime quiet")
 	vm_options[5]=${vm_options[5]//[$'\n\t']/ }
 }
 
@@ -126,9 +127,9 @@ guest() {
 	return "${BASH_REMATCH[1]}"
 }
 
-# vm_boot_again SECONDS: while the kernel patches its own code, long before anything
-# of ours, one emulated processor may run what the other has half patched (int3);
-# about one boot in 20 ends so. It is begun anew.
+# vm_boot_again SECONDS: while the kernel patches sched_clock_cpu(), long before
+# anything of ours, one emulated processor may run what the other has half patched
+# (int3); about one boot in 20 ended so. It is begun anew.
 vm_boot_again() {
 	local left=3
 	while vm_expect 'root@live:~#|Oops: int3' "$1"; do
