@@ -16,7 +16,7 @@ mount "$medium" mnt
 defer umount mnt
 head -c 24M /dev/urandom | base64 -w 0 >raw
 truncate -s 32M raw
-must "an image" mkcloopw -q -b $block raw mnt/image
+must "the image is made" mkcloopw -q -b $block raw mnt/image
 stored=$(stat -c %s mnt/image)
 must "attached" cloopwsetup -r $dev mnt/image
 defer "cloopwsetup -d $dev"
@@ -46,7 +46,7 @@ count "one block in eight"
 check "one block in eight is read as such" test "$bytes" -lt $((stored * 13 / 80))
 
 forget
-must "a stream" dd if=$dev of=/dev/null bs=1M status=none
+must "the stream is read" dd if=$dev of=/dev/null bs=1M status=none
 count "a stream"
 check "nothing is read twice" test "$bytes" -lt $((stored * 11 / 10))
 check "several blocks at a time" test "$requests" -lt 200

@@ -146,9 +146,9 @@ is_free() { test $(($(shmem) - before)) -lt 2048; }
 shmem() { awk '/^Shmem:/ { print $2 }' /proc/meminfo; }
 before=$(shmem)
 must "--ram" cloopwsetup --ram=24M $dev base.cloopw
-must "a page" dd if=random of=$dev bs=4k count=1 oflag=direct conv=notrunc
+must "one page is written" dd if=random of=$dev bs=4k count=1 oflag=direct conv=notrunc
 check "no memory is taken ahead" test "$(($(shmem) - before))" -lt 512
-must "and as it was" dd if=raw of=$dev bs=4k count=1 oflag=direct conv=notrunc
+must "and is as it was" dd if=raw of=$dev bs=4k count=1 oflag=direct conv=notrunc
 check "written" write
 check "read" holds
 check "it is in memory" test "$(($(shmem) - before))" -gt 4096
