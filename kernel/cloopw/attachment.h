@@ -50,11 +50,12 @@ struct cloopw_attachment {
 	struct workqueue_struct *local; /* one small request at a time */
 	atomic_t busy;  /* requests that workers have; a hint for the next */
 	/*
-	 * Where the last read that was asked for ends, and how far what is to be
-	 * read has been fetched. Sectors; hints, read and written without a lock.
+	 * The reads that were asked for last and lie side by side, and what of
+	 * them has been fetched; no stream is fetched yet where end is less than
+	 * start. Sectors; hints, read and written without a lock.
 	 */
-	u64 stream_end;
-	u64 fetched_end;
+	u64 stream_start, stream_end;
+	u64 fetched_start, fetched_end;
 	struct cw_compat_shrinker shrinker;
 	struct cloopw_watch *watch;
 };

@@ -279,18 +279,32 @@ static int serve(struct cw_device *engine, struct request *rq)
 
 /*
  * Streams of reads: each goes on where the one before ended, as those do that
- * read-ahead asks for at once. Takes note of a read that was asked for; is it
- * one of a stream?
+ * read-ahead asks for at once; or ends where that began, as 6.1 issues what is
+ * plugged from its end. Takes note of a read that was asked for; does it go on?
  */
 static bool goes_on(struct cloopw_attachment *att, struct request *rq)
 {
 	u64 start = blk_rq_pos(rq);
-	bool follows = start == READ_ONCE(att->stream_end);
+	u64 end = start + blk_rq_sectors(rq);
 
-	if (!follows)
+	if (start == READ_ONCE(att->stream_end)) {
+		WRITE_ONCE(att->stream_end, end);
+		return true;
+	}
+	if (end != READ_ONCE(att->stream_start)) {
+		WRITE_ONCE(att->fetched_start, end);
 		WRITE_ONCE(att->fetched_end, start);
-	WRITE_ONCE(att->stream_end, start + blk_rq_sectors(rq));
-	return follows;
+		WRITE_ONCE(att->stream_end, end);
+	}
+	WRITE_ONCE(att->stream_start, start);
+	return false;
+}
+
+static void fetch(struct cloopw_attachment *att, u64 start, u64 end)
+{
+	if (start < end && end - start <= MAX_FETCH >> SECTOR_SHIFT)
+		cw_device_will_read(att->engine, start << SECTOR_SHIFT,
+				    (end - start) << SECTOR_SHIFT);
 }
 
 /*
@@ -300,16 +314,22 @@ static bool goes_on(struct cloopw_attachment *att, struct request *rq)
  */
 static void fetch_stream(struct cloopw_attachment *att, struct request *rq)
 {
-	u64 start = max_t(u64, blk_rq_pos(rq), READ_ONCE(att->fetched_end));
-	u64 end = READ_ONCE(att->stream_end);
+	u64 stream_start = READ_ONCE(att->stream_start);
+	u64 stream_end = READ_ONCE(att->stream_end);
+	u64 start = blk_rq_pos(rq);
+	u64 end = start + blk_rq_sectors(rq);
 
-	if (!att->info.cluster || end <= start ||
-	    end <= blk_rq_pos(rq) + blk_rq_sectors(rq) ||
-	    end - start > MAX_FETCH >> SECTOR_SHIFT)
+	if (!att->info.cluster || start < stream_start || end > stream_end)
 		return;
-	WRITE_ONCE(att->fetched_end, end);
-	cw_device_will_read(att->engine, start << SECTOR_SHIFT,
-			    (end - start) << SECTOR_SHIFT);
+	if (end < stream_end) {
+		start = max(start, READ_ONCE(att->fetched_end));
+		WRITE_ONCE(att->fetched_end, stream_end);
+		fetch(att, start, stream_end);
+	} else if (start > stream_start) {
+		end = min(end, READ_ONCE(att->fetched_start));
+		WRITE_ONCE(att->fetched_start, stream_start);
+		fetch(att, stream_start, end);
+	}
 }
 
 static void serve_work(struct work_struct *work)
