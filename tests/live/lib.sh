@@ -68,15 +68,16 @@ vm_start() {
 	vm_started=$SECONDS
 }
 
+# What a kernel that is booted without a boot loader is told in any case. noirqtime:
+# see vm_boot_again; then no interrupt runs what is being patched.
+vm_console='console=ttyS0,115200 tsc=reliable tsc=noirqtime quiet'
+
 # direct CMDLINE: QEMU options for the kernel and initramfs of the ISO without a
 # boot loader; an ELF kernel need not unpack itself, which takes the emulator
 # long. vm_panic= for the initramfs' shell, which there is none of with panic=.
-# noirqtime: see vm_boot_again; then no interrupt runs what is being patched.
 direct() {
 	vm_options=(-kernel "$vm_kernel" -initrd "$live/root.boot/initrd.img"
-		-append "root=cloopw $* console=ttyS0,115200
-			${vm_panic-panic=-1} tsc=reliable tsc=noirqtime quiet")
-	vm_options[5]=${vm_options[5]//[$'\n\t']/ }
+		-append "root=cloopw $* ${vm_panic-panic=-1} $vm_console")
 }
 
 vm_alive() {
