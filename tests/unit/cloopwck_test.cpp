@@ -52,6 +52,47 @@ TEST_F(Cloopwck, WrongUsageIs16) {
     expect(16, "--input-format qcow: there is no such format; know", {"-I", "qcow", file});
 }
 
+/* ---- what files and names say is shown, not obeyed ---- */
+
+bool has_control_characters(const std::string &text) {
+    return std::any_of(text.begin(), text.end(), [](char c) {
+        return c != '\n' && (static_cast<unsigned char>(c) < 0x20 || c == '\x7f');
+    });
+}
+
+TEST_F(Cloopwck, ControlCharactersOfAHeaderDoNotReachTheTerminal) {
+    const std::string evil =
+        "a\x1b[2Jb\x07\r"
+        "c\nfile: clean";
+    std::string base = write("base", text_bytes(kCowDevice));
+    std::string log = make_cow("log", evil);
+    UmlSpec spec;
+    spec.size = kCowDevice;
+    spec.base = evil;
+    std::string uml = write("uml", uml_cow(spec));
+    Bytes image = native_image(text_bytes(20000), 4096, cw_codec_lz4);
+    change_super(&image,
+                 [](cw_disk_super *super) { memcpy(super->label, "\x1b]0;title\x07", 11); });
+    std::string labelled = write("image", image);
+    for (const Args &args : {Args{log},
+                             {"-v", log},
+                             {"--dump", log},
+                             {uml},
+                             {"-v", uml},
+                             {"--dump", uml},
+                             {"-v", labelled},
+                             {"--dump", labelled},
+                             {"-c", log, "-c", uml, base},
+                             {evil},
+                             {"--" + evil}}) {
+        ToolResult result = tool(args);
+        EXPECT_FALSE(has_control_characters(result.out + result.err)) << args.back();
+        EXPECT_EQ(result.out.find("\nfile: clean"), std::string::npos) << args.back();
+        EXPECT_NE((result.out + result.err).find("\\x1b"), std::string::npos) << args.back();
+    }
+    EXPECT_EQ(json::parse(tool({"--json", log}).out)["files"][0]["below"], evil);
+}
+
 TEST_F(Cloopwck, WhatCannotBeOpenedIs8) {
     expect(8, "cannot be opened: No such file", {path("nothing")});
     expect(8, "is a directory", {dir_.path()});

@@ -11,6 +11,7 @@
 #include "dump.h"
 #include "file_check.h"
 #include "lib/cow_chain.h"
+#include "lib/escape.h"
 #include "repair.h"
 #include "report.h"
 #include "salvage.h"
@@ -295,8 +296,8 @@ private:
         }
         print_findings(streams_.out, job.path, findings, verbosity());
         if (!line_.quiet) {
-            streams_.out << fmt::format("{}: {} of {} were read, {} are lost\n", job.output,
-                                        format_size(result.copied_bytes),
+            streams_.out << fmt::format("{}: {} of {} were read, {} are lost\n",
+                                        escaped(job.output), format_size(result.copied_bytes),
                                         format_size(result.copied_bytes + result.lost_bytes),
                                         format_size(result.lost_bytes));
         }

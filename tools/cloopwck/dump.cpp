@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "file_check.h"
+#include "lib/escape.h"
 
 extern "C" {
 #include "cow_uml_head.h"
@@ -18,7 +19,7 @@ namespace {
 
 template <typename T>
 void field(std::ostream &out, const char *name, const T &value) {
-    out << fmt::format("  {:<14}{}\n", name, value);
+    out << fmt::format("  {:<14}{}\n", name, escaped(fmt::format("{}", value)));
 }
 
 std::string bounded(const char *text, size_t room) { return {text, strnlen(text, room)}; }
@@ -234,7 +235,7 @@ void dump_log(std::ostream &out, WholeFile &whole, const CheckOptions &options) 
     dump_segments(out, whole.io(), options);
     OpenedCow cow(whole.io());
     if (!cow.refusal().empty()) {
-        out << "map: " << cow.refusal() << "\n";
+        out << "map: " << escaped(cow.refusal()) << "\n";
         return;
     }
     dump_map(out, cow);
@@ -246,7 +247,7 @@ void dump_uml(std::ostream &out, WholeFile &whole) {
     auto head = std::make_unique<cw_uml_head>();
     cw_report report = {};
     if (cw_uml_read_head(&whole.io(), head.get(), &report) != 0) {
-        out << without_name(report.text, whole.io().name) << "\n";
+        out << escaped(without_name(report.text, whole.io().name)) << "\n";
         return;
     }
     out << "header\n";
@@ -258,7 +259,7 @@ void dump_uml(std::ostream &out, WholeFile &whole) {
     field(out, "alignment", head->alignment);
     OpenedCow cow(whole.io());
     if (!cow.refusal().empty()) {
-        out << "bitmap: " << cow.refusal() << "\n";
+        out << "bitmap: " << escaped(cow.refusal()) << "\n";
         return;
     }
     out << "bitmap\n";
@@ -293,14 +294,14 @@ void dump_image(std::ostream &out, const std::string &path, const std::string &f
     Io io = Io::open(path, Io::Mode::kRead);
     WholeFile whole = WholeFile::image(io, format);
     OpenedImage image(whole.io(), format);
-    out << path << "\n";
+    out << escaped(path) << "\n";
     u8 magic[8] = {};
     if (io.size() >= sizeof(cw_disk_super) && cw_pread(&io.get(), magic, sizeof(magic), 0) == 0 &&
         memcmp(magic, CW_IMAGE_MAGIC, sizeof(magic)) == 0) {
         dump_image_super(out, io);
     }
     if (!whole.damage().empty()) {
-        out << "  " << whole.damage() << "\n";
+        out << "  " << escaped(whole.damage()) << "\n";
     }
     if (!image.refusal().empty()) {
         return;
@@ -320,7 +321,7 @@ void dump_cow(std::ostream &out, const std::string &path, const CheckOptions &op
     WholeFile whole = WholeFile::cow(io);
     u8 head[CW_HEAD_LEN] = {};
     const u64 len = cw_min(io.size(), sizeof(head));
-    out << path << "\n";
+    out << escaped(path) << "\n";
     if (cw_pread(&io.get(), head, len, 0) == 0 && cw_uml_is_head(head, static_cast<u32>(len))) {
         dump_uml(out, whole);
     } else {

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "cloopwck.h"
+#include "lib/escape.h"
 
 namespace cloopw {
 
@@ -57,12 +58,12 @@ void print_findings(std::ostream &out, const std::string &name, const Findings &
         if (finding.severity == Finding::Severity::kNote && verbosity.quiet) {
             continue;
         }
-        out << fmt::format("{}: {}: {}: {}{}{}\n", name, kind_of(finding), finding.what,
-                           finding.range ? range_text(*finding.range) : "", finding.text,
+        out << fmt::format("{}: {}: {}: {}{}{}\n", escaped(name), kind_of(finding), finding.what,
+                           finding.range ? range_text(*finding.range) : "", escaped(finding.text),
                            remedy_of(finding));
     }
     if (findings.left_out() != 0) {
-        out << fmt::format("{}: and {} more\n", name, findings.left_out());
+        out << fmt::format("{}: and {} more\n", escaped(name), findings.left_out());
     }
 }
 
@@ -71,13 +72,13 @@ void print_file(std::ostream &out, const FileReport &report, const Verbosity &ve
     if (verbosity.quiet) {
         return;
     }
-    out << report.path << ": " << state_name(exit_code_of(report.findings))
-        << (report.summary.empty() ? "" : ": ") << report.summary << "\n";
+    out << escaped(report.path) << ": " << state_name(exit_code_of(report.findings))
+        << (report.summary.empty() ? "" : ": ") << escaped(report.summary) << "\n";
     if (verbosity.verbose) {
         for (const auto &[key, value] : report.facts.items()) {
             out << fmt::format("  {:<16}{}\n", key,
                                value.is_string()
-                                   ? value.get<std::string>()
+                                   ? escaped(value.get<std::string>())
                                    : value.dump(-1, ' ', false, Json::error_handler_t::replace));
         }
     }

@@ -10,6 +10,8 @@
 #include <new>
 #include <sstream>
 
+#include "lib/escape.h"
+
 #ifndef CLOOPW_VERSION
 #define CLOOPW_VERSION "unknown"
 #endif
@@ -58,16 +60,16 @@ int run_tool(const std::string &name, Streams &streams, const std::function<int(
             throw Error("standard output: cannot write");
         }
     } catch (const UsageError &e) {
-        streams.err << name << ": " << e.what() << "\nTry '" << name << " --help'.\n";
+        streams.err << name << ": " << escaped(e.what()) << "\nTry '" << name << " --help'.\n";
         code = codes.usage;
     } catch (const Error &e) {
-        streams.err << name << ": " << e.what() << "\n";
+        streams.err << name << ": " << escaped(e.what()) << "\n";
         code = e.err() == EINTR ? codes.cancelled : codes.failure;
     } catch (const std::bad_alloc &) {
         streams.err << name << ": not enough memory\n";
         code = codes.failure;
     } catch (const std::exception &e) {
-        streams.err << name << ": " << e.what() << "\n";
+        streams.err << name << ": " << escaped(e.what()) << "\n";
         code = codes.failure;
     }
     streams.err.flush();

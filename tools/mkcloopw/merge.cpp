@@ -11,6 +11,7 @@
 #include <new>
 
 #include "lib/cloopw.h"
+#include "lib/escape.h"
 #include "lib/log_cow_writer.h"
 #include "lib/log_super.h"
 #include "tools/common/output_file.h"
@@ -426,15 +427,15 @@ Json merge_json(const MergeJob &job, const MergeResult &result, double seconds) 
 std::string merge_text(const MergeJob &job, const MergeResult &result, double seconds) {
     std::string names;
     for (const CowLayer &layer : result.layers) {
-        names += (names.empty() ? "" : " + ") + layer.path;
+        names += (names.empty() ? "" : " + ") + escaped(layer.path);
     }
     std::string text =
-        fmt::format("{}: {} ({}) -> {}, {} of the device, over {}; {:.1f} s\n", job.output, names,
-                    format_size(result.input_bytes), format_size(result.output_bytes),
-                    format_size(result.plain_bytes), result.below, seconds);
+        fmt::format("{}: {} ({}) -> {}, {} of the device, over {}; {:.1f} s\n", escaped(job.output),
+                    names, format_size(result.input_bytes), format_size(result.output_bytes),
+                    format_size(result.plain_bytes), escaped(result.below), seconds);
     if (result.limit_left_out) {
-        text += job.output + ": has no --cow-limit: that of " + result.layers.front().path +
-                " is too low for both\n";
+        text += escaped(job.output) + ": has no --cow-limit: that of " +
+                escaped(result.layers.front().path) + " is too low for both\n";
     }
     return text;
 }

@@ -5,6 +5,7 @@
 
 #include <sstream>
 
+#include "lib/escape.h"
 #include "tools/common/size.h"
 
 namespace cloopw {
@@ -56,7 +57,7 @@ std::string compress_text(const Job &job, const CompressResult &result, double s
     return fmt::format(
         "{}: {} -> {} ({:.1f} %), {} level {}\n"
         "{} blocks of {}: {}{} zero, {} duplicate, {} not shrunk; {:.1f} s, {:.0f} MB/s\n",
-        job.output, format_size(stats.input_bytes), format_size(stats.output_bytes),
+        escaped(job.output), format_size(stats.input_bytes), format_size(stats.output_bytes),
         100.0 * static_cast<double>(stats.output_bytes) / static_cast<double>(stats.input_bytes),
         job.options.codec->name, job.options.level, stats.blocks,
         exact_size(job.options.block_size), copied, stats.zero_blocks, stats.duplicate_blocks,
@@ -104,16 +105,16 @@ std::string estimate_text(const Job &job, const EstimateResult &result) {
                                              static_cast<double>(result.input_bytes))});
     }
     std::ostringstream out;
-    out << fmt::format("{}: {}, from {} of {} blocks of {}; {} would have about\n", job.input,
-                       format_size(result.input_bytes), result.sampled_blocks, result.blocks,
-                       exact_size(job.options.block_size), job.format->name);
+    out << fmt::format("{}: {}, from {} of {} blocks of {}; {} would have about\n",
+                       escaped(job.input), format_size(result.input_bytes), result.sampled_blocks,
+                       result.blocks, exact_size(job.options.block_size), job.format->name);
     table.print(out);
     return out.str();
 }
 
 std::string extract_text(const Job &job, const ExtractResult &result, double seconds) {
-    return fmt::format("{}: {} from {} ({}); {:.1f} s, {:.0f} MB/s\n", job.output,
-                       format_size(result.bytes), job.input, result.format, seconds,
+    return fmt::format("{}: {} from {} ({}); {:.1f} s, {:.0f} MB/s\n", escaped(job.output),
+                       format_size(result.bytes), escaped(job.input), result.format, seconds,
                        rate(result.bytes, seconds));
 }
 
