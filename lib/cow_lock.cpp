@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "cow_chain.h"
 #include "error.h"
@@ -62,17 +64,36 @@ bool is_frozen(int fd, const std::string &name) {
 /* Those of network and FUSE file systems that have not got any. */
 bool has_no_locks(int err) { return err == ENOLCK || err == EOPNOTSUPP || err == ENOSYS; }
 
-}  // namespace
+bool is_held(int err) { return err == EAGAIN || err == EACCES; }
 
-void lock_cow(int fd, const std::string &name, bool writable) {
+/*
+ * A server that was told to end still stores what was written: nbdkit --run does not
+ * wait for it. So who holds the lock is given a moment. 0, or errno.
+ */
+int take(int fd, bool writable) {
+    constexpr std::chrono::milliseconds kStep(20);
+    constexpr int kSteps = 50;
     struct flock lock = {};
     lock.l_type = static_cast<short>(writable ? F_WRLCK : F_RDLCK);
     lock.l_whence = SEEK_SET;
-    if (fcntl(fd, F_OFD_SETLK, &lock) == 0 || has_no_locks(errno)) {
+    for (int i = 0;; i++) {
+        const int err = fcntl(fd, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
+        if (!is_held(err) || i == kSteps || (!writable && is_frozen(fd, ""))) {
+            return err;
+        }
+        std::this_thread::sleep_for(kStep);
+    }
+}
+
+}  // namespace
+
+void lock_cow(int fd, const std::string &name, bool writable) {
+    const int err = take(fd, writable);
+    if (err == 0 || has_no_locks(err)) {
         return;
     }
-    if (errno != EAGAIN && errno != EACCES) {
-        throw io_error(name, "cannot be locked", errno);
+    if (!is_held(err)) {
+        throw io_error(name, "cannot be locked", err);
     }
     if (!writable && is_frozen(fd, name)) {
         return;

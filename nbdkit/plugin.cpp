@@ -7,14 +7,19 @@
  * One device for all connections; its calls may come from any thread at once.
  * It is opened before nbdkit goes to the background, so that what is wrong is
  * said on the terminal, and closed, with a flush, when the server ends.
+ *
+ * nbdkit forks in between, into the background and for --run. Its parent calls
+ * exit() with a copy of all this that is out of date, while the child serves.
+ * So nothing here has a destructor: cleanup() alone, which only the process that
+ * serves calls, closes anything.
  */
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <memory>
-#include <optional>
 #include <string>
+#include <type_traits>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -30,9 +35,28 @@ namespace {
 
 using namespace cloopw;
 
-ServedOptions options;        /* config(); constant from get_ready() on */
-std::optional<Device> served; /* get_ready() to cleanup() */
-StatusServer status;          /* for as long */
+/* What lives across the fork. Each is made by new and ended by cleanup() alone. */
+struct Plugin {
+    ServedOptions *options; /* first config(); constant from get_ready() on */
+    Device *served;         /* get_ready() to cleanup() */
+    StatusServer *status;   /* for as long */
+};
+
+Plugin self;
+static_assert(std::is_trivially_destructible_v<Plugin>);
+
+ServedOptions &options() {
+    if (self.options == nullptr) {
+        self.options = new ServedOptions();
+    }
+    return *self.options;
+}
+
+template <typename T>
+void end(T **object) {
+    delete *object;
+    *object = nullptr;
+}
 
 /* Nothing thrown crosses into nbdkit: 0, or -1 and the text is printed. */
 template <typename Function>
@@ -56,12 +80,12 @@ int answer(int err, const char *what, uint64_t offset) {
         return 0;
     }
     nbdkit_set_error(-err);
-    nbdkit_error("%s: cannot %s at byte %llu: %s", options.image.c_str(), what,
+    nbdkit_error("%s: cannot %s at byte %llu: %s", options().image.c_str(), what,
                  static_cast<unsigned long long>(offset), errno_text(err).c_str());
     return -1;
 }
 
-cw_device &device() { return served->get(); }
+cw_device &device() { return self.served->get(); }
 
 /* ---- parameters ---- */
 
@@ -78,45 +102,47 @@ int config(const char *key, const char *value) {
     return guarded([&] {
         const std::string name = key;
         const bool is_path = name == "image" || name == "cow" || name == "status";
-        if (!set_option(options, name, is_path ? absolute(value) : value)) {
+        if (!set_option(options(), name, is_path ? absolute(value) : value)) {
             throw Error("unknown parameter '" + name + "'; nbdkit cloopw --help lists all", EINVAL);
         }
     });
 }
 
 int config_complete() {
-    return guarded([] { check_options(options); });
+    return guarded([] { check_options(options()); });
 }
 
 int get_ready() {
     return guarded([] {
-        served.emplace(open_served(options));
-        status.listen(options.status);
+        self.served = new Device(open_served(options()));
+        self.status = new StatusServer();
+        self.status->listen(options().status);
     });
 }
 
-/* Threads do not survive the fork before. */
+/* In the process that serves. Threads do not survive the fork. */
 int after_fork() {
-    return guarded([] { status.start(*served); });
+    return guarded([] { self.status->start(*self.served); });
 }
 
 void cleanup() {
-    status.stop();
-    if (served) {
-        (void)guarded([] { served->close(); });
-        served.reset();
+    end(&self.status);
+    if (self.served != nullptr) {
+        (void)guarded([] { self.served->close(); });
     }
+    end(&self.served);
+    end(&self.options);
 }
 
 /* ---- what a client may do ---- */
 
 void *open_connection(int) { return NBDKIT_HANDLE_NOT_NEEDED; }
 
-int64_t get_size(void *) { return static_cast<int64_t>(served->size()); }
+int64_t get_size(void *) { return static_cast<int64_t>(self.served->size()); }
 
-int can_write(void *) { return served->info().writable ? 1 : 0; }
+int can_write(void *) { return self.served->info().writable ? 1 : 0; }
 
-int can_trim(void *) { return served->info().can_discard ? 1 : 0; }
+int can_trim(void *) { return self.served->info().can_discard ? 1 : 0; }
 
 int yes(void *) { return 1; }
 
@@ -129,7 +155,7 @@ int can_cache(void *) { return NBDKIT_CACHE_EMULATE; }
 
 /* A write of less than a page costs a read; a read of less than a cluster too. */
 int block_size(void *, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum) {
-    const cw_device_info info = served->info();
+    const cw_device_info info = self.served->info();
     const uint32_t wanted = info.writable ? info.granularity : info.cluster;
     *minimum = 1;
     *preferred = wanted >= CW_PAGE_SIZE && cw_is_power_of_2(wanted) ? wanted : CW_PAGE_SIZE;
@@ -172,7 +198,7 @@ int trim(void *, uint32_t count, uint64_t offset, uint32_t flags) {
 }
 
 int zero(void *, uint32_t count, uint64_t offset, uint32_t flags) {
-    if ((flags & NBDKIT_FLAG_FAST_ZERO) != 0 && !served->info().can_zero) {
+    if ((flags & NBDKIT_FLAG_FAST_ZERO) != 0 && !self.served->info().can_zero) {
         nbdkit_set_error(EOPNOTSUPP); /* zeros would be written: not fast */
         return -1;
     }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -81,6 +82,33 @@ void add_traffic(Json *json, const Device &device) {
     (*json)["write_errors"] = std::to_string(stats.write_errors);
 }
 
+/* A socket that nobody listens on any more, as a server leaves it that was killed. */
+bool is_left_over(const sockaddr_un &address) {
+    struct stat st = {};
+    if (lstat(address.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode)) {
+        return false;
+    }
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool refused =
+        fd >= 0 &&
+        connect(fd, reinterpret_cast<const sockaddr *>(&address), sizeof(address)) != 0 &&
+        errno == ECONNREFUSED;
+    close(fd);
+    return refused;
+}
+
+/* 0 or errno */
+int bind_to(int fd, const sockaddr_un &address) {
+    const auto *name = reinterpret_cast<const sockaddr *>(&address);
+    if (bind(fd, name, sizeof(address)) == 0) {
+        return 0;
+    }
+    if (errno != EADDRINUSE || !is_left_over(address) || unlink(address.sun_path) != 0) {
+        return errno;
+    }
+    return bind(fd, name, sizeof(address)) == 0 ? 0 : errno;
+}
+
 void send_all(int fd, const std::string &text) {
     size_t sent = 0;
     while (sent < text.size()) {
@@ -126,10 +154,10 @@ void StatusServer::listen(const std::string &path) {
     }
     path.copy(address.sun_path, sizeof(address.sun_path) - 1);
     socket_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (socket_ < 0 ||
-        bind(socket_, reinterpret_cast<sockaddr *>(&address), sizeof(address)) != 0) {
-        throw io_error("status=" + path, "cannot be made", errno,
-                       errno == EADDRINUSE ? "remove it, or name another" : "");
+    const int err = socket_ < 0 ? errno : bind_to(socket_, address);
+    if (err != 0) {
+        throw io_error("status=" + path, "cannot be made", err,
+                       err == EADDRINUSE ? "remove it, or name another" : "");
     }
     path_ = path;
     if (::listen(socket_, kBacklog) != 0) {
