@@ -16,6 +16,7 @@
 cw_run=/run/initramfs
 cw_dir=$cw_run/cloopw
 cw_device=/dev/cloopw0
+cw_mounts_file=/proc/self/mounts
 
 cw_say() {
 	echo "cloopw: $*"

@@ -24,9 +24,31 @@ cw_is_device() {
 	esac
 }
 
+# cw_is_number TEXT: decimal, and nothing that a shell would calculate wrongly
 cw_is_number() {
 	case $1 in
-	'' | *[!0-9]*) return 1 ;;
+	'' | *[!0-9]* | ??????????*) return 1 ;;
+	esac
+}
+
+# cw_decimal NUMBER: prints it without zeros before it: 08 is no octal number
+cw_decimal() {
+	cw_digits=$1
+	while :; do
+		case $cw_digits in
+		0?*) cw_digits=${cw_digits#0} ;;
+		*) break ;;
+		esac
+	done
+	echo "$cw_digits"
+}
+
+# cw_is_path TEXT: that of a file below a mount point
+cw_is_path() {
+	case $1/ in
+	*/../* | *//) return 1 ;;
+	/?*) ;;
+	*) return 1 ;;
 	esac
 }
 
@@ -43,6 +65,9 @@ cw_parse_image() {
 	if ! cw_is_device "$cw_split_device"; then
 		cw_parse_error "cloopw.image=$1: want LABEL=NAME:/FILE," \
 			"UUID=ID:/FILE or /dev/NAME:/FILE"
+	elif [ "$cw_split_path" ] && ! cw_is_path "$cw_split_path"; then
+		cw_parse_error "cloopw.image=$1: '$cw_split_path' is no path of" \
+			"a file on the medium"
 	fi
 	cw_image_device=$cw_split_device cw_image_path=$cw_split_path
 }
@@ -62,6 +87,9 @@ cw_parse_cow() {
 		cw_parse_error "cloopw.cow=$1: want ram, ram:SIZE," \
 			"LABEL=NAME:/FILE, UUID=ID:/FILE, /dev/NAME:/FILE or a" \
 			"whole partition: /dev/NAME"
+	elif [ "$cw_split_path" ] && ! cw_is_path "$cw_split_path"; then
+		cw_parse_error "cloopw.cow=$1: '$cw_split_path' is no path of" \
+			"a file on the medium"
 	fi
 	cw_cow_device=$cw_split_device cw_cow_path=$cw_split_path
 	cw_cow='file'
@@ -84,9 +112,12 @@ cw_parse_word() {
 	cloopw.check) cw_check=y ;;
 	cloopw.snapshot) cw_snapshot=y ;;
 	cloopw.rollback=*)
-		cw_rollback=$cw_value
-		cw_is_number "$cw_value" ||
-			cw_parse_error "$1: want a number of boots" ;;
+		cw_rollback=0
+		if cw_is_number "$cw_value"; then
+			cw_rollback=$(cw_decimal "$cw_value")
+		else
+			cw_parse_error "$1: want a number of boots"
+		fi ;;
 	cloopw.nopersist=*)
 		cw_nopersist=$cw_value
 		case $cw_value in
@@ -94,11 +125,35 @@ cw_parse_word() {
 		*) cw_parse_error "$1: want stop or ram" ;;
 		esac ;;
 	cloopw.wait=*)
-		cw_wait=$cw_value
-		cw_is_number "$cw_value" ||
-			cw_parse_error "$1: want a number of seconds" ;;
+		if cw_is_number "$cw_value"; then
+			cw_wait=$(cw_decimal "$cw_value")
+		else
+			cw_parse_error "$1: want a number of seconds"
+		fi ;;
 	cloopw.*) cw_parse_error "$1: there is no such parameter" ;;
 	esac
+}
+
+# cw_parse_words CMDLINE: quotes keep blanks together, as the kernel has it. No
+# word is taken for a pattern of files.
+cw_parse_words() {
+	cw_rest="$1 " cw_word='' cw_quoted=
+	while [ "$cw_rest" ]; do
+		cw_part=${cw_rest%%[\"[:space:]]*}
+		cw_word=$cw_word$cw_part
+		cw_rest=${cw_rest#"$cw_part"}
+		case $cw_quoted$cw_rest in
+		\"*) cw_quoted=q ;;
+		q\"*) cw_quoted='' ;;
+		q?*) cw_word=$cw_word${cw_rest%"${cw_rest#?}"} ;;
+		?*)
+			[ ! "$cw_word" ] || cw_parse_word "$cw_word"
+			cw_word='' ;;
+		esac
+		cw_rest=${cw_rest#?}
+	done
+	# a quote that is not closed
+	[ ! "$cw_word" ] || cw_parse_word "${cw_word% }"
 }
 
 # cw_parse CMDLINE
@@ -108,9 +163,7 @@ cw_parse() {
 	cw_cow=ram cw_cow_limit='' cw_cow_device='' cw_cow_path=''
 	cw_toram='' cw_ro='' cw_check='' cw_snapshot='' cw_rollback=''
 	cw_nopersist=stop cw_wait=30
-	for cw_word in $1; do
-		cw_parse_word "$cw_word"
-	done
+	cw_parse_words "$1"
 	[ "$cw_wanted" ] || return 0
 	[ "$cw_image_device" ] || [ "$cw_errors" ] ||
 		cw_parse_error 'cloopw.image= is missing: where is the image?' \

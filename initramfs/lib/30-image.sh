@@ -16,15 +16,31 @@ cw_find_image() {
 		cw_image=$cw_medium_node
 		return
 	fi
-	cw_is_mounted "$cw_dir/medium" ||
-		cw_mount "$cw_medium_node" "$cw_dir/medium" ro || return
+	cw_mount_or_same "$cw_medium_node" "$cw_dir/medium" ro || return
+	cw_is_plain "$cw_dir/medium" "$cw_image_path" || return
 	cw_image=$cw_dir/medium$cw_image_path
 	if [ ! -f "$cw_image" ]; then
+		cw_image=''
 		cw_reason="there is no file $cw_image_path on $cw_image_device"
 		cw_reason="$cw_reason ($cw_medium_node)"
 		umount "$cw_dir/medium"
 		return 1
 	fi
+}
+
+# cw_need_image: finds it again when it was forgotten
+cw_need_image() {
+	[ "$cw_image" ] || cw_find_image
+}
+
+# cw_forget_media: what was mounted may have been exchanged while there was a
+# shell. An image in RAM needs no medium.
+cw_forget_media() {
+	for cw_word in persistent medium; do
+		! cw_is_mounted "$cw_dir/$cw_word" ||
+			umount "$cw_dir/$cw_word" 2>/dev/null || :
+	done
+	[ "$cw_image" = "$cw_dir/ram/root.cloopw" ] || cw_image=''
 }
 
 # cw_list_devices: for a message
@@ -84,7 +100,7 @@ cw_copy_to_ram() {
 # cw_check_image: reads every block; the driver compares the checksums
 cw_check_image() {
 	cw_say "checking the image, block by block"
-	cw_attach -r || return
+	cw_need_image && cw_attach -r || return
 	if dd if="$cw_device" of=/dev/null bs=1M 2>"$cw_dir/check.log"; then
 		cw_say "CHECK PASSED: every block of" \
 			"$cw_image_device:$cw_image_path is intact"

@@ -12,15 +12,46 @@ cw_layer() {
 	fi
 }
 
+# Layers are numbered by the boots. Larger numbers, and jumps, are others' names: of
+# copies with a date. Merging leaves gaps, but not such.
+cw_layer_most=9999
+cw_layer_gap=1000
+
+# cw_is_layer_number TEXT: as cw_layer writes it
+cw_is_layer_number() {
+	case $1 in
+	0*) return 1 ;;
+	esac
+	cw_is_number "$1" && [ "$1" -le $cw_layer_most ]
+}
+
+# cw_next_layer N: prints the lowest number above N that there is, N when none is
+cw_next_layer() {
+	cw_next=$1
+	for cw_word in "$cw_cow_file".*; do
+		cw_word=${cw_word#"$cw_cow_file".}
+		cw_is_layer_number "$cw_word" || continue
+		[ "$cw_word" -gt "$1" ] || continue
+		if [ "$cw_next" = "$1" ] || [ "$cw_word" -lt "$cw_next" ]; then
+			cw_next=$cw_word
+		fi
+	done
+	echo "$cw_next"
+}
+
 # cw_last_layer: the highest number there is, -1 when there is none
 cw_last_layer() {
 	cw_last=-1
 	[ ! -e "$cw_cow_file" ] || cw_last=0
-	for cw_word in "$cw_cow_file".*; do
-		cw_word=${cw_word##*.}
-		if cw_is_number "$cw_word" && [ "$cw_word" -gt "$cw_last" ]; then
-			cw_last=$cw_word
+	while :; do
+		cw_next=$(cw_next_layer "$cw_last")
+		[ "$cw_next" -gt "$cw_last" ] || break
+		if [ $((cw_next - cw_last)) -gt $cw_layer_gap ]; then
+			cw_say "${cw_cow_file##*/}.$cw_next is not taken for a" \
+				"layer, its number is too far from $cw_last" >&2
+			break
 		fi
+		cw_last=$cw_next
 	done
 	echo "$cw_last"
 }
@@ -33,7 +64,7 @@ cw_last_layer() {
 cw_choose_layers() {
 	cw_last=$(cw_last_layer) cw_below=''
 	cw_target=$((cw_last - ${cw_rollback:-0}))
-	if [ $cw_target -lt -1 ]; then
+	if [ "$cw_target" -lt -1 ]; then
 		cw_reason="cloopw.rollback=$cw_rollback: there were only"
 		cw_reason="$cw_reason $((cw_last + 1)) boots"
 		return 1
@@ -49,6 +80,22 @@ cw_choose_layers() {
 	else
 		cw_top=$(cw_layer "$cw_last")
 	fi
+	cw_check_layers
+}
+
+# cw_check_layers: those that were chosen
+cw_check_layers() {
+	if [ "$cw_top" = "$(cw_layer $((cw_layer_most + 1)))" ]; then
+		cw_reason="${cw_cow_file##*/}.$cw_layer_most is the last layer that"
+		cw_reason="$cw_reason there may be: make a new image of them with"
+		cw_reason="$cw_reason 'mkcloopw --cow', or merge and rename them"
+		return 1
+	fi
+	for cw_word in "$cw_top" "$cw_below"; do
+		[ ! "$cw_word" ] ||
+			cw_is_plain "$cw_cow_dir" "${cw_word#"$cw_cow_dir"}" ||
+			return
+	done
 }
 
 # cw_mount_cow: the file system of the COW file; the medium's, made writable,
@@ -58,12 +105,15 @@ cw_mount_cow() {
 	[ ! "$cw_ro" ] || cw_mode=ro
 	if cw_is_mounted "$cw_dir/medium" && [ "$1" = "$cw_medium_node" ]; then
 		cw_cow_dir=$cw_dir/medium
-		[ "$cw_ro" ] || mount -o "remount,$(cw_mount_options \
-			"$(cw_fstype_of "$1")" rw)" "$1" "$cw_cow_dir" 2>/dev/null || :
+		if [ ! "$cw_ro" ] && ! cw_remount_rw "$cw_cow_dir" "$1"; then
+			cw_reason="$cw_cow_device ($1) cannot be made writable:"
+			cw_reason="$cw_reason it has no '$cw_missing'"
+			cw_reason="$cw_reason $(tail -n 1 "$cw_dir/mount.log")"
+			return 1
+		fi
 	else
 		cw_cow_dir=$cw_dir/persistent
-		cw_is_mounted "$cw_cow_dir" ||
-			cw_mount "$1" "$cw_cow_dir" $cw_mode || return
+		cw_mount_or_same "$1" "$cw_cow_dir" $cw_mode || return
 	fi
 	cw_cow_file=$cw_cow_dir$cw_cow_path
 	[ ! "$cw_ro" ] || return 0
@@ -71,7 +121,26 @@ cw_mount_cow() {
 		cw_reason="$cw_cow_device ($1) cannot be written"
 		return 1
 	fi
-	mkdir -p "${cw_cow_file%/*}"
+	cw_is_plain "$cw_cow_dir" "$cw_cow_path" || return
+	if ! mkdir -p "${cw_cow_file%/*}"; then
+		cw_reason="$cw_cow_device ($1): no directory can be made there for"
+		cw_reason="$cw_reason $cw_cow_path"
+		return 1
+	fi
+}
+
+# cw_keep_private FILE...: a COW holds what only root may read of the system
+cw_keep_private() {
+	[ "$cw_cow" = file ] && [ ! "$cw_ro" ] || return 0
+	for cw_word; do
+		[ "$cw_word" ] || continue
+		chmod go= "$cw_word" 2>/dev/null || :
+		case $(stat -c %a "$cw_word") in
+		*00) ;;
+		*) cw_loud "${cw_word#"$cw_cow_dir"} can be read by all users" \
+			"where its file system is mounted" ;;
+		esac
+	done
 }
 
 # cw_attach_persistent: with what was asked for; false with cw_reason
@@ -91,6 +160,7 @@ cw_attach_persistent() {
 	[ ! "$cw_top" ] || set -- "$@" -c "$cw_top"
 	[ ! "$cw_below" ] || set -- "$@" -c "$cw_below"
 	cw_attach "$@" || return
+	cw_keep_private "$cw_top" "$cw_below"
 	cw_say "changes are kept in $cw_cow_device${cw_cow_path:+:${cw_top#"$cw_cow_dir"}}${cw_below:+, over ${cw_below#"$cw_cow_dir"}}"
 }
 

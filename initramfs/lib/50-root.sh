@@ -32,6 +32,7 @@ cw_attach() {
 # cw_attach_writable: what was asked for. What becomes of a boot whose changes
 # cannot be kept is the user's decision, by parameter or in the shell.
 cw_attach_writable() {
+	cw_need_image || return
 	if [ "$cw_cow" != ram ]; then
 		cw_attach_persistent && return
 		cw_loud "CHANGES CANNOT BE KEPT as asked for with" \
@@ -90,8 +91,9 @@ cw_mount_device() {
 	mount -t "$cw_type" -o "$cw_options" "$cw_device" "$1" \
 		2>"$cw_dir/mount.log" && return
 	# an unclean journal cannot be replayed on what is not written
-	if [ "$cw_ro" ] && [ "$cw_type" = ext4 ] && mount -t ext4 \
-		-o "$cw_options,noload" "$cw_device" "$1" 2>/dev/null; then
+	if [ "$cw_ro" ] && [ "$(cw_no_replay "$cw_type")" ] && mount -t "$cw_type" \
+		-o "$cw_options,$(cw_no_replay "$cw_type")" "$cw_device" "$1" \
+		2>/dev/null; then
 		cw_say "the root file system was not unmounted cleanly;" \
 			"read-only, it is used as it is"
 		return
@@ -109,6 +111,7 @@ cw_retry() {
 	until "$@"; do
 		cw_shell "cloopw: $cw_what: $cw_reason"
 		cw_reason=
+		cw_forget_media
 	done
 }
 
@@ -122,7 +125,9 @@ cw_make_run() {
 	mkdir -p "$cw_run"
 	cw_is_mounted "$cw_run" ||
 		mount -t tmpfs -o mode=755,nosuid,nodev,exec tmpfs "$cw_run"
+	# what is on the media is for root, whatever their file systems can say
 	mkdir -p "$cw_dir"
+	chmod 700 "$cw_dir"
 }
 
 # cw_mount_root DIR: after cw_parse

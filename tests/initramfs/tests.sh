@@ -1,32 +1,15 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: GPL-2.0
 #
-# Sourced by nothing, run by tests/initramfs/run in an empty directory.
+# Parameters and layers: run by tests/initramfs/run in an empty directory.
 
 for part in "$1"/initramfs/lib/*.sh; do
 	# shellcheck source=/dev/null
 	. "$part"
 done
 
-status=0
-
-# is NAME HAVE WANT
-is() {
-	if [ "$2" != "$3" ]; then
-		echo "not ok $1: '$2', not '$3'"
-		status=1
-	fi
-}
-
-# says NAME TEXT: the last cw_parse found this fault
-says() {
-	case $cw_errors in
-	*"$2"*) ;;
-	*)
-		echo "not ok $1: '$cw_errors' says nothing of '$2'"
-		status=1 ;;
-	esac
-}
+# shellcheck source=tests/initramfs/lib.sh
+. "$1/tests/initramfs/lib.sh"
 
 image='cloopw.image=LABEL=LIVE:/live/root.cloopw'
 
@@ -71,6 +54,23 @@ is 'the others' "$cw_toram$cw_ro$cw_check $cw_flags $cw_fstype $cw_wait $cw_nope
 cw_parse "root=cloopw $image cloopw.cow=LABEL=a:/c cloopw.snapshot cloopw.rollback=3"
 is 'layers' "$cw_snapshot,$cw_rollback,$cw_errors" y,3,
 
+cw_parse "root=cloopw $image cloopw.wait=08 cloopw.cow=LABEL=a:/c cloopw.rollback=010"
+is 'numbers are decimal' "$cw_wait,$cw_rollback,$cw_errors" 8,10,
+cw_parse 'root=cloopw "cloopw.image=LABEL=MY STICK:/my images/root" quiet'
+is 'a quoted word' "$cw_image_device,$cw_image_path,$cw_errors" \
+	'LABEL=MY STICK,/my images/root,'
+cw_parse 'root=cloopw cloopw.image=LABEL="MY STICK":/root rootflags="a,b c"'
+is 'a quoted value' "$cw_image_device,$cw_image_path,$cw_flags,$cw_errors" \
+	'LABEL=MY STICK,/root,a,b c,'
+cw_parse 'root=cloopw foo="cloopw.ro" "x cloopw.toram" cloopw.image=LABEL=*:/*'
+is 'what is quoted is no other word' "$cw_ro$cw_toram" ''
+is 'no pattern of files' "$cw_image_device,$cw_image_path" 'LABEL=*,/*'
+cw_parse "root=cloopw
+	$image	cloopw.ro"
+is 'tabs and lines' "$cw_wanted$cw_ro" yy
+cw_parse "root=cloopw $image cloopw.cow=LABEL=a:/c foo=\"bar"
+is 'a quote that is not closed' "$cw_errors" ''
+
 # ---- what is wrong is said ----
 
 cw_parse 'root=cloopw'
@@ -80,7 +80,10 @@ says 'image without a device' 'cloopw.image=live.cloopw: want LABEL='
 cw_parse 'root=cloopw cloopw.image=LABEL=:/x'
 says 'empty label' 'want LABEL='
 for word in 'cow=ram:' 'cow=ram:much' 'cow=tmpfs' 'cow=' 'rollback=' 'rollback=-1' \
-	'nopersist=yes' 'wait=long' 'snapshots'; do
+	'rollback=1x' 'rollback=99999999999999999999' 'wait=1000000000' \
+	'nopersist=yes' 'wait=long' 'snapshots' 'cow=/dev/sda1:/../c' \
+	'cow=/dev/sda1:/a/..' 'cow=/dev/sda1:/a/' 'image=/dev/sda1:/' \
+	'image=/dev/sda1:/../etc/passwd'; do
 	cw_parse "root=cloopw $image cloopw.$word"
 	says "$word" "cloopw.$word"
 done
@@ -94,10 +97,10 @@ says 'read-only layers' 'only one of them'
 # ---- layers ----
 
 # layers PARAMETERS WANT: top, and what is named below it
-cw_cow_file=$PWD/cow
+cw_cow_dir=$PWD cw_cow_file=$PWD/cow
 layers() {
 	cw_parse "root=cloopw $image cloopw.cow=LABEL=a:/cow $1"
-	if cw_choose_layers; then
+	if cw_choose_layers 2>told; then
 		is "layers: $1" "${cw_top##*/},${cw_below##*/}" "$2"
 	else
 		is "layers: $1" refused "$2"
@@ -119,16 +122,44 @@ layers cloopw.rollback=2 refused
 : >cow.9
 : >cow.10
 : >cow.old
+# no layers: copies with a date, and what no boot has made
+: >cow.20261129
+: >cow.2026
+: >cow.08
+: >cow.011
+: >cow.99999999999999999999
+: >cow.-1
+: >cow.1.5
 layers '' cow.10,
 layers cloopw.snapshot cow.11,cow.10
 layers cloopw.rollback=1 cow.11,cow.9
 layers 'cloopw.ro cloopw.rollback=9' cow.1,
 layers 'cloopw.snapshot cloopw.rollback=10' cow.11,cow
+layers 'cloopw.rollback=01' cow.11,cow.9
+is 'a number too far' "$(cat told)" \
+	'cloopw: cow.2026 is not taken for a layer, its number is too far from 10'
+: >cow.1000
+layers '' cow.1000,
+: >cow.1999
+: >cow.2998
+: >cow.3997
+: >cow.4996
+: >cow.5995
+: >cow.6994
+: >cow.7993
+: >cow.8992
+: >cow.9991
+: >cow.9999
+layers '' cow.9999,
+layers cloopw.snapshot refused
+reason 'layers: no number is left' 'is the last layer that there may be'
 
 # ---- others ----
 
-is 'options of FAT' "$(cw_mount_options vfat rw)" rw,noatime,umask=077
-is 'options of a medium' "$(cw_mount_options iso9660 ro)" ro
+cw_ro=''
+is 'options of FAT' "$(cw_mount_options vfat rw)" rw,nosuid,nodev,noatime,umask=077
+is 'options of FAT, first' "$(cw_mount_options vfat ro)" ro,nosuid,nodev,umask=077
+is 'options of a medium' "$(cw_mount_options iso9660 ro)" ro,nosuid,nodev
 cw_ro='' cw_flags=''
 is 'discards' "$(cw_root_options ext4)" rw,discard
 cw_flags=noatime
