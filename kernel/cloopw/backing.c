@@ -471,6 +471,26 @@ static int announce(struct cw_backing *b, struct cw_report *report)
 	return err;
 }
 
+/* A file's file system has claimed the device below. */
+static int claim(struct cw_backing *b, struct gendisk *disk, const char *role,
+		 struct cw_report *report)
+{
+	struct inode *inode = data_inode(b->file);
+	int err;
+
+	if (!S_ISBLK(inode->i_mode))
+		return 0;
+	err = cw_claim(&b->claim, I_BDEV(inode), disk, b->writable);
+	if (err == -EBUSY)
+		return cw_refuse(report, err,
+				 "%s: cannot be claimed as %s: it is mounted, or in use by another device or program",
+				 b->io.name, role);
+	if (err)
+		return cw_refuse(report, err, "%s: cannot be claimed: error %d",
+				 b->io.name, err);
+	return 0;
+}
+
 static int open_file(struct cw_backing *b, struct file *user,
 		     const struct cw_backing_request *request,
 		     struct cw_report *report)
@@ -501,6 +521,8 @@ static int open_file(struct cw_backing *b, struct file *user,
 		err = fill_stat(b);
 	if (!err)
 		err = announce(b, report);
+	if (!err)
+		err = claim(b, request->disk, request->role, report);
 	if (!err && request->direct) {
 		b->direct = cw_direct_create(file);
 		err = b->direct ? 0 : -ENOMEM;
@@ -566,6 +588,7 @@ void cw_backing_close(struct cw_backing *backing)
 {
 	if (!backing)
 		return;
+	cw_unclaim(&backing->claim);
 	mutex_lock(&backings_lock);
 	list_del_init(&backing->node);
 	mutex_unlock(&backings_lock);

@@ -7,6 +7,7 @@
 
 #include <linux/types.h>
 
+#include "claim.h"
 #include "core/io.h"
 #include "core/report.h"
 #include "direct.h"
@@ -36,6 +37,7 @@ struct cw_backing {
 	u64 ino;
 	u64 rdev;
 	struct cw_direct *direct; /* NULL: always through the page cache */
+	struct cw_claim claim;    /* of a block device */
 	struct list_head node; /* backings_lock */
 };
 

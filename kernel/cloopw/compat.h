@@ -69,6 +69,44 @@ static inline int cw_compat_claim(struct block_device *bdev, void *holder)
 
 #endif
 
+/* ---- claiming a device below ---- */
+
+/*
+ * As an exclusive open has it; who has the same holder can claim it, too. Given
+ * up by cw_compat_give_up_device(), at once. ERR_PTR(-EBUSY): others have it.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+
+typedef struct file cw_claim_t;
+
+static inline cw_claim_t *cw_compat_claim_device(struct block_device *bdev,
+						 void *holder)
+{
+	return bdev_file_open_by_dev(bdev->bd_dev, BLK_OPEN_READ, holder, NULL);
+}
+
+static inline void cw_compat_give_up_device(cw_claim_t *claim)
+{
+	bdev_fput(claim);
+}
+
+#else
+
+typedef struct block_device cw_claim_t;
+
+static inline cw_claim_t *cw_compat_claim_device(struct block_device *bdev,
+						 void *holder)
+{
+	return blkdev_get_by_dev(bdev->bd_dev, FMODE_READ | FMODE_EXCL, holder);
+}
+
+static inline void cw_compat_give_up_device(cw_claim_t *claim)
+{
+	blkdev_put(claim, FMODE_READ | FMODE_EXCL);
+}
+
+#endif
+
 /* Who writes holds off the freezing of the file system. */
 static inline ssize_t cw_compat_iter_write(struct file *file,
 					   struct iov_iter *iter, loff_t *pos)

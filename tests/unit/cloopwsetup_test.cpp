@@ -760,6 +760,17 @@ TEST_F(Cloopwsetup, FileThatAnotherDeviceUses) {
     refuses({device(0), image()}, "DIR/disk.img: already in use for writing");
 }
 
+TEST_F(Cloopwsetup, DeviceThatOthersHaveClaimed) {
+    kernel_->configure_error = -EBUSY;
+    kernel_->configure_message =
+        "/dev/sdb2: cannot be claimed as image: it is mounted, or in use "
+        "by another device or program";
+    refuses({device(0), image()},
+            "DEV/cloopw0: cannot attach DIR/disk.img: /dev/sdb2: cannot be claimed as image: it is "
+            "mounted, or in use by another device or program; 'lsblk' and 'findmnt' tell by "
+            "which; unmount or detach that first");
+}
+
 TEST_F(Cloopwsetup, ModuleOfAnotherVersion) {
     kernel_->ioctl_errors[CLOOPW_CONFIGURE] = -ENOTTY;
     refuses({device(0), image()},

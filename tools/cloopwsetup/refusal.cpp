@@ -34,6 +34,8 @@ constexpr std::array kRemedies = {
     Remedy{"cannot be frozen", EOPNOTSUPP,
            "detach it, then 'cloopwsetup -c NEW -c THIS DEVICE IMAGE' puts a layer over it"},
     Remedy{"is being changed already", 0, "try again"},
+    Remedy{"cannot be claimed as", EBUSY,
+           "'lsblk' and 'findmnt' tell by which; unmount or detach that first"},
     Remedy{"truncated", 0, "it was copied or downloaded only in part, get it again"},
     Remedy{"", EPERM, "run this as root"},
     Remedy{"", EACCES, "run this as root"},

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include "claim.h"
+
+#include <linux/blkdev.h>
+#include <linux/err.h>
+
+/* The holder: an address of this driver's, whatever is there. */
+static char holder;
+
+int cw_claim(struct cw_claim *claim, struct block_device *bdev,
+	     struct gendisk *disk, bool writable)
+{
+	cw_claim_t *claimed = cw_compat_claim_device(bdev, &holder);
+
+	if (IS_ERR(claimed)) {
+		if (PTR_ERR(claimed) == -EBUSY && !writable &&
+		    bdev_read_only(bdev))
+			return 0;
+		return PTR_ERR(claimed);
+	}
+	claim->claimed = claimed;
+	claim->bdev = bdev;
+	/* For those who look at it, such as lsblk. */
+	if (bd_link_disk_holder(bdev, disk))
+		pr_debug("%s: %pg is not among its slaves\n", disk->disk_name,
+			 bdev);
+	else
+		claim->disk = disk;
+	return 0;
+}
+
+void cw_unclaim(struct cw_claim *claim)
+{
+	if (claim->disk)
+		bd_unlink_disk_holder(claim->bdev, claim->disk);
+	if (claim->claimed)
+		cw_compat_give_up_device(claim->claimed);
+	*claim = (struct cw_claim){};
+}
