@@ -14,6 +14,7 @@
 #include <set>
 #include <utility>
 
+#include "cow_check.h"
 #include "cow_lock.h"
 #include "error.h"
 
@@ -29,6 +30,25 @@ bool is_set(const Uuid &uuid) { return uuid != Uuid{}; }
 fs::path directory_of(const std::string &path) {
     fs::path parent = fs::path(path).parent_path();
     return parent.empty() ? "." : parent;
+}
+
+/* A log that was checked; false: it holds something, or that cannot be told. */
+bool cow_holds_nothing(const std::string &path) {
+    try {
+        Io io = Io::open(path, Io::Mode::kRead);
+        const LogSupers supers = read_log_supers(io.get());
+        OpenedCow cow(io.get());
+        if (!supers.any() || !cow.refusal().empty() || !cow.is_log()) {
+            return false;
+        }
+        Findings findings;
+        check_log_supers(supers, findings);
+        const CowTotals totals = check_log(cow, {}, findings);
+        check_log_end(find_log_end(io.get(), supers.best()), supers, findings);
+        return totals.plain_bytes == 0 && findings.all().empty();
+    } catch (const Error &) {
+        return false;
+    }
 }
 
 /* nullopt: there is none, or it is no COW file. */
@@ -120,14 +140,19 @@ private:
             return Error(text + ", which is not there" + kElsewhere, ENOENT);
         }
         text += ", but " + other_->path + " has UUID " + uuid_text(other_->uuid);
-        if (!other_->frozen) {
-            text += " and is not frozen: if a snapshot was interrupted, " + child_.path +
-                    " is empty ('cloopwck " + child_.path +
-                    "' says what it holds), remove it and attach " + other_->path +
-                    "; if its superblock was damaged, 'cloopwck --salvage NEW --above " +
-                    child_.path + " " + other_->path + "' makes one that fits";
+        if (other_->frozen) {
+            return Error(text + kElsewhere, ENOENT);
         }
-        return Error(text + kElsewhere, ENOENT);
+        text += " and is not frozen: ";
+        if (cow_holds_nothing(child_.path)) {
+            return Error(text + "a snapshot was interrupted; " + child_.path +
+                             " holds nothing, remove it and attach " + other_->path,
+                         ENOENT);
+        }
+        return Error(text + "its superblock was damaged; " + child_.path +
+                         " holds data, keep it: 'cloopwck --salvage NEW --above " + child_.path +
+                         " " + other_->path + "' makes a layer that fits below it" + kElsewhere,
+                     ENOENT);
     }
 
     const CowLayer &child_;

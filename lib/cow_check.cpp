@@ -200,6 +200,21 @@ bool LogRecordReader::read_meta(u64 word, cw_log_meta kind, u64 number, u64 *ent
            decode_meta(at, entries);
 }
 
+namespace {
+
+const char *fault_of(LogSupers::Copy copy) {
+    switch (copy) {
+        case LogSupers::Copy::kEmpty:
+            return " is missing";
+        case LogSupers::Copy::kUnreadable:
+            return " cannot be read from the file";
+        default:
+            return " is damaged (so does a crash while it is written)";
+    }
+}
+
+}  // namespace
+
 void check_log_supers(const LogSupers &supers, Findings &findings) {
     if (!supers.any()) {
         findings.error("superblock",
@@ -211,20 +226,18 @@ void check_log_supers(const LogSupers &supers, Findings &findings) {
         return;
     }
     for (u32 slot = 0; slot < CW_LOG_SUPERS; slot++) {
-        std::string copy = "copy " + std::to_string(slot) + " ";
-        switch (supers.state[slot]) {
-            case LogSupers::Copy::kSound:
-                break;
-            case LogSupers::Copy::kEmpty:
-                findings.repairable("superblock", copy + "is missing");
-                break;
-            case LogSupers::Copy::kDamaged:
-                findings.repairable("superblock",
-                                    copy + "is damaged (so does a crash while it is written)");
-                break;
-            case LogSupers::Copy::kUnreadable:
-                findings.repairable("superblock", copy + "cannot be read from the file");
-                break;
+        if (supers.state[slot] == LogSupers::Copy::kSound) {
+            continue;
+        }
+        const std::string text = "copy " + std::to_string(slot) + fault_of(supers.state[slot]);
+        if (supers.says_whether_frozen()) {
+            findings.repairable("superblock", text);
+        } else {
+            findings.error("superblock",
+                           text +
+                               "; it may be the newer one, and say that the file is frozen: -y "
+                               "leaves it as it is. If a layer lies over this file, --salvage NEW "
+                               "--above LAYER makes one that fits, else --salvage NEW");
         }
     }
 }

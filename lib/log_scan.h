@@ -38,6 +38,14 @@ struct LogSupers {
     bool lost_copy() const {
         return std::any_of(state.begin(), state.end(), [](Copy c) { return c != Copy::kSound; });
     }
+    /*
+     * The sound copy says of the log itself all that a lost newer one can have said:
+     * frozen is final, and what freezes writes both copies if the bit is there.
+     */
+    bool says_whether_frozen() const {
+        return (cw_from_le64(best().ro_compat) & CW_LOG_RO_COMPAT_FROZEN) != 0 ||
+               (cw_from_le64(best().compat) & CW_LOG_COMPAT_FROZEN_TWICE) != 0;
+    }
     /* The log was never written to, so it has only one copy. */
     bool is_new() const { return newest == 0 && cw_from_le64(best().seq) == 1; }
 };

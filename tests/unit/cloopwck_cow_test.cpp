@@ -368,12 +368,39 @@ protected:
     const std::string top_ = path("tuesday.cow");
 };
 
-/* The superblock that froze it is lost; the older one leads to all, but to no layer. */
-TEST_F(CloopwckChain, ALowerLayerThatIsNotFrozenAnyMoreIsMadeToFit) {
+/* Both copies say that it is frozen, so no damage to one of them makes it writable. */
+TEST_F(CloopwckChain, DamageToOneSuperblockDoesNotUnfreezeALayer) {
     make_chain(false);
-    const u64 slot = static_cast<u64>(supers(cow_).newest);
-    change(cow_, slot * CW_LOG_SUPER_STRIDE, random_bytes(CW_LOG_SUPER_LEN));
-    expect(1, "corrected", {"-y", cow_});
+    for (u64 slot : {0u, 1u}) {
+        for (const Bytes &left : {Bytes(CW_LOG_SUPER_LEN), random_bytes(CW_LOG_SUPER_LEN)}) {
+            change(cow_, slot * CW_LOG_SUPER_STRIDE, left);
+            EXPECT_TRUE(slot == 0 || identify_cow(cow_).frozen);
+            expect(1, "corrected", {"-y", cow_});
+            EXPECT_TRUE(identify_cow(cow_).frozen);
+            expect_clean({"-c", top_, base_});
+            EXPECT_EQ(content({top_, cow_}, base_), all_);
+        }
+    }
+}
+
+/*
+ * As a driver froze it that wrote only one copy, and that is lost: the older one leads
+ * to all, but says that nothing lies over it.
+ */
+TEST_F(CloopwckChain, AnOlderSuperblockThatIsNotFrozenDoesNotPassForTheNewest) {
+    make_chain(false);
+    cw_disk_log_super older = supers(cow_).best();
+    older.compat = 0;
+    older.ro_compat = 0;
+    older.uuid[0] ^= 1;
+    older.crc = cw_to_le32(cw_log_super_crc(&older));
+    Bytes bytes(sizeof(older));
+    memcpy(bytes.data(), &older, sizeof(older));
+    change(cow_, 0, bytes);
+    change(cow_, CW_LOG_SUPER_STRIDE, random_bytes(CW_LOG_SUPER_LEN));
+    const Bytes before = read_bytes(cow_);
+    expect(4, "it may be the newer one, and say that the file is frozen", {"-y", cow_});
+    EXPECT_EQ(read_bytes(cow_), before) << "the evidence was touched";
     expect(4, "--salvage NEW --above " + top_ + " " + cow_, {"-c", top_, base_});
     expect(0, " 0 B are lost", {"-s", path("new.cow"), "--above", top_, cow_});
     std::filesystem::rename(path("new.cow"), cow_);

@@ -151,17 +151,58 @@ TEST_F(CowChain, AMissingParentIsNamedWithARemedy) {
 TEST_F(CowChain, AnotherFileInThePlaceOfTheParentIsNamed) {
     const std::string a = make("a.cow", 9, 0, image_);
     const std::string b = make("b.cow", 2, 1, "a.cow");
-    EXPECT_EQ(refusal({b}),
-              b +
-                  ": lies over the COW file a.cow (UUID 01010101-0101-0101-0101-010101010101), "
-                  "but " +
-                  a +
-                  " has UUID 09090909-0909-0909-0909-090909090909 and is not frozen: if a "
-                  "snapshot was interrupted, " +
-                  b + " is empty ('cloopwck " + b + "' says what it holds), remove it and attach " +
-                  a + "; if its superblock was damaged, 'cloopwck --salvage NEW --above " + b +
-                  " " + a + "' makes one that fits" +
-                  "; if it is elsewhere, name it as the next layer");
+    EXPECT_EQ(
+        refusal({b}),
+        b +
+            ": lies over the COW file a.cow (UUID 01010101-0101-0101-0101-010101010101), "
+            "but " +
+            a +
+            " has UUID 09090909-0909-0909-0909-090909090909 and is not frozen: a snapshot was "
+            "interrupted; " +
+            b + " holds nothing, remove it and attach " + a);
+}
+
+/* In all superblocks that there are. */
+void change_supers(const std::string &path,
+                   const std::function<void(cw_disk_log_super *)> &change) {
+    Io io = Io::open(path, Io::Mode::kReadWrite);
+    for (u64 at : {u64{0}, u64{CW_LOG_SUPER_STRIDE}}) {
+        cw_disk_log_super super = {};
+        io.read(&super, sizeof(super), at);
+        if (super.magic[0] != 0) {
+            change(&super);
+            super.crc = 0;
+            super.crc = cw_to_le32(cw_crc32c(&super, sizeof(super)));
+            io.write(&super, sizeof(super), at);
+        }
+    }
+}
+
+/* Nobody is told to remove what holds data, whatever its superblock says. */
+TEST_F(CowChain, ALayerIsCalledEmptyOnlyWhenThatWasLookedAt) {
+    const std::string a = make("a.cow", 9, 0, image_);
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    change_supers(b, [](cw_disk_log_super *super) { /* can be written to alone */
+                                                    super->incompat = 0;
+                                                    memset(super->base_uuid, 0,
+                                                           sizeof(super->base_uuid));
+    });
+    {
+        std::vector<Io> layers;
+        layers.push_back(Io::open(b, Io::Mode::kReadWrite));
+        Device device(Io::open(image_, Io::Mode::kRead), std::move(layers), {});
+        device.write("data", 4, 0);
+        device.close();
+    }
+    change_supers(b, [](cw_disk_log_super *super) {
+        super->incompat = cw_to_le64(CW_LOG_INCOMPAT_OVER_LAYER);
+        memset(super->base_uuid, 1, sizeof(super->base_uuid));
+        super->plain_pages = 0;
+    });
+    const std::string keep = "its superblock was damaged; " + b +
+                             " holds data, keep it: 'cloopwck --salvage NEW --above " + b + " " +
+                             a + "' makes a layer that fits below it";
+    EXPECT_NE(refusal({b}).find(keep), std::string::npos) << refusal({b});
 }
 
 TEST_F(CowChain, ALoopIsRefused) {

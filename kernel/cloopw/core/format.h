@@ -201,12 +201,14 @@ CW_ASSERT_SIZE(struct cw_disk_uml3_padded, 4136);
 #define CW_LOG_EXTENT_PAGES 16u    /* of 4 KiB that one record can hold */
 #define CW_LOG_PARENT_LEN 1024u
 
+/* compat: whoever freezes it says so in both superblocks */
+#define CW_LOG_COMPAT_FROZEN_TWICE 1ull
 /* ro_compat: never written again, so other layers may lie over it */
 #define CW_LOG_RO_COMPAT_FROZEN 1ull
 /* incompat: what is below is a COW layer, not an image */
 #define CW_LOG_INCOMPAT_OVER_LAYER 1ull
 
-#define CW_LOG_COMPAT_KNOWN 0ull
+#define CW_LOG_COMPAT_KNOWN CW_LOG_COMPAT_FROZEN_TWICE
 #define CW_LOG_RO_COMPAT_KNOWN CW_LOG_RO_COMPAT_FROZEN
 #define CW_LOG_INCOMPAT_KNOWN CW_LOG_INCOMPAT_OVER_LAYER
 

@@ -595,27 +595,31 @@ static void set_frozen(struct cw_log *log, bool frozen, const u8 *uuid)
 
 /*
  * The checkpoint there counts on, and so does the log from the place it names.
- * It refers to nothing new, so nothing has to be durable before it.
+ * It refers to nothing new, so nothing has to be durable before it. Both copies
+ * are written: what they say of the log is not lost with one of them.
  */
 int cw_log_rewrite_super(struct cw_log *log)
 {
+	u32 copy;
 	int err;
 
 	cw_mutex_lock(&log->lock);
 	err = log->failed;
 	cw_mutex_unlock(&log->lock);
-	if (err)
-		return err;
-	log->super->seq = cw_to_le64(log->super_seq + 1);
-	log->super->crc = cw_to_le32(cw_log_super_crc(log->super));
-	return write_super(log);
+	for (copy = 0; !err && copy < CW_LOG_SUPERS; copy++) {
+		log->super->seq = cw_to_le64(log->super_seq + 1);
+		log->super->crc = cw_to_le32(cw_log_super_crc(log->super));
+		err = write_super(log);
+	}
+	return err;
 }
 
 /*
  * The superblock of the last checkpoint says it, so it is frozen with all that
  * it holds or not at all: what was acknowledged becomes durable with it. The
- * checkpoint makes attaching quick; without room for one it goes without. When
- * the superblock could not be written, nobody knows which of the two holds;
+ * checkpoint makes attaching quick; without room for one it goes without. Then
+ * both copies say it, so that damage to one cannot make the log writable again.
+ * When a superblock could not be written, nobody knows which of the two holds;
  * then the next checkpoint says that it is not frozen, or, if a crash comes
  * first, nothing is lost but that layers have to be put over it.
  */
@@ -626,7 +630,7 @@ int cw_log_freeze(struct cw_log *log, const u8 *uuid)
 	cw_mutex_lock(&log->maint);
 	set_frozen(log, true, uuid);
 	err = cw_log_checkpoint(log);
-	if (err == -ENOSPC)
+	if (!err || err == -ENOSPC)
 		err = cw_log_rewrite_super(log);
 	if (err)
 		set_frozen(log, false, log->cow->uuid);

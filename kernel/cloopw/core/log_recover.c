@@ -209,7 +209,7 @@ int cw_log_super_check(struct cw_disk_log_super *super, u64 io_size,
 
 static int adopt_super(struct cw_log *log, struct cw_report *report)
 {
-	const struct cw_disk_log_super *super = log->super;
+	struct cw_disk_log_super *super = log->super;
 	u64 segments = cw_from_le64(super->segments);
 	u64 io_size;
 	u32 i;
@@ -224,6 +224,7 @@ static int adopt_super(struct cw_log *log, struct cw_report *report)
 	segments = cw_max(segments, (io_size - CW_LOG_START) >>
 				    CW_LOG_SEGMENT_SHIFT);
 	segments = cw_min(segments, LOG_MAX_SEGMENTS);
+	super->compat |= cw_to_le64(CW_LOG_COMPAT_FROZEN_TWICE);
 	log->super_seq = cw_from_le64(super->seq);
 	log->next_gen = cw_from_le64(super->gen_limit);
 	log->gen_limit = log->next_gen;
