@@ -45,6 +45,11 @@ int check_level(const cw_codec &codec, int level) {
 void encode_log_super(struct cw_disk_log_super *super, const LogCowConfig &config) {
     const cw_codec &codec = find_codec(config.codec);
 
+    if (config.size > CW_LOG_MAX_SIZE) {
+        throw Error("a COW log covers up to 32 TiB, and the device has " +
+                        std::to_string(config.size) + " bytes",
+                    EFBIG);
+    }
     *super = {};
     memcpy(super->magic, CW_LOG_MAGIC, sizeof(super->magic));
     super->version = cw_to_le32(CW_LOG_VERSION);

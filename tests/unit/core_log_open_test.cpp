@@ -54,6 +54,26 @@ protected:
             cow_.put(slot * CW_LOG_SUPER_STRIDE, Bytes(bytes, bytes + sizeof(Super)));
         }
     }
+    /* The same for the entries of the map's records, which no codec has. */
+    void change_records(const std::function<void(log_record *, u64 *entries)> &change) {
+        Bytes file = cow_.bytes(0, cow_.size());
+        file.resize(file.size() + LOG_RECORD_ROOM);
+        for (u64 off = CW_LOG_START; off < cow_.size(); off += CW_SECTOR_SIZE) {
+            log_record record;
+            if (cw_log_record_decode(&file[off], CW_SECTOR_SIZE, &record) != 0 ||
+                record.type != CW_LOG_META) {
+                continue;
+            }
+            ASSERT_EQ(record.codec, CW_CODEC_NONE);
+            std::vector<u64> entries(CW_LOG_FANOUT);
+            memcpy(entries.data(), &file[off + cw_log_payload_at(&record)], CW_PAGE_SIZE);
+            change(&record, entries.data());
+            memcpy(&file[off + cw_log_payload_at(&record)], entries.data(), CW_PAGE_SIZE);
+            cw_log_record_encode(&file[off], &record);
+        }
+        file.resize(cow_.size());
+        cow_.put(0, file);
+    }
     /* The refusal's text; "" when it opened. */
     std::string refusal(bool read_only = false) {
         LogDevice device(base_.get(), {cow_.get()}, read_only);
@@ -157,6 +177,20 @@ TEST_F(CoreLogOpen, ANumberThatNoLogReachesIsRefused) {
     EXPECT_NE(refusal().find("has a number that no log reaches"), std::string::npos);
 }
 
+/* They were followed when the map's segments were cleaned, wherever they led. */
+TEST_F(CoreLogOpen, ARootThatTheDeviceDoesNotNeedIsRefused) {
+    use(true);
+    const std::string why =
+        "cow.img: the map is damaged (error 5): cloopwck rebuilds it from the log";
+    change_super([](Super *super) { super->map_root[1] = cw_to_le64(~u64{0} >> 1); });
+    EXPECT_EQ(refusal(), why);
+    change_super([](Super *super) {
+        super->map_root[1] = cw_to_le64(0);
+        super->usage_root[15] = cw_to_le64(1);
+    });
+    EXPECT_EQ(refusal(), why);
+}
+
 TEST_F(CoreLogOpen, AFileThatCannotBeWrittenIsRefused) {
     cow_.before_change = [] { return -EIO; };
     EXPECT_EQ(refusal(), "cow.img: cannot be written (error 5)");
@@ -182,9 +216,22 @@ struct SizedIo : cw_io {
 };
 
 TEST_F(CoreLogOpen, ABaseThatIsTooLongIsRefused) {
-    SizedIo base(u64{33} << 40);
+    /* The second and the last ones have few pages of the map in 32 bits. */
+    for (const u64 size : {u64{33} << 40, (u64{1} << 53) + (u64{1} << 21), u64{1} << 53,
+                           u64{1} << 60, u64{1} << 62, CW_LOG_MAX_SIZE + CW_SECTOR_SIZE}) {
+        SizedIo base(size);
+        change_super([&](Super *super) { super->size = cw_to_le64(size); });
+        EXPECT_EQ(LogDevice(&base, {cow_.get()}).why(),
+                  "cow.img: a COW log covers up to 32 TiB, and sized has " + std::to_string(size) +
+                      " bytes");
+    }
+    SizedIo base(CW_LOG_MAX_SIZE);
+    change_super([](Super *super) { super->size = cw_to_le64(CW_LOG_MAX_SIZE); });
     LogDevice device(&base, {cow_.get()});
-    EXPECT_EQ(device.why(), "cow.img: a COW log covers up to 32 TiB");
+    ASSERT_EQ(device.err(), 0) << device.why();
+    const Bytes data = random_bytes(CW_SECTOR_SIZE);
+    EXPECT_EQ(device.write(CW_LOG_MAX_SIZE - data.size(), data), 0);
+    EXPECT_EQ(device.read(CW_LOG_MAX_SIZE - data.size(), CW_SECTOR_SIZE), data);
     SizedIo more(~u64{0});
     LogDevice other(&more, {cow_.get()});
     EXPECT_EQ(other.why(), "sized: 18446744073709551615 bytes are too many for a device");
@@ -358,6 +405,65 @@ void corrupt_record(log_record *record, std::mt19937_64 *random) {
             break;
         default:
             record->seq = lie(record->seq, random);
+    }
+}
+
+/* What would reach before its first page, or behind the last number. */
+TEST_F(CoreLogOpen, ARangeWithoutPagesIsNoRecord) {
+    Bytes buf(LOG_RECORD_ROOM);
+    for (const cw_log_record_type type : {CW_LOG_DROP, CW_LOG_WIPE}) {
+        for (const u32 pages : {0u, 1u, CW_LOG_FANOUT, CW_LOG_FANOUT + 1, ~0u}) {
+            log_record record{};
+            record.type = type;
+            record.pages = pages;
+            cw_log_record_encode(buf.data(), &record);
+            const bool right = pages == 1 || pages == CW_LOG_FANOUT;
+            EXPECT_EQ(cw_log_record_decode(buf.data(), CW_SECTOR_SIZE, &record), right ? 0 : -EIO)
+                << pages;
+            EXPECT_EQ(cw_log_record_fits(&record, kSize / CW_PAGE_SIZE), right) << pages;
+        }
+    }
+    for (const cw_log_record_type type : {CW_LOG_DROP, CW_LOG_WIPE, CW_LOG_WRITE}) {
+        log_record record{};
+        record.type = type;
+        record.pages = 2;
+        record.page = ~u64{0};
+        EXPECT_FALSE(cw_log_record_fits(&record, ~u64{0}));
+        record.pages = 0;
+        record.page = 0;
+        EXPECT_FALSE(cw_log_record_fits(&record, kSize / CW_PAGE_SIZE));
+    }
+}
+
+/*
+ * The usage says that what the map leads to is free. Segments that turned out
+ * to be bad were still counted as free, and a write looked for one for ever.
+ */
+TEST_F(CoreLogOpen, SegmentsThatTheMapNeedsAndTheUsageGivesAwayAreNeverTaken) {
+    {
+        LogDevice device(base_.get(), {cow_.get()});
+        ASSERT_EQ(device.err(), 0) << device.why();
+        ASSERT_EQ(device.write(0, random_bytes(kSize)), 0);
+    }
+    change_records([](log_record *record, u64 *entries) {
+        for (u32 i = 0; record->from == CW_LOG_META_USAGE && i < CW_LOG_FANOUT; i++) {
+            const u64 gen = entries[i] >> CW_LOG_USAGE_GEN_SHIFT << CW_LOG_USAGE_GEN_SHIFT;
+            entries[i] = gen | (entries[i] == 0 ? 0 : CW_LOG_USAGE_HELD);
+        }
+    });
+    CaptureLog log;
+    cow_.set_max(cow_.size() + 4 * kMiB);
+    LogDevice device(base_.get(), {cow_.get()});
+    ASSERT_EQ(device.err(), 0) << device.why();
+    EXPECT_EQ(device.zero(0, kSize), 0);
+    std::mt19937 random(2);
+    for (unsigned int i = 0; i < 400; i++) {
+        const u64 off = random() % (kSize / CW_PAGE_SIZE - 16) * CW_PAGE_SIZE;
+        const Bytes data = random_bytes(16 * u64{CW_PAGE_SIZE}, i);
+        if (device.write(off, data) == 0) {
+            ASSERT_EQ(device.read(off, 16 * CW_PAGE_SIZE), data) << i;
+        }
+        (void)device.discard(random() % kSize / 2, 100000);
     }
 }
 

@@ -30,6 +30,17 @@ TEST(LogCowWriter, ALevelThatTheCodecHasNotIsRefused) {
     EXPECT_NE(refusal(config).find(", not 100"), std::string::npos);
 }
 
+TEST(LogCowWriter, ADeviceThatIsTooLongIsRefused) {
+    LogCowConfig config;
+    config.size = CW_LOG_MAX_SIZE;
+    EXPECT_EQ(refusal(config), "");
+    for (const u64 size : {CW_LOG_MAX_SIZE + 1, (u64{1} << 53) + (u64{1} << 21), ~u64{0}}) {
+        config.size = size;
+        EXPECT_EQ(refusal(config), "a COW log covers up to 32 TiB, and the device has " +
+                                       std::to_string(size) + " bytes");
+    }
+}
+
 TEST(LogCowWriter, APathForWhichThereIsNoRoomIsRefused) {
     LogCowConfig config;
     config.parent = std::string(CW_LOG_PARENT_LEN - 1, 'x');

@@ -158,17 +158,16 @@ static int begin_writing(struct cw_log *log, struct cw_report *report)
 static int log_open(struct cw_cow *cow, const struct cw_cow_base *base,
 		    struct cw_report *report)
 {
-	struct cw_log *log = create(cow);
+	struct cw_log *log;
 	int err;
 
+	if (cow->size > CW_LOG_MAX_SIZE)
+		return cw_refuse(report, -EFBIG,
+				 "%s: a COW log covers up to 32 TiB, and %s has %llu bytes",
+				 cow->io->name, base->name, cow->size);
+	log = create(cow);
 	if (!log)
 		return -ENOMEM;
-	if (log->map_dirs > CW_LOG_MAP_ROOTS * CW_LOG_FANOUT) {
-		err = cw_refuse(report, -EFBIG,
-				"%s: a COW log covers up to 32 TiB",
-				cow->io->name);
-		goto fail;
-	}
 	err = allocate_tables(log);
 	if (!err)
 		err = create_workspaces(log, &log->meta_workspaces, NULL, 0);

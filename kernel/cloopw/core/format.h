@@ -245,6 +245,7 @@ CW_ASSERT_SIZE(struct cw_disk_log_page, CW_PAGE_SIZE);
 
 #define CW_LOG_MAP_ROOTS 64u   /* each: 512 x 512 map pages, 512 GiB */
 #define CW_LOG_USAGE_ROOTS 16u /* each: 512 usage pages, 256 GiB of file */
+#define CW_LOG_MAX_SIZE (1ull << 45) /* of a device: what the roots lead to */
 
 struct cw_disk_log_super {
 	u8 magic[8];
@@ -278,6 +279,10 @@ struct cw_disk_log_super {
 	u8 reserved[2256];
 };
 CW_ASSERT_SIZE(struct cw_disk_log_super, CW_LOG_SUPER_LEN);
+
+_Static_assert(CW_LOG_MAX_SIZE == (u64)CW_LOG_MAP_ROOTS * CW_LOG_FANOUT *
+				  CW_LOG_FANOUT * CW_LOG_FANOUT * CW_PAGE_SIZE,
+	       "the longest device is not what the roots lead to");
 
 #define CW_LOG_NO_SEGMENT 0xffffffffu
 #define CW_LOG_RECORD_MAGIC 0x52576c63u /* "clWR" */

@@ -166,7 +166,7 @@ struct cw_log {
 	struct cw_io *io;
 
 	/* Constant after open. */
-	u64 pages;     /* of the device */
+	u64 pages;     /* of the device, at most CW_LOG_MAX_SIZE: these fit */
 	u32 map_pages; /* that the device needs */
 	u32 map_dirs;
 	u64 owner;     /* in the cluster cache */
@@ -218,7 +218,7 @@ struct cw_log {
 	struct log_segment *segments;
 	u32 nr_segments;
 	u32 segment_room;
-	u32 nr_free;   /* FREE, backed and not pinned */
+	u32 nr_free;   /* FREE, backed, not pinned and not bad */
 	u32 nr_used;   /* not FREE */
 	u32 nr_meta;   /* META */
 	u32 nr_empty;  /* DATA in which nothing lives */
@@ -327,6 +327,8 @@ int cw_log_segments_grow(struct cw_log *log, u32 nr);
 struct log_segment *cw_log_segment_at(struct cw_log *log, u64 sector);
 void cw_log_account(struct cw_log *log, u64 word, int sign);
 void cw_log_segment_changed(struct cw_log *log, u32 n);
+/* What is in it is not as it should be: it is never used again. */
+void cw_log_segment_distrust(struct cw_log *log, u32 n);
 /* It has space in the file and can be taken. */
 void cw_log_segment_backed(struct cw_log *log, u32 n);
 u32 cw_log_take_free_segment(struct cw_log *log, u8 state);
@@ -378,9 +380,6 @@ int cw_log_freeze(struct cw_log *log, const u8 *uuid);
 
 /* Magic and checksum are right. */
 bool cw_log_super_is_sound(struct cw_disk_log_super *super);
-/* A sound one can be understood, and the file is long enough for it. */
-int cw_log_super_check(struct cw_disk_log_super *super, u64 io_size,
-		       const char *name, struct cw_report *report);
 int cw_log_identify(struct cw_io *io, struct cw_cow_identity *id,
 		    struct cw_report *report);
 int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,

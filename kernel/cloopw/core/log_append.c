@@ -113,6 +113,8 @@ static bool is_plausible(const struct log_record *record)
 	    cw_div_up(cw_log_payload_at(record) + record->stored, CW_SECTOR_SIZE) !=
 		    record->sectors)
 		return false;
+	if (record->type == CW_LOG_DROP || record->type == CW_LOG_WIPE)
+		return record->pages && record->pages <= CW_LOG_FANOUT;
 	if (record->type != CW_LOG_WRITE && record->type != CW_LOG_MOVE)
 		return true;
 	return record->pages && record->pages <= CW_LOG_EXTENT_PAGES &&
@@ -194,7 +196,7 @@ bool cw_log_record_fits(const struct log_record *record, u64 pages)
 {
 	u32 slot = record->page % CW_LOG_FANOUT;
 
-	if (cw_outside(record->page, record->pages, pages))
+	if (!record->pages || cw_outside(record->page, record->pages, pages))
 		return false;
 	if (record->type == CW_LOG_DROP || record->type == CW_LOG_WIPE)
 		return record->pages <= CW_LOG_FANOUT - slot;

@@ -178,11 +178,32 @@ static struct log_page *look_up(struct cw_log *log, u32 n, u64 *word)
 	return page;
 }
 
+/*
+ * An entry of a sound map leads to a segment of data. What the file says is
+ * free or the map's would be overwritten while a reader still looks there.
+ */
+static void distrust_liars(struct cw_log *log, const struct log_page *page)
+{
+	struct log_segment *segment;
+	struct log_entry entry;
+	u32 i;
+
+	for (i = 0; i < CW_LOG_FANOUT; i++) {
+		cw_log_entry_decode(page->entry[i], &entry);
+		if (entry.state != CW_LOG_DATA)
+			continue;
+		segment = cw_log_segment_at(log, entry.sector);
+		if (segment && segment->state != SEGMENT_DATA)
+			cw_log_segment_distrust(log, log_segment_of(entry.sector));
+	}
+}
+
 /* With lock held: puts a page in unless things have moved on. */
 static bool put_in(struct cw_log *log, struct log_page *page, u64 word)
 {
 	if (find(log, page->n) || log->map_at[page->n] != word)
 		return false;
+	distrust_liars(log, page);
 	page->pins = 1;
 	insert(log, page);
 	return true;

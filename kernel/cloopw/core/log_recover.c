@@ -183,7 +183,8 @@ static int check_numbers(const struct cw_disk_log_super *super, u64 io_size,
 {
 	u64 segments = cw_from_le64(super->segments);
 
-	if (cw_from_le64(super->gen_limit) > LOG_GEN_MAX ||
+	if (cw_from_le64(super->size) > CW_LOG_MAX_SIZE ||
+	    cw_from_le64(super->gen_limit) > LOG_GEN_MAX ||
 	    cw_from_le64(super->log_seq) > LOG_SEQ_MAX ||
 	    cw_from_le64(super->seq) > LOG_SEQ_MAX)
 		return cw_refuse(report, -EINVAL,
@@ -197,14 +198,6 @@ static int check_numbers(const struct cw_disk_log_super *super, u64 io_size,
 				 CW_LOG_START + (segments << CW_LOG_SEGMENT_SHIFT),
 				 io_size);
 	return 0;
-}
-
-int cw_log_super_check(struct cw_disk_log_super *super, u64 io_size,
-		       const char *name, struct cw_report *report)
-{
-	int err = check_features(super, name, report);
-
-	return err ? err : check_numbers(super, io_size, name, report);
 }
 
 static int adopt_super(struct cw_log *log, struct cw_report *report)
@@ -266,6 +259,17 @@ static bool claim_meta(struct cw_log *log, u64 word)
 	return true;
 }
 
+/* Roots behind those that nr entries two levels below need lead nowhere. */
+static bool ends_after(const u64 *roots, u32 max, u64 nr)
+{
+	u32 i;
+
+	for (i = cw_div_up(nr, CW_LOG_FANOUT); i < max; i++)
+		if (roots[i])
+			return false;
+	return true;
+}
+
 /* Reads those pages of an array that exist, 512 entries each. */
 static int read_array(struct cw_log *log, enum cw_log_meta kind, const u64 *at,
 		      u64 *entries, u32 nr)
@@ -294,6 +298,8 @@ static int read_map(struct cw_log *log)
 	u32 n;
 	int err;
 
+	if (!ends_after(log->map_root_at, CW_LOG_MAP_ROOTS, log->map_dirs))
+		return -EIO;
 	err = read_array(log, CW_LOG_META_MAP_ROOT, log->map_root_at,
 			 log->map_dir_at, log->map_dirs);
 	if (!err)
@@ -329,14 +335,17 @@ static int adopt_usage(struct cw_log *log, u32 n, u64 word)
 static int read_usage(struct cw_log *log)
 {
 	u32 known = cw_from_le64(log->super->segments);
+	u32 pages = cw_div_up(known, CW_LOG_FANOUT);
 	u64 *usage = log->snapshot->usage;
 	u32 n;
 	int err;
 
+	if (!ends_after(log->usage_dir_at, CW_LOG_USAGE_ROOTS, pages))
+		return -EIO;
 	if (usage) /* a new log has no segments yet */
 		memset(usage, 0, log->snapshot->usage_room * sizeof(*usage));
 	err = read_array(log, CW_LOG_META_USAGE_DIR, log->usage_dir_at,
-			 log->usage_at, cw_div_up(known, CW_LOG_FANOUT));
+			 log->usage_at, pages);
 	if (!err)
 		err = read_array(log, CW_LOG_META_USAGE, log->usage_at, usage,
 				 known);

@@ -51,10 +51,11 @@ void cw_log_account(struct cw_log *log, u64 word, int sign)
 	segment = cw_log_segment_at(log, entry.sector);
 	share = cw_log_entry_share(&entry);
 	if (!segment || segment->state != SEGMENT_DATA ||
-	    (sign < 0 && segment->live < share)) {
-		/* The file lies about its usage: never reuse anything here. */
+	    (sign < 0 ? segment->live < share :
+			segment->live + share > LOG_SHARES)) {
+		/* The file lies about its usage. */
 		if (segment)
-			segment->bad = true;
+			cw_log_segment_distrust(log, log_segment_of(entry.sector));
 		return;
 	}
 	log->nr_empty -= !segment->live;
@@ -98,6 +99,13 @@ static void count_usable(struct cw_log *log, u32 n)
 		return;
 	log->nr_free++;
 	log->usable_from = cw_min(log->usable_from, n);
+}
+
+void cw_log_segment_distrust(struct cw_log *log, u32 n)
+{
+	if (is_usable(&log->segments[n]))
+		log->nr_free--;
+	log->segments[n].bad = true;
 }
 
 /* The first one: what is used stays near the beginning of the file. */
