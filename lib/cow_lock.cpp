@@ -66,6 +66,14 @@ bool has_no_locks(int err) { return err == ENOLCK || err == EOPNOTSUPP || err ==
 
 bool is_held(int err) { return err == EAGAIN || err == EACCES; }
 
+/* 0 or errno */
+int try_lock(int fd, bool writable) {
+    struct flock lock = {};
+    lock.l_type = static_cast<short>(writable ? F_WRLCK : F_RDLCK);
+    lock.l_whence = SEEK_SET;
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
+}
+
 /*
  * A server that was told to end still stores what was written: nbdkit --run does not
  * wait for it. So who holds the lock is given a moment. 0, or errno.
@@ -73,11 +81,8 @@ bool is_held(int err) { return err == EAGAIN || err == EACCES; }
 int take(int fd, bool writable) {
     constexpr std::chrono::milliseconds kStep(20);
     constexpr int kSteps = 50;
-    struct flock lock = {};
-    lock.l_type = static_cast<short>(writable ? F_WRLCK : F_RDLCK);
-    lock.l_whence = SEEK_SET;
     for (int i = 0;; i++) {
-        const int err = fcntl(fd, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
+        const int err = try_lock(fd, writable);
         if (!is_held(err) || i == kSteps || (!writable && is_frozen(fd, ""))) {
             return err;
         }
@@ -87,9 +92,23 @@ int take(int fd, bool writable) {
 
 }  // namespace
 
+bool has_name(int fd, const std::string &name) {
+    struct stat open = {};
+    struct stat named = {};
+    return fstat(fd, &open) == 0 && stat(name.c_str(), &named) == 0 && is_same_file(open, named);
+}
+
+bool is_locked_alone(int fd) {
+    const int err = try_lock(fd, true);
+    return err == 0 || has_no_locks(err);
+}
+
 void lock_cow(int fd, const std::string &name, bool writable) {
     const int err = take(fd, writable);
     if (err == 0 || has_no_locks(err)) {
+        if (writable && !has_name(fd, name)) { /* its maker took it back */
+            throw Error(name + ": was removed or replaced meanwhile; try again", ESTALE);
+        }
         return;
     }
     if (!is_held(err)) {

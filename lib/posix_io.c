@@ -231,7 +231,8 @@ int cw_fd_io_create(const struct cw_fd_io_config *config, struct cw_io **out)
 	f->limit = config->limit;
 	f->io.ops = &fd_ops;
 	f->io.name = f->name;
-	f->io.mtime = st.st_mtime;
+	/* A node's time is that of its last event, not of the content. */
+	f->io.mtime = S_ISREG(st.st_mode) ? st.st_mtime : 0;
 	f->io.whole_pages = S_ISBLK(st.st_mode);
 	*out = &f->io;
 	return 0;

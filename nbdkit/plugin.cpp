@@ -114,9 +114,13 @@ int config_complete() {
 
 int get_ready() {
     return guarded([] {
-        self.served = new Device(open_served(options()));
-        self.status = new StatusServer();
-        self.status->listen(options().status);
+        NewCow top;
+        auto served = std::make_unique<Device>(open_served(options(), top));
+        auto status = std::make_unique<StatusServer>();
+        status->listen(options().status);
+        top.keep();
+        self.served = served.release();
+        self.status = status.release();
     });
 }
 

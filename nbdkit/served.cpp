@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "served.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "lib/cow_chain.h"
 #include "tools/cloopwsetup/cow_file.h"
 #include "tools/cloopwsetup/image_facts.h"
+#include "tools/cloopwsetup/new_top.h"
 #include "tools/common/size.h"
 
 namespace cloopw {
@@ -79,20 +79,6 @@ Device::Config config_of(const ServedOptions &options) {
     return config;
 }
 
-/* What a new top is made for: the image, or the layer that is to be below. */
-CowBase base_of(const ServedOptions &options, const ImageFacts &image,
-                const std::vector<CowLayer> &below) {
-    if (below.empty()) {
-        return {options.image, image.st.st_mtime, image.size, image.uuid, false};
-    }
-    const CowLayer &layer = below.front();
-    struct stat st = {};
-    if (stat(layer.path.c_str(), &st) != 0) {
-        throw io_error(layer.path, "cannot be looked at", errno);
-    }
-    return {layer.path, S_ISREG(st.st_mode) ? st.st_mtime : 0, image.size, layer.uuid, true};
-}
-
 /* What cloopwsetup's options with the same names mean, without their dashes. */
 CowSettings cow_settings(const ServedOptions &options) {
     try {
@@ -101,28 +87,6 @@ CowSettings cow_settings(const ServedOptions &options) {
         const std::string text = e.what();
         throw Error(text.substr(text.find_first_not_of('-')), EINVAL);
     }
-}
-
-/* One that may still be written is frozen under the UUID that the new top is made for. */
-void make_top(const ServedOptions &options, const ImageFacts &image, CowFile what) {
-    const std::string &top = options.cows.front();
-    std::vector<CowLayer> below = find_cow_chain({options.cows.begin() + 1, options.cows.end()});
-    CowBase base = base_of(options, image, below);
-    const bool freeze =
-        !below.empty() && !below.front().frozen && can_be_frozen(below.front().format);
-    if (freeze) {
-        base.uuid = random_uuid();
-    }
-    NewCow made;
-    made.create(top, what, wanted_cow_format(options.cow_format), base, cow_settings(options));
-    if (freeze) {
-        Device device(open_image(options), open_cow_chain(below, Io::Mode::kReadWrite),
-                      config_of(options));
-        device.snapshot(Io::open(top, Io::Mode::kReadWrite));
-        made.keep();
-        device.close();
-    }
-    made.keep();
 }
 
 /* One that was there has another limit from now on. */
@@ -135,8 +99,21 @@ void set_limit(Device &device, const ServedOptions &options) {
     }
 }
 
+/* As cloopwsetup has them. */
+AttachOptions attach_options(const ServedOptions &options) {
+    AttachOptions attach;
+    attach.image = options.image;
+    attach.cows = options.cows;
+    attach.cow_format = options.cow_format;
+    attach.cow = cow_settings(options);
+    attach.format = options.format;
+    attach.offset = options.offset;
+    attach.sizelimit = options.sizelimit;
+    return attach;
+}
+
 /* Was it made? */
-bool make_missing_top(const ServedOptions &options, const ImageFacts &image) {
+bool make_missing_top(const ServedOptions &options, const ImageFacts &image, NewCow &made) {
     const std::string &top = options.cows.front();
     const CowFormat *wanted =
         options.cow_format.empty() ? nullptr : &wanted_cow_format(options.cow_format);
@@ -148,7 +125,8 @@ bool make_missing_top(const ServedOptions &options, const ImageFacts &image) {
     if (options.read_only) {
         throw Error(top + ": does not exist, and readonly=true makes none", ENOENT);
     }
-    make_top(options, image, what);
+    make_top(attach_options(options), image, what,
+             find_cow_chain({options.cows.begin() + 1, options.cows.end()}), made);
     return true;
 }
 
@@ -207,10 +185,10 @@ void check_options(const ServedOptions &options) {
     cow_settings(options);
 }
 
-Device open_served(const ServedOptions &options) {
+Device open_served(const ServedOptions &options, NewCow &top) {
     ImageFacts image =
         inspect_image(options.image, options.format, options.offset, options.sizelimit);
-    const bool made = !options.cows.empty() && make_missing_top(options, image);
+    const bool made = !options.cows.empty() && make_missing_top(options, image, top);
     const Io::Mode mode = options.read_only ? Io::Mode::kRead : Io::Mode::kReadWrite;
     std::vector<Io> layers = open_cow_chain(find_cow_chain(options.cows), mode);
     Device device(open_image(options), std::move(layers), config_of(options));

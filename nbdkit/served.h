@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/cloopw.h"
+#include "tools/cloopwsetup/cow_file.h"
 #include "tools/cloopwsetup/cow_settings.h"
 
 namespace cloopw {
@@ -32,10 +33,11 @@ bool set_option(ServedOptions &options, std::string_view key, const std::string 
 void check_options(const ServedOptions &options);
 
 /*
- * Opens the device; makes the top COW file when it is missing. The COW files
- * are locked until the end: who else serves them is refused. Throws Error.
+ * Opens the device; makes the top COW file when it is missing, which is the
+ * caller's to keep. The COW files are locked until the end: who else serves them
+ * is refused. Throws Error.
  */
-Device open_served(const ServedOptions &options);
+Device open_served(const ServedOptions &options, NewCow &top);
 
 }  // namespace cloopw
 

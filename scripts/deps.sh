@@ -28,7 +28,7 @@ deps_list() {
 				libbenchmark-dev nbdkit-plugin-dev scdoc \
 				linux-headers-amd64 linux-headers-6.12-amd64 ;;
 		unit)
-			printf '%s\n' busybox-static cloop-utils dash \
+			printf '%s\n' bindfs busybox-static cloop-utils dash \
 				e2fsprogs uml-utilities \
 				user-mode-linux nbdkit nbd-client libnbd-bin \
 				python3-libnbd qemu-utils fuse3 zsh ;;

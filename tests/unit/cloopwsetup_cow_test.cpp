@@ -125,6 +125,61 @@ TEST_F(CloopwsetupCow, TwoLogsHaveGenerationsOfTheirOwn) {
     EXPECT_NE(generations[0], generations[1]);
 }
 
+/* ---- what was made is removed, and nothing else ---- */
+
+class OwnCow : public CloopwsetupCow {
+protected:
+    void make(NewCow &made) const {
+        CowBase base;
+        base.path = image();
+        base.size = kMiB;
+        made.create(path("new"), CowFile::kMissing, default_cow_format(), base, {});
+    }
+    bool is_there() const { return fs::exists(path("new")); }
+};
+
+TEST_F(OwnCow, GoesUnlessItIsKept) {
+    {
+        NewCow made;
+        make(made);
+        EXPECT_TRUE(is_there());
+    }
+    EXPECT_FALSE(is_there());
+    {
+        NewCow made;
+        make(made);
+        made.keep();
+    }
+    EXPECT_TRUE(is_there());
+}
+
+TEST_F(OwnCow, AnothersOfThatNameStays) {
+    {
+        NewCow made;
+        make(made);
+        fs::remove(path("new"));
+        write("new", text_bytes(10));
+    }
+    EXPECT_EQ(read("new").size(), 10U);
+}
+
+TEST_F(OwnCow, StaysWhereAnotherUsesIt) {
+    Io other = Io::memory("none");
+    {
+        NewCow made;
+        make(made);
+        other = Io::open(path("new"), Io::Mode::kReadWrite);
+        lock_cow(other.fd(), path("new"), true);
+    }
+    EXPECT_TRUE(is_there());
+}
+
+TEST_F(OwnCow, HasAnyNameThatAFileCanHave) {
+    const std::string longest = path(std::string(255, 'x'));
+    ASSERT_TRUE(create_whole_file(longest, Appear::kRenamed, [](int) {}));
+    EXPECT_TRUE(fs::exists(longest));
+}
+
 TEST_F(CloopwsetupCow, TheLimitIsInTheNewLog) {
     runs({"-c", path("cow"), "--cow-limit", "12M", device(0), image()});
     EXPECT_EQ(space(0).limit, 12 * kMiB);

@@ -198,7 +198,8 @@ TEST_F(CoreUml, SizesThatOverflowAreRefused) {
 TEST_F(CoreUml, ABaseThatWasModifiedIsRefusedAndBothAreNamed) {
     spec_.mtime = 1000;
     EXPECT_EQ(refusal(uml_cow(spec_), 2000),
-              "was made for base as modified at 1000, but base.img was modified at 2000");
+              "was made for base as modified at 1000, but base.img was modified at 2000; if it was "
+              "only copied, 'touch -d @1000' makes it as it was");
 }
 
 TEST_F(CoreUml, ABaseOfUnknownModificationTimeIsTaken) {
@@ -314,7 +315,8 @@ TEST_P(CoreUmlOld, AnotherBaseIsRefused) {
     TestIo base("base.img", plain_, 2000), cow("x.cow", uml_cow(spec_));
     OpenDevice device(&base, {&cow}, {.read_only = true});
     EXPECT_EQ(device.why(),
-              "x.cow: was made for base as modified at 1000, but base.img was modified at 2000");
+              "x.cow: was made for base as modified at 1000, but base.img was modified at 2000; if "
+              "it was only copied, 'touch -d @1000' makes it as it was");
 }
 
 TEST_P(CoreUmlOld, ANameWithoutAnEndIsRefused) {

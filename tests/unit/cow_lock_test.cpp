@@ -7,6 +7,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <thread>
 
 #include "cow_chain.h"
 #include "error.h"
@@ -95,6 +99,29 @@ TEST_F(CowLock, AFrozenLayerIsReadWhoeverHasALockOnIt) {
     Io left = lock(true);
     EXPECT_EQ(refusal(false), "");
     EXPECT_NE(refusal(true), "");
+}
+
+/* Its maker took it back between the open and the lock. */
+TEST_F(CowLock, OneThatWasRemovedIsNotWritten) {
+    Io io = Io::open(path_, Io::Mode::kReadWrite);
+    std::filesystem::remove(path_);
+    try {
+        lock_cow(io.fd(), path_, true);
+        ADD_FAILURE() << "a file without a name is written";
+    } catch (const Error &e) {
+        EXPECT_EQ(e.what(), path_ + ": was removed or replaced meanwhile; try again");
+    }
+    lock_cow(io.fd(), path_, false);
+}
+
+TEST_F(CowLock, WhoIsAboutToEndIsWaitedFor) {
+    auto writer = std::make_optional(lock(true));
+    std::thread ends([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        writer.reset();
+    });
+    EXPECT_EQ(refusal(true), "");
+    ends.join();
 }
 
 TEST_F(CowLock, ChainsAreOpenedWithTheirLocks) {

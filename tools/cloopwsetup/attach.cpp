@@ -17,6 +17,7 @@
 #include "lib/cow_chain.h"
 #include "lib/cow_lock.h"
 #include "lib/error.h"
+#include "new_top.h"
 #include "refusal.h"
 #include "snapshot.h"
 #include "tools/common/error.h"
@@ -48,66 +49,6 @@ const CowFormat *wanted_cow_format(const std::string &name) {
                          "', there are: " + cow_format_names());
     }
     return format;
-}
-
-/* What the top layer is; kThere when there is none. Throws for layers that cannot be used. */
-CowFile check_given(const AttachOptions &options) {
-    if (options.cows.size() > CLOOPW_MAX_LAYERS) {
-        throw UsageError("-c: " + std::to_string(options.cows.size()) +
-                         " COW files are more than " + std::to_string(CLOOPW_MAX_LAYERS));
-    }
-    const CowFormat *format = wanted_cow_format(options.cow_format);
-    CowFile top = CowFile::kThere;
-    std::vector<struct stat> seen;
-    for (size_t i = 0; i < options.cows.size(); i++) {
-        const std::string &path = options.cows[i];
-        struct stat st = {};
-        /* What is made, and what is chosen, is the top. */
-        CowFile what = check_cow_file(path, format, i == 0 ? options.cow : CowSettings());
-        if (what != CowFile::kMissing) {
-            if (stat(path.c_str(), &st) != 0) {
-                throw io_error(path, "cannot be looked at", errno);
-            }
-            for (const struct stat &other : seen) {
-                if (same_file(st, other)) {
-                    throw Error(path + ": is given twice with -c", EINVAL);
-                }
-            }
-            seen.push_back(st);
-        }
-        if (what == CowFile::kThere) {
-            continue;
-        }
-        if (i != 0) {
-            throw io_error(path, "cannot open the lower COW layer", ENOENT,
-                           "only the first -c, the top layer, is made when it is missing");
-        }
-        if (options.read_only) {
-            throw io_error(path, "cannot open", ENOENT,
-                           "with -r no COW file is made: leave -r away");
-        }
-        top = what;
-    }
-    return top;
-}
-
-/* The layers that are there, the top first: those that were given and all they lie over. */
-std::vector<CowLayer> find_layers(const AttachOptions &options, bool make_top,
-                                  const struct stat &image) {
-    std::vector<std::string> given(options.cows.begin() + (make_top ? 1 : 0), options.cows.end());
-    std::vector<CowLayer> chain;
-    try {
-        chain = find_cow_chain(given);
-    } catch (const Error &e) {
-        throw Error(e.what() + remedy_of_refusal(e.what(), e.err()), e.err());
-    }
-    for (const CowLayer &layer : chain) {
-        struct stat st = {};
-        if (stat(layer.path.c_str(), &st) == 0 && same_file(st, image)) {
-            throw Error(layer.path + ": is the image, it cannot be its own COW file", EINVAL);
-        }
-    }
-    return chain;
 }
 
 std::vector<std::string> paths_of(const std::vector<CowLayer> &layers) {
@@ -234,20 +175,6 @@ void adjust_attached(Driver &driver, const DeviceRef &device, const CowSettings 
     }
 }
 
-/* What a new top is made for. */
-CowBase base_of(const AttachOptions &options, const ImageFacts &image,
-                const std::vector<CowLayer> &chain) {
-    if (chain.empty()) {
-        return {options.image, image.st.st_mtime, image.size, image.uuid, false};
-    }
-    const CowLayer &below = chain.front();
-    struct stat st = {};
-    if (stat(below.path.c_str(), &st) != 0) {
-        throw io_error(below.path, "cannot be looked at", errno);
-    }
-    return {below.path, S_ISREG(st.st_mode) ? st.st_mtime : 0, image.size, below.uuid, true};
-}
-
 /*
  * To the device of options or one that is free. options.cows: all layers, which
  * are there; made: the one of them that was made for this, if any.
@@ -314,6 +241,64 @@ void want_idle(Driver &driver, const std::string &name) {
 }
 
 }  // namespace
+
+CowFile check_given(const AttachOptions &options) {
+    if (options.cows.size() > CLOOPW_MAX_LAYERS) {
+        throw UsageError("-c: " + std::to_string(options.cows.size()) +
+                         " COW files are more than " + std::to_string(CLOOPW_MAX_LAYERS));
+    }
+    const CowFormat *format = wanted_cow_format(options.cow_format);
+    CowFile top = CowFile::kThere;
+    std::vector<struct stat> seen;
+    for (size_t i = 0; i < options.cows.size(); i++) {
+        const std::string &path = options.cows[i];
+        struct stat st = {};
+        /* What is made, and what is chosen, is the top. */
+        CowFile what = check_cow_file(path, format, i == 0 ? options.cow : CowSettings());
+        if (what != CowFile::kMissing) {
+            if (stat(path.c_str(), &st) != 0) {
+                throw io_error(path, "cannot be looked at", errno);
+            }
+            for (const struct stat &other : seen) {
+                if (same_file(st, other)) {
+                    throw Error(path + ": is given twice with -c", EINVAL);
+                }
+            }
+            seen.push_back(st);
+        }
+        if (what == CowFile::kThere) {
+            continue;
+        }
+        if (i != 0) {
+            throw io_error(path, "cannot open the lower COW layer", ENOENT,
+                           "only the first -c, the top layer, is made when it is missing");
+        }
+        if (options.read_only) {
+            throw io_error(path, "cannot open", ENOENT,
+                           "with -r no COW file is made: leave -r away");
+        }
+        top = what;
+    }
+    return top;
+}
+
+std::vector<CowLayer> find_layers(const AttachOptions &options, bool make_top,
+                                  const struct stat &image) {
+    std::vector<std::string> given(options.cows.begin() + (make_top ? 1 : 0), options.cows.end());
+    std::vector<CowLayer> chain;
+    try {
+        chain = find_cow_chain(given);
+    } catch (const Error &e) {
+        throw Error(e.what() + remedy_of_refusal(e.what(), e.err()), e.err());
+    }
+    for (const CowLayer &layer : chain) {
+        struct stat st = {};
+        if (stat(layer.path.c_str(), &st) == 0 && same_file(st, image)) {
+            throw Error(layer.path + ": is the image, it cannot be its own COW file", EINVAL);
+        }
+    }
+    return chain;
+}
 
 DeviceRef attach(Driver &driver, const AttachOptions &options) {
     ImageFacts image =

@@ -6,8 +6,12 @@
 #include <string>
 #include <vector>
 
+#include <sys/stat.h>
+
+#include "cow_file.h"
 #include "cow_settings.h"
 #include "driver.h"
+#include "lib/cow_chain.h"
 
 namespace cloopw {
 
@@ -28,6 +32,13 @@ struct AttachOptions {
 
 /* Returns the device. Throws Error; then no COW file was made. */
 DeviceRef attach(Driver &driver, const AttachOptions &options);
+
+/* What the top layer is; kThere when there is none. Throws Error for layers that cannot be used. */
+CowFile check_given(const AttachOptions &options);
+
+/* The layers that are there, the top first: those that were given and all they lie over. */
+std::vector<CowLayer> find_layers(const AttachOptions &options, bool make_top,
+                                  const struct stat &image);
 
 }  // namespace cloopw
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lib/error.h"
+#include "lib/log_super.h"
 #include "tools/common/size.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -52,6 +53,25 @@ void write_zeros_at(int fd, const std::string &name, uint64_t off, uint64_t len)
     }
 }
 
+/* Of the log that is there; zeros: there is none. */
+Uuid uuid_of(int fd, const std::string &path) {
+    Uuid uuid{};
+    if (auto super = read_log_super(fd, path)) {
+        std::ranges::copy(super->uuid, uuid.begin());
+    }
+    return uuid;
+}
+
+/* It was blank before, or what it held is lost: neither copy of a superblock stays. */
+void try_to_make_blank(int fd, const std::string &path) {
+    try {
+        make_blank(fd, path, device_size(fd, path));
+        (void)fsync(fd);
+    } catch (const Error &) {
+        return; /* what failed before is what is told */
+    }
+}
+
 /* What is mounted or otherwise claimed is refused. */
 Fd open_alone(const std::string &path) {
     Fd fd(open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
@@ -75,7 +95,7 @@ void make_blank(int fd, const std::string &name, uint64_t size) {
     write_zeros_at(fd, name, size - len, len);
 }
 
-void create_cow_on_device(const std::string &path, const CowBase &base,
+Uuid create_cow_on_device(const std::string &path, const CowBase &base,
                           const CowSettings &settings) {
     Fd fd = open_alone(path);
     const uint64_t size = device_size(fd.get(), path);
@@ -87,20 +107,27 @@ void create_cow_on_device(const std::string &path, const CowBase &base,
     if (settings.overwrite) {
         make_blank(fd.get(), path, size);
     }
-    write_cow_log(fd.get(), path, base, settings);
-    if (fsync(fd.get()) != 0) {
-        throw io_error(path, "cannot sync", errno);
+    try {
+        write_cow_log(fd.get(), path, base, settings);
+        if (fsync(fd.get()) != 0) {
+            throw io_error(path, "cannot sync", errno);
+        }
+        return uuid_of(fd.get(), path);
+    } catch (const Error &) {
+        try_to_make_blank(fd.get(), path);
+        throw;
     }
 }
 
-void remove_cow_from_device(const std::string &path) {
+void remove_cow_from_device(const std::string &path, const Uuid &uuid) {
     Fd fd(open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
     if (fd.get() < 0) {
         return;
     }
     try {
-        write_zeros_at(fd.get(), path, 0, CW_LOG_SUPER_LEN);
-        fsync(fd.get());
+        if (uuid_of(fd.get(), path) == uuid) {
+            try_to_make_blank(fd.get(), path);
+        }
     } catch (const Error &) {
         return; /* what failed before is what is told */
     }

@@ -22,12 +22,12 @@ void make_blank(int fd, const std::string &name, uint64_t size);
 
 /*
  * Makes a COW log of the block device, which is blank or may be overwritten.
- * Durable. Throws Error, also when others use the device.
+ * Durable. Returns its UUID. Throws Error, also when others use the device.
  */
-void create_cow_on_device(const std::string &path, const CowBase &base,
+Uuid create_cow_on_device(const std::string &path, const CowBase &base,
                           const CowSettings &settings);
-/* Undoes it. Best effort. */
-void remove_cow_from_device(const std::string &path);
+/* Blank again, if it is that one still. Best effort. */
+void remove_cow_from_device(const std::string &path, const Uuid &uuid);
 
 /* A COW log in memory, which is gone when the last who has it open closes it. */
 Fd create_cow_in_memory(const CowBase &base, const CowSettings &settings);

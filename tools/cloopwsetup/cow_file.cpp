@@ -16,9 +16,11 @@
 #include "fd.h"
 #include "lib/core.h"
 #include "lib/cow_chain.h"
+#include "lib/cow_lock.h"
 #include "lib/error.h"
 #include "lib/log_cow_writer.h"
 #include "lib/log_super.h"
+#include "lib/new_name.h"
 #include "lib/uml_cow_writer.h"
 
 namespace cloopw {
@@ -187,8 +189,8 @@ private:
 };
 
 void create_renamed(const std::string &path, const std::function<void(int)> &fill) {
-    std::string temporary =
-        directory_of(path) + "/." + std::filesystem::path(path).filename().string() + ".XXXXXX";
+    /* Of no part of the other name, which may be as long as one can be. */
+    std::string temporary = directory_of(path) + "/.cloopw.XXXXXX";
     Fd fd(mkostemp(temporary.data(), O_CLOEXEC));
     if (fd.get() < 0) {
         throw cannot_make(path, errno);
@@ -196,8 +198,9 @@ void create_renamed(const std::string &path, const std::function<void(int)> &fil
     TemporaryName guard(temporary);
     fill(fd.get());
     sync_file(fd.get(), path);
-    if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
-        throw cannot_make(path, errno);
+    const int err = rename_to_new(temporary, path);
+    if (err != 0) {
+        throw cannot_make(path, err);
     }
     guard.keep();
 }
@@ -303,12 +306,17 @@ bool create_whole_file(const std::string &path, Appear how, const std::function<
     return true;
 }
 
-void create_cow_file(const std::string &path, const CowFormat &format, const CowBase &base,
-                     const CowSettings &settings) {
-    auto fill = [&](int fd) { format.write(fd, path, base, settings); };
+Fd create_cow_file(const std::string &path, const CowFormat &format, const CowBase &base,
+                   const CowSettings &settings) {
+    Fd made;
+    auto fill = [&](int fd) {
+        format.write(fd, path, base, settings);
+        made = Fd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    };
     if (!create_whole_file(path, Appear::kUnnamed, fill)) {
         create_whole_file(path, Appear::kRenamed, fill);
     }
+    return made;
 }
 
 NewCow::~NewCow() {
@@ -316,8 +324,8 @@ NewCow::~NewCow() {
         return;
     }
     if (what_ == CowFile::kBlankDevice) {
-        remove_cow_from_device(path_);
-    } else {
+        remove_cow_from_device(path_, uuid_);
+    } else if (has_name(file_.get(), path_) && is_locked_alone(file_.get())) {
         unlink(path_.c_str());
     }
 }
@@ -325,12 +333,17 @@ NewCow::~NewCow() {
 void NewCow::create(const std::string &path, CowFile what, const CowFormat &format,
                     const CowBase &base, const CowSettings &settings) {
     if (what == CowFile::kBlankDevice) {
-        create_cow_on_device(path, base, settings);
+        uuid_ = create_cow_on_device(path, base, settings);
     } else {
-        create_cow_file(path, format, base, settings);
+        file_ = create_cow_file(path, format, base, settings);
     }
     path_ = path;
     what_ = what;
+}
+
+void NewCow::keep() {
+    path_.clear();
+    file_ = Fd();
 }
 
 }  // namespace cloopw

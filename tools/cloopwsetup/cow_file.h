@@ -9,6 +9,8 @@
 #include <string>
 
 #include "cow_settings.h"
+#include "fd.h"
+#include "lib/cow_chain.h"
 
 namespace cloopw {
 
@@ -51,11 +53,14 @@ enum class CowFile { kMissing, kThere, kBlankDevice };
 CowFile check_cow_file(const std::string &path, const CowFormat *format,
                        const CowSettings &settings);
 
-/* Makes the file, whole or not at all, and durable. Throws Error, also when it exists. */
-void create_cow_file(const std::string &path, const CowFormat &format, const CowBase &base,
-                     const CowSettings &settings);
+/* Makes the file, whole or not at all, and durable: open. Throws Error, also when it exists. */
+Fd create_cow_file(const std::string &path, const CowFormat &format, const CowBase &base,
+                   const CowSettings &settings);
 
-/* A COW that is being made; removed again unless it is to be kept. */
+/*
+ * A COW that is being made; removed again unless it is to be kept. What has its
+ * name by then, but was made by others, stays, and so does one that others use.
+ */
 class NewCow {
 public:
     NewCow() = default;
@@ -65,11 +70,13 @@ public:
     /* what: kMissing or kBlankDevice. Throws Error. */
     void create(const std::string &path, CowFile what, const CowFormat &format, const CowBase &base,
                 const CowSettings &settings);
-    void keep() { path_.clear(); }
+    void keep();
 
 private:
-    std::string path_;
+    std::string path_; /* empty: nothing to remove */
     CowFile what_ = CowFile::kMissing;
+    Fd file_;     /* what was made, if it is a file */
+    Uuid uuid_{}; /* of the log that was made on a device */
 };
 
 /* How a file that has to appear as a whole comes to its name. */

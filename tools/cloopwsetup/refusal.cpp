@@ -23,6 +23,7 @@ constexpr std::array kRemedies = {
     Remedy{"cannot be resized", 0,
            "a COW layer keeps its size: 'mkcloopw --cow' makes an image of both, or attach the "
            "image with -r"},
+    Remedy{"as modified at", 0, "else give the image it was made for"},
     Remedy{"was made for", 0, "give the image it was made for, or another -c for a new COW file"},
     Remedy{"is frozen:", 0,
            "attach the layer over it, put a new one over it with '-c NEW -c THIS', or look at it "

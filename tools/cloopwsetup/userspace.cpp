@@ -12,6 +12,7 @@
 #include "detach.h"
 #include "image_facts.h"
 #include "lib/error.h"
+#include "new_top.h"
 #include "tools/common/error.h"
 #include "tools/common/table.h"
 #include "userspace_server.h"
@@ -91,12 +92,9 @@ void check_link(Driver &driver, const std::string &link) {
                     EBUSY);
     }
     std::error_code code;
-    if (fs::exists(link, code)) {
-        throw Error(link + ": leads to " + fs::read_symlink(link, code).string() +
-                        " and was not made by this program; remove it or name another",
-                    EEXIST);
-    }
-    unlink(link.c_str()); /* to a device that is gone */
+    throw Error(link + ": leads to " + fs::read_symlink(link, code).string() +
+                    " and was not made by this program; remove it or name another",
+                EEXIST);
 }
 
 /* The first way that can be gone. Throws Error with what each of them is in want of. */
@@ -361,9 +359,8 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
     clear_leftovers(driver, options.cows);
     check_link(driver, wanted.link);
 
-    std::error_code code;
-    const std::string top = options.cows.empty() ? "" : options.cows.front();
-    const bool made = !top.empty() && !fs::exists(top, code);
+    const CowFile top = check_given(options);
+    NewCow made;
     StateLock lock = StateLock::create(roots(driver).front());
     UserspaceState state;
     state.dir = lock.dir();
@@ -372,15 +369,16 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
     state.attributes = constant_attributes(options, image);
     try {
         write_state(state);
+        if (top != CowFile::kThere) {
+            make_top(options, image, top, find_layers(options, true, image.st), made);
+        }
         build(driver, &state, options, image, chosen, wanted);
+        made.keep();
     } catch (const Error &e) {
         try {
             end_attachment(driver, lock);
         } catch (const Error &end) {
             driver.say(end.what());
-        }
-        if (made) { /* nothing was written to it */
-            unlink(top.c_str());
         }
         throw;
     }

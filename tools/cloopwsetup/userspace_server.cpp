@@ -12,6 +12,7 @@
 
 #include "cow_device.h"
 #include "lib/error.h"
+#include "new_top.h"
 #include "tools/common/table.h"
 #include "userspace_way.h"
 
@@ -111,8 +112,7 @@ void start_server(Driver &driver, UserspaceState &state, const AttachOptions &op
                   const ImageFacts &image) {
     Fd memory;
     if (options.cow.ram) {
-        memory = create_cow_in_memory(
-            {options.image, image.st.st_mtime, image.size, image.uuid, false}, options.cow);
+        memory = create_cow_in_memory(base_of(options, image, {}), options.cow);
     }
     start_process(command(state, options, memory.get()), state.log(), memory.get(),
                   [&](const Process &server) {

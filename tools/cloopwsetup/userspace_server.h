@@ -18,8 +18,7 @@ namespace cloopw {
 std::string server_missing();
 
 /*
- * Serves options on state.socket(); makes the top COW when it is missing.
- * Records the process before it begins. Throws Error.
+ * Serves options on state.socket(). Records the process before it begins. Throws Error.
  */
 void start_server(Driver &driver, UserspaceState &state, const AttachOptions &options,
                   const ImageFacts &image);

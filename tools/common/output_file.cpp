@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <random>
 
+#include "lib/new_name.h"
 #include "lib/scratch_file.h"
 
 namespace cloopw {
@@ -154,15 +155,14 @@ void OutputFile::put_in_place() {
         }
         temporary_ = name;
     }
-    int result = options_.force ? ::rename(temporary_.c_str(), target_.c_str())
-                                : ::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD,
-                                              target_.c_str(), RENAME_NOREPLACE);
-    if (result != 0 && errno == EINVAL && !options_.force) {
-        /* The file system cannot check; we did at the start. */
-        result = ::rename(temporary_.c_str(), target_.c_str());
+    int err = 0;
+    if (!options_.force) {
+        err = rename_to_new(temporary_, target_);
+    } else if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
+        err = errno;
     }
-    if (result != 0) {
-        throw io_error(path_, "cannot be created", errno);
+    if (err != 0) {
+        throw io_error(path_, "cannot be created", err);
     }
     temporary_.clear();
 }

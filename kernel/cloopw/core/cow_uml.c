@@ -62,9 +62,9 @@ static int check_base(const struct cw_cow *cow, const struct cw_uml_head *head,
 				 base->size);
 	if (base->mtime && (u32)base->mtime != head->mtime)
 		return cw_refuse(report, -EINVAL,
-				 "%s: was made for %.256s as modified at %u, but %s was modified at %lld",
+				 "%s: was made for %.128s as modified at %u, but %s was modified at %lld; if it was only copied, 'touch -d @%u' makes it as it was",
 				 name, head->base, head->mtime, base->name,
-				 base->mtime);
+				 base->mtime, head->mtime);
 	return 0;
 }
 

@@ -172,9 +172,9 @@ static int check_base(struct cw_log *log, const struct cw_cow_base *base,
 	}
 	if (mtime && base->mtime && mtime != base->mtime)
 		return cw_refuse(report, -EINVAL,
-				 "%s: was made for %.256s as modified at %lld, but %s was modified at %lld",
+				 "%s: was made for %.128s as modified at %lld, but %s was modified at %lld; if it was only copied, 'touch -d @%lld' makes it as it was",
 				 log->io->name, super->parent, mtime,
-				 base->name, base->mtime);
+				 base->name, base->mtime, mtime);
 	return 0;
 }
 
