@@ -2,6 +2,7 @@
 #include "cloopw.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -43,9 +44,23 @@ const cw_image_format *find_format(const std::string &name) {
     return format;
 }
 
+Error no_data(const std::string &name) {
+    return Error(name + ": is neither a file nor a block device", EINVAL);
+}
+
+/* A FIFO would wait for a writer, and a character device may act when it is opened. */
+void refuse_special(const std::string &path) {
+    struct stat st = {};
+    if (stat(path.c_str(), &st) == 0 &&
+        (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) || S_ISSOCK(st.st_mode))) {
+        throw no_data(path);
+    }
+}
+
 }  // namespace
 
 Io Io::open(const std::string &path, Mode mode, u64 offset, u64 limit) {
+    refuse_special(path);
     int fd = ::open(path.c_str(), (mode == Mode::kRead ? O_RDONLY : O_RDWR) | O_CLOEXEC);
     if (fd < 0) {
         throw io_error(path, "cannot be opened", errno);
@@ -65,7 +80,7 @@ Io Io::adopt(int fd, const std::string &name, u64 offset, u64 limit) {
         throw Error(name + ": is a directory", EISDIR);
     }
     if (err == -EINVAL) {
-        throw Error(name + ": is neither a file nor a block device", EINVAL);
+        throw no_data(name);
     }
     throw io_error(name, "cannot be opened", err);
 }

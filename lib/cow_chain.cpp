@@ -17,6 +17,7 @@
 #include "cow_check.h"
 #include "cow_lock.h"
 #include "error.h"
+#include "hint.h"
 
 namespace cloopw {
 namespace {
@@ -51,14 +52,33 @@ bool cow_holds_nothing(const std::string &path) {
     }
 }
 
+CowLayer identify(const Io &io) {
+    const std::string path = io.name();
+    auto id = std::make_unique<cw_cow_identity>();
+    cw_report report = {};
+    int err = cw_cow_identify(&io.get(), id.get(), &report);
+    if (err != 0 && report.text[0] != '\0') {
+        throw Error(report.text, -err);
+    }
+    if (err != 0) {
+        throw io_error(path, "cannot be read", err);
+    }
+    CowLayer layer;
+    layer.path = path;
+    layer.format = id->format->name;
+    std::copy_n(id->uuid, layer.uuid.size(), layer.uuid.begin());
+    layer.frozen = id->frozen;
+    layer.over_layer = id->over_layer;
+    layer.below = id->below;
+    std::copy_n(id->below_uuid, layer.below_uuid.size(), layer.below_uuid.begin());
+    return layer;
+}
+
 /* nullopt: there is none, or it is no COW file. */
 std::optional<CowLayer> try_identify(const fs::path &path) {
-    struct stat st = {};
-    if (stat(path.c_str(), &st) != 0 || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))) {
-        return std::nullopt;
-    }
     try {
-        return identify_cow(path.string());
+        std::optional<Io> io = open_hint(path);
+        return io ? std::optional(identify(*io)) : std::nullopt;
     } catch (const Error &) {
         return std::nullopt;
     }
@@ -70,19 +90,15 @@ public:
     explicit ParentSearch(const CowLayer &child) : child_(child) {}
 
     CowLayer find() {
-        fs::path dir = directory_of(child_.path);
-        fs::path hint(child_.below);
-        std::vector<fs::path> places = {hint.is_absolute() ? hint : dir / hint};
-        if (hint.has_parent_path()) {
-            places.push_back(dir / hint.filename());
-        }
-        for (const fs::path &place : places) {
+        for (const fs::path &place : hint_places(child_.path, child_.below)) {
             if (look_at(place)) {
                 return *found_;
             }
         }
-        if (is_set(child_.below_uuid)) {
-            look_around(dir);
+        for (const fs::path &directory : hint_directories(child_.path)) {
+            if (!found_ && is_set(child_.below_uuid)) {
+                look_around(directory);
+            }
         }
         if (!found_) {
             throw missing();
@@ -137,7 +153,7 @@ private:
             text += " (UUID " + uuid_text(child_.below_uuid) + ")";
         }
         if (!other_) {
-            return Error(text + ", which is not there" + kElsewhere, ENOENT);
+            return Error(text + ", which is not there beside it" + kElsewhere, ENOENT);
         }
         text += ", but " + other_->path + " has UUID " + uuid_text(other_->uuid);
         if (other_->frozen) {
@@ -186,32 +202,6 @@ public:
 private:
     std::set<std::pair<dev_t, ino_t>> files_;
 };
-
-}  // namespace
-
-namespace {
-
-CowLayer identify(const Io &io) {
-    const std::string path = io.name();
-    auto id = std::make_unique<cw_cow_identity>();
-    cw_report report = {};
-    int err = cw_cow_identify(&io.get(), id.get(), &report);
-    if (err != 0 && report.text[0] != '\0') {
-        throw Error(report.text, -err);
-    }
-    if (err != 0) {
-        throw io_error(path, "cannot be read", err);
-    }
-    CowLayer layer;
-    layer.path = path;
-    layer.format = id->format->name;
-    std::copy_n(id->uuid, layer.uuid.size(), layer.uuid.begin());
-    layer.frozen = id->frozen;
-    layer.over_layer = id->over_layer;
-    layer.below = id->below;
-    std::copy_n(id->below_uuid, layer.below_uuid.size(), layer.below_uuid.begin());
-    return layer;
-}
 
 }  // namespace
 

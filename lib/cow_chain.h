@@ -35,8 +35,8 @@ CowLayer find_cow_parent(const CowLayer &layer);
 /*
  * A whole chain, the top first: the files given (top first, too), then those
  * that the last of them lies over, as they name each other. Each is looked for
- * where the one above says, then beside that under the same name, then beside
- * it by UUID. Throws Error for a missing parent, a loop, and too many.
+ * beside the one above (hint.h), by the name that this says, then by UUID. Throws
+ * Error for a missing parent, a loop, and too many.
  *
  * Whether those that were given fit together, and whether the last fits the
  * image, is checked when they are opened.

@@ -460,8 +460,29 @@ TEST_F(CloopwckChain, AChainIsCheckedAsAWhole) {
 TEST_F(CloopwckCow, AnImageThatIsNotThereIsNotAnError) {
     make_used();
     std::filesystem::remove(base_);
-    std::string out = expect(0, "is not there: whether it is the right one", {cow_});
+    std::string out = expect(0, "is not there beside it: whether it is the right one", {cow_});
     EXPECT_EQ(tool({"-q", cow_}).out, "");
+}
+
+/* A path in a header is looked for beside the file; only files and disks are opened. */
+TEST_F(CloopwckCow, AnImageThatAHeaderNamesIsAHint) {
+    std::filesystem::create_directory(path("sub"));
+    base_ = write("sub/base.img", text_bytes(kCowDevice));
+    ASSERT_EQ(mkfifo(path("fifo").c_str(), 0600), 0);
+    std::filesystem::create_symlink("/dev/zero", path("zero"));
+    std::filesystem::create_symlink(base_, path("link"));
+    for (const std::string &named :
+         {base_, std::string("sub/base.img"), std::string("fifo"), path("fifo"),
+          std::string("zero"), std::string("/dev/zero"), path("link"), std::string("..")}) {
+        const std::string log = make_cow("cow.img", named);
+        expect(0, "is not there beside it", {log});
+        UmlSpec spec;
+        spec.size = kCowDevice;
+        spec.base = named;
+        expect(0, "is not there beside it", {write("uml", uml_cow(spec))});
+    }
+    expect(8, "is neither a file nor a block device", {path("fifo")});
+    expect(8, "is neither a file nor a block device", {path("zero")});
 }
 
 TEST_F(CloopwckCow, TheWrongImageIsAnError) {

@@ -220,7 +220,7 @@ TEST_F(Cloopwsetup, AMissingParentIsAnError) {
     fs::remove(path("renamed"));
     EXPECT_EQ(run({"-c", path("b"), device(0), image()}), 1);
     EXPECT_TRUE(contains(err_, "lies over the COW file a (UUID ")) << err_;
-    EXPECT_TRUE(contains(err_, "which is not there; if it is elsewhere, name it as the next layer"))
+    EXPECT_TRUE(contains(err_, "which is not there beside it; if it is elsewhere, name it as the next layer"))
         << err_;
 }
 

@@ -4,11 +4,13 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 
 #include "error.h"
+#include "hint.h"
 #include "log_cow_writer.h"
 #include "support/data.h"
 #include "support/scratch_dir.h"
@@ -83,13 +85,45 @@ TEST_F(CowChain, ParentsAreFoundBesideByName) {
     EXPECT_EQ(chain({c}), (std::vector<std::string>{c, b, a}));
 }
 
-TEST_F(CowChain, ParentsAreFoundByAbsoluteAndByRelativePath) {
+/* A path in a file is a hint of whoever wrote the file, and may name anything. */
+TEST_F(CowChain, ParentsInOtherDirectoriesMustBeNamed) {
     fs::create_directory(dir_ / "sub");
     const std::string a = make("sub/a.cow", 1, 0, image_);
     const std::string b = make("b.cow", 2, 1, a);
     const std::string c = make("c.cow", 3, 1, "sub/a.cow");
-    EXPECT_EQ(chain({b}), (std::vector<std::string>{b, a}));
-    EXPECT_EQ(chain({c}), (std::vector<std::string>{c, a}));
+    for (const std::string &top : {b, c}) {
+        EXPECT_NE(refusal({top}).find("is not there beside it; if it is elsewhere, name it"),
+                  std::string::npos);
+        EXPECT_EQ(chain({top, a}), (std::vector<std::string>{top, a}));
+    }
+    fs::create_symlink(a, dir_ / "a.cow");
+    EXPECT_NE(refusal({b}), "") << "a link leads to another directory";
+}
+
+TEST_F(CowChain, ParentsOfALinkAreFoundBesideItsTarget) {
+    fs::create_directory(dir_ / "sub");
+    const std::string a = make("sub/a.cow", 1, 0, image_);
+    make("sub/b.cow", 2, 1, "a.cow");
+    fs::create_symlink("sub/b.cow", dir_ / "link.cow");
+    EXPECT_EQ(chain({dir_ / "link.cow"}), (std::vector<std::string>{dir_ / "link.cow", a}));
+    fs::rename(a, dir_ / "sub/other.cow");
+    EXPECT_EQ(chain({dir_ / "link.cow"})[1], dir_ / "sub/other.cow");
+}
+
+TEST_F(CowChain, OnlyFilesAndBlockDevicesAreOpenedForAHint) {
+    ASSERT_EQ(mkfifo((dir_ / "fifo").c_str(), 0600), 0);
+    fs::create_symlink("/dev/zero", dir_ / "zero");
+    fs::create_symlink("fifo", dir_ / "to_fifo");
+    fs::create_symlink("loop", dir_ / "loop");
+    fs::create_directory(dir_ / "sub");
+    for (const char *name :
+         {"fifo", "zero", "to_fifo", "loop", "sub", "", ".", "..", "/", "sub/"}) {
+        const std::string b = make("b.cow", 2, 1, name);
+        EXPECT_NE(refusal({b}).find("is not there beside it"), std::string::npos) << name;
+    }
+    EXPECT_FALSE(open_hint(dir_ / "fifo"));
+    EXPECT_FALSE(open_hint(dir_ / "zero"));
+    EXPECT_TRUE(open_hint(image_));
 }
 
 TEST_F(CowChain, ParentsThatMovedAlongAreFound) {
@@ -145,7 +179,7 @@ TEST_F(CowChain, AMissingParentIsNamedWithARemedy) {
     const std::string b = make("b.cow", 2, 1, "a.cow");
     EXPECT_EQ(refusal({b}),
               b + ": lies over the COW file a.cow (UUID 01010101-0101-0101-0101-010101010101), "
-                  "which is not there; if it is elsewhere, name it as the next layer");
+                  "which is not there beside it; if it is elsewhere, name it as the next layer");
 }
 
 TEST_F(CowChain, AnotherFileInThePlaceOfTheParentIsNamed) {

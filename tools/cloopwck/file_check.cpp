@@ -6,9 +6,12 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <optional>
+#include <utility>
 
 #include "lib/cow_chain.h"
 #include "lib/cow_lock.h"
+#include "lib/hint.h"
 #include "lib/log_scan.h"
 #include "tools/common/size.h"
 
@@ -260,18 +263,14 @@ FileReport check_cow_file(const std::string &path, const CheckOptions &options) 
 
 namespace {
 
-/* Where the image that a layer names is; empty: nowhere. */
-std::string find_image(const CowLayer &lowest) {
-    const fs::path below(lowest.below);
-    const fs::path dir = fs::path(lowest.path).parent_path();
-    for (const fs::path &place :
-         {below.is_absolute() ? below : dir / below, dir / below.filename()}) {
-        std::error_code code;
-        if (!place.empty() && fs::exists(place, code) && !fs::is_directory(place, code)) {
-            return place.string();
+/* The image that a layer names, if it is beside that. */
+std::optional<Io> find_image(const CowLayer &lowest) {
+    for (const fs::path &place : hint_places(lowest.path, lowest.below)) {
+        if (std::optional<Io> image = open_hint(place)) {
+            return image;
         }
     }
-    return "";
+    return std::nullopt;
 }
 
 }  // namespace
@@ -280,18 +279,19 @@ void check_chain(const std::vector<std::string> &layers, const std::string &imag
                  const std::string &format, Findings &findings) {
     try {
         std::vector<CowLayer> chain = find_cow_chain(layers);
-        std::string base = image.empty() ? find_image(chain.back()) : image;
-        if (base.empty()) {
-            findings.note("chain", fmt::format("the image {} is not there: whether it is the right "
-                                               "one is not checked",
-                                               chain.back().below));
+        std::optional<Io> base =
+            image.empty() ? find_image(chain.back()) : Io::open(image, Io::Mode::kRead);
+        if (!base) {
+            findings.note("chain",
+                          fmt::format("the image {} is not there beside it: whether it is the "
+                                      "right one is only checked with -c COW IMAGE",
+                                      chain.back().below));
             return;
         }
         Device::Config config;
         config.format = format;
         config.read_only = true;
-        Device device(Io::open(base, Io::Mode::kRead), open_cow_chain(chain, Io::Mode::kRead),
-                      config);
+        Device device(std::move(*base), open_cow_chain(chain, Io::Mode::kRead), config);
     } catch (const Error &e) {
         findings.error("chain", e.what());
     }

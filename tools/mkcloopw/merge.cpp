@@ -244,8 +244,13 @@ std::optional<Image> open_image_below(const MergeJob &job, const CowLayer &lowes
         }
         return std::nullopt;
     }
-    return Image(Io::open(job.image.empty() ? lowest.below : job.image, Io::Mode::kRead),
-                 job.image_format);
+    if (job.image.empty()) {
+        throw Error(lowest.path + ": sectors of it are merged with those of the image below, " +
+                        lowest.below + " as it says; name that: mkcloopw --merge " +
+                        job.layers.front() + " IMAGE " + job.output,
+                    EINVAL);
+    }
+    return Image(Io::open(job.image, Io::Mode::kRead), job.image_format);
 }
 
 /* What the new one is made for, as the lowest is. */
@@ -339,11 +344,15 @@ u64 space_of(const std::string &path) {
     return stat(path.c_str(), &st) == 0 ? static_cast<u64>(st.st_blocks) * CW_SECTOR_SIZE : 0;
 }
 
-/* What is written to a device is its owner's business: whoever could read the upper may. */
-void set_mode(const Io &output, const std::string &upper) {
-    struct stat st = {};
-    const bool known = stat(upper.c_str(), &st) == 0 && S_ISREG(st.st_mode);
-    if (fchmod(output.fd(), known ? st.st_mode & 0777 : 0600) != 0) {
+/* Whoever could read all of them may; what is on a device is its owner's business. */
+void set_mode(const Io &output, const std::vector<CowLayer> &layers) {
+    mode_t mode = 0777;
+    for (const CowLayer &layer : layers) {
+        struct stat st = {};
+        const bool known = stat(layer.path.c_str(), &st) == 0 && S_ISREG(st.st_mode);
+        mode &= known ? st.st_mode : 0600;
+    }
+    if (fchmod(output.fd(), mode) != 0) {
         throw io_error(output.name(), "cannot be given its permissions", errno);
     }
 }
@@ -382,7 +391,7 @@ MergeResult merge_layers(const MergeJob &job, Streams &streams) {
     if (output.is_device()) {
         throw Error(job.output + ": is a block device; name a file, and copy that", EINVAL);
     }
-    set_mode(output.io(), upper.path);
+    set_mode(output.io(), result.layers);
     write_log_cow(output.io().fd(), job.output, config);
     NewLog log(output.io(), base);
     {

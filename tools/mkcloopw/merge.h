@@ -16,7 +16,7 @@ namespace cloopw {
 
 struct MergeJob {
     std::vector<std::string> layers; /* the top first; one: it and the one below */
-    std::string image;               /* below a UML COW file; empty: the one that says */
+    std::string image;               /* below a UML COW file */
     std::string image_format;        /* empty: look at it */
     std::string output;
     std::optional<std::string> codec; /* else those of the upper one */

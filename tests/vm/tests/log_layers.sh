@@ -189,12 +189,14 @@ over_disk() {
 	cloopwsetup --snapshot disk2.cow $dev
 	put ten 6
 	cloopwsetup -d $dev
-	cloopwsetup -c disk2.cow $dev image
+	cloopwsetup -c disk2.cow -c "${loops[0]}" -c disk0.cow $dev image
 	holds nine 5 $dev
 	holds ten 6 $dev
 	cloopwsetup -d $dev
 }
-check "and one over that, which finds it" over_disk
+check "and one over that, which is named" over_disk
+refuses "what is on a disk is not beside a file" 'not there beside it' \
+	cloopwsetup -c disk2.cow $dev image
 
 # ---- made into one, and an image; not while they are written ----
 
