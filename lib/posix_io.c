@@ -4,6 +4,8 @@
 #endif
 #include "posix_io.h"
 
+#include "physical_block.h"
+
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
@@ -234,6 +236,7 @@ int cw_fd_io_create(const struct cw_fd_io_config *config, struct cw_io **out)
 	/* A node's time is that of its last event, not of the content. */
 	f->io.mtime = S_ISREG(st.st_mode) ? st.st_mtime : 0;
 	f->io.whole_pages = S_ISBLK(st.st_mode);
+	f->io.physical_block = cw_physical_block(config->fd);
 	*out = &f->io;
 	return 0;
 }

@@ -431,6 +431,22 @@ static struct file *open_again(struct file *user, bool writable)
 	return dentry_open(&user->f_path, flags, current_cred());
 }
 
+/*
+ * Of the device, or of that below the file system. Some have none: those in
+ * memory do not outlive power at all; of others nobody can tell.
+ */
+static u32 physical_block(const struct inode *inode)
+{
+	struct block_device *bdev = inode->i_sb->s_bdev;
+
+	if (S_ISBLK(inode->i_mode))
+		bdev = I_BDEV(inode);
+	if (bdev)
+		return bdev_physical_block_size(bdev);
+	return inode->i_sb->s_magic == TMPFS_MAGIC ? CW_SECTOR_SIZE :
+						     CW_PAGE_SIZE;
+}
+
 static int fill_stat(struct cw_backing *b)
 {
 	struct kstat stat;
@@ -446,6 +462,7 @@ static int fill_stat(struct cw_backing *b)
 	if (S_ISREG(stat.mode))
 		b->io.mtime = stat.mtime.tv_sec;
 	b->io.whole_pages = S_ISBLK(stat.mode);
+	b->io.physical_block = physical_block(data_inode(b->file));
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The native COW log as a COW format: opening, flushing, freezing. */
+/* The native COW log as a COW format: opening, freezing, closing. */
 #include "log.h"
 
 static bool log_probe(const u8 *head, u32 len)
@@ -73,6 +73,14 @@ static int allocate_tables(struct cw_log *log)
 	return 0;
 }
 
+/* What cannot be a block is taken for a sector, as all media have them. */
+static u32 block_sectors(const struct cw_io *io)
+{
+	u32 sectors = io->physical_block / CW_SECTOR_SIZE;
+
+	return cw_is_power_of_2(sectors) ? cw_min(sectors, LOG_BLOCK_MAX) : 1;
+}
+
 static struct cw_log *create(struct cw_cow *cow)
 {
 	struct cw_log *log = cw_alloc(sizeof(*log));
@@ -85,6 +93,7 @@ static struct cw_log *create(struct cw_cow *cow)
 	cw_cond_init(&log->flushed);
 	log->cow = cow;
 	log->io = cow->io;
+	log->block = block_sectors(cow->io);
 	log->owner = cw_cache_new_owner(cow->cache);
 	log->segment = CW_LOG_NO_SEGMENT;
 	log->meta_segment = CW_LOG_NO_SEGMENT;
@@ -203,46 +212,6 @@ static void log_close(struct cw_cow *cow)
 	cow->priv = NULL;
 }
 
-/* ---- flushing ---- */
-
-/*
- * All that is acknowledged is in the file with nothing missing before it, so
- * one flush of the file is all. Those who ask while one is under way share
- * the next. A flush that fails may have lost what was acknowledged: the log
- * ends there, as what is on the disk is not known any more.
- */
-static int log_flush(struct cw_cow *cow)
-{
-	struct cw_log *log = cow->priv;
-	u64 wanted;
-	int err;
-
-	if (!cow->writable)
-		return 0;
-	cw_mutex_lock(&log->lock);
-	wanted = log->flushes_begun + 1;
-	log->synced = true;
-	while (!log->failed && log->flushes_done < wanted) {
-		u64 mine;
-
-		if (log->flushing) {
-			cw_cond_wait(&log->flushed, &log->lock);
-			continue;
-		}
-		log->flushing = true;
-		mine = ++log->flushes_begun;
-		cw_mutex_unlock(&log->lock);
-		cw_log_flush_io(log);
-		cw_mutex_lock(&log->lock);
-		log->flushing = false;
-		log->flushes_done = mine;
-		cw_cond_broadcast(&log->flushed);
-	}
-	err = log->failed;
-	cw_mutex_unlock(&log->lock);
-	return err;
-}
-
 /* ---- freezing ---- */
 
 static void log_before_freeze(struct cw_cow *cow)
@@ -294,7 +263,7 @@ const struct cw_cow_format cw_cow_log = {
 	.write = cw_log_write,
 	.zero = cw_log_zero,
 	.discard = cw_log_discard,
-	.flush = log_flush,
+	.flush = cw_log_flush,
 	.stat = log_stat,
 	.space = cw_log_space,
 	.set_limit = cw_log_set_limit,

@@ -59,6 +59,11 @@ struct cw_io {
 	const struct cw_io_ops *ops;
 	const char *name; /* for messages; owned by whoever made the io */
 	s64 mtime;        /* modification time, seconds since 1970; 0: unknown */
+	/*
+	 * Bytes that the medium writes as one, so that a write which power cuts
+	 * off may destroy all of them; 0: a sector. A power of two.
+	 */
+	u32 physical_block;
 	bool whole_pages; /* to write a part of a page may be to read it first */
 };
 

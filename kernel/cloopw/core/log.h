@@ -7,6 +7,7 @@
  *   log_write.c       from pages to records
  *   log_read.c        from the map to records to pages
  *   log_append.c      records, in order, into the current segment
+ *   log_flush.c       the only caller of fdatasync, for all who wait for one
  *   log_segment.c     which segments there are, what lives in them
  *   log_map.c         where each page is; map pages in memory
  *   log_checkpoint.c  making the map durable; superblocks
@@ -14,10 +15,15 @@
  *   log_clean.c       room: growing, cleaning, giving back
  *   log_space.c       how much there is, and the limit
  *
- * Two locks. maint is held by whoever writes a checkpoint, cleans or grows the
- * file; lock guards all that changes in memory and is held for short: of all
- * I/O only the two sectors that close a segment and open the next, and zeros
- * ahead of the log, are written under it. maint is taken first.
+ * One committer. It is a role, not a thread: the holder of maint alone writes
+ * checkpoints and superblocks, cleans, grows and punches the file. fdatasync has
+ * one caller at a time, see log_flush.c, and an error of it ends the log before
+ * anybody else can ask again.
+ *
+ * Two locks. maint is taken first. lock guards all that changes in memory; it
+ * is held for short and never over I/O. A writer that has to write something
+ * ahead of its record (zeros, the marks of a new segment) holds the place of
+ * the next record for that, see preparing: other writers wait, readers do not.
  */
 #ifndef CLOOPW_LOG_H
 #define CLOOPW_LOG_H
@@ -44,6 +50,8 @@
 #define LOG_ZEROS_SECTORS 128u /* at once */
 /* Generations made durable in advance, so that none is used twice. */
 #define LOG_GEN_STEP (1u << 16)
+/* Of the medium's blocks, in sectors; with larger ones a torn one is damage. */
+#define LOG_BLOCK_MAX 64u
 /* More than any log reaches; a file that says so lies. */
 #define LOG_GEN_MAX (1ull << 47)
 #define LOG_SEQ_MAX (1ull << 62)
@@ -173,6 +181,11 @@ struct cw_log {
 	const struct cw_codec *codec;
 	u8 *zeros;     /* LOG_ZEROS_SECTORS */
 	/*
+	 * Sectors that the medium writes as one: a write that power cuts off may
+	 * destroy all of them. See fill_block().
+	 */
+	u32 block;
+	/*
 	 * For writing data; and for reading, map pages and the cleaner, apart,
 	 * because a writer holds one of the first while it waits for room, and
 	 * room is made with the second. Who holds one of the second waits for
@@ -210,7 +223,12 @@ struct cw_log {
 	u32 sector;  /* next free one in it */
 	u32 ahead;   /* before this one it is written, if only with zeros */
 	bool synced; /* a flush was asked for since zeros were written */
-	/* For records without payload, which are put together in place. */
+	/*
+	 * Somebody has the place of the next record for himself and writes what
+	 * must be there before it, or waits for the records before it.
+	 */
+	bool preparing;
+	/* Of that one: for records without payload. */
 	u8 mark_buf[CW_PAGE_SIZE] __attribute__((aligned(8)));
 	u64 appended_sectors; /* since the last checkpoint */
 	struct log_append *first, *last; /* on their way, in log order */
@@ -248,7 +266,7 @@ struct cw_log {
 	u32 reserved_pages; /* may become dirty by appends on their way */
 
 	struct cw_cond flushed; /* with lock: flushes_done or failed */
-	bool flushing;
+	bool flushing;          /* somebody is in fdatasync, for all who wait */
 	u64 flushes_begun;
 	u64 flushes_done;
 };
@@ -303,27 +321,52 @@ bool cw_log_record_holds(const struct log_record *record,
 			 const struct log_entry *entry, u64 gen, u64 page);
 /* Is its range one that an append to a device of so many pages can have? */
 bool cw_log_record_fits(const struct log_record *record, u64 pages);
-/* Nothing is written any more: what is durable is not known. */
-void cw_log_fail(struct cw_log *log, int err);
-/* As cw_flush(); an error ends the log. */
-int cw_log_flush_io(struct cw_log *log);
-
 /*
  * Appends: gives append its place, writes buf there, waits for all before it,
  * applies it to the map. -EAGAIN when there is no free segment: make room.
  */
 int cw_log_append(struct cw_log *log, struct log_append *append, u8 *buf);
 
-/* Goes on in a new segment, or begins in the first; with lock held. */
+/*
+ * Goes on in a new segment, or begins in the first. With lock held, which it
+ * drops while it writes the marks. -EAGAIN: no segment can be taken, or the log
+ * has moved on meanwhile.
+ */
 int cw_log_open_segment(struct cw_log *log, enum log_purpose purpose);
+
+/* Sectors of a segment that records may fill: the jump has a block of its own. */
+static inline u32 cw_log_fill_end(const struct cw_log *log)
+{
+	return CW_LOG_SEGMENT_SECTORS - log->block;
+}
+
+/*
+ * No record to come will be in a block of the medium in which those end that are
+ * there by now; and these are retired. With lock held, which it drops meanwhile.
+ */
+void cw_log_finish_block(struct cw_log *log);
+/* The same, and none has taken a place since: lock is held from there on. */
+void cw_log_settle(struct cw_log *log);
+
+/* ---- log_flush.c ---- */
+
+/*
+ * When it returns 0 all that was written to the file before the call is
+ * durable, and no record shares a block of the medium with what comes later.
+ * An error ends the log: all callers get it, those to come, too.
+ */
+int cw_log_sync(struct cw_log *log);
+/* As struct cw_cow_format's. */
+int cw_log_flush(struct cw_cow *cow);
 
 /* Applies a record to the map: after an append, and when rolling forward. */
 void cw_log_apply(struct cw_log *log, struct log_append *append);
 
 /* ---- log_segment.c ---- */
 
-/* All with lock held. */
+/* With maint held; takes lock, but not while it allocates memory. */
 int cw_log_segments_grow(struct cw_log *log, u32 nr);
+/* All others with lock held. */
 struct log_segment *cw_log_segment_at(struct cw_log *log, u64 sector);
 void cw_log_account(struct cw_log *log, u64 word, int sign);
 void cw_log_segment_changed(struct cw_log *log, u32 n);
@@ -443,11 +486,12 @@ int cw_log_discard(struct cw_cow *cow, u64 off, u64 len);
  * room for them to become dirty, with a checkpoint if that is what it takes.
  * create as in cw_log_map_get().
  */
-int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create,
-		   bool maint_held);
+int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create);
 void cw_log_finish(struct cw_log *log, struct log_append *append);
 
-/* The same without keeping room, for recovery. */
+/* The two halves of it: keeping room, and the map pages. */
+int cw_log_keep_room(struct cw_log *log, bool maint_held);
+void cw_log_give_up_room(struct cw_log *log);
 int cw_log_get_map_pages(struct cw_log *log, struct log_append *append,
 			 bool create);
 void cw_log_put_map_pages(struct cw_log *log, struct log_append *append);

@@ -297,12 +297,32 @@ void cw_log_apply(struct cw_log *log, struct log_append *append)
 	}
 }
 
-/* ---- appending ---- */
+/* ---- the place of the next record ---- */
+
+static void wait_for_place(struct cw_log *log)
+{
+	while (log->preparing)
+		cw_cond_wait(&log->changed, &log->lock);
+}
+
+/* Holds the place, with the lock given up meanwhile. */
+static void begin_preparing(struct cw_log *log)
+{
+	log->preparing = true;
+	cw_mutex_unlock(&log->lock);
+}
+
+static void end_preparing(struct cw_log *log)
+{
+	cw_mutex_lock(&log->lock);
+	log->preparing = false;
+	cw_cond_broadcast(&log->changed);
+}
 
 /*
  * A record without payload, into one sector. A medium that takes pages as a
  * whole gets one where it begins, as nothing is behind it yet: see
- * zero_ahead(). With lock held.
+ * zero_ahead(). The caller holds the place.
  */
 static int write_mark(struct cw_log *log, u64 sector, struct log_record *record)
 {
@@ -315,41 +335,80 @@ static int write_mark(struct cw_log *log, u64 sector, struct log_record *record)
 			 at);
 }
 
-/*
- * Goes on in a new segment. The jump in the old one is written after the
- * beginning of the new one, and only counts when both are there: recovery
- * stops at whatever is missing. With lock held.
- */
-int cw_log_open_segment(struct cw_log *log, enum log_purpose purpose)
+/* What leads from one segment to the next, and where the first of them goes. */
+struct marks {
+	struct log_record begin;
+	struct log_record jump; /* without type: there is none */
+	u64 jump_at;
+	u32 next;
+};
+
+static void plan_marks(struct cw_log *log, u32 next, struct marks *marks)
 {
-	struct log_record begin = { .type = CW_LOG_SEGMENT };
-	struct log_record jump = { .type = CW_LOG_JUMP };
 	u32 old = log->segment;
 	bool first = old == CW_LOG_NO_SEGMENT;
-	u32 next;
+	u64 gen = log->segments[next].gen;
+
+	*marks = (struct marks){
+		.next = next,
+		.begin = {
+			.type = CW_LOG_SEGMENT,
+			.gen = gen,
+			.seq = log->next_seq + !first,
+		},
+	};
+	if (first)
+		return;
+	marks->jump = (struct log_record){
+		.type = CW_LOG_JUMP,
+		.gen = log->segments[old].gen,
+		.seq = log->next_seq,
+		.from = next,
+		.next_gen = gen,
+	};
+	marks->jump_at = log_first_sector(old) + log->sector;
+}
+
+/*
+ * The jump in the old segment is written after the beginning of the new one, and
+ * only counts when both are there: recovery stops at whatever is missing.
+ */
+static int write_marks(struct cw_log *log, struct marks *marks)
+{
+	int err = write_mark(log, log_first_sector(marks->next), &marks->begin);
+
+	if (!err && marks->jump.type)
+		err = write_mark(log, marks->jump_at, &marks->jump);
+	return err;
+}
+
+int cw_log_open_segment(struct cw_log *log, enum log_purpose purpose)
+{
+	struct marks marks;
+	u32 old, next;
 	int err;
 
+	wait_for_place(log);
 	if (!cw_log_may_take(log, purpose))
 		return -EAGAIN;
 	next = cw_log_take_free_segment(log, SEGMENT_DATA);
 	if (next == CW_LOG_NO_SEGMENT)
 		return -EAGAIN;
-	jump.from = next;
-	jump.next_gen = log->segments[next].gen;
-	jump.seq = log->next_seq;
-	begin.gen = jump.next_gen;
-	begin.seq = log->next_seq + !first;
-	err = write_mark(log, log_first_sector(next), &begin);
-	if (!err && !first) {
-		jump.gen = log->segments[old].gen;
-		err = write_mark(log, log_first_sector(old) + log->sector,
-				 &jump);
-	}
+	old = log->segment;
+	plan_marks(log, next, &marks);
+	begin_preparing(log);
+	err = write_marks(log, &marks);
+	end_preparing(log);
+	/* The log may have been broken by a record on its way. */
+	if (!err && log->segment != old)
+		err = -EAGAIN;
 	if (err) {
-		cw_log_free_segment(log, next);
+		if (log->segments[next].state == SEGMENT_DATA &&
+		    log->segments[next].gen == marks.begin.gen)
+			cw_log_free_segment(log, next);
 		return err;
 	}
-	log->next_seq = begin.seq + 1;
+	log->next_seq = marks.begin.seq + 1;
 	log->segment = next;
 	log->sector = 1;
 	log->ahead = LOG_PAGE_SECTORS;
@@ -361,6 +420,12 @@ static u32 round_to_page(u32 sector, bool up)
 	return (up ? sector + LOG_PAGE_SECTORS - 1 : sector) & ~(LOG_PAGE_SECTORS - 1);
 }
 
+static bool needs_zeros(const struct cw_log *log, u32 sectors)
+{
+	return log->sector + sectors > log->ahead &&
+	       (log->synced || log->io->whole_pages);
+}
+
 /*
  * The space of a new segment is allocated, but to a file system it was never
  * written: each first write there is a change of its metadata, which a flush
@@ -369,50 +434,52 @@ static u32 round_to_page(u32 sector, bool up)
  * those after it find blocks that were written. And a medium that takes pages
  * as a whole would read the one in which a record ends: a few are zeroed in
  * time. From the page with the record's end on, as the record is still to be
- * written; nobody has a place behind log->sector yet, but before it others have.
- * An error will meet the records too. With lock held.
+ * written; nobody has a place behind log->sector yet, nor takes one meanwhile,
+ * but before it others have. An error will meet the records too. With lock held,
+ * which it drops.
  */
 static void zero_ahead(struct cw_log *log, u32 sectors)
 {
 	u32 end = log->sector + sectors;
 	u32 at = cw_max(round_to_page(end, false), log->sector);
+	u64 first = log_first_sector(log->segment);
+	int err = 0;
 
-	if (end <= log->ahead || !(log->synced || log->io->whole_pages))
-		return;
 	end += log->synced ? LOG_AHEAD_SECTORS : LOG_AHEAD_SECTORS_FEW;
 	end = cw_min(round_to_page(end, true), CW_LOG_SEGMENT_SECTORS);
 	log->synced = false;
 	log->ahead = end;
-	while (at < end) {
+	begin_preparing(log);
+	while (!err && at < end) {
 		u32 part = cw_min(end - at, LOG_ZEROS_SECTORS);
 
-		if (cw_pwrite(log->io, log->zeros, part * CW_SECTOR_SIZE,
-			      log_sector_offset(log_first_sector(log->segment) +
-						at)))
-			return;
+		err = cw_pwrite(log->io, log->zeros, part * CW_SECTOR_SIZE,
+				log_sector_offset(first + at));
 		at += part;
 	}
+	end_preparing(log);
 }
 
-/* Gives the record its place in the log; with lock held. */
-static int reserve(struct cw_log *log, struct log_append *append)
-{
-	struct log_record *record = &append->record;
-	int err;
+/* ---- appending ---- */
 
+static int may_append(struct cw_log *log, enum log_purpose purpose)
+{
 	if (log->failed)
 		return log->failed;
-	if (!log->begun)
+	if (!log->begun || (purpose == LOG_FOR_DATA && !cw_log_may_fill(log)))
 		return -EAGAIN;
-	if (append->purpose == LOG_FOR_DATA && !cw_log_may_fill(log))
-		return -EAGAIN;
-	/* One sector is kept for the jump. */
-	if (log->sector + record->sectors > CW_LOG_SEGMENT_SECTORS - 1) {
-		err = cw_log_open_segment(log, append->purpose);
-		if (err)
-			return err;
-	}
-	zero_ahead(log, record->sectors);
+	return 0;
+}
+
+static void take_place(struct cw_log *log, struct log_append *append)
+{
+	struct log_record *record = &append->record;
+
+	append->next = NULL;
+	append->written = false;
+	append->retired = false;
+	append->err = 0;
+	cw_cond_init(&append->done);
 	append->sector = log_first_sector(log->segment) + log->sector;
 	record->gen = log->segments[log->segment].gen;
 	record->seq = log->next_seq++;
@@ -425,7 +492,30 @@ static int reserve(struct cw_log *log, struct log_append *append)
 	else
 		log->first = append;
 	log->last = append;
-	return 0;
+}
+
+/* Gives the record its place in the log; with lock held, which it may drop. */
+static int reserve(struct cw_log *log, struct log_append *append)
+{
+	u32 sectors = append->record.sectors;
+	int err;
+
+	for (;;) {
+		wait_for_place(log);
+		err = may_append(log, append->purpose);
+		if (err)
+			return err;
+		if (log->sector + sectors > cw_log_fill_end(log)) {
+			err = cw_log_open_segment(log, append->purpose);
+			if (err)
+				return err;
+		} else if (needs_zeros(log, sectors)) {
+			zero_ahead(log, sectors);
+		} else {
+			take_place(log, append);
+			return 0;
+		}
+	}
 }
 
 /*
@@ -482,45 +572,17 @@ static void retire(struct cw_log *log)
 	cw_cond_broadcast(&log->changed);
 }
 
-void cw_log_fail(struct cw_log *log, int err)
-{
-	cw_mutex_lock(&log->lock);
-	if (!log->failed) {
-		log->failed = err;
-		cw_log_bad("%s: cannot be written any more (error %d); what was flushed is safe, reading goes on",
-			   log->io->name, -err);
-	}
-	cw_mutex_unlock(&log->lock);
-}
-
-int cw_log_flush_io(struct cw_log *log)
-{
-	int err = cw_flush(log->io);
-
-	if (err)
-		cw_log_fail(log, err);
-	return err;
-}
-
-int cw_log_append(struct cw_log *log, struct log_append *append, u8 *buf)
+/*
+ * Writes len bytes of a record that has its place, waits for all before it and
+ * retires it. buf has room for a sector at least. With the lock taken.
+ */
+static int write_placed(struct cw_log *log, struct log_append *append, u8 *buf,
+			u32 len)
 {
 	int err;
 
-	append->next = NULL;
-	append->written = false;
-	append->retired = false;
-	append->err = 0;
-	cw_mutex_lock(&log->lock);
-	err = reserve(log, append);
-	if (!err)
-		cw_cond_init(&append->done);
-	cw_mutex_unlock(&log->lock);
-	if (err)
-		return err;
-
 	put_header(buf, &append->record);
-	err = cw_pwrite(log->io, buf, append->record.sectors * CW_SECTOR_SIZE,
-			log_sector_offset(append->sector));
+	err = cw_pwrite(log->io, buf, len, log_sector_offset(append->sector));
 	if (err && pad_out(log, append, buf))
 		break_log(log, err);
 
@@ -530,8 +592,74 @@ int cw_log_append(struct cw_log *log, struct log_append *append, u8 *buf)
 	retire(log);
 	while (!append->retired)
 		cw_cond_wait(&append->done, &log->lock);
-	err = append->err;
-	cw_mutex_unlock(&log->lock);
 	cw_cond_destroy(&append->done);
+	return append->err;
+}
+
+int cw_log_append(struct cw_log *log, struct log_append *append, u8 *buf)
+{
+	int err;
+
+	cw_mutex_lock(&log->lock);
+	err = reserve(log, append);
+	if (!err) {
+		cw_mutex_unlock(&log->lock);
+		err = write_placed(log, append, buf,
+				   append->record.sectors * CW_SECTOR_SIZE);
+	}
+	cw_mutex_unlock(&log->lock);
 	return err;
+}
+
+/* ---- blocks of the medium ---- */
+
+/* Waits for all records that have a place by now. */
+static void wait_for_records(struct cw_log *log)
+{
+	u64 seq = log->next_seq;
+
+	while (log->first && log->first->record.seq < seq)
+		cw_cond_wait(&log->changed, &log->lock);
+}
+
+/*
+ * A medium that writes blocks of more than a sector may lose all of one when
+ * power fails while a part of it is written. So nothing is appended to the block
+ * in which something ends that is to be durable: a PAD fills it up. Records that
+ * have a place in it and are not written yet are waited for. With lock held,
+ * which it drops meanwhile.
+ */
+static void fill_block(struct cw_log *log)
+{
+	struct log_append pad = { .record = { .type = CW_LOG_PAD } };
+	u8 buf[CW_SECTOR_SIZE] __attribute__((aligned(8))) = { 0 };
+	u32 used = log->sector % log->block;
+
+	if (log->begun && !log->failed && used) {
+		pad.record.sectors = log->block - used;
+		take_place(log, &pad);
+		cw_mutex_unlock(&log->lock);
+		/* When it fails the log does, or begins elsewhere. */
+		write_placed(log, &pad, buf, CW_SECTOR_SIZE);
+	}
+	wait_for_records(log);
+}
+
+void cw_log_finish_block(struct cw_log *log)
+{
+	if (log->block == 1)
+		return;
+	wait_for_place(log);
+	fill_block(log);
+}
+
+void cw_log_settle(struct cw_log *log)
+{
+	if (log->block == 1)
+		return;
+	wait_for_place(log);
+	log->preparing = true;
+	fill_block(log);
+	log->preparing = false;
+	cw_cond_broadcast(&log->changed);
 }

@@ -3,7 +3,8 @@
  * Checkpoints: what makes the map durable.
  *
  *   1. Snapshot, under lock: the dirty map pages, the usage of the segments,
- *      and the place in the log up to which they know it.
+ *      and the place in the log up to which they know it. No record before that
+ *      place shares a block of the medium with one behind it.
  *   2. The pages are written to free space, and the pages that refer to them.
  *   3. Flush: pages, and all records the pages refer to, are durable.
  *   4. The superblock copy that is not in use is written with the new roots.
@@ -241,6 +242,13 @@ static void snapshot_usage(struct cw_log *log, struct log_snapshot *snap)
 
 /* ---- 2. writing pages; with maint held ---- */
 
+/* Nothing is added to a block that the last checkpoint made durable. */
+static u32 next_meta_block(const struct cw_log *log)
+{
+	return cw_min(cw_round_up(log->meta_sector, log->block),
+		      CW_LOG_SEGMENT_SECTORS);
+}
+
 /* Finds room for so many sectors among the map pages. */
 static int place_meta(struct cw_log *log, u32 sectors, u64 *sector, u64 *gen)
 {
@@ -451,7 +459,7 @@ static int write_super(struct cw_log *log)
 	err = cw_pwrite(log->io, log->super, sizeof(*log->super),
 			slot * CW_LOG_SUPER_STRIDE);
 	if (!err)
-		err = cw_log_flush_io(log);
+		err = cw_log_sync(log);
 	if (!err)
 		log->super_slot = slot;
 	return err;
@@ -528,7 +536,7 @@ static int write_checkpoint(struct cw_log *log, struct log_snapshot *snap,
 	if (!err)
 		err = save_usage(log, snap);
 	if (!err)
-		err = cw_log_flush_io(log);
+		err = cw_log_sync(log);
 	if (err)
 		return err;
 	encode_super(log, snap, gen_limit);
@@ -558,7 +566,7 @@ static u32 meta_segments(const struct cw_log *log, u64 sectors)
 	u32 left = 0;
 
 	if (log->meta_segment != CW_LOG_NO_SEGMENT)
-		left = CW_LOG_SEGMENT_SECTORS - log->meta_sector;
+		left = CW_LOG_SEGMENT_SECTORS - next_meta_block(log);
 	/* At the end of each a record may not fit any more. */
 	left -= cw_min(left, META_SECTORS);
 	if (sectors <= left)
@@ -648,11 +656,13 @@ int cw_log_checkpoint(struct cw_log *log)
 	if (err)
 		return err;
 	cw_mutex_lock(&log->lock);
+	cw_log_settle(log);
 	err = log->failed;
 	if (!err) {
 		snapshot_pages(log, snap);
 		snapshot_position(log, snap);
 		snapshot_usage(log, snap);
+		log->meta_sector = next_meta_block(log);
 	}
 	gen_limit = log->next_gen + LOG_GEN_STEP;
 	cw_mutex_unlock(&log->lock);

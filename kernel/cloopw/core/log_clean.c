@@ -29,6 +29,8 @@
 #define PUNCH_MAX 1024u
 /* Free segments that stay allocated, for the next writes. */
 #define KEEP_FREE 1u
+/* What was to be moved cannot be read; other errors are those of writing. */
+#define DAMAGED (-EBADMSG)
 
 static u32 live_segments(struct cw_log *log)
 {
@@ -164,7 +166,7 @@ static int allocate_segment(struct cw_log *log, u32 n)
 	return cw_pwrite(log->io, log->clean_buf, CW_LOG_SEGMENT_LEN, off);
 }
 
-/* A free segment without space, or a new one; with lock held. */
+/* A free segment without space, or the next new one; with lock held. */
 static int find_unbacked(struct cw_log *log, u32 *found)
 {
 	u32 n;
@@ -179,7 +181,7 @@ static int find_unbacked(struct cw_log *log, u32 *found)
 	if (n >= log->max_segments ||
 	    log->nr_used + log->nr_free >= log->max_segments)
 		return -ENOSPC;
-	return n < log->nr_segments ? 0 : cw_log_segments_grow(log, n + 1);
+	return 0;
 }
 
 /* Allocates space for one more free segment. */
@@ -192,6 +194,8 @@ static int grow(struct cw_log *log)
 	before = log->nr_segments;
 	err = find_unbacked(log, &n);
 	cw_mutex_unlock(&log->lock);
+	if (!err && n >= before)
+		err = cw_log_segments_grow(log, n + 1);
 	if (!err)
 		err = cw_log_snapshot_room(log);
 	if (!err)
@@ -253,22 +257,42 @@ static int copy_record(struct cw_log *log, struct cw_workspace *ws,
 {
 	u32 at = cw_log_payload_at(record);
 	u32 stored_pages = cw_popcount(record->data_mask);
-	int err;
 
 	if (live == record->data_mask) {
 		memcpy(ws->stored, buf, at + record->stored);
 		cw_log_record_encode(ws->stored, record);
 		return 0;
 	}
-	err = cw_workspace_decompress(&log->meta_workspaces, ws, record->codec,
-				      ws->plain, stored_pages * CW_PAGE_SIZE,
-				      buf + at, record->stored);
-	if (err)
-		return err;
+	if (cw_workspace_decompress(&log->meta_workspaces, ws, record->codec,
+				    ws->plain, stored_pages * CW_PAGE_SIZE,
+				    buf + at, record->stored))
+		return DAMAGED;
 	stored_pages = keep_pages(ws->plain, record->data_mask, live);
 	record->data_mask = live;
 	cw_log_fill_record(log, ws, ws->plain, stored_pages, record);
 	return 0;
+}
+
+/* Appends what lives of the record at sector; buf holds the record. */
+static int append_move(struct cw_log *log, struct log_append *append,
+		       u64 sector, const u8 *buf, u16 live)
+{
+	struct log_record *record = &append->record;
+	struct cw_workspace *ws;
+	int err;
+
+	if (cw_log_record_check(buf, record))
+		return DAMAGED;
+	record->type = CW_LOG_MOVE;
+	record->zero_mask = 0;
+	record->from = sector;
+	record->next_gen = record->gen; /* for who rebuilds the map */
+	ws = cw_workspace_get(&log->meta_workspaces);
+	err = copy_record(log, ws, buf, record, live);
+	if (!err)
+		err = cw_log_append(log, append, ws->stored);
+	cw_workspace_put(&log->meta_workspaces, ws);
+	return err;
 }
 
 /* Moves what lives of the record at sector; buf holds the record. */
@@ -279,33 +303,24 @@ static int move_record(struct cw_log *log, u64 sector, const u8 *buf,
 		.record = *record,
 		.purpose = LOG_FOR_SPACE,
 	};
-	struct cw_workspace *ws;
 	u16 live;
 	int err;
 
 	if (cw_outside(record->page, record->pages, log->pages))
-		return -EIO;
-	err = cw_log_prepare(log, &append, false, true);
+		return DAMAGED;
+	err = cw_log_keep_room(log, true);
 	if (err)
 		return err;
+	err = cw_log_get_map_pages(log, &append, false);
+	if (err) {
+		cw_log_give_up_room(log);
+		return err == -EIO ? DAMAGED : err;
+	}
 	cw_mutex_lock(&log->lock);
 	live = live_pages(&append, sector);
 	cw_mutex_unlock(&log->lock);
-	if (!live)
-		goto finish;
-	err = cw_log_record_check(buf, record);
-	if (err)
-		goto finish;
-	append.record.type = CW_LOG_MOVE;
-	append.record.zero_mask = 0;
-	append.record.from = sector;
-	append.record.next_gen = record->gen; /* for who rebuilds the map */
-	ws = cw_workspace_get(&log->meta_workspaces);
-	err = copy_record(log, ws, buf, &append.record, live);
-	if (!err)
-		err = cw_log_append(log, &append, ws->stored);
-	cw_workspace_put(&log->meta_workspaces, ws);
-finish:
+	if (live)
+		err = append_move(log, &append, sector, buf, live);
 	cw_log_finish(log, &append);
 	return err;
 }
@@ -329,6 +344,8 @@ static int clean_segment(struct cw_log *log, u32 n)
 
 	err = cw_pread(log->io, log->clean_buf, CW_LOG_SEGMENT_LEN,
 		       log_sector_offset(first));
+	if (err == -EIO)
+		err = DAMAGED;
 	while (!err && sector < CW_LOG_SEGMENT_SECTORS) {
 		const u8 *buf = log->clean_buf + sector * CW_SECTOR_SIZE;
 
@@ -341,7 +358,7 @@ static int clean_segment(struct cw_log *log, u32 n)
 			err = move_record(log, first + sector, buf, &record);
 		sector += record.sectors;
 	}
-	if (err && err != -EIO)
+	if (err && err != DAMAGED)
 		return err;
 	/* All that lived was moved; what is left could not be read. */
 	if (err || look_at(log, n).live)
@@ -386,7 +403,7 @@ static bool can_clean(struct cw_log *log, u32 victim, bool first)
 	needed = log->segments[victim].live / CW_LOG_EXTENT_PAGES +
 		 LOG_RECORD_ROOM / CW_SECTOR_SIZE;
 	if (!can && !first)
-		can = log->sector + needed < CW_LOG_SEGMENT_SECTORS;
+		can = log->sector + needed <= cw_log_fill_end(log);
 	else if (!can && cw_log_may_take(log, LOG_FOR_SPACE))
 		can = !cw_log_open_segment(log, LOG_FOR_SPACE);
 	cw_mutex_unlock(&log->lock);
@@ -570,7 +587,7 @@ static int make_some_room(struct cw_log *log)
 static void wait_for_broken(struct cw_log *log)
 {
 	cw_mutex_lock(&log->lock);
-	while (log->first)
+	while (log->first || log->preparing)
 		cw_cond_wait(&log->changed, &log->lock);
 	log->broken = 0;
 	cw_mutex_unlock(&log->lock);

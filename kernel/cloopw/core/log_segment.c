@@ -2,9 +2,22 @@
 /* The segments of the file and what lives in them. */
 #include "log.h"
 
+/* Puts a larger array in the place of the one there is, which it returns. */
+static struct log_segment *replace(struct cw_log *log, struct log_segment *more,
+				   u32 room)
+{
+	struct log_segment *old = log->segments;
+
+	if (log->nr_segments)
+		memcpy(more, old, log->nr_segments * sizeof(*more));
+	log->segments = more;
+	log->segment_room = room;
+	return old;
+}
+
 int cw_log_segments_grow(struct cw_log *log, u32 nr)
 {
-	struct log_segment *more;
+	struct log_segment *more = NULL, *old = NULL;
 	u32 room = log->segment_room ? log->segment_room : 64;
 
 	while (room < nr)
@@ -13,14 +26,13 @@ int cw_log_segments_grow(struct cw_log *log, u32 nr)
 		more = cw_alloc(room * sizeof(*more));
 		if (!more)
 			return -ENOMEM;
-		if (log->nr_segments)
-			memcpy(more, log->segments,
-			       log->nr_segments * sizeof(*more));
-		cw_free(log->segments);
-		log->segments = more;
-		log->segment_room = room;
 	}
+	cw_mutex_lock(&log->lock);
+	if (more)
+		old = replace(log, more, room);
 	log->nr_segments = nr;
+	cw_mutex_unlock(&log->lock);
+	cw_free(old);
 	return 0;
 }
 

@@ -105,32 +105,43 @@ void cw_log_put_map_pages(struct cw_log *log, struct log_append *append)
 	append->map[1] = NULL;
 }
 
-int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create,
-		   bool maint_held)
+int cw_log_keep_room(struct cw_log *log, bool maint_held)
 {
 	int err = 0;
 
-	while (!reserve_dirty(log, maint_held)) {
+	while (!err && !reserve_dirty(log, maint_held)) {
 		if (maint_held)
 			err = cw_log_checkpoint(log);
 		else if (!wait_for_reserved(log))
 			err = clean_dirty(log);
-		if (err)
-			return err;
 	}
+	return err;
+}
+
+void cw_log_give_up_room(struct cw_log *log)
+{
+	cw_mutex_lock(&log->lock);
+	log->reserved_pages -= 2;
+	cw_mutex_unlock(&log->lock);
+	cw_cond_broadcast(&log->changed);
+}
+
+int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create)
+{
+	int err = cw_log_keep_room(log, false);
+
+	if (err)
+		return err;
 	err = cw_log_get_map_pages(log, append, create);
 	if (err)
-		cw_log_finish(log, append);
+		cw_log_give_up_room(log);
 	return err;
 }
 
 void cw_log_finish(struct cw_log *log, struct log_append *append)
 {
 	cw_log_put_map_pages(log, append);
-	cw_mutex_lock(&log->lock);
-	log->reserved_pages -= 2;
-	cw_mutex_unlock(&log->lock);
-	cw_cond_broadcast(&log->changed);
+	cw_log_give_up_room(log);
 }
 
 /* Appends, making room as often as it takes. */
@@ -244,7 +255,7 @@ static int write_extent(struct cw_log *log, u64 page, u32 pages, const u8 *buf)
 	struct cw_workspace *ws;
 	int err;
 
-	err = cw_log_prepare(log, &append, true, false);
+	err = cw_log_prepare(log, &append, true);
 	if (err)
 		return err;
 	ws = cw_workspace_get(&log->workspaces);
@@ -306,7 +317,7 @@ static int change_range(struct cw_log *log, u8 type, u64 page, u32 pages)
 	bool needed;
 	int err;
 
-	err = cw_log_prepare(log, &append, type == CW_LOG_WIPE, false);
+	err = cw_log_prepare(log, &append, type == CW_LOG_WIPE);
 	if (err)
 		return err;
 	cw_mutex_lock(&log->lock);

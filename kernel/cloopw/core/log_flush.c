@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Making durable: the only caller of fdatasync.
+ *
+ * A kernel tells an error of writing back once for each open file, to the first
+ * who asks. Two that asked at the same time could get an error and a success for
+ * the same lost data. So one asks for all: flushes and checkpoints take part in
+ * the next fdatasync, and its error is kept before another one can begin.
+ */
+#include "log.h"
+
+/* Nothing is written any more: what is durable is not known. With lock held. */
+static void fail(struct cw_log *log, int err)
+{
+	if (log->failed)
+		return;
+	log->failed = err;
+	cw_log_bad("%s: cannot be written any more (error %d); what was flushed is safe, reading goes on",
+		   log->io->name, -err);
+}
+
+/* For all who asked until now; with lock held, which it drops. */
+static void sync_once(struct cw_log *log)
+{
+	u64 mine = ++log->flushes_begun;
+	int err;
+
+	log->flushing = true;
+	cw_log_finish_block(log);
+	cw_mutex_unlock(&log->lock);
+	err = cw_flush(log->io);
+	cw_mutex_lock(&log->lock);
+	if (err)
+		fail(log, err);
+	log->flushing = false;
+	log->flushes_done = mine;
+	cw_cond_broadcast(&log->flushed);
+}
+
+/* With lock held, which it drops. */
+static int sync_for_all(struct cw_log *log)
+{
+	u64 wanted = log->flushes_begun + 1;
+
+	while (!log->failed && log->flushes_done < wanted) {
+		if (log->flushing)
+			cw_cond_wait(&log->flushed, &log->lock);
+		else
+			sync_once(log);
+	}
+	return log->failed;
+}
+
+int cw_log_sync(struct cw_log *log)
+{
+	int err;
+
+	cw_mutex_lock(&log->lock);
+	err = sync_for_all(log);
+	cw_mutex_unlock(&log->lock);
+	return err;
+}
+
+/*
+ * All that is acknowledged is in the file with nothing missing before it, so
+ * one fdatasync is all. When it fails, what was acknowledged may be lost: the
+ * log ends there, as what is on the disk is not known any more.
+ */
+int cw_log_flush(struct cw_cow *cow)
+{
+	struct cw_log *log = cow->priv;
+	int err;
+
+	if (!cow->writable)
+		return 0;
+	cw_mutex_lock(&log->lock);
+	log->synced = true;
+	err = sync_for_all(log);
+	cw_mutex_unlock(&log->lock);
+	return err;
+}
