@@ -435,7 +435,7 @@ static struct file *open_again(struct file *user, bool writable)
  * Of the device, or of that below the file system. Some have none: those in
  * memory do not outlive power at all; of others nobody can tell.
  */
-static u32 physical_block(const struct inode *inode)
+static u32 physical_block(struct inode *inode)
 {
 	struct block_device *bdev = inode->i_sb->s_bdev;
 
