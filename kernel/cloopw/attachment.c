@@ -240,7 +240,7 @@ static int add_layer(struct cloopw_attachment *att, void *arg)
 }
 
 int cloopw_attachment_snapshot(struct cloopw_attachment *att,
-			       struct cloopw_disk *disk, int fd,
+			       struct cloopw_disk *disk, int fd, bool elsewhere,
 			       struct cw_report *report)
 {
 	const struct cw_backing_request request = {
@@ -248,6 +248,8 @@ int cloopw_attachment_snapshot(struct cloopw_attachment *att,
 		.role = "COW layer",
 		.writable = true,
 		.disk = disk->gd,
+		.in_use = true,
+		.elsewhere = elsewhere,
 	};
 	struct layer_to_add add = { .report = report };
 	struct cw_backing *layer;

@@ -68,10 +68,11 @@ int cloopw_attachment_create(struct cloopw_disk *disk,
 
 /*
  * Puts the file on top of the layers, while requests are served; one at a
- * time. On error nothing has changed and the report says why.
+ * time. elsewhere: the caller knows that it does not lie on the disk. On error
+ * nothing has changed and the report says why.
  */
 int cloopw_attachment_snapshot(struct cloopw_attachment *att,
-			       struct cloopw_disk *disk, int fd,
+			       struct cloopw_disk *disk, int fd, bool elsewhere,
 			       struct cw_report *report);
 
 /*

@@ -19,6 +19,7 @@
 
 #include "compat.h"
 #include "disk.h"
+#include "stack.h"
 
 /* Workers read at several places at once, in turn; each is to find its part. */
 #define READAHEAD_PAGES (SZ_1M / PAGE_SIZE)
@@ -378,25 +379,18 @@ static int check_operations(struct file *file, const char *name,
 }
 
 /*
- * A device must not become its own backing, directly or through others. It can
- * only be through one of ours that is not attached yet: one that is attached
- * has all of its backings, and none of them can be this device, which is not.
- * The file has been opened, so that it cannot be detached after the check. A
- * new layer of a device in use can be upon it in other ways, through a second
- * device: that is for its owner to avoid, as with all stacked devices.
+ * A device must not become its own backing, directly or through others. While
+ * it is not attached it can only be through one of ours that is not, either:
+ * one that is attached has all of its backings, and none of them can be this
+ * device. The file has been opened, so that it cannot be detached after the
+ * check. A new layer of a device in use is looked at by check_stack(), too.
  */
 static int check_disk(struct file *file, const char *name,
 		      const struct cw_backing_request *request,
 		      struct cw_report *report)
 {
-	struct block_device *below = data_inode(file)->i_sb->s_bdev;
 	struct gendisk *disk;
 
-	/* A new layer of a device that is in use, in a file system on that. */
-	if (below && below->bd_disk == request->disk)
-		return cw_refuse(report, -EINVAL,
-				 "%s: is in a file system on the device itself: a %s must be elsewhere",
-				 name, request->role);
 	if (!S_ISBLK(data_inode(file)->i_mode))
 		return 0;
 	disk = I_BDEV(data_inode(file))->bd_disk;
@@ -407,6 +401,49 @@ static int check_disk(struct file *file, const char *name,
 	if (cloopw_is_unattached(disk))
 		return cw_refuse(report, -EINVAL,
 				 "%s: nothing is attached to it", name);
+	return 0;
+}
+
+/* backings_lock */
+static int visit(const struct gendisk *disk,
+		 int (*look)(struct file *file, void *arg), void *arg)
+{
+	struct cw_backing *b;
+	int found = 0;
+
+	list_for_each_entry(b, &backings, node) {
+		if (b->disk == disk)
+			found = look(b->file, arg);
+		if (found)
+			break;
+	}
+	return found;
+}
+
+static int check_stack(struct file *file, const char *name,
+		       const struct cw_backing_request *request,
+		       struct cw_report *report)
+{
+	struct cw_stack stack = {
+		.disk = request->disk,
+		.visit = visit,
+		.is_ours = cloopw_is_ours,
+	};
+	enum cw_stack_verdict verdict;
+
+	if (!request->in_use)
+		return 0;
+	mutex_lock(&backings_lock);
+	verdict = cw_stack_look(&stack, file);
+	mutex_unlock(&backings_lock);
+	if (verdict == CW_STACK_ON_DISK)
+		return cw_refuse(report, -EINVAL,
+				 "%s: lies on the device itself: a %s must be elsewhere",
+				 name, request->role);
+	if (verdict == CW_STACK_UNKNOWN && !request->elsewhere)
+		return cw_refuse(report, -EINVAL,
+				 "%s: lies on %s, which the driver cannot look into: it may lie on the device itself",
+				 name, stack.where);
 	return 0;
 }
 
@@ -533,6 +570,8 @@ static int open_file(struct cw_backing *b, struct file *user,
 				    READAHEAD_PAGES);
 	err = check_disk(file, name, request, report);
 	if (!err)
+		err = check_stack(file, name, request, report);
+	if (!err)
 		err = check_window(file, name, request, report);
 	if (!err)
 		err = fill_stat(b);
@@ -570,6 +609,7 @@ int cw_backing_open(const struct cw_backing_request *request,
 	b->io.name = name_of(user);
 	if (!b->io.name)
 		goto close;
+	b->disk = request->disk;
 	b->writable = request->writable;
 	b->offset = request->offset;
 	b->sizelimit = request->sizelimit ? request->sizelimit : U64_MAX;

@@ -24,6 +24,8 @@ struct cw_backing_request {
 	u64 offset;           /* where the window begins in the file */
 	u64 sizelimit;        /* and how long it is; 0: up to the file's end */
 	struct gendisk *disk; /* the device it is for */
+	bool in_use;          /* that is, so it may lie on it, through others */
+	bool elsewhere;       /* the caller knows that it does not */
 };
 
 struct cw_backing {
@@ -36,6 +38,7 @@ struct cw_backing {
 	u64 dev;               /* st_dev, st_ino and st_rdev of the file */
 	u64 ino;
 	u64 rdev;
+	struct gendisk *disk;  /* that it is for */
 	struct cw_direct *direct; /* NULL: always through the page cache */
 	struct cw_claim claim;    /* of a block device */
 	struct list_head node; /* backings_lock */

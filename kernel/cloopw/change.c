@@ -55,14 +55,17 @@ static int add_layer(struct cloopw_disk *disk, void *arg,
 	const struct cloopw_snapshot *request = arg;
 	int err;
 
-	if (request->flags)
+	if (request->flags & ~CLOOPW_SNAPSHOT_ELSEWHERE)
 		return cw_refuse(report, -EINVAL, "unknown flags 0x%x",
-				 request->flags);
+				 request->flags & ~CLOOPW_SNAPSHOT_ELSEWHERE);
 	err = hold(disk, report);
 	if (err)
 		return err;
 	err = cloopw_attachment_snapshot(disk->attachment, disk,
-					 request->layer_fd, report);
+					 request->layer_fd,
+					 request->flags &
+					 CLOOPW_SNAPSHOT_ELSEWHERE,
+					 report);
 	cloopw_disk_release(disk, true);
 	return err;
 }

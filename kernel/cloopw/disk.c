@@ -66,12 +66,17 @@ bool cloopw_disk_is_idle(struct cloopw_disk *disk)
 	return idle;
 }
 
+bool cloopw_is_ours(const struct gendisk *gd)
+{
+	return gd->fops == &disk_ops;
+}
+
 bool cloopw_is_unattached(struct gendisk *gd)
 {
 	struct cloopw_disk *disk = gd->private_data;
 	bool attached;
 
-	if (gd->fops != &disk_ops)
+	if (!cloopw_is_ours(gd))
 		return false;
 	mutex_lock(&disk->lock);
 	attached = disk->phase == CLOOPW_ATTACHED;

@@ -50,7 +50,7 @@ int cloopw_disk_remove(struct cloopw_disk *disk); /* -EBUSY: in use */
 bool cloopw_disk_is_idle(struct cloopw_disk *disk);
 /* Is it one of ours, without an attachment? */
 bool cloopw_is_unattached(struct gendisk *gd);
-
+bool cloopw_is_ours(const struct gendisk *gd);
 
 /*
  * What is attached stays so until release. alone: nobody else changes it

@@ -16,6 +16,7 @@
 #include "image_facts.h"
 #include "list.h"
 #include "snapshot.h"
+#include "stack.h"
 #include "stats.h"
 #include "tools/common/size.h"
 #include "userspace.h"
@@ -425,6 +426,7 @@ int do_adjust(Driver &driver, const CLI::App &app, const Options &o) {
 
 int do_snapshot(Driver &driver, const Options &o) {
     DeviceRef device = find_of_driver(driver, o.names.front(), "--snapshot");
+    want_elsewhere(driver, device, o.snapshot, o.cow.overwrite);
     snapshot(driver, device, o.snapshot, o.attach.cow);
     CowSettings rest = o.attach.cow;
     rest.limit.reset(); /* it was made with that */

@@ -40,6 +40,7 @@ int put_on_top(Driver &driver, const DeviceRef &device, int layer, std::string *
     std::vector<char> reason(CLOOPW_MESSAGE_LEN);
     struct cloopw_snapshot request = {};
     request.size = sizeof(request);
+    request.flags = CLOOPW_SNAPSHOT_ELSEWHERE;
     request.layer_fd = layer;
     request.message = reinterpret_cast<__u64>(reason.data());
     request.message_len = static_cast<__u32>(reason.size());

@@ -11,8 +11,8 @@ namespace cloopw {
 
 /*
  * Makes the COW, as settings say, and puts it on top of the device's layers, of which the
- * present top is never written again. Throws Error; then no file was made and
- * the device is as it was.
+ * present top is never written again. path does not lie on the device: see stack.h.
+ * Throws Error; then no file was made and the device is as it was.
  */
 void snapshot(Driver &driver, const DeviceRef &device, const std::string &path,
               const CowSettings &settings);

@@ -98,12 +98,19 @@ struct cloopw_status {
 };
 
 /*
+ * cloopw_snapshot.flags: the caller knows that the layer does not lie on the
+ * device itself. Without it the kernel refuses one that lies on what it cannot
+ * look into: loop, dm, md, network file systems and the like.
+ */
+#define CLOOPW_SNAPSHOT_ELSEWHERE (1u << 0)
+
+/*
  * Puts a new, empty COW layer on top of those of a device that is in use. The
  * present top is never written again. On error nothing has changed.
  */
 struct cloopw_snapshot {
 	__u32 size;     /* sizeof(struct cloopw_snapshot) */
-	__u32 flags;    /* 0 */
+	__u32 flags;    /* CLOOPW_SNAPSHOT_* */
 	__s32 layer_fd; /* the new layer, open for reading and writing */
 	__u32 message_len;
 	__u64 message;  /* as in struct cloopw_config */

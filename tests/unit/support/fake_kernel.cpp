@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 
 constexpr unsigned int kMajor = 251;
 constexpr int kControl = -1;
+constexpr unsigned int kDiskMajor = 8; /* of sda, on which all files lie */
 
 std::string path_of(int fd) {
     return fs::read_symlink("/proc/self/fd/" + std::to_string(fd)).string();
@@ -44,6 +45,8 @@ FakeKernel::FakeKernel(std::string dir, int devices, bool loaded_now)
     for (const char *sub : {"/dev", "/sys/block", "/sys/dev/block", "/proc/self"}) {
         fs::create_directories(dir_ + sub);
     }
+    add_block("sda", kDiskMajor, 0);
+    write_file("/sys/block/sda/device/model", "disk\n");
     if (loaded_now) {
         load();
     }
@@ -156,7 +159,16 @@ int FakeKernel::stat(const std::string &path, struct stat *st) {
             return 0;
         }
     }
-    return ::stat(path.c_str(), st) == 0 ? 0 : -errno;
+    if (::stat(path.c_str(), st) != 0) {
+        return -errno;
+    }
+    st->st_dev = makedev(kDiskMajor, 0);
+    for (const auto &[begin, dev] : devices_of) {
+        if (path.rfind(begin, 0) == 0) {
+            st->st_dev = dev;
+        }
+    }
+    return 0;
 }
 
 int FakeKernel::run(const std::vector<std::string> &argv, std::string *said) {
@@ -319,7 +331,7 @@ void FakeKernel::show_layers(int number) {
 }
 
 int FakeKernel::snapshot(int number, struct cloopw_snapshot *request) {
-    if (request->size != sizeof(*request) || request->flags != 0) {
+    if (request->size != sizeof(*request) || request->flags != CLOOPW_SNAPSHOT_ELSEWHERE) {
         return -EINVAL;
     }
     if (!disks[number]) {

@@ -54,6 +54,7 @@ public:
     bool size_shows = true;                   /* in the status after an attach */
     std::vector<std::string> full_attributes; /* setting them gets ENOSPC */
     std::map<std::string, int> open_errors;   /* path -> -errno */
+    std::map<std::string, dev_t> devices_of;  /* how paths begin -> st_dev, in place of sda's */
     std::map<unsigned int, int> ioctl_errors; /* request -> -errno */
 
     /* ---- what a test can see ---- */

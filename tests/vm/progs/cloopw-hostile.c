@@ -6,6 +6,8 @@
  *                                              "not ok NAME: ..."
  *   cloopw-hostile snapshot DEVICE IMAGE       the same, of a device with a COW
  *                                              log of that image attached
+ *   cloopw-hostile layer FLAGS DEVICE FILE     that file as a snapshot's layer;
+ *                                              the driver's reason on stderr
  *   cloopw-hostile churn SECONDS DEVICE IMAGE  random ones, results ignored
  */
 #include <errno.h>
@@ -511,6 +513,23 @@ static void check_snapshot(const char *name, int want, int fd)
 		close(fd);
 }
 
+/* The file, looked at by the driver alone. */
+static int add_layer(unsigned int flags)
+{
+	struct cloopw_snapshot request = {
+		.size = sizeof(request),
+		.flags = flags,
+		.layer_fd = open(image_path, O_RDWR),
+		.message = (uintptr_t)message,
+		.message_len = sizeof(message),
+	};
+
+	if (!ioctl(device, CLOOPW_SNAPSHOT, &request))
+		return 0;
+	fprintf(stderr, "%s: %s\n", strerror(errno), message);
+	return 1;
+}
+
 static void check_snapshot_layers(void)
 {
 	check_snapshot("fd -1", EBADF, -1);
@@ -560,7 +579,7 @@ static void check_snapshot_sizes(void)
 	expect("longer, rest not zero", E2BIG,
 	       result(ioctl(device, CLOOPW_SNAPSHOT, &longer)));
 	request.size = sizeof(request);
-	request.flags = 1;
+	request.flags = 2;
 	expect("unknown flag", EINVAL,
 	       result(ioctl(device, CLOOPW_SNAPSHOT, &request)));
 	request.flags = 0;
@@ -701,12 +720,14 @@ int main(int argc, char **argv)
 {
 	bool churning = argc == 5 && !strcmp(argv[1], "churn");
 	bool snapshots = argc == 4 && !strcmp(argv[1], "snapshot");
+	bool layer = argc == 5 && !strcmp(argv[1], "layer");
 
-	if (!churning && !snapshots &&
+	if (!churning && !snapshots && !layer &&
 	    (argc != 4 || strcmp(argv[1], "check"))) {
 		fprintf(stderr, "usage: %s check|snapshot DEVICE IMAGE\n"
-			"       %s churn SECONDS DEVICE IMAGE\n", argv[0],
-			argv[0]);
+			"       %s churn SECONDS DEVICE IMAGE\n"
+			"       %s layer FLAGS DEVICE FILE\n", argv[0],
+			argv[0], argv[0]);
 		return 2;
 	}
 	device_path = argv[argc - 2];
@@ -724,6 +745,8 @@ int main(int argc, char **argv)
 		churn(atoi(argv[2]));
 		return 0;
 	}
+	if (layer)
+		return add_layer(atoi(argv[2]));
 	if (snapshots) {
 		check_snapshot_layers();
 		check_snapshot_sizes();
