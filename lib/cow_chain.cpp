@@ -67,11 +67,22 @@ CowLayer identify(const Io &io) {
     layer.path = path;
     layer.format = id->format->name;
     std::copy_n(id->uuid, layer.uuid.size(), layer.uuid.begin());
+    layer.size = id->size;
     layer.frozen = id->frozen;
     layer.over_layer = id->over_layer;
     layer.below = id->below;
     std::copy_n(id->below_uuid, layer.below_uuid.size(), layer.below_uuid.begin());
     return layer;
+}
+
+/*
+ * Was above made by a snapshot that did not come to freeze below? It may have been
+ * opened for writing by then, but holds nothing.
+ */
+bool is_unfinished(const CowLayer &above, const CowLayer &below) {
+    return above.over_layer && is_set(above.below_uuid) && above.below_uuid != below.uuid &&
+           !above.frozen && !below.frozen && below.format == cw_cow_log.name &&
+           above.size == below.size && cow_holds_nothing(above.path);
 }
 
 /* nullopt: there is none, or it is no COW file. */
@@ -104,6 +115,12 @@ public:
             throw missing();
         }
         return *found_;
+    }
+
+    /* After a find() that failed: what a snapshot was to freeze. */
+    const std::optional<CowLayer> &unfrozen() const {
+        static const std::optional<CowLayer> none;
+        return other_ && is_unfinished(child_, *other_) ? other_ : none;
     }
 
 private:
@@ -162,7 +179,9 @@ private:
         text += " and is not frozen: ";
         if (cow_holds_nothing(child_.path)) {
             return Error(text + "a snapshot was interrupted; " + child_.path +
-                             " holds nothing, remove it and attach " + other_->path,
+                             " holds nothing: attach it writable once, that finishes the "
+                             "snapshot, or remove it and attach " +
+                             other_->path,
                          ENOENT);
         }
         return Error(text + "its superblock was damaged; " + child_.path +
@@ -215,18 +234,72 @@ CowLayer identify_cow(int fd, const std::string &name) {
     return identify(Io::adopt(own, name));
 }
 
+namespace {
+
+/* Durable when it returns; before, or on Error, the layer is as it was. */
+void freeze(const CowLayer &layer, const Uuid &uuid) {
+    Io io = Io::open(layer.path, Io::Mode::kReadWrite);
+    lock_cow(io.fd(), layer.path, true);
+    OpenedCow cow(io.get(), true);
+    if (!cow.refusal().empty()) {
+        throw Error(layer.path + ": " + cow.refusal(), EINVAL);
+    }
+    int err = cow.get().format->freeze(&cow.get(), uuid.data());
+    if (err != 0) {
+        throw io_error(layer.path, "cannot be frozen to finish a snapshot", err);
+    }
+}
+
+CowLayer find_below(const CowLayer &layer, Unfinished unfinished) {
+    ParentSearch search(layer);
+    try {
+        return search.find();
+    } catch (const Error &) {
+        if (unfinished == Unfinished::kRefuse || !search.unfrozen()) {
+            throw;
+        }
+    }
+    return *search.unfrozen();
+}
+
+bool has_parent(const CowLayer &layer) {
+    try {
+        ParentSearch(layer).find();
+        return true;
+    } catch (const Error &) {
+        return false;
+    }
+}
+
+/* Of a pair that a snapshot left as it was between its steps, as is asked for. */
+void put_below(std::vector<CowLayer> *chain, CowLayer layer, Unfinished unfinished) {
+    if (!chain->empty() && is_unfinished(chain->back(), layer) && !has_parent(chain->back())) {
+        if (unfinished == Unfinished::kFinish) {
+            freeze(layer, chain->back().below_uuid);
+            layer = identify_cow(layer.path);
+        } else if (unfinished == Unfinished::kSkip) {
+            chain->pop_back();
+        }
+    }
+    chain->push_back(layer);
+}
+
+}  // namespace
+
 CowLayer find_cow_parent(const CowLayer &layer) { return ParentSearch(layer).find(); }
 
-std::vector<CowLayer> find_cow_chain(const std::vector<std::string> &given) {
+std::vector<CowLayer> find_cow_chain(const std::vector<std::string> &given, Unfinished unfinished) {
     std::vector<CowLayer> chain;
     Members members;
     for (const std::string &path : given) {
-        chain.push_back(identify_cow(path));
-        members.add(chain.back());
+        CowLayer layer = identify_cow(path);
+        members.add(layer);
+        put_below(&chain, layer, unfinished);
     }
     while (!chain.empty() && chain.back().over_layer) {
-        chain.push_back(find_cow_parent(chain.back()));
-        members.add(chain.back());
+        CowLayer layer = find_below(chain.back(), unfinished);
+        members.add(layer);
+        put_below(&chain, layer, unfinished);
     }
     return chain;
 }

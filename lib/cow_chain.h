@@ -17,6 +17,7 @@ using Uuid = std::array<u8, CW_UUID_LEN>;
 struct CowLayer {
     std::string path;
     std::string format;      /* "log", "uml" */
+    u64 size = 0;            /* of the device, bytes */
     Uuid uuid{};             /* zeros: it has none */
     bool frozen = false;     /* never written again */
     bool over_layer = false; /* lies over another COW file, not an image */
@@ -38,10 +39,20 @@ CowLayer find_cow_parent(const CowLayer &layer);
  * beside the one above (hint.h), by the name that this says, then by UUID. Throws
  * Error for a missing parent, a loop, and too many.
  *
+ * A snapshot makes its new layer first, and then freezes the old one with the UUID
+ * that the new one names. A crash between the two leaves an empty layer over one
+ * that is not frozen yet; unfinished says what becomes of them.
+ *
  * Whether those that were given fit together, and whether the last fits the
  * image, is checked when they are opened.
  */
-std::vector<CowLayer> find_cow_chain(const std::vector<std::string> &given);
+enum class Unfinished {
+    kRefuse, /* throw Error */
+    kSkip,   /* the new layer holds nothing: the chain is without it */
+    kFinish, /* freeze the old one */
+};
+std::vector<CowLayer> find_cow_chain(const std::vector<std::string> &given,
+                                     Unfinished unfinished = Unfinished::kRefuse);
 
 /* Opens and locks them for a Device: the top in this mode, the others for reading. */
 std::vector<Io> open_cow_chain(const std::vector<CowLayer> &chain, Io::Mode top);

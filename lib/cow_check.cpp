@@ -25,7 +25,7 @@ cw_cow_base base_of(const cw_cow_identity &id) {
 
 }  // namespace
 
-OpenedCow::OpenedCow(cw_io &io)
+OpenedCow::OpenedCow(cw_io &io, bool writable)
     : id_(std::make_unique<cw_cow_identity>()), cache_(cw_cache_create(kCacheBytes)) {
     if (!cache_) {
         throw std::bad_alloc();
@@ -35,7 +35,7 @@ OpenedCow::OpenedCow(cw_io &io)
     int err = cw_cow_identify(&io, id_.get(), &report);
     if (err == 0) {
         cw_cow_base base = base_of(*id_);
-        err = cw_cow_open(&io, cache_.get(), false, &base, &cow, &report);
+        err = cw_cow_open(&io, cache_.get(), writable, &base, &cow, &report);
     }
     if (err == -ENOMEM) {
         throw std::bad_alloc();

@@ -15,10 +15,10 @@
 
 namespace cloopw {
 
-/* A COW file opened for reading, as if what it was made for were below. */
+/* A COW file opened as if what it was made for were below. */
 class OpenedCow {
 public:
-    explicit OpenedCow(cw_io &io);
+    explicit OpenedCow(cw_io &io, bool writable = false);
 
     /* Why it could not be opened, without the file's name; empty: it is open. */
     const std::string &refusal() const { return refusal_; }

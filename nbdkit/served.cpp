@@ -126,7 +126,8 @@ bool make_missing_top(const ServedOptions &options, const ImageFacts &image, New
         throw Error(top + ": does not exist, and readonly=true makes none", ENOENT);
     }
     make_top(attach_options(options), image, what,
-             find_cow_chain({options.cows.begin() + 1, options.cows.end()}), made);
+             find_cow_chain({options.cows.begin() + 1, options.cows.end()}, Unfinished::kFinish),
+             made);
     return true;
 }
 
@@ -190,7 +191,8 @@ Device open_served(const ServedOptions &options, NewCow &top) {
         inspect_image(options.image, options.format, options.offset, options.sizelimit);
     const bool made = !options.cows.empty() && make_missing_top(options, image, top);
     const Io::Mode mode = options.read_only ? Io::Mode::kRead : Io::Mode::kReadWrite;
-    std::vector<Io> layers = open_cow_chain(find_cow_chain(options.cows), mode);
+    const auto unfinished = options.read_only ? Unfinished::kSkip : Unfinished::kFinish;
+    std::vector<Io> layers = open_cow_chain(find_cow_chain(options.cows, unfinished), mode);
     Device device(open_image(options), std::move(layers), config_of(options));
     if (!made) {
         set_limit(device, options);

@@ -143,6 +143,19 @@ cw_keep_private() {
 	done
 }
 
+# cw_finish_last: attaching a new layer finishes its snapshot, should a power cut
+# have stopped that; so the last layer is attached before going back from it. It
+# may be damaged: that is a reason to go back.
+cw_finish_last() {
+	[ ! "$cw_ro" ] && [ "${cw_rollback:-0}" != 0 ] || return 0
+	cw_top=$(cw_layer "$(cw_last_layer)")
+	if [ -e "$cw_top" ] && cw_is_plain "$cw_cow_dir" "${cw_top#"$cw_cow_dir"}" &&
+		cw_attach -c "$cw_top"; then
+		cloopwsetup -d "$cw_device" || :
+	fi
+	cw_reason=
+}
+
 # cw_attach_persistent: with what was asked for; false with cw_reason
 cw_attach_persistent() {
 	if ! cw_cow_node=$(cw_wait_for "$cw_cow_device" 'persistent medium'); then
@@ -153,7 +166,9 @@ cw_attach_persistent() {
 	if [ "$cw_cow" = device ]; then
 		cw_top=$cw_cow_node cw_below=''
 	else
-		cw_mount_cow "$cw_cow_node" && cw_choose_layers || return
+		cw_mount_cow "$cw_cow_node" || return
+		cw_finish_last
+		cw_choose_layers || return
 	fi
 	set --
 	[ ! "$cw_ro" ] || set -- -r

@@ -230,6 +230,46 @@ for kind in fifo link; do
 	is "a test file that is a $kind" "$(cat disks/victim)" kept
 done
 
+# ---- layers that a power cut left ----
+
+# all that is attached, in order; fake_broken is refused
+cloopwsetup() {
+	attached="$attached$(echo " $*" | sed "s,$here/run/[a-z]*/,,g");"
+	case $* in
+	*-c*"$fake_broken"*) return 1 ;;
+	*'/changes.2 '*) : >>"$cw_dir/medium/changes.2" ;;
+	esac
+}
+
+for broken in nothing changes.1; do
+	fresh $image cloopw.cow=/dev/sda1:/changes cloopw.rollback=1
+	stick
+	: >disks/sda1/changes.1
+	fake_broken=$broken
+	yes_ 'image' cw_find_image
+	[ $broken != nothing ] || yes_ 'going back' cw_attach_persistent
+	[ $broken = nothing ] || {
+		fake_broken='changes.1 /dev'
+		yes_ 'going back from what is damaged' cw_attach_persistent
+	}
+	case $attached in
+	*'-c changes.1 /dev/cloopw0 live/root;'*'-c changes.2 -c changes /dev/cloopw0 live/root;') ;;
+	*) no 'the last layer is attached before going back' "$attached" ;;
+	esac
+done
+fake_broken=nothing
+for word in cloopw.snapshot 'cloopw.ro cloopw.rollback=1' cloopw.rollback=0; do
+	fresh $image cloopw.cow=/dev/sda1:/changes "$word"
+	stick
+	: >disks/sda1/changes.1
+	yes_ 'image' cw_find_image
+	yes_ "$word" cw_attach_persistent
+	case $attached in
+	*\;*\;*) no "$word: attached once" "$attached" ;;
+	esac
+done
+cloopwsetup() { attached=$*; }
+
 # ---- nothing is written ----
 
 fresh $image cloopw.cow=/dev/sdb1:/changes cloopw.ro

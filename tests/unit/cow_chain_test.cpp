@@ -9,6 +9,8 @@
 
 #include <filesystem>
 
+#include "cow_check.h"
+#include "cow_lock.h"
 #include "error.h"
 #include "hint.h"
 #include "log_cow_writer.h"
@@ -46,6 +48,14 @@ protected:
         write_log_cow(fd, path, config);
         close(fd);
         return path;
+    }
+    /* As the first attach that writes does. */
+    static void use(const std::string &path) {
+        Io io = Io::open(path, Io::Mode::kReadWrite);
+        OpenedCow cow(io.get(), true);
+        const std::vector<u8> page(CW_PAGE_SIZE, 'x');
+        ASSERT_EQ(cow.get().format->write(&cow.get(), 0, CW_PAGE_SIZE, page.data()), 0);
+        ASSERT_EQ(cow.get().format->flush(&cow.get()), 0);
     }
     static std::vector<std::string> chain(const std::vector<std::string> &given) {
         std::vector<std::string> paths;
@@ -193,7 +203,10 @@ TEST_F(CowChain, AnotherFileInThePlaceOfTheParentIsNamed) {
             a +
             " has UUID 09090909-0909-0909-0909-090909090909 and is not frozen: a snapshot was "
             "interrupted; " +
-            b + " holds nothing, remove it and attach " + a);
+            b +
+            " holds nothing: attach it writable once, that finishes the snapshot, or remove it "
+            "and attach " +
+            a);
 }
 
 /* In all superblocks that there are. */
@@ -237,6 +250,61 @@ TEST_F(CowChain, ALayerIsCalledEmptyOnlyWhenThatWasLookedAt) {
                              " holds data, keep it: 'cloopwck --salvage NEW --above " + b + " " +
                              a + "' makes a layer that fits below it";
     EXPECT_NE(refusal({b}).find(keep), std::string::npos) << refusal({b});
+}
+
+TEST_F(CowChain, AnInterruptedSnapshotIsFinished) {
+    const std::string a = make("a.cow", 9, 0, image_);
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    const auto layers = find_cow_chain({b}, Unfinished::kFinish);
+    ASSERT_EQ(layers.size(), 2u);
+    EXPECT_EQ(layers[0].path, b);
+    EXPECT_EQ(layers[1].path, a);
+    EXPECT_TRUE(identify_cow(a).frozen);
+    EXPECT_EQ(identify_cow(a).uuid, uuid_of(1));
+    EXPECT_EQ(chain({b}), (std::vector<std::string>{b, a}));
+}
+
+TEST_F(CowChain, AnInterruptedSnapshotIsFinishedWhereBothAreNamed) {
+    fs::create_directory(dir_ / "sub");
+    const std::string a = make("sub/a.cow", 9, 0, image_);
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    find_cow_chain({b, a}, Unfinished::kFinish);
+    EXPECT_EQ(identify_cow(a).uuid, uuid_of(1));
+}
+
+TEST_F(CowChain, AnInterruptedSnapshotIsPassedByWhereNothingIsWritten) {
+    const std::string a = make("a.cow", 9, 0, image_);
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    const auto layers = find_cow_chain({b}, Unfinished::kSkip);
+    ASSERT_EQ(layers.size(), 1u);
+    EXPECT_EQ(layers[0].path, a);
+    EXPECT_FALSE(identify_cow(a).frozen);
+}
+
+TEST_F(CowChain, ALayerWithDataIsNoInterruptedSnapshot) {
+    const std::string a = make("a.cow", 9, 0, image_);
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    use(b);
+    EXPECT_THROW(find_cow_chain({b}, Unfinished::kFinish), Error);
+    EXPECT_THROW(find_cow_chain({b}, Unfinished::kSkip), Error);
+    EXPECT_FALSE(identify_cow(a).frozen);
+}
+
+TEST_F(CowChain, AWrongFileIsNotFrozenWhereTheRightOneIs) {
+    const std::string a = make("a.cow", 1, 0, image_);
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    const std::string wrong = make("wrong.cow", 9, 0, image_);
+    find_cow_chain({b, wrong}, Unfinished::kFinish);
+    EXPECT_FALSE(identify_cow(wrong).frozen);
+}
+
+TEST_F(CowChain, ASnapshotIsNotFinishedBelowWhoWrites) {
+    const std::string a = make("a.cow", 9, 0, image_);
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    Io writer = Io::open(a, Io::Mode::kReadWrite);
+    lock_cow(writer.fd(), a, true);
+    EXPECT_THROW(find_cow_chain({b}, Unfinished::kFinish), Error);
+    EXPECT_FALSE(identify_cow(a).frozen);
 }
 
 TEST_F(CowChain, ALoopIsRefused) {

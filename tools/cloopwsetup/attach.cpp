@@ -287,7 +287,7 @@ std::vector<CowLayer> find_layers(const AttachOptions &options, bool make_top,
     std::vector<std::string> given(options.cows.begin() + (make_top ? 1 : 0), options.cows.end());
     std::vector<CowLayer> chain;
     try {
-        chain = find_cow_chain(given);
+        chain = find_cow_chain(given, options.read_only ? Unfinished::kSkip : Unfinished::kFinish);
     } catch (const Error &e) {
         throw Error(e.what() + remedy_of_refusal(e.what(), e.err()), e.err());
     }

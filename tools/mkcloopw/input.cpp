@@ -55,7 +55,7 @@ void Input::open_path(const InputOptions &options) {
         throw Error(name_ + ": is empty; there is nothing to make an image of", EINVAL);
     }
     files_ = {name_};
-    std::vector<CowLayer> chain = find_cow_chain(options.cows);
+    std::vector<CowLayer> chain = find_cow_chain(options.cows, Unfinished::kSkip);
     for (const CowLayer &layer : chain) {
         files_.push_back(layer.path);
     }
