@@ -44,6 +44,7 @@ public:
     /* Bytes that may not be holes. */
     void set_max(u64 bytes) { max_ = bytes; }
     void set_mtime(s64 modified) { this->mtime = modified; }
+    void set_physical_block(u32 bytes) { this->physical_block = bytes; }
 
     void truncate(u64 bytes) {
         std::unique_lock<std::shared_mutex> hold(lock_);

@@ -182,7 +182,7 @@ struct cw_log {
 	u8 *zeros;     /* LOG_ZEROS_SECTORS */
 	/*
 	 * Sectors that the medium writes as one: a write that power cuts off may
-	 * destroy all of them. See fill_block().
+	 * destroy all of them. See cw_log_finish_block().
 	 */
 	u32 block;
 	/*
@@ -341,12 +341,12 @@ static inline u32 cw_log_fill_end(const struct cw_log *log)
 }
 
 /*
- * No record to come will be in a block of the medium in which those end that are
- * there by now; and these are retired. With lock held, which it drops meanwhile.
+ * Before an fdatasync. A medium that writes blocks of more than a sector may lose
+ * all of one when power fails while a part of it is written. So no record to come
+ * will be in the block in which the last one ends: a PAD fills it up. Records that
+ * have a place in it are waited for. With lock held, which it drops meanwhile.
  */
 void cw_log_finish_block(struct cw_log *log);
-/* The same, and none has taken a place since: lock is held from there on. */
-void cw_log_settle(struct cw_log *log);
 
 /* ---- log_flush.c ---- */
 

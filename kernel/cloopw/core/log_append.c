@@ -622,19 +622,16 @@ static void wait_for_records(struct cw_log *log)
 		cw_cond_wait(&log->changed, &log->lock);
 }
 
-/*
- * A medium that writes blocks of more than a sector may lose all of one when
- * power fails while a part of it is written. So nothing is appended to the block
- * in which something ends that is to be durable: a PAD fills it up. Records that
- * have a place in it and are not written yet are waited for. With lock held,
- * which it drops meanwhile.
- */
-static void fill_block(struct cw_log *log)
+void cw_log_finish_block(struct cw_log *log)
 {
 	struct log_append pad = { .record = { .type = CW_LOG_PAD } };
 	u8 buf[CW_SECTOR_SIZE] __attribute__((aligned(8))) = { 0 };
-	u32 used = log->sector % log->block;
+	u32 used;
 
+	if (log->block == 1)
+		return;
+	wait_for_place(log);
+	used = log->sector % log->block;
 	if (log->begun && !log->failed && used) {
 		pad.record.sectors = log->block - used;
 		take_place(log, &pad);
@@ -643,23 +640,4 @@ static void fill_block(struct cw_log *log)
 		write_placed(log, &pad, buf, CW_SECTOR_SIZE);
 	}
 	wait_for_records(log);
-}
-
-void cw_log_finish_block(struct cw_log *log)
-{
-	if (log->block == 1)
-		return;
-	wait_for_place(log);
-	fill_block(log);
-}
-
-void cw_log_settle(struct cw_log *log)
-{
-	if (log->block == 1)
-		return;
-	wait_for_place(log);
-	log->preparing = true;
-	fill_block(log);
-	log->preparing = false;
-	cw_cond_broadcast(&log->changed);
 }

@@ -3,8 +3,7 @@
  * Checkpoints: what makes the map durable.
  *
  *   1. Snapshot, under lock: the dirty map pages, the usage of the segments,
- *      and the place in the log up to which they know it. No record before that
- *      place shares a block of the medium with one behind it.
+ *      and the place in the log up to which they know it.
  *   2. The pages are written to free space, and the pages that refer to them.
  *   3. Flush: pages, and all records the pages refer to, are durable.
  *   4. The superblock copy that is not in use is written with the new roots.
@@ -656,7 +655,6 @@ int cw_log_checkpoint(struct cw_log *log)
 	if (err)
 		return err;
 	cw_mutex_lock(&log->lock);
-	cw_log_settle(log);
 	err = log->failed;
 	if (!err) {
 		snapshot_pages(log, snap);
