@@ -141,6 +141,27 @@ void bench_append(const std::string &path, u32 threads, u64 bytes, const std::st
     close(fd);
 }
 
+/* Pages of 4 KiB, each made durable, by so many writers at once. */
+void bench_fsync(const std::string &path, u32 writers, const std::vector<char> &source) {
+    constexpr u32 kPage = 4096;
+    constexpr u64 kCommits = 8000;
+    const int fd = make_file(path);
+    cloopw::LogCowConfig config;
+    config.size = kCommits * kPage;
+    cloopw::write_log_cow(fd, "cow", config);
+    Device device = attach(fd, config.size);
+    const auto start = Clock::now();
+    measure(writers, kCommits, [&](u64 n) {
+        device.write(&source[n * kPage % kSource], kPage, n * kPage);
+        device.flush();
+    });
+    value(fmt::format("fsync_{}", writers), kCommits / seconds_since(start), "/s");
+    value(fmt::format("fsync_{}_stored", writers),
+          static_cast<double>(device.stats().cow.total_bytes) / kCommits, "bytes");
+    device.close();
+    close(fd);
+}
+
 /* The first device is never closed: its file is as a kill would leave it. */
 void bench_recovery(const std::string &path, u64 bytes, const std::vector<char> &source) {
     const int fd = make_file(path);
@@ -193,6 +214,9 @@ int main(int argc, char **argv) {
             bench_append(path, threads, mib / 4 * kMiB, "lz4", source);
         }
         bench_append(path, 2, mib / 4 * kMiB, "none", source);
+        for (u32 writers : {1u, 8u}) {
+            bench_fsync(path, writers, source);
+        }
         bench_recovery(path, mib * kMiB, source);
     } catch (const std::exception &e) {
         fputs("log-bench: ", stderr);
