@@ -273,5 +273,50 @@ TEST(CoreLogCommit, AnErrorOfWritingWhatIsMovedLeavesTheSegmentInUse) {
     EXPECT_EQ(device.space().state, CW_COW_OK);
 }
 
+/*
+ * The first record is in the file, but one that failed broke the log before it was
+ * applied. Recovery finds it all the same, unless what comes next is in a new log.
+ */
+TEST(CoreLogBroken, ADiscardOfWhatFailedIsNotUndoneByACrash) {
+    SparseIo base("base", kSize), cow("cow"), crashed("cow");
+    make_log(&cow, log_config(kSize, "none"));
+    LogDevice device(base.get(), {cow.get()});
+    std::atomic<bool> waits = false;
+    std::atomic<bool> go = false;
+    std::atomic<int> failing = 0;
+    cow.before_write = [&](u64, size_t len) {
+        if (len == 2 * CW_PAGE_SIZE + CW_SECTOR_SIZE) {
+            waits = true;
+            while (!go) {
+                std::this_thread::yield();
+            }
+        }
+        return failing > 0 && failing-- > 0 ? -EIO : 0;
+    };
+    int first = 0;
+    std::thread writer([&] { first = device.write(0, random_bytes(2 * u64{CW_PAGE_SIZE})); });
+    while (!waits) {
+        std::this_thread::yield();
+    }
+    failing = 2; /* the record, and the PAD in its place */
+    int second = 0;
+    std::thread other([&] { second = device.write(65536, random_bytes(CW_PAGE_SIZE)); });
+    while (failing != 0) {
+        std::this_thread::yield();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100)); /* to break the log */
+    go = true;
+    writer.join();
+    other.join();
+    EXPECT_EQ(first, -EIO);
+    EXPECT_EQ(second, -EIO);
+    EXPECT_EQ(device.discard(0, kSize), 0);
+    EXPECT_EQ(device.flush(), 0);
+    crashed.copy_from(&cow);
+    LogDevice again(base.get(), {crashed.get()});
+    ASSERT_EQ(again.err(), 0) << again.why();
+    EXPECT_EQ(again.read(0, 65536 + CW_PAGE_SIZE), Bytes(65536 + CW_PAGE_SIZE));
+}
+
 }  // namespace
 }  // namespace cloopw::test

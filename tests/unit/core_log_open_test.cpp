@@ -154,6 +154,24 @@ TEST_F(CoreLogOpen, EitherSuperblockAloneIsEnough) {
     EXPECT_NE(refusal(true).find("neither superblock is sound"), std::string::npos);
 }
 
+/* Not so one that may be sound: what it leads to may be newer. */
+TEST_F(CoreLogOpen, ASuperblockThatCannotBeReadIsNotPassedOver) {
+    use(true);
+    for (u32 slot = 0; slot < CW_LOG_SUPERS; slot++) {
+        /* The first time the file's beginning is looked at. */
+        u32 reads = slot;
+        cow_.before_read = [&](u64 off, size_t) {
+            return off == slot * CW_LOG_SUPER_STRIDE && reads++ != 0 ? -EIO : 0;
+        };
+        const std::string why = "cow.img: copy " + std::to_string(slot) +
+                                " of the superblock cannot be read (error 5): cloopwck tells "
+                                "whether the other is enough";
+        EXPECT_EQ(refusal(), why);
+        reads = slot;
+        EXPECT_EQ(refusal(true), why);
+    }
+}
+
 /* Perhaps it was the newer one. The second may as well be left from before a file system. */
 TEST_F(CoreLogOpen, AnOverwrittenBeginningIsRefusedWithTheRemedy) {
     use(true);

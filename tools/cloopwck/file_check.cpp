@@ -98,8 +98,13 @@ WholeFile WholeFile::image(const Io &io, const std::string &format) {
 WholeFile WholeFile::cow(const Io &io) {
     WholeFile file(io);
     LogSupers supers = read_log_supers(io.get());
-    if (supers.any() && supers.state[0] != LogSupers::Copy::kSound) {
-        file.patched().patch(0, &supers.best(), sizeof(cw_disk_log_super));
+    for (u32 slot = 0; supers.any() && slot < CW_LOG_SUPERS; slot++) {
+        const LogSupers::Copy copy = supers.state[slot];
+        if (copy == LogSupers::Copy::kUnreadable ||
+            (slot == 0 && copy != LogSupers::Copy::kSound)) {
+            file.patched().patch(u64{slot} * CW_LOG_SUPER_STRIDE, &supers.best(),
+                                 sizeof(cw_disk_log_super));
+        }
     }
     file.damage_ = OpenedCow(file.io()).refusal();
     if (file.damage_.empty()) {

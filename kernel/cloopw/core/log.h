@@ -211,6 +211,8 @@ struct cw_log {
 	int failed;
 	/* -errno: the log has a hole, and begins again elsewhere */
 	int broken;
+	/* So records that failed may be found again, until it has begun again. */
+	bool may_return;
 	bool full;  /* the last write found no room, and there was none since */
 	int stuck;  /* -errno: making room failed, but not for want of space */
 	u64 limit;  /* bytes the file may have; 0: any number */

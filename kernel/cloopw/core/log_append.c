@@ -546,6 +546,7 @@ static void break_log(struct cw_log *log, int err)
 {
 	cw_mutex_lock(&log->lock);
 	log->broken = err;
+	log->may_return = true;
 	log->begun = false;
 	log->segment = CW_LOG_NO_SEGMENT;
 	cw_mutex_unlock(&log->lock);

@@ -626,6 +626,7 @@ static int begin(struct cw_log *log)
 		return err == -EAGAIN ? -ENOSPC : err;
 	cw_mutex_lock(&log->lock);
 	log->begun = true;
+	log->may_return = false;
 	cw_mutex_unlock(&log->lock);
 	return 0;
 }

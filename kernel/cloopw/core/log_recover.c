@@ -41,34 +41,67 @@ static int check_features(struct cw_disk_log_super *super, const char *name,
 	return 0;
 }
 
-/* Reads both copies and keeps the sound one with the higher number. */
-static int read_super(struct cw_io *io, struct cw_disk_log_super *super,
-		      u32 *super_slot, struct cw_report *report)
+/*
+ * A copy that cannot be read may be the newer one: what the other leads to may
+ * be old, and to write there would make it so for good. Of a file that ends
+ * before it is read as zeros.
+ */
+static int read_copy(struct cw_io *io, u32 slot, struct cw_disk_log_super *super,
+		     struct cw_report *report)
 {
-	struct cw_disk_log_super *other = cw_alloc(sizeof(*other));
+	u64 off = slot * CW_LOG_SUPER_STRIDE;
+	u64 size;
+	int err = cw_size(io, &size);
+
+	memset(super, 0, sizeof(*super));
+	if (!err && !cw_outside(off, sizeof(*super), size))
+		err = cw_pread(io, super, sizeof(*super), off);
+	if (!err)
+		return 0;
+	return cw_refuse(report, err,
+			 "%s: copy %u of the superblock cannot be read (error %d): cloopwck tells whether the other is enough",
+			 io->name, slot, -err);
+}
+
+/* Keeps the sound copy with the higher number; other is for both in turn. */
+static int find_super(struct cw_io *io, struct cw_disk_log_super *super,
+		      struct cw_disk_log_super *other, u32 *super_slot,
+		      struct cw_report *report)
+{
 	bool found = false;
 	u32 slot;
 
-	if (!other)
-		return -ENOMEM;
 	for (slot = 0; slot < CW_LOG_SUPERS; slot++) {
-		if (cw_pread(io, other, sizeof(*other),
-			     slot * CW_LOG_SUPER_STRIDE) ||
-		    !cw_log_super_is_sound(other))
-			continue;
-		if (found &&
-		    cw_from_le64(other->seq) <= cw_from_le64(super->seq))
+		int err = read_copy(io, slot, other, report);
+
+		if (err)
+			return err;
+		if (!cw_log_super_is_sound(other) ||
+		    (found && cw_from_le64(other->seq) <=
+				      cw_from_le64(super->seq)))
 			continue;
 		memcpy(super, other, sizeof(*other));
 		*super_slot = slot;
 		found = true;
 	}
-	cw_free(other);
 	if (found)
 		return check_features(super, io->name, report);
 	return cw_refuse(report, -EINVAL,
 			 "%s: truncated or damaged: neither superblock is sound",
 			 io->name);
+}
+
+static int read_super(struct cw_io *io, struct cw_disk_log_super *super,
+		      u32 *super_slot, struct cw_report *report)
+{
+	struct cw_disk_log_super *other = cw_alloc(sizeof(*other));
+	int err;
+
+	if (!other)
+		return -ENOMEM;
+	err = find_super(io, super, other, super_slot, report);
+	cw_free(other);
+	return err;
 }
 
 static bool is_frozen(const struct cw_disk_log_super *super)

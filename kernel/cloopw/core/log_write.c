@@ -292,13 +292,18 @@ int cw_log_write(struct cw_cow *cow, u64 off, u32 len, const void *buf)
 	return err;
 }
 
-/* With lock held: would the record change anything? */
-static bool has_entries(const struct log_append *append)
+/*
+ * With lock held: would the record change anything? Also what is not in the map,
+ * where a record that failed might be found again by recovery.
+ */
+static bool is_needed(const struct cw_log *log, const struct log_append *append)
 {
 	const struct log_page *map = append->map[0];
 	u32 slot = append->record.page % CW_LOG_FANOUT;
 	u32 i;
 
+	if (append->record.type == CW_LOG_WIPE || log->may_return)
+		return true;
 	for (i = 0; map && i < append->record.pages; i++)
 		if (map->entry[slot + i])
 			return true;
@@ -321,7 +326,7 @@ static int change_range(struct cw_log *log, u8 type, u64 page, u32 pages)
 	if (err)
 		return err;
 	cw_mutex_lock(&log->lock);
-	needed = type == CW_LOG_WIPE || has_entries(&append);
+	needed = is_needed(log, &append);
 	cw_mutex_unlock(&log->lock);
 	if (needed) {
 		ws = cw_workspace_get(&log->workspaces);
