@@ -76,7 +76,9 @@ check-debug: tools
 
 check-long: check check-sanitizers check-debug check-live fuzz
 	@scripts/tidy --all
-	@build/bin/crash-sim --cuts 1000000
+	@for seed in 1 1000001 2000001 3000001; do \
+		build/bin/crash-sim --cuts 2500000 --seed $$seed || exit 1; \
+	done
 	@tests/deb/run
 	@for kernel in $(KERNELS); do \
 		tests/vm/kill --times 20 $$kernel || exit 1; \

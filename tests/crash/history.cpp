@@ -2,7 +2,10 @@
 #include "history.h"
 
 #include <algorithm>
+#include <chrono>
 #include <stdexcept>
+#include <thread>
+#include <utility>
 
 namespace cloopw::crash {
 
@@ -21,7 +24,11 @@ const cw_io_ops RecordIo::kOps = {
 };
 
 RecordIo::RecordIo(Image *image, RecordIo *first, u32 file)
-    : cw_io{}, first_(first != nullptr ? first : this), file_(file), image_(image) {
+    : cw_io{},
+      first_(first != nullptr ? first : this),
+      file_(file),
+      image_(image),
+      disk_(image->below()) {
     static const char *const kNames[Files::kCount] = {"cow", "cow1", "cow2"};
     this->ops = &kOps;
     this->name = kNames[file];
@@ -38,8 +45,114 @@ u32 RecordIo::count() {
     return static_cast<u32>(events_.size());
 }
 
+Events RecordIo::take_events() {
+    trouble = nullptr;
+    tracks_disk = false;
+    return std::exchange(events_, {});
+}
+
+void RecordIo::leave_disk() {
+    dirty_.clear();
+    lost_.clear();
+}
+
+/* With lock_ of the first. */
+void RecordIo::add(Event event) {
+    Events &events = first_->events_;
+    event.file = file_;
+    if (event.done == kNever) {
+        event.done = static_cast<u32>(events.size() + 1);
+    }
+    events.push_back(std::move(event));
+}
+
+/* One who has it himself waits in vain; others give it back soon. */
+void RecordIo::look_for_lock() {
+    using Clock = std::chrono::steady_clock;
+    if (forbidden == nullptr) {
+        return;
+    }
+    const auto end = Clock::now() + std::chrono::seconds(10);
+    while (!cw_mutex_trylock(forbidden)) {
+        if (Clock::now() > end) {
+            std::lock_guard<std::mutex> hold(first_->lock_);
+            first_->complaint_ = "a file is read or written with the log's lock held";
+            forbidden = nullptr;
+            return;
+        }
+        std::this_thread::yield();
+    }
+    cw_mutex_unlock(forbidden);
+}
+
+int RecordIo::before(Call call) {
+    look_for_lock();
+    return first_->trouble ? first_->trouble->before(call) : 0;
+}
+
+/* What is in memory is there again as it is on the disk. */
+void RecordIo::reload(const Event &event) {
+    const u64 first = event.off / Image::kBlock * Image::kBlock;
+    Bytes bytes(Image::kBlock);
+    for (u64 off = first; off < event.off + event.len; off += Image::kBlock) {
+        const u64 inside = std::min(Image::kBlock, disk_.size() - std::min(disk_.size(), off));
+        std::fill(bytes.begin(), bytes.end(), u8{0});
+        if (inside != 0 && disk_.read(off, bytes.data(), inside)) {
+            image_->write(off, bytes.data(), inside);
+        } else {
+            image_->punch(off, Image::kBlock);
+        }
+    }
+}
+
+/* With lock_ of the first. */
+void RecordIo::lose_some() {
+    for (u32 &n : dirty_) {
+        if (first_->trouble->flip()) {
+            add({.kind = Event::Kind::kLost, .begun = n});
+            lost_.push_back(n);
+            n = kNever;
+            error_ = -EIO;
+        }
+    }
+}
+
+/* With lock_ of the first. */
+void RecordIo::write_back(bool fails) {
+    const Events &events = first_->events_;
+    if (fails) {
+        lose_some();
+    }
+    for (u32 n : dirty_) {
+        if (n != kNever) {
+            disk_.write(events[n].off, events[n].data.data(), events[n].len);
+        }
+    }
+    dirty_.clear();
+    if (!fails || !first_->trouble->flip()) {
+        return;
+    }
+    for (u32 n : lost_) {
+        reload(events[n]);
+    }
+    lost_.clear();
+}
+
+void RecordIo::forget_lost() {
+    std::lock_guard<std::mutex> hold(first_->lock_);
+    write_back(false);
+    for (u32 n : lost_) {
+        reload(first_->events_[n]);
+    }
+    lost_.clear();
+    error_ = 0;
+}
+
 int RecordIo::do_pread(cw_io *io, void *buf, size_t len, u64 off) {
     RecordIo &file = self(io);
+    if (const int err = file.before(Call::kRead); err != 0) {
+        return err;
+    }
     std::lock_guard<std::mutex> hold(file.first_->lock_);
     return file.image_->read(off, buf, len) ? 0 : -EIO;
 }
@@ -50,7 +163,7 @@ int RecordIo::do_pwrite(cw_io *io, const void *buf, size_t len, u64 off) {
     if (off + len > all.max) {
         return -ENOSPC;
     }
-    const int err = all.on_write ? all.on_write() : 0;
+    const int err = file.before(Call::kWrite);
     const u8 *from = static_cast<const u8 *>(buf);
     const size_t part = err != 0 ? len / 2 / CW_SECTOR_SIZE * CW_SECTOR_SIZE : len;
     size_t n;
@@ -58,21 +171,47 @@ int RecordIo::do_pwrite(cw_io *io, const void *buf, size_t len, u64 off) {
         std::lock_guard<std::mutex> hold(all.lock_);
         file.image_->write(off, from, part);
         n = all.events_.size();
-        all.events_.push_back(
-            {Event::Kind::kWrite, off, part, file.file_, Bytes(from, from + part)});
+        if (all.tracks_disk) {
+            file.dirty_.push_back(static_cast<u32>(n));
+        }
+        file.add({Event::Kind::kWrite, off, part, file.file_, Bytes(from, from + part)});
+    }
+    if (all.trouble) {
+        all.trouble->pause();
     }
     std::lock_guard<std::mutex> hold(all.lock_);
-    all.events_[n].done = static_cast<u32>(all.on_write ? all.events_.size() : n + 1);
+    all.events_[n].done = static_cast<u32>(all.trouble ? all.events_.size() : n + 1);
+    if (all.trouble && all.trouble->loses()) {
+        file.write_back(true);
+    }
     return err;
 }
 
+/* Whoever asks first is told of an error, and nobody else. */
 int RecordIo::do_flush(cw_io *io) {
     RecordIo &file = self(io);
     RecordIo &all = *file.first_;
+    file.look_for_lock();
     const u32 begun = all.mark();
-    std::lock_guard<std::mutex> hold(all.lock_);
-    all.events_.push_back({.kind = Event::Kind::kFlush, .file = file.file_, .begun = begun});
-    return 0;
+    {
+        std::lock_guard<std::mutex> hold(all.lock_);
+        file.write_back(all.trouble && all.trouble->loses());
+    }
+    if (all.trouble) {
+        all.trouble->pause();
+    }
+    int err;
+    {
+        std::lock_guard<std::mutex> hold(all.lock_);
+        err = std::exchange(file.error_, 0);
+        if (err == 0) {
+            file.add({.kind = Event::Kind::kFlush, .begun = begun});
+        }
+    }
+    if (err != 0 && all.trouble) {
+        all.trouble->pause();
+    }
+    return err;
 }
 
 int RecordIo::do_allocate(cw_io *io, u64 off, u64 len) {
@@ -81,20 +220,28 @@ int RecordIo::do_allocate(cw_io *io, u64 off, u64 len) {
     if (off + len > all.max) {
         return -ENOSPC;
     }
+    if (const int err = file.before(Call::kAllocate); err != 0) {
+        return err;
+    }
     std::lock_guard<std::mutex> hold(all.lock_);
     file.image_->extend(off + len);
-    const u32 done = static_cast<u32>(all.events_.size() + 1);
-    all.events_.push_back({Event::Kind::kAllocate, off, len, file.file_, {}, done});
+    file.disk_.extend(off + len);
+    file.add({Event::Kind::kAllocate, off, len});
     return 0;
 }
 
+/* What was in memory of it, it forgets. */
 int RecordIo::do_punch(cw_io *io, u64 off, u64 len) {
     RecordIo &file = self(io);
     RecordIo &all = *file.first_;
+    if (const int err = file.before(Call::kPunch); err != 0) {
+        return err;
+    }
     std::lock_guard<std::mutex> hold(all.lock_);
+    file.write_back(false);
     file.image_->punch(off, len);
-    const u32 done = static_cast<u32>(all.events_.size() + 1);
-    all.events_.push_back({Event::Kind::kPunch, off, len, file.file_, {}, done});
+    file.disk_.punch(off, len);
+    file.add({Event::Kind::kPunch, off, len});
     return 0;
 }
 
@@ -124,6 +271,34 @@ void apply(const Event &event, Files *files) {
         default:
             break;
     }
+}
+
+/* The blocks of the medium that are lost with what was written to them. */
+struct Destroyed {
+    u32 file;
+    u64 off;
+};
+
+/* Which blocks of those that a write touches are destroyed. */
+void destroy_some(const Event &event, u64 block, Random *random, std::vector<Destroyed> *out) {
+    const u64 first = event.off / block;
+    const u64 blocks = cw_div_up(event.off + event.len, block) - first;
+    if (event.len == 0 || (*random)() % 2 == 0) {
+        return;
+    }
+    for (u64 i = 0; i < 1 + (*random)() % 3; i++) {
+        out->push_back({event.file, (first + (*random)() % blocks) * block});
+    }
+}
+
+/* Other bytes than any that were there, or zeros. */
+void destroy(const Destroyed &lost, u64 block, Random *random, Files *files) {
+    Image *image = &(*files)[lost.file];
+    Bytes junk(std::min(block, image->size() - std::min(image->size(), lost.off)));
+    if ((*random)() % 4 != 0) {
+        std::generate(junk.begin(), junk.end(), [&] { return static_cast<u8>((*random)()); });
+    }
+    image->write(lost.off, junk.data(), junk.size());
 }
 
 /* Some of the sectors of a write, some of the blocks of a hole. */
@@ -157,6 +332,10 @@ void Replay::go_to(u32 at) {
         if (event.kind == Event::Kind::kMark) {
             continue;
         }
+        if (event.kind == Event::Kind::kLost) {
+            std::erase(pending_, event.begun);
+            continue;
+        }
         if (event.kind != Event::Kind::kFlush) {
             pending_.push_back(at_);
             continue;
@@ -174,7 +353,7 @@ void Replay::go_to(u32 at) {
     }
 }
 
-void Replay::crash(Mode mode, Random *random, Files *out) const {
+void Replay::crash(Mode mode, u64 block, Random *random, Files *out) const {
     std::vector<u32> left = pending_;
     if (mode == Mode::kNone) {
         return;
@@ -189,15 +368,23 @@ void Replay::crash(Mode mode, Random *random, Files *out) const {
             std::shuffle(left.begin(), left.end(), *random);
         }
     }
+    std::vector<Destroyed> destroyed;
     for (size_t i = 0; i < left.size(); i++) {
+        const Event &event = events_[left[i]];
         const bool last = i + 1 == left.size();
         const bool torn =
             mode == Mode::kTorn ? (*random)() % 3 == 0 : mode == Mode::kPrefix && last;
-        if (torn) {
-            apply_torn(events_[left[i]], random, out);
-        } else {
-            apply(events_[left[i]], out);
+        if (!torn) {
+            apply(event, out);
+            continue;
         }
+        apply_torn(event, random, out);
+        if (event.kind == Event::Kind::kWrite) {
+            destroy_some(event, block, random, &destroyed);
+        }
+    }
+    for (const Destroyed &lost : destroyed) {
+        destroy(lost, block, random, out);
     }
 }
 

@@ -5,32 +5,39 @@
 
 #include <array>
 #include <cstdio>
-#include <functional>
+#include <memory>
 #include <mutex>
-#include <random>
+#include <string>
 #include <vector>
 
 #include "image.h"
+#include "trouble.h"
 
 namespace cloopw::crash {
-
-using Random = std::mt19937_64;
 
 constexpr u32 kNever = ~u32{0};
 
 struct Event {
-    enum class Kind : u32 { kWrite, kPunch, kAllocate, kFlush, kMark } kind;
+    enum class Kind : u32 { kWrite, kPunch, kAllocate, kFlush, kMark, kLost } kind;
     u64 off = 0;
     u64 len = 0;
     u32 file = 0;
-    Bytes data = {};    /* kWrite */
-    u32 done = kNever;  /* how many events there were when the call returned */
-    u32 begun = kNever; /* kFlush: how many there were when it was called; only if it was ok */
+    Bytes data = {};   /* kWrite */
+    u32 done = kNever; /* how many events there were when the call returned */
+    /*
+     * kFlush: how many there were when it was called; only if it was ok. kLost:
+     * the number of the write that never comes to the disk.
+     */
+    u32 begun = kNever;
 };
 
 using Events = std::vector<Event>;
 
-/* A file whose changes are kept. Any thread. */
+/*
+ * A file whose changes are kept. Any thread. It is a kernel's: what is written is
+ * in memory until it is written back. An error of that is told to one flush, the
+ * data is lost all the same, and memory may forget it, too.
+ */
 class RecordIo : private cw_io {
 public:
     explicit RecordIo(Image *image) : RecordIo(image, nullptr, 0) {}
@@ -42,12 +49,23 @@ public:
     cw_io *get() { return this; }
     /* A moment of its own in the history: how many events are before it. */
     u32 mark();
-    Events take_events() { return std::move(events_); }
+    /* All files'; what comes after that is kept nowhere. */
+    Events take_events();
     u32 count();
 
-    /* Set before threads run. */
-    u64 max = ~u64{0};             /* bytes the file can have */
-    std::function<int()> on_write; /* called before each write; an error: half of it is done */
+    /* Nothing is left in memory that is not on the disk, or to be written to it. */
+    void forget_lost();
+    /* Memory is all that counts from now on. */
+    void leave_disk();
+
+    /* Of the first; set while no other thread runs. */
+    u64 max = ~u64{0};                /* bytes the file can have */
+    bool tracks_disk = false;         /* it may differ from memory */
+    std::shared_ptr<Trouble> trouble; /* or none; those of writing back: tracks_disk */
+    /* Of each: no call may come from a thread that has it. */
+    cw_mutex *forbidden = nullptr;
+    /* Why not all was well, if so. */
+    const std::string &complaint() const { return complaint_; }
 
 private:
     static const cw_io_ops kOps;
@@ -60,24 +78,48 @@ private:
     static int do_punch(cw_io *io, u64 off, u64 len);
     static int do_size(cw_io *io, u64 *size);
 
+    int before(Call call);
+    void look_for_lock();
+    void add(Event event);
+    void write_back(bool fails);
+    void lose_some();
+    void reload(const Event &event);
+
     RecordIo *first_; /* has the history and what a test sets */
     u32 file_;
-    std::mutex lock_; /* of the first: guards what follows and all images */
-    Image *image_;
+    std::mutex lock_;        /* of the first: guards what follows and all images */
+    Image *image_;           /* what a reader sees */
+    Image disk_;             /* what was written back */
+    std::vector<u32> dirty_; /* events that were not */
+    std::vector<u32> lost_;  /* events that are in image_ and not in disk_ */
+    int error_ = 0;          /* of writing back; the next flush is told */
     Events events_;
+    std::string complaint_;
 };
 
 /* All files, recorded. */
 struct RecordedFiles {
-    RecordedFiles(Files *files, bool whole_pages)
+    RecordedFiles(Files *files, bool whole_pages, u32 block)
         : io{RecordIo(&(*files)[0]), RecordIo(&(*files)[1], &io[0], 1),
              RecordIo(&(*files)[2], &io[0], 2)} {
         for (RecordIo &file : io) {
             file.get()->whole_pages = whole_pages;
+            file.get()->physical_block = block;
         }
     }
 
     RecordIo &first() { return io[0]; }
+    Events take_events() {
+        for (RecordIo &file : io) {
+            file.leave_disk();
+        }
+        return io[0].take_events();
+    }
+    void forget_lost() {
+        for (RecordIo &file : io) {
+            file.forget_lost();
+        }
+    }
 
     std::array<RecordIo, Files::kCount> io;
 };
@@ -95,7 +137,8 @@ public:
     void go_to(u32 at);
     /* What a crash at this place leaves, one of all the possible ones. */
     enum class Mode { kAll, kNone, kPrefix, kSubset, kTorn };
-    void crash(Mode mode, Random *random, Files *out) const;
+    /* block: bytes of which the medium may lose all when one is being written. */
+    void crash(Mode mode, u64 block, Random *random, Files *out) const;
     const Files &durable() const { return durable_; }
     size_t pending() const { return pending_.size(); }
 

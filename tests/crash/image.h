@@ -27,6 +27,7 @@ public:
     Image &operator=(const Image &) = delete;
 
     u64 size() const { return size_; }
+    const Image *below() const { return below_; }
     void extend(u64 size) { size_ = cw_max(size_, size); }
     /* false when the file ends before */
     bool read(u64 off, void *buf, u64 len) const;

@@ -35,6 +35,7 @@ struct Progress {
     std::atomic<u64> next_seed = 0;
     std::atomic<u64> cuts = 0;
     std::atomic<u64> cases = 0;
+    std::atomic<u64> mended = 0;
     std::atomic<u64> violations = 0;
 };
 
@@ -81,7 +82,9 @@ bool run_case(const Options &options, u64 seed, Progress *progress) {
     try {
         Case one(seed, options.codec);
         progress->cases++;
-        return cut_case(options, &one, progress);
+        const bool survived = cut_case(options, &one, progress);
+        progress->mended += one.mended();
+        return survived;
     } catch (const Violation &violation) {
         if (!options.is_quiet) {
             report(options, seed, "", -1, violation);
@@ -137,6 +140,7 @@ int main(int argc, char **argv) {
     mallopt(M_MMAP_THRESHOLD, 64 << 20);
     mallopt(M_TRIM_THRESHOLD, 512 << 20);
 
+    cw_log_bad_quiet(true);
     Progress progress;
     const auto start = std::chrono::steady_clock::now();
     u64 violations;
@@ -148,8 +152,9 @@ int main(int argc, char **argv) {
     }
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fmt::print("{} cuts in {} cases, {:.1f} s, {:.0f} cuts/s: {}\n", progress.cuts.load(),
-               progress.cases.load(), seconds, static_cast<double>(progress.cuts) / seconds,
+    fmt::print("{} cuts in {} cases, {:.1f} s, {:.0f} cuts/s, {} first superblocks lost: {}\n",
+               progress.cuts.load(), progress.cases.load(), seconds,
+               static_cast<double>(progress.cuts) / seconds, progress.mended.load(),
                violations != 0 ? "VIOLATED" : "all survived");
     return (violations != 0) != options.expect_violation;
 }

@@ -35,7 +35,10 @@ std::vector<T> get(FILE *file) {
 }  // namespace
 
 Model::Model(const Bytes *below, Bytes now)
-    : below_(below), now_(std::move(now)), states_(cw_div_up(now_.size(), CW_PAGE_SIZE)) {
+    : below_(below),
+      now_(std::move(now)),
+      states_(cw_div_up(now_.size(), CW_PAGE_SIZE)),
+      unknown_(states_.size()) {
     for (u64 page = 0; page < pages(); page++) {
         states_[page].push_back({XXH3_64bits(this->now(page), page_len(page)), 0, 0});
     }
@@ -63,6 +66,7 @@ bool Model::resolve(u64 page, const u8 *content) {
     const u64 hash = XXH3_64bits(content, len);
     const std::vector<State> &states = states_[page];
     memcpy(now_.data() + page * CW_PAGE_SIZE, content, len);
+    unknown_[page] = 0;
     if (states.back().hash == hash) {
         return true;
     }
@@ -76,6 +80,16 @@ bool Model::resolve(u64 page, const u8 *content) {
         }
     }
     return false;
+}
+
+void Model::adopt(u64 page, const u8 *content, u32 place) {
+    const u64 len = page_len(page);
+    const u64 hash = XXH3_64bits(content, len);
+    memcpy(now_.data() + page * CW_PAGE_SIZE, content, len);
+    unknown_[page] = 0;
+    if (states_[page].back().hash != hash || states_[page].back().done == kNever) {
+        states_[page].push_back({hash, place, place});
+    }
 }
 
 void Model::add_flushes(const std::vector<FlushCall> &calls) {

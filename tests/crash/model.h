@@ -41,9 +41,17 @@ public:
 
     /* A page gets a new content: the call begins, and is over. */
     void begin(u64 page, const u8 *content, u32 start);
-    void end(u64 page, u32 done) { states_[page].back().done = done; }
+    void end(u64 page, u32 done) {
+        states_[page].back().done = done;
+        unknown_[page] = 0;
+    }
     /* After a call that failed: what the page is now. False: neither old nor new. */
     bool resolve(u64 page, const u8 *content);
+    /* Which of the two it is, nobody can tell until it can be read. */
+    void forget(u64 page) { unknown_[page] = 1; }
+    bool is_unknown(u64 page) const { return unknown_[page] != 0; }
+    /* After an attach: the page is this, and the next flush makes that durable. */
+    void adopt(u64 page, const u8 *content, u32 place);
 
     /* From now on discarded pages show what the device holds now. */
     void put_layer_over();
@@ -65,6 +73,7 @@ private:
     std::unique_ptr<Bytes> frozen_; /* below_, when it is not the base */
     Bytes now_;
     std::vector<std::vector<State>> states_; /* of each page, the first first */
+    std::vector<u8> unknown_;                /* of each page: now_ is not what it is */
     std::vector<FlushCall> flushes_;
 };
 

@@ -9,6 +9,10 @@
 
 #include "log_cow_writer.h"
 
+extern "C" {
+#include "log.h"
+}
+
 namespace cloopw::crash {
 
 /* What is below: bytes that never change. */
@@ -46,32 +50,11 @@ static void make_logs(const Shape &shape, Files *files) {
     }
 }
 
-/* Lets threads meet in unusual places, and writes fail. */
-static void disturb(const Shape &shape, u64 seed, RecordIo *io) {
-    if (shape.threads == 1 && !shape.thin) {
-        return;
+/* From here on, until trouble is none again. */
+static void disturb(const Troubles &troubles, u64 seed, RecordIo *io) {
+    if (troubles.any()) {
+        io->trouble = std::make_shared<Trouble>(seed, troubles);
     }
-    auto random = std::make_shared<Random>(seed);
-    auto lock = std::make_shared<std::mutex>();
-    auto failing = std::make_shared<u64>(0);
-    io->on_write = [=, &shape] {
-        u64 dice;
-        {
-            std::lock_guard<std::mutex> hold(*lock);
-            dice = (*random)();
-            if (shape.thin && *failing == 0 && dice % 64 == 0) {
-                *failing = 1 + dice / 64 % 4;
-            }
-            if (*failing != 0) {
-                --*failing;
-                return -ENOSPC;
-            }
-        }
-        if (shape.threads > 1 && dice % 16 == 0) {
-            std::this_thread::sleep_for(std::chrono::microseconds(dice / 16 % 300));
-        }
-        return 0;
-    };
 }
 
 Case::Case(u64 seed, const std::string &codec)
@@ -85,50 +68,94 @@ Case::Case(u64 seed, const std::string &codec)
 
 Case::~Case() = default;
 
-static void run_workers(std::vector<Worker> *workers, u32 ops) {
+static void run_workers(std::vector<Worker> *workers, cw_device *device, u32 ops) {
     if (workers->size() == 1) {
-        workers->front().run(ops);
+        workers->front().run(device, ops);
         return;
     }
     std::vector<std::thread> threads;
     for (Worker &worker : *workers) {
-        threads.emplace_back([&worker, ops] { worker.run(ops); });
+        threads.emplace_back([&worker, device, ops] { worker.run(device, ops); });
     }
     for (std::thread &thread : threads) {
         thread.join();
     }
 }
 
-void Case::record() {
-    Files files(&start_);
-    RecordedFiles recorded(&files, shape_.whole_pages);
-    RecordIo &io = recorded.first();
-    io.max = shape_.file_max;
-    std::vector<Worker> workers;
+static void check_locks(RecordedFiles *files) {
+    if (!files->first().complaint().empty()) {
+        throw Violation(files->first().complaint());
+    }
+}
+
+static void judge(const Model &model, const Bytes &all, u32 place) {
+    const u32 flushed = model.flushed(place);
+    for (u64 page = 0; page < model.pages(); page++) {
+        const std::string why = model.judge(page, all.data() + page * CW_PAGE_SIZE, place, flushed);
+        if (!why.empty()) {
+            throw Violation("page " + std::to_string(page) + " " + why);
+        }
+    }
+}
+
+/* Takes it over as it is after an attach, if that is as it may be. */
+static void adopt(const Attached &device, RecordIo *io, Model *model) {
+    const Bytes all = device.read_all();
+    const u32 place = io->mark();
+    judge(*model, all, place);
+    for (u64 page = 0; page < model->pages(); page++) {
+        model->adopt(page, all.data() + page * CW_PAGE_SIZE, place);
+    }
+}
+
+/* One attach of the device, from its first to its last request. */
+void Case::use(RecordedFiles *files, std::vector<Worker> *workers, u32 attach) {
+    RecordIo &io = files->first();
     std::vector<FlushCall> snapshots;
     {
-        Attached device(base_->io.get(), &recorded, "when it is new");
-        disturb(shape_, seed_, &io);
-        workers.reserve(shape_.threads);
-        for (u32 i = 0; i < shape_.threads; i++) {
-            workers.emplace_back(shape_, i, seed_, device.get(), &io, model_.get());
+        Attached device(base_->io.get(), files, attach == 0 ? "when it is new" : "again");
+        if (attach != 0) {
+            adopt(device, &io, model_.get());
         }
+        disturb(shape_.troubles, seed_ + attach, &io);
         for (u32 i = 0; i <= shape_.snapshots; i++) {
             if (i != 0) {
-                device.snapshot(&recorded, model_.get(), &snapshots);
+                device.snapshot(files, model_.get(), &snapshots);
             }
-            run_workers(&workers, shape_.ops / (shape_.snapshots + 1));
+            run_workers(workers, device.get(),
+                        shape_.ops / (shape_.snapshots + shape_.attaches + 1));
         }
-        io.on_write = nullptr;
+        if (!shape_.troubles.may_fail()) {
+            io.trouble = nullptr;
+        }
     }
+    io.trouble = nullptr;
+    files->forget_lost();
     model_->add_flushes(snapshots);
-    for (const Worker &worker : workers) {
-        model_->add_flushes(worker.flushes());
-        if (worker.violation()) {
-            throw Violation(*worker.violation() + ", without a crash");
+}
+
+void Case::record() {
+    Files files(&start_);
+    RecordedFiles recorded(&files, shape_.whole_pages, shape_.block);
+    RecordIo &io = recorded.first();
+    io.max = shape_.file_max;
+    io.tracks_disk = shape_.troubles.writeback;
+    std::vector<Worker> workers;
+    workers.reserve(shape_.threads);
+    for (u32 i = 0; i < shape_.threads; i++) {
+        workers.emplace_back(shape_, i, seed_, &io, model_.get());
+    }
+    for (u32 i = 0; i <= shape_.attaches; i++) {
+        use(&recorded, &workers, i);
+        for (Worker &worker : workers) {
+            model_->add_flushes(worker.take_flushes());
+            if (worker.violation()) {
+                throw Violation(*worker.violation() + ", without a crash");
+            }
         }
     }
-    events_ = io.take_events();
+    check_locks(&recorded);
+    events_ = recorded.take_events();
 }
 
 /* Many anywhere, many where something becomes durable or is given free. */
@@ -154,16 +181,6 @@ std::vector<u32> Case::places(u32 cuts) const {
     return places;
 }
 
-static void judge(const Model &model, const Bytes &all, u32 place) {
-    const u32 flushed = model.flushed(place);
-    for (u64 page = 0; page < model.pages(); page++) {
-        const std::string why = model.judge(page, all.data() + page * CW_PAGE_SIZE, place, flushed);
-        if (!why.empty()) {
-            throw Violation("page " + std::to_string(page) + " " + why);
-        }
-    }
-}
-
 static Replay::Mode choose_mode(Random *random) {
     static constexpr Replay::Mode kModes[] = {
         Replay::Mode::kAll,    Replay::Mode::kNone,   Replay::Mode::kPrefix, Replay::Mode::kSubset,
@@ -172,18 +189,61 @@ static Replay::Mode choose_mode(Random *random) {
     return kModes[(*random)() % std::size(kModes)];
 }
 
+/* An attach that meets errors leaves nothing worse behind, whether it works or not. */
+static void attach_in_trouble(cw_io *base, u64 seed, RecordedFiles *files) {
+    RecordIo &io = files->first();
+    disturb({.errors = true, .writeback = seed % 2 == 0}, seed, &io);
+    try {
+        Attached device(base, files, "in trouble");
+    } catch (const Violation &) {
+        /* Not now. */
+    }
+    io.trouble = nullptr;
+    files->forget_lost();
+}
+
+/*
+ * Power that is cut while the first superblock is written can take its beginning,
+ * and the file is refused with a remedy: cloopwck -y. That makes it a copy of the
+ * second, which is what counts.
+ */
+static bool mend_beginning(Image *image) {
+    cw_disk_log_super super{};
+    if (!image->read(0, &super, sizeof(super)) ||
+        memcmp(super.magic, CW_LOG_MAGIC, sizeof(super.magic)) == 0 ||
+        !image->read(CW_LOG_SUPER_STRIDE, &super, sizeof(super)) ||
+        !cw_log_super_is_sound(&super)) {
+        return false;
+    }
+    image->write(0, &super, sizeof(super));
+    return true;
+}
+
+/* Power is cut where the replay is. */
+void Case::crash(const Replay &replay, Random *random, Files *out) {
+    replay.crash(choose_mode(random), shape_.block, random, out);
+    for (u32 i = 0; i < Files::kCount; i++) {
+        mended_ += mend_beginning(&(*out)[i]) ? 1 : 0;
+    }
+}
+
 u32 Case::cut(u32 number, u32 place) {
     Random random(seed_ * 1000003 + number);
     replay_->go_to(place);
     Files crashed(&replay_->durable());
-    replay_->crash(choose_mode(&random), &random, &crashed);
+    crash(*replay_, &random, &crashed);
     Bytes survived;
     {
         Files files(&crashed);
-        RecordedFiles recorded(&files, shape_.whole_pages);
+        RecordedFiles recorded(&files, shape_.whole_pages, shape_.block);
         recorded.first().max = shape_.file_max;
+        recorded.first().tracks_disk = true;
+        if (random() % 8 == 0) {
+            attach_in_trouble(base_->io.get(), random(), &recorded);
+        }
         Attached device(base_->io.get(), &recorded, "after a crash");
         survived = device.read_all();
+        check_locks(&recorded);
     }
     judge(*model_, survived, place);
     return 1 + (random() % 2 == 0 ? crash_again(random(), crashed, survived) : 0);
@@ -224,30 +284,34 @@ u32 Case::crash_again(u64 seed, const Files &files, const Bytes &survived) {
     Random random(seed);
     Shape shape = shape_;
     shape.threads = 1;
+    shape.troubles = {.errors = random() % 8 == 0, .writeback = random() % 8 == 0};
     Events events;
     Bytes below;
     std::unique_ptr<Model> model;
     {
         Files running(&files);
-        RecordedFiles recorded(&running, shape.whole_pages);
+        RecordedFiles recorded(&running, shape.whole_pages, shape.block);
         RecordIo &io = recorded.first();
         io.max = shape.file_max;
+        io.tracks_disk = shape.troubles.writeback;
         Attached device(base_->io.get(), &recorded, "once more");
         below = read_below(base_->io.get(), base_->bytes, &recorded, device.layers());
         model = std::make_unique<Model>(&below, survived);
-        Worker worker(shape, 0, seed, device.get(), &io, model.get());
+        Worker worker(shape, 0, seed, &io, model.get());
         std::vector<FlushCall> snapshots;
-        worker.run(static_cast<u32>(random() % (shape.uniform ? 80 : 40)));
+        disturb(shape.troubles, seed, &io);
+        worker.run(device.get(), static_cast<u32>(random() % (shape.uniform ? 80 : 40)));
         if (random() % 8 == 0) {
             device.snapshot(&recorded, model.get(), &snapshots);
-            worker.run(static_cast<u32>(random() % 20));
+            worker.run(device.get(), static_cast<u32>(random() % 20));
         }
         if (worker.violation()) {
             throw Violation(*worker.violation() + ", after a crash");
         }
         model->add_flushes(snapshots);
-        model->add_flushes(worker.flushes());
-        events = io.take_events();
+        model->add_flushes(worker.take_flushes());
+        check_locks(&recorded);
+        events = recorded.take_events();
     }
     Replay replay(events, &files);
     std::vector<u32> places(3);
@@ -258,8 +322,8 @@ u32 Case::crash_again(u64 seed, const Files &files, const Bytes &survived) {
     for (u32 place : places) {
         replay.go_to(place);
         Files crashed(&replay.durable());
-        replay.crash(choose_mode(&random), &random, &crashed);
-        RecordedFiles recorded(&crashed, shape.whole_pages);
+        crash(replay, &random, &crashed);
+        RecordedFiles recorded(&crashed, shape.whole_pages, shape.block);
         recorded.first().max = shape.file_max;
         Attached device(base_->io.get(), &recorded, "after a second crash");
         try {

@@ -29,12 +29,16 @@ public:
     std::vector<u32> places(u32 cuts) const;
     /* Crashes there; returns how many crashes that were. Throws Violation. */
     u32 cut(u32 number, u32 place);
+    /* Files of which a crash took the beginning. */
+    u64 mended() const { return mended_; }
 
 private:
     struct Base;
 
     void open_base();
     void record();
+    void use(RecordedFiles *files, std::vector<Worker> *workers, u32 attach);
+    void crash(const Replay &replay, Random *random, Files *out);
     u32 crash_again(u64 seed, const Files &files, const Bytes &survived);
 
     u64 seed_;
@@ -45,6 +49,7 @@ private:
     Events events_;
     std::unique_ptr<Model> model_;
     std::unique_ptr<Replay> replay_;
+    u64 mended_ = 0;
 };
 
 }  // namespace cloopw::crash

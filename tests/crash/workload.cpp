@@ -4,6 +4,11 @@
 #include <algorithm>
 #include <cstring>
 
+extern "C" {
+#include "layers.h"
+#include "log.h"
+}
+
 namespace cloopw::crash {
 
 Shape Shape::from(u64 seed, const std::string &codec) {
@@ -47,10 +52,15 @@ Shape Shape::from(u64 seed, const std::string &codec) {
     } else if (random() % 10 == 0) {
         shape.file_max = (5 + random() % 6) * kMiB;
     }
-    shape.thin = random() % 12 == 0;
+    shape.troubles.thin = random() % 12 == 0;
     shape.snapshots = random() % 4 == 0 ? 1 + static_cast<u32>(random() % 2) : 0;
     shape.ops = shape.ops / shape.threads + 1;
     shape.whole_pages = random() % 3 == 0;
+    shape.attaches = shape.snapshots == 0 && random() % 3 == 0 ? 1 + random() % 3 : 0;
+    shape.block = random() % 2 == 0 ? CW_SECTOR_SIZE : 4096;
+    shape.troubles.delays = shape.threads > 1;
+    shape.troubles.errors = random() % 4 == 0;
+    shape.troubles.writeback = random() % 4 == 0;
     return shape;
 }
 
@@ -70,7 +80,7 @@ void fill_page(u8 *page, u64 len, u32 noise, Random *random) {
     }
 }
 
-Attached::Attached(cw_io *base, RecordedFiles *files, const char *when) {
+Attached::Attached(cw_io *base, RecordedFiles *files, const char *when) : files_(files) {
     find_layers(files);
     std::vector<cw_io *> layers;
     for (u32 i = layers_; i-- > 0;) {
@@ -87,6 +97,16 @@ Attached::Attached(cw_io *base, RecordedFiles *files, const char *when) {
     cw_report report = {};
     if (cw_device_open(&config, &device_, &report) != 0) {
         throw Violation(std::string("cannot be attached ") + when + ": " + report.text);
+    }
+    forbid_locks(true);
+}
+
+/* Of each log its own lock, while it is in use. */
+void Attached::forbid_locks(bool forbid) {
+    const cw_layers *layers = cw_device_layers(device_);
+    for (u32 i = 0; i < layers->nr; i++) {
+        cw_log *log = static_cast<cw_log *>(layers->layer[layers->nr - 1 - i]->priv);
+        files_->io[i].forbidden = forbid ? &log->lock : nullptr;
     }
 }
 
@@ -112,19 +132,26 @@ void Attached::snapshot(RecordedFiles *files, Model *model, std::vector<FlushCal
     }
     const u32 start = files->first().mark();
     cw_report report = {};
+    const Trouble *trouble = files->first().trouble.get();
     const int err = cw_device_snapshot(device_, files->io[layers_].get(), &report);
     if (err == 0) {
         layers_++;
+        forbid_locks(true);
         model->put_layer_over();
         flushes->push_back({start, files->first().mark()});
-    } else if (err == -ENOSPC) {
+    } else if (err == -ENOSPC || (trouble != nullptr && trouble->may_fail())) {
         may_snapshot_ = false; /* the file is not as new any more */
     } else {
         throw Violation("a snapshot failed: " + std::string(report.text));
     }
 }
 
-Attached::~Attached() { (void)cw_device_close(device_); }
+Attached::~Attached() {
+    (void)cw_device_close(device_);
+    for (RecordIo &file : files_->io) {
+        file.forbidden = nullptr;
+    }
+}
 
 Bytes Attached::read_all() const {
     cw_device_info info;
@@ -136,14 +163,14 @@ Bytes Attached::read_all() const {
     return all;
 }
 
-Worker::Worker(const Shape &shape, u32 thread, u64 seed, cw_device *device, RecordIo *io,
-               Model *model)
-    : shape_(shape), device_(device), io_(io), model_(model), random_(seed * 977 + thread) {
+Worker::Worker(const Shape &shape, u32 thread, u64 seed, RecordIo *io, Model *model)
+    : shape_(shape), io_(io), model_(model), random_(seed * 977 + thread) {
     first_ = model->pages() * thread / shape.threads;
     count_ = model->pages() * (thread + 1) / shape.threads - first_;
 }
 
-void Worker::run(u32 ops) {
+void Worker::run(cw_device *device, u32 ops) {
+    device_ = device;
     for (u32 i = 0; i < ops && count_ != 0 && !violation_; i++) {
         step();
     }
@@ -201,13 +228,23 @@ void Worker::finish(u64 page, u64 pages, int err) {
         }
         return;
     }
-    if (err != -ENOSPC) {
+    if (err != -ENOSPC && !shape_.troubles.may_fail()) {
         violation_ = "a change failed with error " + std::to_string(-err);
         return;
     }
+    look(page, pages);
+}
+
+/* What is there after a change that failed? */
+void Worker::look(u64 page, u64 pages) {
     const u64 len = bytes_of(page, pages);
     if (cw_device_read(device_, page * CW_PAGE_SIZE, static_cast<u32>(len), buf_.data()) != 0) {
-        violation_ = "cannot be read after a change failed";
+        for (u64 i = 0; i < pages; i++) {
+            model_->forget(page + i);
+        }
+        if (!shape_.troubles.may_fail()) {
+            violation_ = "cannot be read after a change failed";
+        }
         return;
     }
     for (u64 i = 0; i < pages; i++) {
@@ -216,6 +253,15 @@ void Worker::finish(u64 page, u64 pages, int err) {
                          " neither old nor new";
         }
     }
+}
+
+bool Worker::is_known(u64 page, u64 pages) const {
+    for (u64 i = 0; i < pages; i++) {
+        if (model_->is_unknown(page + i)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void Worker::write(u64 page, u64 pages) {
@@ -231,6 +277,9 @@ void Worker::write(u64 page, u64 pages) {
 }
 
 void Worker::write_part(u64 page) {
+    if (!is_known(page, 1)) {
+        return;
+    }
     const u64 len = model_->page_len(page);
     const u64 skip = random_() % len;
     const u64 part = 1 + random_() % (len - skip);
@@ -267,20 +316,33 @@ void Worker::discard(u64 page, u64 pages) {
 
 void Worker::flush() {
     const u32 start = io_->mark();
-    if (cw_device_flush(device_) != 0) {
+    if (cw_device_flush(device_) == 0) {
+        flushes_.push_back({start, io_->mark()});
+    } else if (!shape_.troubles.may_fail()) {
         violation_ = "a flush failed";
-        return;
     }
-    flushes_.push_back({start, io_->mark()});
+}
+
+bool Worker::may_be(u64 page, const u8 *content) {
+    if (model_->is_unknown(page)) {
+        return model_->resolve(page, content);
+    }
+    return memcmp(content, model_->now(page), model_->page_len(page)) == 0;
 }
 
 void Worker::read(u64 page, u64 pages) {
     const u64 len = bytes_of(page, pages);
     buf_.assign(pages * CW_PAGE_SIZE, 0);
     if (cw_device_read(device_, page * CW_PAGE_SIZE, static_cast<u32>(len), buf_.data()) != 0) {
-        violation_ = "cannot be read";
-    } else if (memcmp(buf_.data(), model_->now(page), len) != 0) {
-        violation_ = "reads other data than was written, near page " + std::to_string(page);
+        if (!shape_.troubles.may_fail()) {
+            violation_ = "cannot be read";
+        }
+        return;
+    }
+    for (u64 i = 0; i < pages; i++) {
+        if (!may_be(page + i, buf_.data() + i * CW_PAGE_SIZE)) {
+            violation_ = "reads other data than was written, at page " + std::to_string(page + i);
+        }
     }
 }
 

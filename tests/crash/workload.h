@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "model.h"
 
@@ -22,9 +23,11 @@ struct Shape {
     u32 flush_every;  /* operations */
     u32 noise;        /* of 16 pages: do not shrink; more: and none is zeros */
     bool uniform;     /* writes are all of max_pages */
-    bool thin;        /* writes fail with ENOSPC now and then */
     bool whole_pages; /* as on a block device */
     u32 snapshots;    /* how often a new layer is put over the others */
+    u32 attaches;     /* how often it is attached anew, without a crash */
+    u32 block;        /* that the medium writes as one */
+    Troubles troubles;
 
     static Shape from(u64 seed, const std::string &codec);
 };
@@ -62,7 +65,9 @@ public:
 
 private:
     void find_layers(RecordedFiles *files);
+    void forbid_locks(bool forbid);
 
+    RecordedFiles *files_;
     cw_device *device_ = nullptr;
     u32 layers_ = 0;
     bool may_snapshot_ = true;
@@ -71,10 +76,10 @@ private:
 /* Runs the operations of one thread on its share of the pages. */
 class Worker {
 public:
-    Worker(const Shape &shape, u32 thread, u64 seed, cw_device *device, RecordIo *io, Model *model);
+    Worker(const Shape &shape, u32 thread, u64 seed, RecordIo *io, Model *model);
 
-    void run(u32 ops);
-    const std::vector<FlushCall> &flushes() const { return flushes_; }
+    void run(cw_device *device, u32 ops);
+    std::vector<FlushCall> take_flushes() { return std::exchange(flushes_, {}); }
     /* Why it stopped, if it found something wrong. */
     const std::optional<std::string> &violation() const { return violation_; }
 
@@ -88,10 +93,13 @@ private:
     void flush();
     void read(u64 page, u64 pages);
     void finish(u64 page, u64 pages, int err);
+    void look(u64 page, u64 pages);
+    bool may_be(u64 page, const u8 *content);
+    bool is_known(u64 page, u64 pages) const;
     u64 bytes_of(u64 page, u64 pages) const;
 
     const Shape &shape_;
-    cw_device *device_;
+    cw_device *device_ = nullptr;
     RecordIo *io_;
     Model *model_;
     Random random_;
