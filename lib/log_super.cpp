@@ -7,6 +7,10 @@
 
 #include "error.h"
 
+extern "C" {
+#include "log.h"
+}
+
 namespace cloopw {
 
 std::optional<struct cw_disk_log_super> read_log_super(int fd, const std::string &name) {
@@ -16,9 +20,7 @@ std::optional<struct cw_disk_log_super> read_log_super(int fd, const std::string
         if (pread(fd, &super, sizeof(super), slot * CW_LOG_SUPER_STRIDE) < 0) {
             throw io_error(name, "cannot read", errno);
         }
-        const auto crc = cw_from_le32(super.crc);
-        super.crc = cw_to_le32(0);
-        if (cw_crc32c(&super, sizeof(super)) == crc &&
+        if (cw_log_super_is_sound(&super) &&
             (!best || cw_from_le64(super.seq) > cw_from_le64(best->seq))) {
             best = super;
         }

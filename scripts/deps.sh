@@ -22,7 +22,7 @@ deps_list() {
 			printf '%s\n' build-essential cmake ninja-build \
 				pkg-config kmod xz-utils \
 				libcli11-dev libfmt-dev nlohmann-json3-dev \
-				libdeflate-dev liblz4-dev libzstd-dev \
+				libblkid-dev libdeflate-dev liblz4-dev libzstd-dev \
 				liblzma-dev liblzo2-dev libxxhash-dev \
 				zlib1g-dev libgtest-dev libgmock-dev \
 				libbenchmark-dev nbdkit-plugin-dev scdoc \

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <random>
@@ -102,6 +103,11 @@ int make_file(const std::string &path) {
     if (fd < 0) {
         throw cloopw::io_error(path, "cannot be made", errno);
     }
+    /* A disk keeps the superblocks of the log before. */
+    const std::vector<char> none(CW_LOG_START);
+    if (pwrite(fd, none.data(), none.size(), 0) < 0) {
+        throw cloopw::io_error(path, "cannot be written", errno);
+    }
     return fd;
 }
 
@@ -137,6 +143,32 @@ void bench_append(const std::string &path, u32 threads, u64 bytes, const std::st
     const double log = append(&device, threads, bytes / kExtent, source);
     value(fmt::format("append_{}_{}", codec, threads), log / 1e6, "MB/s");
     value(fmt::format("liblz4_{}_{}", codec, threads), alone / 1e6, "MB/s");
+    device.close();
+    close(fd);
+}
+
+/* Pages of 4 KiB, each made durable, by so many writers at once. */
+void bench_fsync(const std::string &path, u32 writers, const std::vector<char> &source) {
+    constexpr u32 kPage = 4096;
+    constexpr u64 kCommits = 8000;
+    const int fd = make_file(path);
+    cloopw::LogCowConfig config;
+    config.size = kCommits * kPage;
+    cloopw::write_log_cow(fd, "cow", config);
+    Device device = attach(fd, config.size);
+    const auto start = Clock::now();
+    measure(writers, kCommits, [&](u64 n) {
+        /* Shrinks to half and a little, as most pages do. */
+        std::array<char, kPage> page;
+        memcpy(page.data(), &source[n * kPage % kSource], kPage / 2);
+        memcpy(page.data() + kPage / 2, page.data(), kPage / 2);
+        device.write(page.data(), kPage, n * kPage);
+        device.flush();
+    });
+    value(fmt::format("fsync_{}", writers), kCommits / seconds_since(start), "/s");
+    const cw_cow_stat stored = device.stats().cow;
+    value(fmt::format("fsync_{}_stored", writers),
+          static_cast<double>(stored.live_bytes + stored.dead_bytes) / kCommits, "bytes");
     device.close();
     close(fd);
 }
@@ -193,6 +225,9 @@ int main(int argc, char **argv) {
             bench_append(path, threads, mib / 4 * kMiB, "lz4", source);
         }
         bench_append(path, 2, mib / 4 * kMiB, "none", source);
+        for (u32 writers : {1u, 8u}) {
+            bench_fsync(path, writers, source);
+        }
         bench_recovery(path, mib * kMiB, source);
     } catch (const std::exception &e) {
         fputs("log-bench: ", stderr);

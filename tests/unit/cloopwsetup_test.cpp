@@ -220,7 +220,8 @@ TEST_F(Cloopwsetup, AMissingParentIsAnError) {
     fs::remove(path("renamed"));
     EXPECT_EQ(run({"-c", path("b"), device(0), image()}), 1);
     EXPECT_TRUE(contains(err_, "lies over the COW file a (UUID ")) << err_;
-    EXPECT_TRUE(contains(err_, "which is not there beside it; if it is elsewhere, name it as the next layer"))
+    EXPECT_TRUE(contains(
+        err_, "which is not there beside it; if it is elsewhere, name it as the next layer"))
         << err_;
 }
 
@@ -573,8 +574,8 @@ TEST_F(Cloopwsetup, ImageBehindItsEnd) {
 TEST_F(Cloopwsetup, CompressedByNameOnly) {
     write("x.cloop", text_bytes(4096));
     refuses({device(0), path("x.cloop")},
-            "DIR/x.cloop: is named as a compressed image, but has no header of one: damaged, or "
-            "the wrong --offset; '--format raw' attaches its bytes as they are");
+            "DIR/x.cloop: is named as a compressed image, but has no header of one: it is "
+            "damaged, or does not begin there; '--format raw' takes its bytes as they are");
     write("x.CLOOPW", text_bytes(4096));
     int code = run({device(0), path("x.CLOOPW")});
     EXPECT_EQ(code, 1);
@@ -586,8 +587,8 @@ TEST_F(Cloopwsetup, CompressedByNameOnly) {
 TEST_F(Cloopwsetup, CowInPlaceOfTheImage) {
     runs({"-c", path("cow"), device(0), image()});
     refuses({device(1), path("cow")},
-            "DIR/cow: is a COW file, not an image: 'cloopwsetup -c DIR/cow DEVICE IMAGE'; "
-            "'--format raw' attaches its bytes as they are");
+            "DIR/cow: is a COW file, not an image: name it with the image that lies "
+            "below it; '--format raw' takes its bytes as they are");
     runs({"--format", "raw", device(1), path("cow")});
     EXPECT_EQ(attached(1).image, path("cow"));
 }

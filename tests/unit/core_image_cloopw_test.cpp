@@ -353,14 +353,23 @@ TEST_F(CoreCloopw, ALeafOfNoBytesWithAPlaceIsEioForItsBlocks) {
     expect_bad_leaf([](cw_disk_ref *ref) { ref->stored = cw_to_le32(0); });
 }
 
-TEST_F(CoreCloopw, ABadRootPageIsEioForAll) {
+/* Without it there is no data at all, as in a copy that ends in zeros. */
+TEST_F(CoreCloopw, ABadRootPageIsRefused) {
     NativeBuilder bad = builder();
     bad.on_page_ref = [](u32 level, u64, cw_disk_ref *ref) {
         if (level == 1) {
             ref->crc = cw_to_le32(cw_from_le32(ref->crc) ^ 1);
         }
     };
-    expect_bad_blocks(bad.finish(), 0, kBlocks);
+    for (Bytes file : {bad.finish(), builder().finish()}) {
+        std::fill(file.end() - static_cast<std::ptrdiff_t>(file.size() / 3), file.end(), u8{0});
+        TestIo io("x.img", file);
+        OpenImage image(&io);
+        EXPECT_EQ(image.err(), -EIO);
+        EXPECT_NE(image.why().find("x.img: damaged: the root of its index, at byte "),
+                  std::string::npos)
+            << image.why();
+    }
 }
 
 /* Levels are counted, not found: a page that refers to itself ends. */

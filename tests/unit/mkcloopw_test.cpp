@@ -229,7 +229,7 @@ TEST_F(Mkcloopw, OddSizes) {
     for (size_t size : {size_t{1}, size_t{511}, size_t{512}, size_t{4095}, size_t{4096},
                         size_t{4097}, size_t{65535}, size_t{65536}, size_t{65537}}) {
         std::string in = dir_.write("odd", slice(plain_, 0, size));
-        expect_success({"-f", in, out_});
+        expect_success({"-f", "-I", "raw", in, out_});
         EXPECT_EQ(extract(out_), slice(plain_, 0, size)) << size;
     }
 }
@@ -553,14 +553,82 @@ TEST_F(Mkcloopw, UnreadableInput) {
 TEST_F(Mkcloopw, BadOutput) {
     dir_.write("out", {1});
     expect_refusal(1, out_ + ": exists already; use --force to overwrite it", {in_, out_});
-    expect_refusal(1, "exists already", {"-x", in_, out_});
+    expect_refusal(1, "exists already", {"-x", "-I", "raw", in_, out_});
     EXPECT_EQ(read_bytes(out_), Bytes{1});
     expect_refusal(1, "its directory must exist", {in_, dir_ / "missing/out"});
     expect_refusal(1, "is a directory", {"-f", in_, dir_.path()});
     expect_refusal(1, "is the input", {in_, in_});
     expect_refusal(1, "is the input", {"-f", in_, in_});
-    expect_refusal(1, "is the input", {"-f", "-x", in_, in_});
+    expect_refusal(1, "is the input", {"-f", "-x", "-I", "raw", in_, in_});
     EXPECT_EQ(read_bytes(in_), plain_);
+}
+
+/* ---- what is no disk ---- */
+
+struct Foreign {
+    const char *name;
+    const char *begin;
+    size_t len;
+    const char *says;
+};
+
+/* Of what other programs make, the command is named that makes a raw image of it. */
+TEST_F(Mkcloopw, WhatOtherProgramsMadeIsNotTakenForRaw) {
+    const Foreign kinds[] = {
+        {"q.qcow2", "QFI\xfb\0\0\0\3", 8,
+         "is a qcow2 image, not an image that cloopw reads: "
+         "'qemu-img convert -O raw FILE RAW' unpacks it"},
+        {"v.vmdk", "KDMV", 4, "is a VMDK image"},
+        {"v.vhd", "conectix", 8, "qemu-img convert -f vpc"},
+        {"v.vhdx", "vhdxfile", 8, "is a VHDX image"},
+        {"i.gz", "\x1f\x8b\x08", 3, "'gzip -dc FILE >RAW'"},
+        {"i.xz",
+         "\xfd"
+         "7zXZ\0",
+         6, "'xz -dc FILE >RAW'"},
+        {"i.zst", "\x28\xb5\x2f\xfd", 4, "'zstd -dc FILE >RAW'"},
+        {"i.bz2", "BZh9", 4, "'bzip2 -dc FILE >RAW'"},
+        {"page", "\n<!DOCTYPE html>\n", 17, "is a page of text"},
+        {"error", "Not Found\n", 10, "is a page of text"},
+        {"x.cloopw", "", 0, "is named as a compressed image"},
+    };
+    for (const Foreign &kind : kinds) {
+        Bytes bytes(kind.begin, kind.begin + kind.len);
+        bytes.resize(kind.says == std::string("is a page of text") ? kind.len : 100000, 0);
+        const std::string file = dir_.write(kind.name, bytes);
+        expect_refusal(1, kind.says, {file, out_});
+        expect_refusal(1, kind.says, {"-x", file, out_});
+        expect_refusal(1, kind.says, {"--dry-run", file});
+        if (*kind.begin != '\0') {
+            ToolResult result = tool({"-", out_}, {bytes});
+            EXPECT_EQ(result.code, 1) << kind.name;
+            EXPECT_NE(result.err.find(kind.says), std::string::npos) << result.err;
+        }
+        expect_success({"-q", "-I", "raw", file, out_});
+        EXPECT_EQ(extract(out_), bytes);
+        std::filesystem::remove(out_);
+        std::filesystem::remove(dir_ / "extracted");
+    }
+    Bytes vdi(4096, 0);
+    memcpy(vdi.data() + 64, "\x7f\x10\xda\xbe", 4);
+    expect_refusal(1, "is a VDI image", {dir_.write("v.vdi", vdi), out_});
+    Bytes vhd = random_bytes(10240);
+    memcpy(vhd.data() + vhd.size() - 512, "conectix", 8);
+    expect_refusal(1, "is a VHD image", {dir_.write("fixed.vhd", vhd), out_});
+    Bytes image(100000, 0);
+    memcpy(image.data(), CW_LOG_MAGIC, 8);
+    expect_refusal(1, "is a COW file, not an image", {dir_.write("cow", image), out_});
+    expect_refusal(1, "is nothing that is known", {"-x", in_, out_});
+}
+
+TEST_F(Mkcloopw, AnImageFromStandardInputIsNotPackedAgain) {
+    expect_success({"-q", in_, out_});
+    ToolResult result = tool({"-q", "-", dir_ / "again"}, {read_bytes(out_)});
+    EXPECT_EQ(result.code, 1);
+    EXPECT_NE(result.err.find("is an image of format cloopw, which is read in any order; name a "
+                              "file"),
+              std::string::npos)
+        << result.err;
 }
 
 TEST_F(Mkcloopw, DamagedImageIsNotExtracted) {
@@ -614,7 +682,8 @@ TEST_F(Mkcloopw, FileTooLarge) {
 
 TEST_F(Mkcloopw, StopsWhenCancelled) {
     std::atomic<bool> cancelled = true;
-    for (const Args &args : {Args{in_, out_}, Args{"-x", in_, out_}, Args{"-", out_}}) {
+    for (const Args &args :
+         {Args{in_, out_}, Args{"-x", "-I", "raw", in_, out_}, Args{"-", out_}}) {
         ToolResult result = tool(args, {plain_}, cancelled);
         EXPECT_EQ(result.code, 1);
         EXPECT_EQ(result.err, "mkcloopw: " + out_ + ": interrupted; nothing was left behind\n");

@@ -12,6 +12,7 @@
 #include "file_check.h"
 #include "lib/cow_chain.h"
 #include "lib/escape.h"
+#include "lib/file_kind.h"
 #include "repair.h"
 #include "report.h"
 #include "salvage.h"
@@ -162,6 +163,15 @@ private:
         return line_.input_format.empty() && looks_like_cow(Io::open(path, Io::Mode::kRead));
     }
 
+    /* Of what nobody knows it cannot be said that it is clean. */
+    void refuse_raw(const std::string &path,
+                    void (*refuse)(const Io &io, const std::string &insist)) const {
+        const Io io = Io::open(path, Io::Mode::kRead);
+        if (line_.input_format.empty() && image_kind(io).empty()) {
+            refuse(io, "-I raw");
+        }
+    }
+
     /* ---- checking ---- */
 
     int check() {
@@ -172,6 +182,7 @@ private:
                 if (is_cow(path)) {
                     check_image_and_layers({path}, "");
                 } else {
+                    refuse_raw(path, refuse_unknown_raw);
                     add(check_image_file(path, line_.input_format, options_));
                 }
             }
@@ -208,6 +219,7 @@ private:
             add(report);
         }
         if (!image.empty()) {
+            refuse_raw(image, refuse_unlikely_raw);
             FileReport report = check_image_file(image, line_.input_format, options_);
             refused = refused || report.summary.empty();
             add(report);

@@ -18,6 +18,7 @@
 #include "lib/cow_chain.h"
 #include "lib/cow_lock.h"
 #include "lib/error.h"
+#include "lib/file_kind.h"
 #include "lib/log_cow_writer.h"
 #include "lib/log_super.h"
 #include "lib/new_name.h"
@@ -88,6 +89,20 @@ void check_settings(const std::string &path, int fd, const struct cw_cow_format 
         throw Error(path + ": was made with codec " + (codec == nullptr ? "?" : codec->name) +
                         " level " + std::to_string(level) +
                         " and keeps it; leave --cow-codec and --cow-level away",
+                    EINVAL);
+    }
+}
+
+void refuse_image(const std::string &path, int fd) {
+    const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0) {
+        throw io_error(path, "cannot be read", errno);
+    }
+    const std::string format = image_kind(Io::adopt(own, path));
+    if (!format.empty()) {
+        throw Error(path + ": is an image of format " + format +
+                        ", not a COW file, and is left as it is; name another file, it is made "
+                        "when it does not exist",
                     EINVAL);
     }
 }
@@ -277,6 +292,9 @@ CowFile check_cow_file(const std::string &path, const CowFormat *format,
         throw Error(path + ": is empty, not a COW file; remove it, a new one is made then", EINVAL);
     }
     const struct cw_cow_format *found = probe(path, fd.get());
+    if (found == nullptr && !settings.overwrite) {
+        refuse_image(path, fd.get());
+    }
     if (found == nullptr && S_ISBLK(st.st_mode)) {
         return check_device_without_cow(path, fd.get(), format, settings);
     }

@@ -5,11 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
-#include <vector>
 
 #include "lib/cloopw.h"
+#include "lib/file_kind.h"
 #include "refusal.h"
 #include "tools/common/size.h"
 
@@ -18,12 +17,6 @@ namespace {
 
 /* Enough to look at the head and the index. */
 constexpr u64 kCacheBytes = 1 << 20;
-
-bool ends_with(std::string text, const std::string &end) {
-    std::transform(text.begin(), text.end(), text.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return text.size() > end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
 
 Fd open_image(const std::string &path, struct stat *st) {
     if (stat(path.c_str(), st) != 0) {
@@ -62,32 +55,6 @@ void check_window(int fd, const std::string &path, uint64_t offset) {
     }
 }
 
-bool is_cow_file(const Io &io) {
-    std::vector<u8> head(static_cast<size_t>(std::min<u64>(io.size(), CW_HEAD_LEN)));
-    io.read(head.data(), head.size(), 0);
-    for (unsigned int i = 0; i < cw_cow_formats_count; i++) {
-        if (cw_cow_formats[i]->probe(head.data(), static_cast<u32>(head.size()))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Anything can be a raw image, so what is likely a mistake has to be insisted on. */
-void check_raw(const std::string &path, const Io &io) {
-    if (ends_with(path, ".cloop") || ends_with(path, ".cloopw")) {
-        throw Error(path +
-                        ": is named as a compressed image, but has no header of one: damaged, "
-                        "or the wrong --offset; '--format raw' attaches its bytes as they are",
-                    EINVAL);
-    }
-    if (is_cow_file(io)) {
-        throw Error(path + ": is a COW file, not an image: 'cloopwsetup -c " + path +
-                        " DEVICE IMAGE'; '--format raw' attaches its bytes as they are",
-                    EINVAL);
-    }
-}
-
 Image open_with_engine(Io io, const std::string &format) {
     try {
         return Image(std::move(io), format, kCacheBytes);
@@ -108,7 +75,7 @@ ImageFacts inspect_image(const std::string &path, const std::string &format, uin
     facts.size = image.size();
     std::copy_n(image.info().uuid, facts.uuid.size(), facts.uuid.begin());
     if (facts.format == cw_image_raw.name && format.empty()) {
-        check_raw(path, image.io());
+        refuse_unlikely_raw(image.io(), "--format raw");
     }
     return facts;
 }

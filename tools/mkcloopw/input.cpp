@@ -9,11 +9,12 @@
 #include <utility>
 
 #include "lib/cow_chain.h"
+#include "lib/file_kind.h"
 
 namespace cloopw {
 
 Input::Input(const InputOptions &options)
-    : name_(options.path == "-" ? "standard input" : options.path) {
+    : name_(options.path == "-" ? "standard input" : options.path), format_(options.format) {
     if (options.path == "-") {
         fd_ = options.in_fd;
     } else {
@@ -21,7 +22,7 @@ Input::Input(const InputOptions &options)
     }
 }
 
-Input::Input(Io raw, const std::string &name) : name_(name) {
+Input::Input(Io raw, const std::string &name) : name_(name), format_("raw") {
     Device::Config config;
     config.format = "raw";
     config.read_only = true;
@@ -64,6 +65,19 @@ void Input::open_path(const InputOptions &options) {
     config.format = options.format;
     config.read_only = true;
     device_.emplace(std::move(base), std::move(layers), config);
+    check_raw(options);
+}
+
+/* Extracting what is raw already is a mistake unless there is something to be seen in it. */
+void Input::check_raw(const InputOptions &options) const {
+    if (device_->image().format != &cw_image_raw || is_said_to_be()) {
+        return;
+    }
+    if (options.known && !has_layers()) {
+        refuse_unknown_raw(device_->base(), "-I raw");
+    } else {
+        refuse_unlikely_raw(device_->base(), "-I raw");
+    }
 }
 
 u64 Input::size() const { return has_layers() ? device_->size() : device_->image().size; }

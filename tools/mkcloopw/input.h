@@ -15,6 +15,7 @@ struct InputOptions {
     std::string path;              /* "-": in_fd */
     std::string format;            /* of the base; empty: look at it */
     std::vector<std::string> cows; /* layers over it, the top first; others are found */
+    bool known = false;            /* a raw image must show what disks have */
     int in_fd = -1;
 };
 
@@ -35,6 +36,8 @@ public:
     /* A stream has a descriptor, all else a device. */
     bool is_stream() const { return !device_; }
     int stream_fd() const { return fd_; }
+    /* Its format was named: it is that, whatever it looks like. */
+    bool is_said_to_be() const { return !format_.empty(); }
     const Device &device() const { return *device_; }
 
     /* Of a device: bytes; with layers whole sectors, as the driver shows it. */
@@ -43,8 +46,10 @@ public:
 
 private:
     void open_path(const InputOptions &options);
+    void check_raw(const InputOptions &options) const;
 
-    const std::string name_; /* for messages */
+    const std::string name_;   /* for messages */
+    const std::string format_; /* that was named; or empty */
     std::vector<std::string> files_;
     int fd_ = -1;
     bool owned_ = false; /* fd_ */

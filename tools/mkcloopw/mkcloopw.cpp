@@ -380,7 +380,7 @@ void run_merge(const CommandLine &line, const Job &job, Streams &streams) {
 std::unique_ptr<Input> open_input(const CommandLine &line, const Job &job, Streams &streams) {
     if (line.from_dir.empty()) {
         return std::make_unique<Input>(
-            InputOptions{line.input, line.input_format, line.cows, streams.in_fd});
+            InputOptions{line.input, line.input_format, line.cows, line.extract, streams.in_fd});
     }
     FromDirOptions options = {line.from_dir, job.options.label, {}, job.cancelled};
     if (job.options.created != 0) {

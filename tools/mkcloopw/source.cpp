@@ -7,6 +7,8 @@
 
 #include <cerrno>
 
+#include "lib/file_kind.h"
+
 namespace cloopw {
 
 namespace {
@@ -140,6 +142,7 @@ public:
 
 private:
     size_t read_some(u8 *buf, size_t len);
+    void check_first(const Block &block) const;
 
     const Input &input_;
     const SourceOptions options_;
@@ -165,6 +168,24 @@ size_t StreamSource::read_some(u8 *buf, size_t len) {
     }
 }
 
+/* It is known by its beginning what a stream is. */
+void StreamSource::check_first(const Block &block) const {
+    if (block.plain_len == 0) {
+        throw Error(input_.name() + ": is empty; there is nothing to make an image of");
+    }
+    if (input_.is_said_to_be()) {
+        return;
+    }
+    const Io head = Io::memory(
+        input_.name(), std::vector<u8>(block.plain.begin(), block.plain.begin() + block.plain_len));
+    if (const std::string format = image_kind(head); !format.empty()) {
+        throw Error(input_.name() + ": is an image of format " + format +
+                        ", which is read in any order; name a file",
+                    EINVAL);
+    }
+    refuse_unlikely_raw(head, "-I raw");
+}
+
 bool StreamSource::claim(Block &block) {
     make_room(block.plain, options_.block_size);
     block.zero = false;
@@ -178,8 +199,8 @@ bool StreamSource::claim(Block &block) {
         }
         block.plain_len += static_cast<u32>(got);
     }
-    if (block.number == 0 && block.plain_len == 0) {
-        throw Error(input_.name() + ": is empty; there is nothing to make an image of");
+    if (block.number == 0) {
+        check_first(block);
     }
     return block.plain_len != 0;
 }

@@ -8,14 +8,34 @@ const struct cw_cow_format *const cw_cow_formats[] = {
 const unsigned int cw_cow_formats_count =
 	sizeof(cw_cow_formats) / sizeof(cw_cow_formats[0]);
 
-static int refuse_unknown(struct cw_io *io, void *buf, struct cw_report *report)
+/* Its format, but for raw, which is anything; NULL: it is no image. */
+static const struct cw_image_format *
+image_format_of(const struct cw_image_ends *ends)
 {
+	unsigned int i;
+
+	for (i = 0; i < cw_image_formats_count; i++)
+		if (cw_image_formats[i] != &cw_image_raw &&
+		    cw_image_formats[i]->probe(ends))
+			return cw_image_formats[i];
+	return NULL;
+}
+
+static int refuse_unknown(struct cw_io *io, struct cw_image_ends *ends,
+			  struct cw_report *report)
+{
+	const struct cw_image_format *image = image_format_of(ends);
 	const struct cw_cow_format *format;
 	unsigned int i;
 
+	if (image)
+		return cw_refuse(report, -EINVAL,
+				 "%s: is an image of format %s, not a COW file",
+				 io->name, image->name);
+
 	for (i = 0; i < cw_cow_formats_count; i++) {
 		format = cw_cow_formats[i];
-		if (format->remains && format->remains(io, buf))
+		if (format->remains && format->remains(io, ends->head))
 			return cw_refuse(report, -EINVAL,
 					 "%s: the beginning of this COW file is overwritten: cloopwck -y writes it again if nothing is lost by that",
 					 io->name);
@@ -27,9 +47,8 @@ static int refuse_unknown(struct cw_io *io, void *buf, struct cw_report *report)
 static int find_format(struct cw_io *io, const struct cw_cow_format **format,
 		       struct cw_report *report)
 {
-	u8 *head;
+	struct cw_image_ends *ends;
 	u64 size;
-	u32 len;
 	unsigned int i;
 	int err;
 
@@ -42,20 +61,20 @@ static int find_format(struct cw_io *io, const struct cw_cow_format **format,
 	if (!size)
 		return cw_refuse(report, -EINVAL, "%s: is empty, no COW file",
 				 io->name);
-	head = cw_alloc(CW_HEAD_LEN);
-	if (!head)
+	ends = cw_alloc(sizeof(*ends)); /* no tail: the head tells enough */
+	if (!ends)
 		return -ENOMEM;
-	len = cw_min(size, CW_HEAD_LEN);
-	err = cw_pread(io, head, len, 0);
+	ends->head_len = cw_min(size, CW_HEAD_LEN);
+	err = cw_pread(io, ends->head, ends->head_len, 0);
 	if (err)
 		cw_refuse(report, err, "%s: cannot be read (error %d)",
 			  io->name, -err);
 	for (i = 0; !err && i < cw_cow_formats_count; i++)
-		if (!*format && cw_cow_formats[i]->probe(head, len))
+		if (!*format && cw_cow_formats[i]->probe(ends->head, ends->head_len))
 			*format = cw_cow_formats[i];
 	if (!err && !*format)
-		err = refuse_unknown(io, head, report);
-	cw_free(head);
+		err = refuse_unknown(io, ends, report);
+	cw_free(ends);
 	return err;
 }
 

@@ -294,7 +294,7 @@ enum cw_log_record_type {
 	CW_LOG_MOVE = 4,    /* the same, copied by the cleaner */
 	CW_LOG_DROP = 5,    /* a range of pages is absent */
 	CW_LOG_WIPE = 6,    /* a range of pages is zeros */
-	CW_LOG_PAD = 7,     /* a record that could not be written */
+	CW_LOG_PAD = 7,     /* nothing: fills a block, or was not written */
 	CW_LOG_META = 8,    /* a page of the map or of what leads to it */
 };
 

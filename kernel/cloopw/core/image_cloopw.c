@@ -181,6 +181,30 @@ static int check_super(struct cw_image *img, struct cw_disk_super *super,
 	return err;
 }
 
+/*
+ * A copy that was cut off, or in which zeros are instead of what lies at its
+ * end, has lost the index. That is seen here, not when data is missing.
+ */
+static int check_root(struct cw_image *img, struct cw_report *report)
+{
+	const struct native *native = img->priv;
+	struct cw_disk_ref ref;
+	int err;
+
+	if (!native->root.stored)
+		return 0;
+	err = cw_image_read_index_page(img, native->root.offset,
+				       CW_INDEX_PAGE_LEN, &native->root.crc, 0,
+				       sizeof(ref), &ref);
+	if (err == -ENOMEM)
+		return err;
+	if (err)
+		return cw_refuse(report, err,
+				 "%s: damaged: the root of its index, at byte %llu, cannot be read or has a wrong checksum",
+				 img->io->name, native->root.offset);
+	return 0;
+}
+
 static int native_open(struct cw_image *img, struct cw_report *report)
 {
 	struct cw_disk_super *super;
@@ -203,6 +227,8 @@ static int native_open(struct cw_image *img, struct cw_report *report)
 	err = check_super(img, super, report);
 	if (!err)
 		err = adopt(img, super, report);
+	if (!err)
+		err = check_root(img, report);
 	if (err)
 		goto free_priv;
 	cw_free(super);
