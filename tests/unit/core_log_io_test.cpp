@@ -2,8 +2,10 @@
 /* What the native COW log asks of its file: how often, where and how much. */
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <unistd.h>
+
 #include <condition_variable>
+#include <fstream>
 #include <thread>
 
 #include "core_log_support.h"
@@ -29,6 +31,21 @@ TEST(CoreLogIo, AFlushIsOneFlushOfTheFileAndWritesNothing) {
     }
 }
 
+/* That all of these threads wait for something, seen twice: none is on its way. */
+void wait_until_all_sleep(const std::vector<std::atomic<pid_t>> &threads) {
+    auto sleeps = [](pid_t id) {
+        std::ifstream file("/proc/self/task/" + std::to_string(id) + "/stat");
+        std::string line;
+        std::getline(file, line);
+        return line.find(") S ") != std::string::npos;
+    };
+    for (int seen = 0; seen < 2;) {
+        const bool all = std::all_of(threads.begin(), threads.end(), sleeps);
+        seen = all ? seen + 1 : 0;
+        std::this_thread::yield();
+    }
+}
+
 TEST(CoreLogIo, FlushesAtOnceShareOne) {
     constexpr unsigned int kThreads = 16;
     SparseIo base("base", kSize), cow("cow");
@@ -47,14 +64,14 @@ TEST(CoreLogIo, FlushesAtOnceShareOne) {
         return 0;
     };
     std::vector<std::thread> threads;
-    std::atomic<unsigned int> begun = 0;
+    std::vector<std::atomic<pid_t>> ids(kThreads);
     std::atomic<unsigned int> failed = 0;
-    auto flush = [&] {
-        begun++;
+    auto flush = [&](unsigned int i) {
+        ids[i] = gettid();
         failed += device.flush() != 0;
     };
     const u64 before = cow.flushes;
-    threads.emplace_back(flush);
+    threads.emplace_back(flush, 0);
     {
         std::unique_lock<std::mutex> hold(lock);
         changed.wait(hold, [&] { return busy; });
@@ -62,12 +79,9 @@ TEST(CoreLogIo, FlushesAtOnceShareOne) {
     /* What is written now is not in the flush that runs: all these need one more. */
     ASSERT_EQ(device.write(0, text_bytes(4096, 2)), 0);
     for (unsigned int i = 1; i < kThreads; i++) {
-        threads.emplace_back(flush);
+        threads.emplace_back(flush, i);
     }
-    while (begun < kThreads) {
-        std::this_thread::yield();
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(200)); /* to come to wait */
+    wait_until_all_sleep(ids);
     {
         const std::lock_guard<std::mutex> hold(lock);
         go = true;
@@ -78,7 +92,7 @@ TEST(CoreLogIo, FlushesAtOnceShareOne) {
     }
     EXPECT_EQ(failed, 0u);
     EXPECT_GE(cow.flushes, before + 2);
-    /* A thread that the machine kept waiting for that long may have its own. */
+    /* Whoever was seen asleep at another lock may have its own. */
     EXPECT_LE(cow.flushes, before + kThreads / 4);
 }
 

@@ -117,7 +117,7 @@ TEST_F(CowLock, OneThatWasRemovedIsNotWritten) {
 TEST_F(CowLock, WhoIsAboutToEndIsWaitedFor) {
     auto writer = std::make_optional(lock(true));
     std::thread ends([&] {
-        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
         writer.reset();
     });
     EXPECT_EQ(refusal(true), "");

@@ -263,15 +263,13 @@ TEST_F(MkcloopwDir, Refusals) {
 }
 
 TEST_F(MkcloopwDir, StopsWhileMke2fsWorks) {
-    fake_mke2fs("exec sleep 100\n");
+    fake_mke2fs("exec sleep infinity\n");
     std::atomic<bool> cancelled = false;
     std::jthread later([&] {
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
         cancelled = true;
     });
-    auto start = std::chrono::steady_clock::now();
     ToolResult result = tool({"--from-dir", tree_, out_}, {}, cancelled);
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
     EXPECT_EQ(result.code, 1);
     EXPECT_EQ(result.err, "mkcloopw: " + out_ + ": interrupted; nothing was left behind\n");
     EXPECT_EQ(fs::directory_iterator(scratch_), fs::directory_iterator());

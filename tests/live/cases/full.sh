@@ -28,8 +28,8 @@ check 'the system is up' guest 'systemctl is-active dbus.socket systemd-logind.s
 check 'the root is still writable' guest 'findmnt -n -o OPTIONS / | grep -q ^rw'
 check 'a cleanup' guest 'rm /root/fill; sync; fstrim -v /'
 check 'writing works again' guest \
-	'sleep 15; dd if=/dev/urandom of=/root/again bs=1M count=10 conv=fsync && sha256sum /root/again >/root/sum2 && sync'
-check 'the device is well' guest 'sleep 3; grep -x ok /sys/block/cloopw0/cloopw/state'
+	'for i in $(seq 300); do grep -qx ok /sys/block/cloopw0/cloopw/state && break; sleep 1; done; dd if=/dev/urandom of=/root/again bs=1M count=10 conv=fsync && sha256sum /root/again >/root/sum2 && sync'
+check 'the device is well' guest 'for i in $(seq 300); do grep -x ok /sys/block/cloopw0/cloopw/state && break; sleep 1; done'
 vm_off
 boot
 check 'nothing earlier is lost' guest 'sha256sum -c /root/sum'

@@ -158,10 +158,10 @@ start_udev() {
 	udevadm settle --timeout=30
 }
 
-# wait_for SECONDS CMD...: until the command succeeds; fails after that time,
-# of a stock kernel's
+# wait_for SECONDS CMD...: until the command succeeds; fails after that time of a
+# stock kernel's, on a host that is five times as slow as usual
 wait_for() {
-	local end=$((SECONDS + $1 * CLOOPW_SLOW))
+	local end=$((SECONDS + $1 * 5 * CLOOPW_SLOW))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1

@@ -234,7 +234,7 @@ check "committed and merged" made_one
 under_load() {
 	local i
 	cloopwsetup -c load0.cow $dev image
-	timeout 240 fio --name=load --filename=$dev --rw=randrw --bsrange=4k-32k \
+	fio --name=load --filename=$dev --rw=randrw --bsrange=4k-32k \
 		--size=16M --io_size=24M --direct=1 --ioengine=libaio --iodepth=8 \
 		--verify=crc32c --verify_backlog=64 --fsync=32 --randrepeat=0 >fio.log 2>&1 &
 	for i in 1 2 3 4 5; do

@@ -192,7 +192,7 @@ check "now the lower one can go" cloopwsetup -D
 soon_free() {
 	cloopwsetup $dev raw
 	# shellcheck disable=SC2217  # it only holds it open
-	sleep 0.5 <$dev &
+	sleep 0.2 <$dev &
 	cloopwsetup -d $dev
 	wait
 }
