@@ -167,7 +167,7 @@ static int flush(struct cloopw_disk *disk)
 
 	if (err)
 		return err;
-	sync_err = sync_blockdev(disk->gd->part0);
+	sync_err = cloopw_disk_sync(disk);
 	err = cloopw_attachment_run(disk->attachment, checkpoint, NULL);
 	cloopw_disk_release(disk, false);
 	return sync_err ? sync_err : err;

@@ -133,6 +133,16 @@ static inline void cw_compat_new_medium(struct gendisk *disk)
 #endif
 }
 
+/* The page cache of a block device. */
+static inline struct address_space *cw_compat_mapping(struct block_device *bdev)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+	return bdev->bd_mapping;
+#else
+	return bdev->bd_inode->i_mapping;
+#endif
+}
+
 static inline struct gendisk *cw_compat_alloc_disk(struct blk_mq_tag_set *tags,
 						   void *queuedata)
 {

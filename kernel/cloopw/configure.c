@@ -337,23 +337,28 @@ static void retract(struct cloopw_disk *disk)
 }
 
 /*
- * Detaches in any case, once it is sure that nobody else uses the disk: to
- * keep what cannot be written attached would help nobody.
+ * Others may have written and closed it, and the page cache could not be written
+ * back. Who detaches is told that once, and has it attached as before: there may
+ * be room yet, and the cache may still show what is lost. Asked again, it
+ * detaches in any case.
  */
 int cloopw_clear(struct cloopw_disk *disk)
 {
 	struct cloopw_attachment *att;
-	int sync_err, flush_err;
 	int err = begin_clear(disk);
 
 	if (err)
 		return err;
-	/* What others have written and closed may still be in the page cache */
-	sync_err = sync_blockdev(disk->gd->part0);
+	err = cloopw_disk_sync(disk);
+	if (err) {
+		pr_err("%s: not detached: not all that was written to it could be stored: error %d\n",
+		       disk->gd->disk_name, err);
+		set_phase(disk, CLOOPW_ATTACHED);
+		return err;
+	}
 	att = uninstall(disk);
 	retract(disk);
-	flush_err = cloopw_attachment_destroy(att);
-	err = sync_err ? sync_err : flush_err;
+	err = cloopw_attachment_destroy(att);
 	if (err)
 		pr_err("%s: detached, but not all that was written to it is safe: error %d\n",
 		       disk->gd->disk_name, err);

@@ -5,6 +5,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include "attachment.h"
 #include "compat.h"
 #include "configure.h"
 
@@ -110,6 +111,48 @@ void cloopw_disk_release(struct cloopw_disk *disk, bool alone)
 	if (alone)
 		disk->changing = false;
 	mutex_unlock(&disk->lock);
+}
+
+/*
+ * The last close of a device writes back, too, and has nobody to tell an error
+ * to. The page cache keeps it until somebody asks, as we do.
+ */
+static int sync_cached(struct block_device *bdev)
+{
+	struct address_space *mapping = cw_compat_mapping(bdev);
+	errseq_t told = errseq_sample(&mapping->wb_err);
+	int err = sync_blockdev(bdev);
+	int earlier = errseq_check_and_advance(&mapping->wb_err, &told);
+
+	return err ? err : earlier;
+}
+
+static bool is_full(const struct cloopw_attachment *att)
+{
+	struct cw_cow_space space;
+
+	cw_device_get_space(att->engine, &space);
+	return space.state == CW_COW_FULL;
+}
+
+int cloopw_disk_sync(struct cloopw_disk *disk)
+{
+	struct gendisk *gd = disk->gd;
+	struct block_device *part;
+	unsigned long i;
+	int err = 0;
+
+	mutex_lock(&gd->open_mutex); /* partitions do not come or go */
+	xa_for_each(&gd->part_tbl, i, part) {
+		int part_err = sync_cached(part);
+
+		err = err ? err : part_err;
+	}
+	mutex_unlock(&gd->open_mutex);
+	/* That is what the page cache makes of all errors. */
+	if (err == -EIO && is_full(disk->attachment))
+		err = -ENOSPC;
+	return err;
 }
 
 static int make_gendisk(struct cloopw_disk *disk)

@@ -58,6 +58,11 @@ bool cloopw_is_ours(const struct gendisk *gd);
  */
 int cloopw_disk_hold(struct cloopw_disk *disk, bool alone);
 void cloopw_disk_release(struct cloopw_disk *disk, bool alone);
+/*
+ * Has what is in the page cache written; the error is that of what could not be
+ * written now, or earlier when nobody was told. Attached or being cleared.
+ */
+int cloopw_disk_sync(struct cloopw_disk *disk);
 
 /* ctl.c */
 int cloopw_ctl_init(unsigned int devices);

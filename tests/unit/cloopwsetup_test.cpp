@@ -891,6 +891,19 @@ TEST_F(Cloopwsetup, DetachThatLosesData) {
             "left on device; 'dmesg | tail' may tell more");
 }
 
+TEST_F(Cloopwsetup, DetachTellsOfLostDataFirst) {
+    runs({device(0), image()});
+    kernel_->clear_detaches = false;
+    for (const int error : {-ENOSPC, -EIO}) {
+        kernel_->clear_error = error;
+        refuses({"-d", device(0)},
+                "DEV/cloopw0: not detached: not all that was written to it could be stored: " +
+                    std::string(strerror(-error)) +
+                    "; what is lost must be written again; 'cloopwsetup -d DEV/cloopw0' once more "
+                    "detaches it all the same");
+    }
+}
+
 TEST_F(Cloopwsetup, DetachIsForRoot) {
     runs({device(0), image()});
     kernel_->clear_error = -EPERM;

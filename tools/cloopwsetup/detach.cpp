@@ -219,6 +219,12 @@ void detach(Driver &driver, const DeviceRef &device) {
         throw io_error(device.path, "detached, but not all that was written to it could be stored",
                        err, "'dmesg | tail' may tell more");
     }
+    if (err == -ENOSPC || err == -EIO) {
+        throw io_error(device.path, "not detached: not all that was written to it could be stored",
+                       err,
+                       "what is lost must be written again; 'cloopwsetup -d " + device.path +
+                           "' once more detaches it all the same");
+    }
     if (err < 0) {
         throw io_error(device.path, "cannot detach", err,
                        err == -EPERM || err == -EACCES ? "run this as root" : "");
