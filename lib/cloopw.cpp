@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <new>
+#include <thread>
 #include <utility>
 
 namespace cloopw {
@@ -30,6 +32,23 @@ void check(int err, const char *name, const char *what) {
 void check_at(int err, const char *name, const char *what, u64 off) {
     if (err != 0) {
         throw io_error(name, std::string(what) + " at byte " + std::to_string(off), err);
+    }
+}
+
+/*
+ * A block device that is written is claimed, as file systems do it: mkfs and the like
+ * get EBUSY. Who has it may be about to end, so that is given a moment. For files
+ * O_EXCL alone means nothing.
+ */
+int open_alone(const std::string &path) {
+    constexpr std::chrono::milliseconds kStep(20);
+    constexpr int kSteps = 50;
+    for (int i = 0;; i++) {
+        const int fd = ::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC);
+        if (fd >= 0 || errno != EBUSY || i == kSteps) {
+            return fd;
+        }
+        std::this_thread::sleep_for(kStep);
     }
 }
 
@@ -61,9 +80,13 @@ void refuse_special(const std::string &path) {
 
 Io Io::open(const std::string &path, Mode mode, u64 offset, u64 limit) {
     refuse_special(path);
-    int fd = ::open(path.c_str(), (mode == Mode::kRead ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    const int fd =
+        mode == Mode::kRead ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC) : open_alone(path);
     if (fd < 0) {
-        throw io_error(path, "cannot be opened", errno);
+        throw io_error(path, "cannot be opened", errno,
+                       errno == EBUSY ? "it is mounted, or another program or device uses it; "
+                                        "'lsblk' and 'lsof' tell which"
+                                      : "");
     }
     return adopt(fd, path, offset, limit);
 }

@@ -29,7 +29,10 @@ class Io {
 public:
     enum class Mode { kRead, kReadWrite };
 
-    /* offset and limit open a window; limit 0: to the end. */
+    /*
+     * offset and limit open a window; limit 0: to the end. A block device to be
+     * written is had alone.
+     */
     static Io open(const std::string &path, Mode mode, u64 offset = 0, u64 limit = 0);
     /* Takes the descriptor over, also when it throws. */
     static Io adopt(int fd, const std::string &name, u64 offset = 0, u64 limit = 0);

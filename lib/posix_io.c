@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -22,8 +23,9 @@ struct fd_io {
 	struct cw_io io;
 	char *name;
 	int fd;
-	u64 offset; /* constant */
-	u64 limit;  /* constant; 0: none */
+	u64 offset;  /* constant */
+	u64 limit;   /* constant; 0: none */
+	u64 largest; /* constant; what its file system lets a file be */
 };
 
 static struct fd_io *to_fd_io(struct cw_io *io)
@@ -175,6 +177,38 @@ static int fd_size(struct cw_io *io, u64 *size)
 	return 0;
 }
 
+/*
+ * What the file system lets a file be: 4 GiB less 1 on FAT. It tells by the
+ * offsets that it takes; none of them is ever used.
+ */
+static u64 largest_file(int fd)
+{
+	off_t before = lseek(fd, 0, SEEK_CUR);
+	u64 fits = 0;
+	u64 most = INT64_MAX;
+
+	while (fits < most) {
+		u64 middle = fits + (most - fits + 1) / 2;
+
+		if (lseek(fd, (off_t)middle, SEEK_SET) < 0)
+			most = middle - 1;
+		else
+			fits = middle;
+	}
+	return lseek(fd, before, SEEK_SET) == before && fits ? fits : INT64_MAX;
+}
+
+/* This process's limit may be less. */
+static u64 largest_now(const struct fd_io *f)
+{
+	struct rlimit most;
+	u64 largest = f->largest;
+
+	if (!getrlimit(RLIMIT_FSIZE, &most) && most.rlim_cur != RLIM_INFINITY)
+		largest = cw_min(largest, (u64)most.rlim_cur);
+	return largest > f->offset ? largest - f->offset : 0;
+}
+
 static int fd_capacity(struct cw_io *io, u64 *bytes)
 {
 	struct fd_io *f = to_fd_io(io);
@@ -189,6 +223,7 @@ static int fd_capacity(struct cw_io *io, u64 *bytes)
 		return -EOPNOTSUPP;
 	*bytes = (u64)st.st_blocks * CW_SECTOR_SIZE +
 		 (u64)fs.f_bfree * fs.f_frsize;
+	*bytes = cw_min(*bytes, largest_now(f));
 	return 0;
 }
 
@@ -231,6 +266,7 @@ int cw_fd_io_create(const struct cw_fd_io_config *config, struct cw_io **out)
 	f->fd = config->fd;
 	f->offset = config->offset;
 	f->limit = config->limit;
+	f->largest = S_ISREG(st.st_mode) ? largest_file(f->fd) : INT64_MAX;
 	f->io.ops = &fd_ops;
 	f->io.name = f->name;
 	/* A node's time is that of its last event, not of the content. */

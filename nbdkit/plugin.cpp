@@ -13,7 +13,12 @@
  * So nothing here has a destructor: cleanup() alone, which only the process that
  * serves calls, closes anything.
  */
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -44,6 +49,9 @@ struct Plugin {
 
 Plugin self;
 static_assert(std::is_trivially_destructible_v<Plugin>);
+
+std::atomic<unsigned int> clients;
+static_assert(decltype(clients)::is_always_lock_free); /* a signal handler reads it */
 
 ServedOptions &options() {
     if (self.options == nullptr) {
@@ -114,6 +122,7 @@ int config_complete() {
 
 int get_ready() {
     return guarded([] {
+        (void)std::signal(SIGXFSZ, SIG_IGN); /* a COW that may not grow is full */
         NewCow top;
         auto served = std::make_unique<Device>(open_served(options(), top));
         auto status = std::make_unique<StatusServer>();
@@ -124,8 +133,26 @@ int get_ready() {
     });
 }
 
+/* nbdkit, which ends at all three, has set its own before. */
+void on_end(int) {
+    if (clients == 0) {
+        kill(getpid(), SIGINT);
+    }
+}
+
+void stay_while_in_use() {
+    struct sigaction action = {};
+    action.sa_handler = on_end;
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGTERM, &action, nullptr);
+    sigaction(SIGHUP, &action, nullptr);
+}
+
 /* In the process that serves. Threads do not survive the fork. */
 int after_fork() {
+    if (options().stay) {
+        stay_while_in_use();
+    }
     return guarded([] { self.status->start(*self.served); });
 }
 
@@ -140,7 +167,12 @@ void cleanup() {
 
 /* ---- what a client may do ---- */
 
-void *open_connection(int) { return NBDKIT_HANDLE_NOT_NEEDED; }
+void *open_connection(int) {
+    clients++;
+    return NBDKIT_HANDLE_NOT_NEEDED;
+}
+
+void close_connection(void *) { clients--; }
 
 int64_t get_size(void *) { return static_cast<int64_t>(self.served->size()); }
 
@@ -253,13 +285,15 @@ nbdkit_plugin make_plugin() {
         "cache=SIZE            For decompressed data; default: 1/8 of the memory,\n"
         "                      at most 512M.\n"
         "readonly=true         Write to no file.\n"
-        "status=SOCKET         Tell there, as JSON, how the device does.";
+        "status=SOCKET         Tell there, as JSON, how the device does.\n"
+        "stay=true             TERM and HUP do not end it while a client is connected.";
     p.dump_plugin = dump_plugin;
     p.magic_config_key = "image";
     p.get_ready = get_ready;
     p.after_fork = after_fork;
     p.cleanup = cleanup;
     p.open = open_connection;
+    p.close = close_connection;
     p.get_size = get_size;
     p.can_write = can_write;
     p.can_flush = can_write;

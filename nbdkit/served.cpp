@@ -158,6 +158,8 @@ bool set_option(ServedOptions &options, std::string_view key, const std::string 
         options.cache = parse_size(value, "cache");
     } else if (key == "readonly") {
         options.read_only = parse_bool(value, key);
+    } else if (key == "stay") {
+        options.stay = parse_bool(value, key);
     } else {
         return false;
     }

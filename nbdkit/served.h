@@ -24,6 +24,7 @@ struct ServedOptions {
     uint64_t sizelimit = 0;
     uint64_t cache = 0; /* 0: by the memory there is */
     bool read_only = false;
+    bool stay = false; /* a block device depends on it */
 };
 
 /* false: there is no such parameter. Throws Error for a value that is none. */

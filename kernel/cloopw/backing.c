@@ -236,6 +236,8 @@ static int backing_capacity(struct cw_io *io, u64 *bytes)
 		return -EOPNOTSUPP;
 	*bytes = ((u64)inode->i_blocks << SECTOR_SHIFT) +
 		 stat.f_bfree * stat.f_bsize;
+	if (inode->i_sb->s_maxbytes > b->offset)
+		*bytes = cw_min(*bytes, (u64)inode->i_sb->s_maxbytes - b->offset);
 	return 0;
 }
 

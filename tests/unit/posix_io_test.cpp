@@ -3,9 +3,13 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -155,6 +159,37 @@ TEST_F(PosixIo, ErrorsNameTheFileAndTheReason) {
         EXPECT_EQ(std::string(e.what()),
                   dir_ / "missing" + ": cannot be opened: No such file or directory");
     }
+}
+
+/* A process of its own, as the limit is for all of it. */
+int with_file_limit(rlim_t bytes, const std::function<bool()> &holds) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+        const struct rlimit limit = {bytes, RLIM_INFINITY};
+        (void)std::signal(SIGXFSZ, SIG_IGN);
+        _exit(setrlimit(RLIMIT_FSIZE, &limit) == 0 && holds() ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(pid, &status, 0);
+    return status;
+}
+
+TEST_F(PosixIo, ALimitOfFilesIsAsAFullDisk) {
+    Io io = Io::open(path_, Io::Mode::kReadWrite);
+    EXPECT_EQ(with_file_limit(30000, [&] { return cw_pwrite(&io.get(), "x", 1, 29999) == 0; }), 0);
+    EXPECT_EQ(
+        with_file_limit(30000, [&] { return cw_pwrite(&io.get(), "x", 1, 30000) == -ENOSPC; }), 0);
+    EXPECT_EQ(
+        with_file_limit(30000, [&] { return cw_allocate(&io.get(), 29000, 2000) == -ENOSPC; }), 0);
+    EXPECT_EQ(with_file_limit(30000, [&] { return cw_capacity(&io.get()) == 30000; }), 0);
+}
+
+/* What the file system itself takes is found without a byte written. */
+TEST_F(PosixIo, ItsCapacityLeavesTheFileAsItIs) {
+    Io io = Io::open(path_, Io::Mode::kReadWrite);
+    EXPECT_NE(cw_capacity(&io.get()), CW_CAPACITY_UNKNOWN);
+    EXPECT_EQ(io.size(), 20000U);
+    EXPECT_EQ(lseek(io.fd(), 0, SEEK_CUR), 0);
 }
 
 TEST(MemIo, BehavesLikeAFile) {

@@ -144,8 +144,9 @@ bool is_attached(Driver &driver, const UserspaceState &state) {
 }
 
 /*
- * The driver's word for it: "ok" and so on by the server itself; "failed"
- * when a part of it has ended; "incomplete" when there is no device.
+ * The driver's word for it: "ok" and so on by the server itself; "not answering"
+ * when that says nothing; "failed" when a part of it has ended; "incomplete" when
+ * there is no device.
  */
 std::string state_of(Driver &driver, const UserspaceState &state, const std::string &server) {
     if (!state.complete || !is_attached(driver, state)) {
@@ -155,7 +156,8 @@ std::string state_of(Driver &driver, const UserspaceState &state, const std::str
     if (!is_alive(state.server) || (needs_client && !is_alive(state.client))) {
         return "failed";
     }
-    return server.empty() ? "ok" : server;
+    const bool waits = server.empty() || (needs_client && is_stopped(state.client));
+    return waits ? "not answering" : server;
 }
 
 DeviceRef device_of(Driver &driver, const UserspaceState &state) {
@@ -200,6 +202,8 @@ void end_attachment(Driver &driver, const StateLock &lock) {
     const UserspaceState state = state_in(lock.dir());
     const UserspaceWay *way = way_by_name(state.way);
     const bool served = is_alive(state.server);
+    go_on(state.server);
+    go_on(state.client);
     const int lost = way != nullptr ? way->detach(driver, state) : 0;
     remove_link(state);
     const std::string name = state.node.empty() ? state.dir : state.node;

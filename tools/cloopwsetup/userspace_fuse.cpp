@@ -167,6 +167,10 @@ bool loop_attached(Driver &driver, const UserspaceState &state) {
     if (state.node.empty() || !is_file(state, node_attribute(driver, state, "loop/backing_file"))) {
         return false;
     }
+    /* A stopped nbdfuse has whoever looks at its file wait. */
+    if (is_stopped(state.client)) {
+        return true;
+    }
     /* Another container's file may have the same name. */
     struct stat st = {};
     struct loop_info64 info = {};

@@ -2,7 +2,9 @@
 #include "userspace_process.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,6 +70,30 @@ struct Start {
     int go;   /* a byte comes from here when it may begin */
 };
 
+/*
+ * What the caller set up for itself is not for a server: signals that it blocked or
+ * ignored, a limit of its time, files that it has open. TERM and HUP, which end a
+ * session, do not end what a block device depends on; nbdfuse leaves them so.
+ */
+void forget_caller(int keep) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    for (int number = 1; number < NSIG; number++) {
+        const bool ignored = number == SIGTERM || number == SIGHUP || number == SIGXFSZ;
+        (void)std::signal(number, ignored ? SIG_IGN : SIG_DFL);
+    }
+    struct rlimit time = {};
+    if (getrlimit(RLIMIT_CPU, &time) == 0) {
+        time.rlim_cur = time.rlim_max;
+        setrlimit(RLIMIT_CPU, &time);
+    }
+    close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    if (keep >= 0) {
+        fcntl(keep, F_SETFD, 0);
+    }
+}
+
 /* In the child. Nothing here allocates or throws. */
 [[noreturn]] void become(const Start &start) {
     char go = 0;
@@ -79,9 +105,7 @@ struct Start {
     dup2(start.null, STDIN_FILENO);
     dup2(start.log, STDOUT_FILENO);
     dup2(start.log, STDERR_FILENO);
-    if (start.keep >= 0) {
-        fcntl(start.keep, F_SETFD, 0);
-    }
+    forget_caller(start.keep);
     /* Both want root and are only of use where memory is short. */
     prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
     write_text("/proc/self/oom_score_adj", "-1000");
@@ -178,6 +202,17 @@ bool is_alive(const Process &process) {
     const Stat stat = stat_of(process.pid);
     const bool ended = stat.state == '\0' || (stat.state == 'Z' && stat.threads <= 1);
     return !ended && stat.start == process.start;
+}
+
+bool is_stopped(const Process &process) {
+    const char state = is_alive(process) ? stat_of(process.pid).state : '\0';
+    return state == 'T' || state == 't';
+}
+
+void go_on(const Process &process) {
+    if (is_stopped(process)) {
+        kill(process.pid, SIGCONT);
+    }
 }
 
 bool wait_for_end(const Process &process, milliseconds most) {

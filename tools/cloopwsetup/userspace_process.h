@@ -41,6 +41,12 @@ Process process_of(pid_t pid);
 /* Has it not ended? One that was never started has. */
 bool is_alive(const Process &process);
 
+/* Does it only wait to be continued, by a signal or a debugger? */
+bool is_stopped(const Process &process);
+
+/* Continues it then. */
+void go_on(const Process &process);
+
 /* Waits for its end. false: it has not ended by then. */
 bool wait_for_end(const Process &process, std::chrono::milliseconds most);
 

@@ -24,7 +24,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kEver(24 * 3600 * 1000); /* a large COW file is recovered */
 constexpr milliseconds kStop(120 * 1000);       /* a slow medium is written to */
-constexpr timeval kAnswer = {2, 0};
+constexpr timeval kAnswer = {1, 0};
 
 /* The one that was built with this program, else nbdkit looks for an installed one. */
 std::string plugin() {
@@ -75,6 +75,7 @@ std::vector<std::string> command(const UserspaceState &state, const AttachOption
         add(&argv, "cow-limit", options.cow.limit ? std::to_string(*options.cow.limit) : "");
     }
     add(&argv, "status", state.status_socket());
+    add(&argv, "stay", "true");
     return argv;
 }
 
@@ -138,7 +139,7 @@ void stop_server(const UserspaceState &state) {
     if (!is_alive(state.server)) {
         return;
     }
-    kill(state.server.pid, SIGTERM);
+    kill(state.server.pid, SIGINT); /* TERM does not end it while it is in use */
     if (!wait_for_end(state.server, kStop)) {
         throw Error("nbdkit (process " + std::to_string(state.server.pid) +
                         "): still stores what was written; when it has ended, detach again",

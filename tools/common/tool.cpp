@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "tool.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <csignal>
 #include <iostream>
 #include <new>
 #include <sstream>
@@ -18,7 +20,22 @@
 
 namespace cloopw {
 
+/*
+ * What a caller closed would else be the number of a file that is opened later, and
+ * messages would be written into that. What is read or printed there fails.
+ */
+void hold_standard_descriptors() {
+    for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY) != fd) {
+            _exit(kExitFailure); /* there is nobody to tell, and nowhere */
+        }
+    }
+}
+
 Streams system_streams() {
+    hold_standard_descriptors();
+    (void)std::signal(SIGXFSZ, SIG_IGN); /* a limit of files is an error like others */
     struct winsize size = {};
     int columns = 80;
     bool terminal = isatty(STDERR_FILENO) != 0;

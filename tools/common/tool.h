@@ -29,7 +29,10 @@ struct Streams {
     int columns;       /* of that terminal */
 };
 
-/* The process's own. */
+/*
+ * The process's own, for main(): a standard descriptor that is closed is /dev/null
+ * from then on, and a file that is too large is an error, not the end.
+ */
 Streams system_streams();
 
 using Args = std::vector<std::string>; /* without the program's name */

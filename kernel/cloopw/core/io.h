@@ -25,7 +25,12 @@ struct cw_io_ops {
 	/* All of [off, off + len) is read soon: a hint. NULL: of no use here. */
 	void (*will_read)(struct cw_io *io, u64 off, u64 len);
 
-	/* All of it, or -errno and an unknown part of it. Extends the file. */
+	/*
+	 * All of it, or -errno and an unknown part of it. Extends the file.
+	 * A quota, a limit of the process and the largest file that there can
+	 * be are as a full disk: callers of cw_pwrite() and cw_allocate() get
+	 * -ENOSPC for each.
+	 */
 	int (*pwrite)(struct cw_io *io, const void *buf, size_t len, u64 off);
 
 	/* When it returns 0, all that was written before the call is durable. */
@@ -50,7 +55,8 @@ struct cw_io_ops {
 
 	/*
 	 * How many bytes there is space for, those stored already included:
-	 * of a file, of a device. NULL or -errno: that cannot be told.
+	 * of a file, of a device. No more than the largest file that there can
+	 * be. NULL or -errno: that cannot be told.
 	 */
 	int (*capacity)(struct cw_io *io, u64 *bytes);
 };
@@ -90,10 +96,16 @@ static inline void cw_will_read(struct cw_io *io, u64 off, u64 len)
 		io->ops->will_read(io, off, len);
 }
 
+/* There is no space, whoever limits it. */
+static inline int cw_as_no_space(int err)
+{
+	return err == -EFBIG || err == -EDQUOT ? -ENOSPC : err;
+}
+
 static inline int cw_pwrite(struct cw_io *io, const void *buf, size_t len,
 			    u64 off)
 {
-	return io->ops->pwrite(io, buf, len, off);
+	return cw_as_no_space(io->ops->pwrite(io, buf, len, off));
 }
 
 static inline int cw_flush(struct cw_io *io)
@@ -105,7 +117,7 @@ static inline int cw_allocate(struct cw_io *io, u64 off, u64 len)
 {
 	if (!io->ops->allocate)
 		return -EOPNOTSUPP;
-	return io->ops->allocate(io, off, len);
+	return cw_as_no_space(io->ops->allocate(io, off, len));
 }
 
 static inline int cw_punch(struct cw_io *io, u64 off, u64 len)
