@@ -12,7 +12,27 @@ cw_make_shutdown() {
 		mv "$cw_run/shutdown.new" "$cw_run/shutdown"
 }
 
-# cw_mounts PATTERN: the mount points that match, the last mounted first
+# cw_unescape TEXT: sets cw_plain. The kernel writes blanks and others in its list
+# of mounts as \ and three octal digits, so a mount point there is one word.
+cw_unescape() {
+	cw_rest=$1 cw_plain=
+	while :; do
+		case $cw_rest in
+		*\\[0-3][0-7][0-7]*) ;;
+		*) break ;;
+		esac
+		cw_plain=$cw_plain${cw_rest%%\\*}
+		cw_rest=${cw_rest#*\\}
+		cw_tail=${cw_rest#???}
+		# the dot: a line's end would be lost
+		cw_char=$(printf '%b' "\\0${cw_rest%"$cw_tail"}.")
+		cw_plain=$cw_plain${cw_char%.} cw_rest=$cw_tail
+	done
+	cw_plain=$cw_plain$cw_rest
+}
+
+# cw_mounts PATTERN: the mount points that match, the last mounted first, one a
+# line and as the kernel writes them
 cw_mounts() {
 	cw_list=
 	while read -r cw_word cw_where _; do
@@ -20,23 +40,50 @@ cw_mounts() {
 		case $cw_where in
 		$1) cw_list="$cw_where $cw_list" ;;
 		esac
-	done </proc/self/mounts
+	done <"$cw_mounts_file"
+	set -f # a mount point is no pattern
 	# shellcheck disable=SC2086  # words
 	[ ! "$cw_list" ] || printf '%s\n' $cw_list
+	set +f
+}
+
+# cw_each_mount PATTERN COMMAND...: with each mount point that matches; false when
+# the command was false for one
+cw_each_mount() {
+	cw_pattern=$1 cw_all=0
+	shift
+	set -f
+	for cw_where in $(cw_mounts "$cw_pattern"); do
+		cw_unescape "$cw_where"
+		"$@" "$cw_plain" || cw_all=1
+	done
+	set +f
+	return $cw_all
 }
 
 # cw_move_away NAME PATTERN: what is mounted there last, to /media-of-cloopw/NAME
 cw_move_away() {
 	cw_moved=
-	for cw_where in $(cw_mounts "$2"); do
-		mkdir -p "/media-of-cloopw/$1"
-		if [ ! "$cw_moved" ]; then
-			mount --move "$cw_where" "/media-of-cloopw/$1"
-			cw_moved=y
-		else
-			umount "$cw_where"
-		fi
-	done
+	cw_each_mount "$2" cw_move_one "/media-of-cloopw/$1"
+}
+
+# cw_move_one TO DIR: the first of them; there is one file system below the others
+cw_move_one() {
+	if [ "$cw_moved" ]; then
+		umount "$2"
+		return
+	fi
+	mkdir -p "$1"
+	mount --move "$2" "$1"
+	cw_moved=y
+}
+
+cw_umount_quietly() {
+	umount "$1" 2>/dev/null
+}
+
+cw_umount_medium() {
+	umount "$1" || cw_loud "$1 is still in use"
 }
 
 # cw_free_media OLDROOT: the media lie below the root that lies on them; move them
@@ -64,9 +111,8 @@ cw_processes() {
 cw_unmount_root() {
 	cw_left=150
 	while :; do
-		for cw_where in $(cw_mounts "$1/*") $(cw_mounts "$1"); do
-			umount "$cw_where" 2>/dev/null || :
-		done
+		cw_each_mount "$1/*" cw_umount_quietly || :
+		cw_each_mount "$1" cw_umount_quietly || :
 		[ "$(cw_mounts "$1")" ] || return 0
 		[ "$cw_left" -gt 0 ] || return 1
 		sleep 0.2
@@ -93,8 +139,6 @@ cw_detach_all() {
 		cw_loud "$cw_reason"
 		return 1
 	fi
-	for cw_where in $(cw_mounts '/media-of-cloopw/*'); do
-		umount "$cw_where" || cw_loud "$cw_where is still in use"
-	done
+	cw_each_mount '/media-of-cloopw/*' cw_umount_medium
 	cw_say "the medium can be removed"
 }

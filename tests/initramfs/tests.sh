@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2034,SC2154
+# shellcheck shell=sh disable=SC2034,SC2154,SC2317
 # SPDX-License-Identifier: GPL-2.0
 #
 # Parameters and layers: run by tests/initramfs/run in an empty directory.
@@ -153,6 +153,65 @@ layers '' cow.1000,
 layers '' cow.9999,
 layers cloopw.snapshot refused
 reason 'layers: no number is left' 'is the last layer that there may be'
+
+# ---- mounts at the end ----
+
+cw_mounts_file=$PWD/mounts
+cat >mounts <<'END'
+/dev/cloopw0 /oldroot ext4 rw 0 0
+tmpfs /oldroot/run tmpfs rw 0 0
+/dev/sda1 /oldroot/media/MY\040STICK vfat rw 0 0
+/dev/sda2 /oldroot/media/* vfat rw 0 0
+/dev/sda3 /oldroot/media/a\011b\012 vfat rw 0 0
+/dev/sda4 /oldroot/media/back\134040 vfat rw 0 0
+/dev/sda5 /oldroots vfat rw 0 0
+END
+umount() {
+	printf '%s|' "$1" >>gone
+	case $1 in
+	*'MY STICK') line=STICK ;;
+	*'/*') line='media/[*]' ;;
+	*'back\040') line=back ;;
+	*/a*) line=011b ;;
+	*) line="$1 " ;;
+	esac
+	grep -v "$line" mounts >mounts.new || :
+	mv mounts.new mounts
+}
+: >gone
+yes_ 'all mounts below the root go' cw_unmount_root /oldroot
+is 'each by its name, the last first' "$(cat gone)" \
+	'/oldroot/media/back\040|/oldroot/media/a	b
+|/oldroot/media/*|/oldroot/media/MY STICK|/oldroot/run|/oldroot|'
+is 'and no other' "$(cat mounts)" '/dev/sda5 /oldroots vfat rw 0 0'
+cw_mounts_file=/proc/self/mounts
+unset -f umount
+
+# ---- what the root file system promises ----
+
+# fit BLOCK CLUSTER FREE AVAILABLE LIVE: what is kept back, in clusters
+mkdir cow_ ext4_
+sed -e "s,^device=.*,device=super," -e "s,^cow=.*,cow=cow_," -e "s,^ext4=.*,ext4=ext4_," \
+	-e 's,stat -f -c %f /,cat free,' -e 's,sleep .*,exit,' \
+	"$1/initramfs/fit" >fit_
+fit() {
+	{
+		head -c 1048 /dev/zero
+		printf '%b' "\\0$1\\0\\0\\0\\0$2\\0\\0\\0"
+	} >super
+	echo 7 >ext4_/reserved_clusters
+	echo 0 >ext4_/delayed_allocation_blocks
+	echo "$3" >free
+	echo "$4" >cow_/cow_available
+	echo "$5" >cow_/cow_live_bytes
+	sh fit_
+	cat ext4_/reserved_clusters
+}
+# 100 MiB are free in ext4; the COW has 36 MiB, of which an eighth and 4 MiB are kept
+is 'blocks of 4 KiB' "$(fit 2 2 25600 37748736 0)" 18560
+is 'blocks of 1 KiB' "$(fit 0 0 102400 37748736 0)" 74240
+is 'clusters of 64 KiB' "$(fit 2 6 25600 37748736 0)" 1160
+is 'more room than blocks' "$(fit 2 2 256 37748736 0)" 7
 
 # ---- others ----
 
