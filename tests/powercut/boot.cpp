@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a boot does with its COW file, without the driver:
+ *
+ *   powercut-boot [-r] [-w TEXT]... IMAGE [COW...]
+ *
+ * Attaches as cloopwsetup does, which makes the first COW if it is missing and
+ * freezes the second. Each TEXT is written to a page of its own and flushed; then it
+ * is said on standard output. At the end, what the first bytes of the pages are.
+ */
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "lib/cloopw.h"
+#include "tools/cloopwsetup/attach.h"
+#include "tools/cloopwsetup/new_top.h"
+
+namespace cloopw {
+namespace {
+
+constexpr u32 kPages = 8;
+constexpr u32 kText = 16;
+
+std::vector<CowLayer> layers_of(const AttachOptions &options) {
+    const ImageFacts image = inspect_image(options.image, "", 0, 0);
+    const CowFile top = check_given(options);
+    std::vector<CowLayer> below = find_layers(options, top != CowFile::kThere, image.st);
+    if (top == CowFile::kThere || options.cows.empty()) {
+        return below;
+    }
+    NewCow made;
+    make_top(options, image, top, below, made);
+    made.keep();
+    return find_layers(options, false, image.st);
+}
+
+void say(const std::string &text) {
+    const std::string line = text + "\n";
+    if (write(STDOUT_FILENO, line.data(), line.size()) < 0) {
+        _exit(3);
+    }
+}
+
+/* Texts go to the first page that has none. */
+u32 first_free(const Device &device) {
+    u32 page = 0;
+    char text[kText] = "x";
+    while (page < kPages && text[0] != '\0') {
+        device.read(text, kText, u64{page} * CW_PAGE_SIZE);
+        page += text[0] != '\0' ? 1 : 0;
+    }
+    return page;
+}
+
+void run(const AttachOptions &options, const std::vector<std::string> &texts) {
+    const Io::Mode mode = options.read_only ? Io::Mode::kRead : Io::Mode::kReadWrite;
+    std::vector<Io> layers = open_cow_chain(layers_of(options), mode);
+    Device::Config config;
+    config.read_only = options.read_only;
+    Device device(Io::open(options.image, Io::Mode::kRead), std::move(layers), config);
+    u32 page = first_free(device);
+    for (const std::string &text : texts) {
+        device.write(text.c_str(), static_cast<u32>(text.size()) + 1, u64{page++} * CW_PAGE_SIZE);
+        device.flush();
+        say("flushed " + text);
+    }
+    std::string all = "holds";
+    for (u32 i = 0; i < kPages; i++) {
+        char found[kText + 1] = {};
+        device.read(found, kText, u64{i} * CW_PAGE_SIZE);
+        all.append(found[0] != '\0' ? " " : "").append(found);
+    }
+    device.close();
+    say(all);
+}
+
+}  // namespace
+}  // namespace cloopw
+
+int main(int argc, char **argv) {
+    cloopw::AttachOptions options;
+    std::vector<std::string> texts;
+    int option = 0;
+    while ((option = getopt(argc, argv, "rw:")) != -1) {
+        if (option == 'r') {
+            options.read_only = true;
+        } else if (option == 'w') {
+            texts.emplace_back(optarg);
+        } else {
+            return 2;
+        }
+    }
+    if (optind == argc) {
+        return 2;
+    }
+    options.image = argv[optind];
+    options.cows.assign(argv + optind + 1, argv + argc);
+    try {
+        cloopw::run(options, texts);
+    } catch (const std::exception &e) {
+        fprintf(stderr, "powercut-boot: %s\n", e.what());
+        return 1;
+    }
+    return 0;
+}
