@@ -42,7 +42,7 @@ make_root() {
 	local root=$work/root include directory command options=()
 	local sources=("${mirrors[@]}")
 	stage root "$suite" "$kernel" "${packages[*]}" "${mirrors[*]}" \
-		"${runs[*]}" "$(overlay_hash)" "$(cat "$here/customize")" \
+		"${runs[*]}" "$(overlay_hash)" "$(cat "$here/customize" "$here"/*secrets*)" "$login" \
 		"$(cat "$top/build/deb/.hash")" || [ ! -d "$root" ] || return 0
 	include=$(printf '%s,' "$kernel" zstd systemd-sysv udev kmod busybox \
 		initramfs-tools e2fsprogs login cloopw-tools \
@@ -65,14 +65,23 @@ make_root() {
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
 		--dpkgopt='path-include=/usr/share/doc/*/copyright' \
-		--customize-hook="'$here/customize' settings \"\$1\"" \
+		--customize-hook="'$here/customize' settings \"\$1\" $login" \
 		"${options[@]}" \
 		--customize-hook="'$here/customize' boot \"\$1\" '$root.boot'" \
 		"$suite" "$root" "${sources[@]}" "$(local_repository)" >"$work/root.log" 2>&1; then
 		tail -n 15 "$work/root.log" >&2
 		die "mmdebstrap failed; all it said is in $work/root.log"
 	fi
+	find_keys "$root"
 	stage_done
+}
+
+# find_keys ROOT: what the user brought is in each copy; that is said
+find_keys() {
+	local keys
+	keys=$("$here/secrets" find "$1")
+	[ ! "$keys" ] || printf '%s\n' \
+		'live: each copy of this system has these private keys:' "$keys" >&2
 }
 
 # default_mirrors: Debian's, with updates: there are the newest kernels

@@ -16,6 +16,11 @@ check 'its COW is in RAM' guest 'cloopwsetup -l; cloopwsetup /dev/cloopw0 | grep
 check 'what ends the machine is there from the beginning' guest \
 	'test -x /run/initramfs/shutdown && test -x /run/initramfs/bin/cloopwsetup'
 check 'nothing failed' guest 'systemctl --failed --no-legend; [ -z "$(systemctl --failed --no-legend)" ]'
+check 'it has an identity' guest '[ $(wc -c </etc/machine-id) = 33 ]'
+check 'D-Bus has the same' guest 'cmp /etc/machine-id /var/lib/dbus/machine-id'
+check 'its keys were made' guest 'systemctl is-active -q cloopw-secrets'
+check 'none was in the image' test -z "$("$top/live/secrets" find "$live/root")"
+check 'nor an identity' test ! -s "$live/root/etc/machine-id"
 install_package
 guest 'umount /mnt' || :
 vm_off
