@@ -13,12 +13,13 @@ KERNELS := 6.1 6.12
 PREFIX ?= /usr/local
 # nbdkit's own directory
 NBDKIT_PLUGINS ?= $(shell pkg-config --variable=plugindir nbdkit)
+UDEV_RULES ?= /lib/udev/rules.d
 BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
 .PHONY: all tools modules demo check check-unit check-vm check-boot \
 	check-long check-sanitizers check-debug check-live fuzz lint tidy bench install \
-	install-tools install-docs install-plugin deb iso clean help
+	install-tools install-docs install-plugin install-udev deb iso clean help
 
 all: tools modules
 
@@ -110,7 +111,7 @@ check-live: iso
 	@tests/live/run uefi rollback full small stick toram partition \
 		failures chroot dracut
 
-install: install-tools install-docs install-plugin
+install: install-tools install-docs install-plugin install-udev
 	@scripts/build-module $$(uname -r)
 	install -D -m 644 build/modules/$$(uname -r)/cloopw.ko \
 		$(DESTDIR)/lib/modules/$$(uname -r)/extra/cloopw.ko
@@ -123,6 +124,12 @@ install-tools: tools
 	install -s -m 755 build/bin/mkcloopw $(DESTDIR)$(PREFIX)/bin
 	install -s -m 755 build/bin/cloopwsetup build/bin/cloopwck \
 		$(DESTDIR)$(PREFIX)/sbin
+
+# Links by label and UUID, and hidden idle devices.
+install-udev:
+	install -D -m 644 udev/61-cloopw.rules \
+		$(DESTDIR)$(UDEV_RULES)/61-cloopw.rules
+	[ -n "$(DESTDIR)" ] || udevadm control --reload 2>/dev/null || :
 
 # Where "nbdkit cloopw" finds it.
 install-plugin: tools

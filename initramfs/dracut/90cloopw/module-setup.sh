@@ -20,6 +20,7 @@ installkernel() {
 
 install() {
 	inst_simple /usr/share/cloopw/initramfs.sh /lib/cloopw.sh
+	inst_rules 61-cloopw.rules
 	inst_multiple cloopwsetup busybox blkid modprobe insmod mount umount \
 		sed tail tr stat readlink touch dd cp mv ln \
 		chmod mkdir rm cat grep uname sleep dmesg
