@@ -14,6 +14,7 @@ PREFIX ?= /usr/local
 # nbdkit's own directory
 NBDKIT_PLUGINS ?= $(shell pkg-config --variable=plugindir nbdkit)
 UDEV_RULES ?= /lib/udev/rules.d
+UNITS ?= /lib/systemd/system
 BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
@@ -125,10 +126,14 @@ install-tools: tools
 	install -s -m 755 build/bin/cloopwsetup build/bin/cloopwck \
 		$(DESTDIR)$(PREFIX)/sbin
 
-# Links by label and UUID, and hidden idle devices.
+# Links by label and UUID, and hidden idle devices; an ordered end, for who enables it:
+# systemctl enable --now cloopw-detach
 install-udev:
 	install -D -m 644 udev/61-cloopw.rules \
 		$(DESTDIR)$(UDEV_RULES)/61-cloopw.rules
+	install -d $(DESTDIR)$(UNITS)
+	sed 's,/usr/sbin,$(PREFIX)/sbin,' udev/cloopw-detach.service \
+		>$(DESTDIR)$(UNITS)/cloopw-detach.service
 	[ -n "$(DESTDIR)" ] || udevadm control --reload 2>/dev/null || :
 
 # Where "nbdkit cloopw" finds it.
