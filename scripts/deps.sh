@@ -36,7 +36,7 @@ deps_list() {
 			printf '%s\n' clang-format clang-tidy clang \
 				shellcheck sparse linux-source-6.12 ;;
 		fuzz)
-			printf '%s\n' clang libclang-rt-14-dev ;;
+			printf '%s\n' clang libclang-rt-14-dev llvm ;;
 		vm)
 			printf '%s\n' qemu-system-x86 seabios cpio kmod \
 				busybox-static linux-headers-amd64 \

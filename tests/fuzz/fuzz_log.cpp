@@ -5,10 +5,13 @@
  * what is tried is what a log can say, not what a checksum keeps out.
  */
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <map>
 
 #include "cow_check.h"
+#include "fields.h"
 #include "image_writer.h"
 #include "log_cow_writer.h"
 #include "log_rebuild.h"
@@ -19,46 +22,102 @@ using namespace cloopw;
 
 constexpr u64 kDevice = u64{3} << 20; /* two pages of the map */
 
+/* A number of a superblock, a record's header or a page of the map. */
 struct Change {
     u16 place; /* 0, 1: a superblock; else a record */
     u16 at;
-    u8 xor_with;
-    u8 add;
+    u8 bytes; /* 1, 2, 4 or 8 by its lowest bits */
+    u8 value[8];
 };
 
-/* Reads what is in memory, without a copy of it. */
+/* Reads what is in memory, without a copy of it; what is written is beside it. */
 class View : private cw_io {
 public:
-    explicit View(const std::vector<u8> &bytes) : cw_io{}, bytes_(bytes) {
+    explicit View(const std::vector<u8> &bytes) : cw_io{}, bytes_(bytes), size_(bytes.size()) {
         this->ops = &kOps;
         this->name = "log";
+        this->physical_block = CW_PAGE_SIZE;
     }
     cw_io &get() { return *this; }
 
 private:
+    using Block = std::array<u8, CW_PAGE_SIZE>;
+    static constexpr u64 kMost = u64{24} << 20; /* bytes it may have */
+
+    static View &self(cw_io *io) { return *static_cast<View *>(io); }
+
+    Block &own(u64 n) {
+        auto [it, is_new] = own_.try_emplace(n);
+        if (is_new) {
+            const u64 off = std::min<u64>(bytes_.size(), n * CW_PAGE_SIZE);
+            const u64 len = std::min<u64>(bytes_.size() - off, CW_PAGE_SIZE);
+            std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(off), len, it->second.begin());
+        }
+        return it->second;
+    }
+    void read(u8 *to, size_t len, u64 off) {
+        if (own_.empty() && off + len <= bytes_.size()) {
+            memcpy(to, &bytes_[off], len);
+            return;
+        }
+        for (size_t part; len != 0; to += part, off += part, len -= part) {
+            part = std::min<size_t>(len, CW_PAGE_SIZE - off % CW_PAGE_SIZE);
+            const auto it = own_.find(off / CW_PAGE_SIZE);
+            if (it != own_.end()) {
+                memcpy(to, it->second.data() + off % CW_PAGE_SIZE, part);
+            } else if (off + part <= bytes_.size()) {
+                memcpy(to, &bytes_[off], part);
+            } else {
+                memset(to, 0, part);
+            }
+        }
+    }
     static int do_pread(cw_io *io, void *buf, size_t len, u64 off) {
-        const std::vector<u8> &bytes = static_cast<View *>(io)->bytes_;
-        if (off > bytes.size() || len > bytes.size() - off) {
+        if (cw_outside(off, len, self(io).size_)) {
             return -EIO;
         }
-        memcpy(buf, &bytes[off], len);
+        self(io).read(static_cast<u8 *>(buf), len, off);
         return 0;
     }
+    static int do_pwrite(cw_io *io, const void *buf, size_t len, u64 off) {
+        View &view = self(io);
+        const u8 *from = static_cast<const u8 *>(buf);
+        if (cw_outside(off, len, kMost)) {
+            return -ENOSPC;
+        }
+        view.size_ = std::max<u64>(view.size_, off + len);
+        for (size_t part; len != 0; from += part, off += part, len -= part) {
+            part = std::min<size_t>(len, CW_PAGE_SIZE - off % CW_PAGE_SIZE);
+            memcpy(view.own(off / CW_PAGE_SIZE).data() + off % CW_PAGE_SIZE, from, part);
+        }
+        return 0;
+    }
+    static int do_flush(cw_io *) { return 0; }
+    static int do_allocate(cw_io *io, u64 off, u64 len) {
+        if (cw_outside(off, len, kMost)) {
+            return -ENOSPC;
+        }
+        self(io).size_ = std::max<u64>(self(io).size_, off + len);
+        return 0;
+    }
+    static int do_punch(cw_io *, u64, u64) { return 0; }
     static int do_size(cw_io *io, u64 *size) {
-        *size = static_cast<View *>(io)->bytes_.size();
+        *size = self(io).size_;
         return 0;
     }
     static constexpr cw_io_ops kOps = {.pread = do_pread,
                                        .pread_two = nullptr,
                                        .will_read = nullptr,
-                                       .pwrite = nullptr,
-                                       .flush = nullptr,
-                                       .allocate = nullptr,
-                                       .punch = nullptr,
+                                       .pwrite = do_pwrite,
+                                       .flush = do_flush,
+                                       .allocate = do_allocate,
+                                       .punch = do_punch,
                                        .size = do_size,
                                        .capacity = nullptr};
 
     const std::vector<u8> &bytes_;
+    u64 size_;
+    std::map<u64, Block> own_;
 };
 
 std::vector<u8> bytes_of(const Io &io) {
@@ -68,10 +127,11 @@ std::vector<u8> bytes_of(const Io &io) {
 }
 
 /* All kinds of records, a checkpoint and some log behind it. */
-std::vector<u8> make_log() {
+std::vector<u8> make_log(const char *codec) {
     LogCowConfig config;
     config.size = kDevice;
     config.parent = "base";
+    config.codec = codec;
     cw_disk_log_super super;
     encode_log_super(&super, config);
     std::vector<u8> empty(kLogCowEmptyLen);
@@ -169,9 +229,10 @@ public:
         const size_t n = change.place % places.size();
         u8 *at = &file_[places[n]];
         const size_t room = file_.size() - places[n];
-        u8 &byte = at[change.at % std::min<size_t>(room, n < 2 ? 2048 : 512)];
+        const u32 bytes = 1u << change.bytes % 4;
+        const size_t most = std::min<size_t>(room, n < 2 ? 2048 : 512) - bytes;
         touched_.push_back(places[n]);
-        byte = static_cast<u8>((byte ^ change.xor_with) + change.add);
+        memcpy(at + change.at % most, change.value, bytes);
         n < 2 ? fix_super(at) : fix_record(at, room);
     }
 
@@ -195,28 +256,135 @@ void rebuild(cw_io &io, const LogSupers &supers, bool trusted, const CheckOption
     rebuilt.pages(nullptr, [](u32, const u64 *, LogRebuild::Basis) {});
 }
 
+/* As a device does it, in all ways; that it ends is all that is asked. */
+void attach(cw_io &io, bool writable, cw_cache *cache) {
+    cw_cow_base base = {};
+    base.size = kDevice;
+    base.name = "base";
+    cw_cow *cow = nullptr;
+    if (cw_cow_open(&io, cache, writable, &base, &cow, nullptr) != 0) {
+        return;
+    }
+    std::vector<u8> data(CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE, 0x5a);
+    for (u64 off = 0; off < kDevice; off += data.size()) {
+        u32 n = 0;
+        u64 run = 0;
+        u64 pos = 0;
+        (void)cow->format->read(cow, off, CW_PAGE_SIZE, data.data(), &n);
+        (void)cow->format->where(cow, off, data.size(), &run);
+        (void)cow->format->locate(cow, off, CW_PAGE_SIZE, &pos);
+        if (writable && off / data.size() % 4 == 0) {
+            (void)cow->format->write(cow, off, static_cast<u32>(data.size()), data.data());
+        }
+    }
+    if (writable) {
+        (void)cow->format->zero(cow, kDevice / 2, kDevice / 4);
+        (void)cow->format->discard(cow, 0, kDevice / 2);
+        (void)cow->format->flush(cow);
+        cow->format->tend(cow);
+    }
+    cw_cow_stat stat;
+    cow->format->stat(cow, &stat);
+    cw_cow_close(cow);
+}
+
+struct Sound {
+    explicit Sound(const char *codec)
+        : bytes(make_log(codec)), places(find_places(bytes)), file(bytes) {}
+
+    const std::vector<u8> bytes;
+    const std::vector<u64> places;
+    std::vector<u8> file;
+};
+
+/* What the input's first byte chooses. */
+Sound &sound_of(u8 first) {
+    static std::array<Sound, 3> all = {Sound("lz4"), Sound("none"), Sound("zstd")};
+    return all[first / 8 % all.size()];
+}
+
+/* The numbers of what is at a place. */
+std::vector<fuzz::Field> fields_of(size_t place, fuzz::Random *random) {
+    std::vector<fuzz::Field> fields;
+    if (place < 2) {
+        fields = {{8, 4},   {16, 8},  {24, 8},  {32, 8},  {56, 8},  {64, 8},  {88, 8},   {96, 4},
+                  {100, 4}, {104, 8}, {112, 8}, {120, 8}, {128, 8}, {136, 8}, {144, 4},  {148, 4},
+                  {152, 4}, {156, 4}, {160, 8}, {168, 8}, {672, 8}, {680, 8}, {1824, 4}, {1832, 8}};
+    } else {
+        fields = {{8, 8},  {16, 8}, {24, 8}, {32, 4}, {36, 4}, {44, 1},
+                  {45, 1}, {46, 2}, {48, 2}, {56, 8}, {64, 8}};
+        /* Entries, of a page of the map without codec. */
+        for (u32 i = 0; i < 4; i++) {
+            fields.push_back({72 + (*random)() % 54 * 8, 8});
+        }
+    }
+    return fields;
+}
+
+Change new_change(const Sound &sound, fuzz::Random *random) {
+    Change change{};
+    const size_t place = (*random)() % 3 == 0 ? (*random)() % 2 : (*random)() % sound.places.size();
+    const std::vector<fuzz::Field> fields = fields_of(place, random);
+    const fuzz::Field &field = fields[(*random)() % fields.size()];
+    /* The truth, that of another record, or a lie. */
+    const size_t other = (*random)() % 4 == 0 ? (*random)() % sound.places.size() : place;
+    u64 value = fuzz::get(&sound.bytes[sound.places[other]], field);
+    if (other == place || (*random)() % 2 == 0) {
+        value = fuzz::lie(value, random);
+    }
+    change.place = static_cast<u16>(place);
+    change.at = static_cast<u16>(field.at);
+    change.bytes = static_cast<u8>(__builtin_ctz(field.bytes));
+    memcpy(change.value, &value, sizeof(value));
+    return change;
+}
+
 }  // namespace
 
+/* Adds a change, takes one out, or puts another in its place. */
+extern "C" size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t max_size,
+                                          unsigned int seed) {
+    fuzz::Random random(seed);
+    if (random() % 16 == 0) {
+        return LLVMFuzzerMutate(data, size, max_size);
+    }
+    const size_t count = size != 0 ? (size - 1) / sizeof(Change) : 0;
+    if (size == 0 || random() % 8 == 0) {
+        data[0] = static_cast<u8>(random());
+    }
+    size_t at = random() % (count + 1);
+    if (1 + (at + 1) * sizeof(Change) > max_size) {
+        at = 0;
+    }
+    const Change change = new_change(sound_of(data[0]), &random);
+    memcpy(data + 1 + at * sizeof(Change), &change, sizeof(change));
+    const size_t len = std::max(count, at + 1);
+    return 1 + (len > 1 && random() % 4 == 0 ? len - 1 : len) * sizeof(Change);
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const u8 *data, size_t size) {
-    static const std::vector<u8> sound = make_log();
-    static const std::vector<u64> places = find_places(sound);
-    static std::vector<u8> file = sound;
-    Changed changed(sound, &file);
+    static cw_cache *const cache = cw_cache_create(u64{1} << 20);
     cw_log_bad_quiet(true);
-    /* The first byte says what is tried. */
-    const unsigned int how = size != 0 ? data[0] % 4u : 0;
+    const u8 first = size != 0 ? data[0] : 0;
+    Sound &sound = sound_of(first);
+    Changed changed(sound.bytes, &sound.file);
     for (size_t i = 1; i + sizeof(Change) <= std::min<size_t>(size, 1 + 32 * sizeof(Change));
          i += sizeof(Change)) {
         Change change;
         memcpy(&change, data + i, sizeof(change));
-        changed.apply(change, places);
+        changed.apply(change, sound.places);
     }
-    View view(file);
+    View view(sound.file);
+    const unsigned int how = first % 8u;
+    if (how < 4) {
+        attach(view.get(), how != 0, cache);
+        return 0;
+    }
     const LogSupers supers = read_log_supers(view.get());
-    if (how < 2) {
+    if (how < 6) {
         check(view.get(), supers, {});
     } else {
-        rebuild(view.get(), supers, how == 2, {});
+        rebuild(view.get(), supers, how == 6, {});
     }
     return 0;
 }

@@ -50,6 +50,12 @@ int main(int argc, char **argv) {
         spec.padded = true;
         put(dir / "uml" / (std::to_string(version) + "-padded"), uml_cow(spec));
     }
-    put(dir / "log" / "unchanged", {});
+    /* The first byte chooses the codec and what is done with the log. */
+    for (u8 how = 0; how < 24; how++) {
+        put(dir / "log" / std::to_string(how), {how});
+    }
+    for (unsigned int i = 0; i < 24; i++) {
+        put(dir / "ops" / std::to_string(i), random_bytes(60 + i * 35, i));
+    }
     return 0;
 }
