@@ -215,6 +215,12 @@ is 'more room than blocks' "$(fit 2 2 256 37748736 0)" 7
 
 # ---- others ----
 
+blkid() { printf 'a\033[2Jb\n'; }
+case $(cw_list_devices) in
+*"$(printf '\033')"*) no 'labels for a terminal' "$(cw_list_devices | od -c)" ;;
+esac
+unset -f blkid
+
 cw_ro=''
 is 'options of FAT' "$(cw_mount_options vfat rw)" rw,nosuid,nodev,noatime,umask=077
 is 'options of FAT, first' "$(cw_mount_options vfat ro)" ro,nosuid,nodev,umask=077
