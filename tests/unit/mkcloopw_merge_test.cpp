@@ -243,7 +243,7 @@ TEST_F(MkcloopwMerge, RefusesWhatCannotBeMerged) {
     expect_refusal(1, c + ": exists already", {"--merge", b_, c});
     expect_refusal(1, image_ + ": the image is only needed when the lowest layer is UML's",
                    {"--merge", c, image_, merged_});
-    expect_refusal(1, "is no COW file", {"--merge", image_, merged_});
+    expect_refusal(1, "is an image of format cloopw, not a COW file", {"--merge", image_, merged_});
     expect_refusal(2, "OUTPUT is required", {"--merge", c});
     expect_refusal(2, "--merge: a COW file cannot go to standard output", {"--merge", c, "-"});
     expect_refusal(2, "--merge and --cow do not go together", {"--merge", c, "--cow", c, merged_});

@@ -193,6 +193,13 @@ struct cw_cow {
 	void *priv;
 };
 
+/* To a COW file: what has no room is full, and may have room again. */
+static inline int cw_cow_pwrite(struct cw_io *io, const void *buf, size_t len,
+				u64 off)
+{
+	return cw_as_no_space(cw_pwrite(io, buf, len, off));
+}
+
 /* What a log is compressed with: what the kernel too can compress with. */
 #define CW_LOG_CODECS (CW_CODEC_BIT(CW_CODEC_NONE) |	\
 		       CW_CODEC_BIT(CW_CODEC_ZLIB) |	\

@@ -430,7 +430,7 @@ static int uml_write(struct cw_cow *cow, u64 off, u32 len, const void *buf)
 	err = uml_place(cow, off, len, &pos);
 	if (err)
 		return err;
-	err = cw_pwrite(cow->io, buf, len, pos);
+	err = cw_cow_pwrite(cow->io, buf, len, pos);
 	if (err)
 		note_result(cow->priv, err);
 	else
@@ -487,8 +487,8 @@ static int write_saved_pages(struct cw_cow *cow)
 	int err;
 
 	for (page = uml->saving; page; page = page->next_saving) {
-		err = cw_pwrite(cow->io, page->saved, page_len(uml, page->n),
-				page_offset(uml, page->n));
+		err = cw_cow_pwrite(cow->io, page->saved, page_len(uml, page->n),
+				    page_offset(uml, page->n));
 		if (err)
 			return err;
 	}

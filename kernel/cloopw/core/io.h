@@ -96,16 +96,16 @@ static inline void cw_will_read(struct cw_io *io, u64 off, u64 len)
 		io->ops->will_read(io, off, len);
 }
 
-/* There is no space, whoever limits it. */
-static inline int cw_as_no_space(int err)
-{
-	return err == -EFBIG || err == -EDQUOT ? -ENOSPC : err;
-}
-
 static inline int cw_pwrite(struct cw_io *io, const void *buf, size_t len,
 			    u64 off)
 {
-	return cw_as_no_space(io->ops->pwrite(io, buf, len, off));
+	return io->ops->pwrite(io, buf, len, off);
+}
+
+/* There is no space, whoever limits it: the file system, a quota, a ulimit. */
+static inline int cw_as_no_space(int err)
+{
+	return err == -EFBIG || err == -EDQUOT ? -ENOSPC : err;
 }
 
 static inline int cw_flush(struct cw_io *io)

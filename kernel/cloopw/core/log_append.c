@@ -331,8 +331,8 @@ static int write_mark(struct cw_log *log, u64 sector, struct log_record *record)
 	bool whole = log->io->whole_pages && at % CW_PAGE_SIZE == 0;
 
 	cw_log_record_encode(buf, record);
-	return cw_pwrite(log->io, buf, whole ? CW_PAGE_SIZE : CW_SECTOR_SIZE,
-			 at);
+	return cw_cow_pwrite(log->io, buf, whole ? CW_PAGE_SIZE : CW_SECTOR_SIZE,
+			     at);
 }
 
 /* What leads from one segment to the next, and where the first of them goes. */
@@ -453,8 +453,8 @@ static void zero_ahead(struct cw_log *log, u32 sectors)
 	while (!err && at < end) {
 		u32 part = cw_min(end - at, LOG_ZEROS_SECTORS);
 
-		err = cw_pwrite(log->io, log->zeros, part * CW_SECTOR_SIZE,
-				log_sector_offset(first + at));
+		err = cw_cow_pwrite(log->io, log->zeros, part * CW_SECTOR_SIZE,
+				    log_sector_offset(first + at));
 		at += part;
 	}
 	end_preparing(log);
@@ -533,8 +533,8 @@ static int pad_out(struct cw_log *log, struct log_append *append, u8 *buf)
 
 	memset(buf, 0, CW_SECTOR_SIZE);
 	put_header(buf, &pad);
-	return cw_pwrite(log->io, buf, CW_SECTOR_SIZE,
-			 log_sector_offset(append->sector));
+	return cw_cow_pwrite(log->io, buf, CW_SECTOR_SIZE,
+			     log_sector_offset(append->sector));
 }
 
 /*
@@ -583,7 +583,7 @@ static int write_placed(struct cw_log *log, struct log_append *append, u8 *buf,
 	int err;
 
 	put_header(buf, &append->record);
-	err = cw_pwrite(log->io, buf, len, log_sector_offset(append->sector));
+	err = cw_cow_pwrite(log->io, buf, len, log_sector_offset(append->sector));
 	if (err && pad_out(log, append, buf))
 		break_log(log, err);
 

@@ -295,9 +295,9 @@ static int write_meta(struct cw_log *log, enum cw_log_meta kind, u32 number,
 	err = place_meta(log, record.sectors, &entry.sector, &record.gen);
 	if (!err) {
 		cw_log_record_encode(ws->stored, &record);
-		err = cw_pwrite(log->io, ws->stored,
-				record.sectors * CW_SECTOR_SIZE,
-				log_sector_offset(entry.sector));
+		err = cw_cow_pwrite(log->io, ws->stored,
+				    record.sectors * CW_SECTOR_SIZE,
+				    log_sector_offset(entry.sector));
 	}
 	cw_workspace_put(&log->meta_workspaces, ws);
 	entry.sectors = record.sectors;
@@ -455,8 +455,8 @@ static int write_super(struct cw_log *log)
 	int err;
 
 	log->super_seq++; /* used up, even if writing fails halfway */
-	err = cw_pwrite(log->io, log->super, sizeof(*log->super),
-			slot * CW_LOG_SUPER_STRIDE);
+	err = cw_cow_pwrite(log->io, log->super, sizeof(*log->super),
+			    slot * CW_LOG_SUPER_STRIDE);
 	if (!err)
 		err = cw_log_sync(log);
 	if (!err)

@@ -163,7 +163,7 @@ static int allocate_segment(struct cw_log *log, u32 n)
 	if (err != -EOPNOTSUPP)
 		return err;
 	memset(log->clean_buf, 0, CW_LOG_SEGMENT_LEN);
-	return cw_pwrite(log->io, log->clean_buf, CW_LOG_SEGMENT_LEN, off);
+	return cw_cow_pwrite(log->io, log->clean_buf, CW_LOG_SEGMENT_LEN, off);
 }
 
 /* A free segment without space, or the next new one; with lock held. */
