@@ -127,7 +127,7 @@ std::vector<u8> bytes_of(const Io &io) {
 }
 
 /* All kinds of records, a checkpoint and some log behind it. */
-std::vector<u8> make_log(const char *codec) {
+std::vector<u8> make_log(const char *codec, u32 writes) {
     LogCowConfig config;
     config.size = kDevice;
     config.parent = "base";
@@ -147,7 +147,7 @@ std::vector<u8> make_log(const char *codec) {
             abort();
         }
         std::vector<u8> data(16384);
-        for (u32 i = 0; i < 20; i++) {
+        for (u32 i = 0; i < writes; i++) {
             for (size_t k = 0; k < data.size(); k++) {
                 data[k] = static_cast<u8>(i % 3 == 0 ? k * 2654435761u >> 13 : k / 97 + i);
             }
@@ -289,8 +289,8 @@ void attach(cw_io &io, bool writable, cw_cache *cache) {
 }
 
 struct Sound {
-    explicit Sound(const char *codec)
-        : bytes(make_log(codec)), places(find_places(bytes)), file(bytes) {}
+    explicit Sound(const char *codec, u32 writes = 20)
+        : bytes(make_log(codec, writes)), places(find_places(bytes)), file(bytes) {}
 
     const std::vector<u8> bytes;
     const std::vector<u64> places;
@@ -299,7 +299,8 @@ struct Sound {
 
 /* What the input's first byte chooses. */
 Sound &sound_of(u8 first) {
-    static std::array<Sound, 3> all = {Sound("lz4"), Sound("none"), Sound("zstd")};
+    static std::array<Sound, 4> all = {Sound("lz4"), Sound("none"), Sound("zstd"),
+                                       Sound("none", 180)};
     return all[first / 8 % all.size()];
 }
 

@@ -51,7 +51,7 @@ int main(int argc, char **argv) {
         put(dir / "uml" / (std::to_string(version) + "-padded"), uml_cow(spec));
     }
     /* The first byte chooses the codec and what is done with the log. */
-    for (u8 how = 0; how < 24; how++) {
+    for (u8 how = 0; how < 32; how++) {
         put(dir / "log" / std::to_string(how), {how});
     }
     for (unsigned int i = 0; i < 24; i++) {
