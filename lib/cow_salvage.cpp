@@ -26,7 +26,10 @@ public:
         if (!cache_) {
             throw std::bad_alloc();
         }
-        write_log_cow(out.fd(), out.name(), config);
+        /* What is written in another order may need more for a while. */
+        LogCowConfig unlimited = config;
+        unlimited.limit = 0;
+        write_log_cow(out.fd(), out.name(), unlimited);
         cw_cow_base base = {};
         base.size = config.size;
         base.name = config.parent.c_str();
@@ -47,6 +50,15 @@ public:
     }
     void zero(u64 page, u32 pages) {
         check(cow_->format->zero(cow_.get(), page * CW_PAGE_SIZE, u64{pages} * CW_PAGE_SIZE));
+    }
+    /* false: what it holds needs more. */
+    bool set_limit() {
+        if (config_.limit == 0) {
+            return true;
+        }
+        const int err = cow_->format->set_limit(cow_.get(), config_.limit);
+        check(err == -ENOSPC ? 0 : err);
+        return err == 0;
     }
     void finish(bool frozen) {
         check(cow_->format->flush(cow_.get()));
@@ -95,6 +107,9 @@ public:
             result_.findings.note("map",
                                   "rebuilt from the log" + (is_open ? "" : ": " + cow.refusal()));
             copy_rebuilt(nullptr, supers, trust);
+        }
+        if (!how.frozen && !new_log_.set_limit()) {
+            result_.findings.note("log", "has no limit: what it holds needs more than the old one");
         }
         new_log_.finish(how.frozen);
         doubt_all_if(result_.findings.left_out() != 0, "what was left out of this list");

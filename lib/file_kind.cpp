@@ -160,7 +160,7 @@ bool is_cow_file(const Io &io) {
                        });
 }
 
-bool has_disk_signature(const Io &io) {
+std::string disk_signature(const Io &io) {
     const std::unique_ptr<blkid_struct_probe, void (*)(blkid_probe)> probe(blkid_new_probe(),
                                                                            blkid_free_probe);
     if (!probe || blkid_probe_set_device(probe.get(), io.fd(), 0, 0) != 0) {
@@ -168,9 +168,15 @@ bool has_disk_signature(const Io &io) {
     }
     blkid_probe_enable_superblocks(probe.get(), 1);
     blkid_probe_enable_partitions(probe.get(), 1);
-    /* 0: one was found; -2: several, of which one may be left from before. */
     const int result = blkid_do_safeprobe(probe.get());
-    return result == 0 || result == -2;
+    const char *name = nullptr;
+    for (const char *key : {"TYPE", "PTTYPE"}) {
+        if (result == 0 && blkid_probe_lookup_value(probe.get(), key, &name, nullptr) == 0) {
+            return name;
+        }
+    }
+    /* -2: several, of which one may be left from before. */
+    return result == 0 || result == -2 ? "more than one file system" : "";
 }
 
 void refuse_unlikely_raw(const Io &io, const std::string &insist) {
@@ -195,7 +201,7 @@ void refuse_unlikely_raw(const Io &io, const std::string &insist) {
 
 void refuse_unknown_raw(const Io &io, const std::string &insist) {
     refuse_unlikely_raw(io, insist);
-    if (!has_disk_signature(io)) {
+    if (disk_signature(io).empty()) {
         refuse(io, "is nothing that is known: no image, no file system, no partition table",
                insist);
     }

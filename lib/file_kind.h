@@ -27,8 +27,8 @@ std::string image_kind(const Io &io);
 /* Does it begin as a COW file of any format? */
 bool is_cow_file(const Io &io);
 
-/* Does it show a file system, a partition table, or another content of disks? */
-bool has_disk_signature(const Io &io);
+/* "ext4", "gpt", "swap".., what disks have, as libblkid names it; empty: nothing of that. */
+std::string disk_signature(const Io &io);
 
 /*
  * Throws Error for what is most likely no raw image: a COW file, what other programs have

@@ -56,7 +56,9 @@ void encode_log_super(struct cw_disk_log_super *super, const LogCowConfig &confi
     std::ranges::copy(config.uuid, super->uuid);
     super->seq = cw_to_le64(1);
     super->size = cw_to_le64(config.size);
-    super->compat = cw_to_le64(CW_LOG_COMPAT_FROZEN_TWICE);
+    super->compat = cw_to_le64(CW_LOG_COMPAT_FROZEN_TWICE |
+                               (config.base_digest ? CW_LOG_COMPAT_BASE_DIGEST : 0));
+    super->base_digest = cw_to_le64(config.base_digest.value_or(0));
     super->incompat = cw_to_le64(config.over_layer ? CW_LOG_INCOMPAT_OVER_LAYER : 0);
     std::ranges::copy(config.base_uuid, super->base_uuid);
     super->base_mtime = cw_to_le64(static_cast<u64>(config.base_mtime));

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "core.h"
@@ -15,6 +16,7 @@ struct LogCowConfig {
     uint64_t size = 0;                            /* bytes of the device, whole sectors */
     std::array<uint8_t, CW_UUID_LEN> uuid{};      /* of the log */
     std::array<uint8_t, CW_UUID_LEN> base_uuid{}; /* of what is below; zeros: it has none */
+    std::optional<uint64_t> base_digest;          /* of its content; none: the engine sets it */
     int64_t base_mtime = 0;                       /* of what is below; 0: not checked */
     bool over_layer = false;                      /* what is below is a COW layer */
     std::string parent;                           /* its path, a hint */

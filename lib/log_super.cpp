@@ -28,6 +28,13 @@ std::optional<struct cw_disk_log_super> read_log_super(int fd, const std::string
     return best;
 }
 
+std::optional<u64> base_digest_of(const struct cw_disk_log_super &super) {
+    if ((cw_from_le64(super.compat) & CW_LOG_COMPAT_BASE_DIGEST) == 0) {
+        return std::nullopt;
+    }
+    return cw_from_le64(super.base_digest);
+}
+
 const cw_codec *codec_of(const struct cw_disk_log_super &super) {
     return super.codec_hc != cw_to_le32(0) ? &cw_codec_lz4hc
                                            : cw_codec_by_id(cw_from_le32(super.codec));

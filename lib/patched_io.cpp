@@ -35,6 +35,7 @@ PatchedIo::PatchedIo(cw_io &below) : cw_io{}, below_(below) {
     this->ops = &kOps;
     this->name = below.name;
     this->mtime = below.mtime;
+    this->whole_pages = below.whole_pages;
 }
 
 void PatchedIo::patch(u64 off, const void *bytes, size_t len) {

@@ -198,6 +198,41 @@ TEST_F(CloopwckCow, AFileInUseIsNotRepaired) {
     expect(1, "corrected", {"-y", cow_});
 }
 
+/* What overwrote it may be what the disk is for by now. */
+TEST_F(CloopwckCow, WhatIsSomethingElseByNowIsNotRepaired) {
+    make_used();
+    const u64 slot = supers(cow_).newest == 0 ? 1 : 0;
+    if (slot == 1) { /* so that the older is the first */
+        Device device = attach({cow_}, base_);
+        use(device, 1, 1);
+        device.close();
+    }
+    change(cow_, 0, Bytes(CW_LOG_SUPER_LEN));
+    const std::string disk = copy(cow_, "disk");
+    Bytes swap(CW_PAGE_SIZE);
+    swap[1024] = 1;   /* version */
+    swap[1028] = 200; /* last page */
+    memcpy(swap.data() + CW_PAGE_SIZE - 10, "SWAPSPACE2", 10);
+    change(disk, 0, swap);
+    const Bytes before = read_bytes(disk);
+    ToolResult result = tool({"-y", disk});
+    EXPECT_NE(result.code, 1) << result.out;
+    EXPECT_NE((result.out + result.err).find("shows swap by now"), std::string::npos)
+        << result.out << result.err;
+    EXPECT_EQ(read_bytes(disk), before);
+}
+
+/* As on a device: what is behind the last whole segment is no part of a log. */
+TEST_F(CloopwckCow, APartOfASegmentAtTheEndOfADeviceIsNotLookedAt) {
+    make_used();
+    std::filesystem::resize_file(cow_, std::filesystem::file_size(cow_) + 300000);
+    const Io io = Io::open(cow_, Io::Mode::kRead);
+    EXPECT_EQ(LogScan(io.get()).segments(), (io.size() - CW_LOG_START) / kLogSegment + 1);
+    io.get().whole_pages = true; /* a block device */
+    EXPECT_EQ(LogScan(io.get()).segments(), (io.size() - CW_LOG_START) / kLogSegment);
+    EXPECT_TRUE(find_log_end(io.get(), read_log_supers(io.get()).best()).is_clean());
+}
+
 /*
  * The lost superblock was the newest. What the older one leads to may be all
  * that there is, or not: then it must not be made the only one.
@@ -500,6 +535,57 @@ TEST_F(CloopwckCow, SalvageOfASoundLogLosesNothing) {
     expect(0, "0 B are lost", {"-s", path("out"), cow_});
     EXPECT_EQ(content({path("out")}, base_), all_);
     expect_clean({path("out")});
+}
+
+/* The limit is for who writes on in it, not for how it is written here. */
+TEST_F(CloopwckCow, ALogWithALimitIsSalvagedWithIt) {
+    base_ = write("base.img", text_bytes(kCowDevice, 77));
+    LogCowConfig config = log_config(kCowDevice, "none");
+    config.parent = base_;
+    config.uuid = random_uuid();
+    config.first_generation = 1000;
+    make_cow("cow.img", config);
+    cow_ = path("cow.img");
+    {
+        Device device = attach({cow_}, base_);
+        const Bytes data = random_bytes(kCowDevice / 2, 3);
+        for (u64 off = 0; off < data.size(); off += 65536) {
+            device.write(data.data() + off, 65536, (off * 7) % kCowDevice);
+        }
+        device.flush();
+        all_ = all_of(device);
+        u64 limit = 8 * kCowDevice;
+        while (cw_device_set_limit(&device.get(), limit - kLogSegment) == 0) {
+            limit -= kLogSegment;
+        }
+        device.close();
+    }
+    const u64 limit = cw_from_le64(supers(cow_).best().limit);
+    ASSERT_NE(limit, 0U);
+    expect(0, " 0 B are lost", {"-s", path("out"), cow_});
+    EXPECT_EQ(content({path("out")}, base_), all_);
+    EXPECT_EQ(cw_from_le64(supers(path("out")).best().limit), limit);
+    for (u64 at : {u64{0}, u64{CW_LOG_SUPER_STRIDE}}) { /* less than it holds */
+        cw_disk_log_super super = supers(cow_).super[at / CW_LOG_SUPER_STRIDE];
+        super.limit = cw_to_le64(CW_LOG_START + 2 * kLogSegment);
+        super.crc = cw_to_le32(cw_log_super_crc(&super));
+        Bytes bytes(sizeof(super));
+        memcpy(bytes.data(), &super, sizeof(super));
+        change(cow_, at, bytes);
+    }
+    expect(0, "has no limit: what it holds needs more than the old one",
+           {"-f", "-s", path("out"), cow_});
+    EXPECT_EQ(content({path("out")}, base_), all_);
+}
+
+/* Private data stays private. */
+TEST_F(CloopwckCow, ASalvagedFileHasTheModeOfTheOldOne) {
+    make_used(5);
+    ASSERT_EQ(chmod(cow_.c_str(), 0600), 0);
+    expect(0, " 0 B are lost", {"-s", path("out"), cow_});
+    struct stat st = {};
+    ASSERT_EQ(stat(path("out").c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 0777, 0600U);
 }
 
 TEST_F(CloopwckCow, SalvageListsWhatIsLostAndKeepsTheRest) {

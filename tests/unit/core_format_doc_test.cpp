@@ -100,7 +100,7 @@ const std::map<std::string, Struct> &structs() {
            FIELD(cw_disk_log_super, map_root),     FIELD(cw_disk_log_super, usage_root),
            FIELD(cw_disk_log_super, parent),       FIELD(cw_disk_log_super, codec_hc),
            FIELD(cw_disk_log_super, reserved0),    FIELD(cw_disk_log_super, plain_pages),
-           FIELD(cw_disk_log_super, reserved)}}},
+           FIELD(cw_disk_log_super, base_digest),  FIELD(cw_disk_log_super, reserved)}}},
         {"cw_disk_log_record",
          {sizeof(cw_disk_log_record),
           {FIELD(cw_disk_log_record, magic), FIELD(cw_disk_log_record, header_crc),

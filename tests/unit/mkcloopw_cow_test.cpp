@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "support/hooks.h"
 #include "support/mkcloopw_layers.h"
 
 namespace cloopw::test {
@@ -63,6 +64,88 @@ protected:
         return dir_ / "base";
     }
 };
+
+/* ---- a COW file belongs to a content, not to a number ---- */
+
+class MkcloopwContent : public MkcloopwCow {
+protected:
+    /* An image of this content under one UUID. */
+    std::string image_of(const std::string &name, const Bytes &content) {
+        dir_.write("in", content);
+        expect_success(
+            {"-q", "-f", "--uuid", "01234567-89ab-cdef-0123-456789abcdef", in_, dir_ / name});
+        return dir_ / name;
+    }
+    /* As a COW file was before there were digests. */
+    static void forget_digest(const std::string &cow) {
+        const Io io = Io::open(cow, Io::Mode::kReadWrite);
+        for (u64 at : {u64{0}, u64{CW_LOG_SUPER_STRIDE}}) {
+            cw_disk_log_super super = {};
+            io.read(&super, sizeof(super), at);
+            super.compat = 0;
+            super.base_digest = 0;
+            super.crc = 0;
+            super.crc = cw_to_le32(cw_crc32c(&super, sizeof(super)));
+            io.write(&super, sizeof(super), at);
+        }
+    }
+    static std::string refusal(const std::string &base, const std::string &cow) {
+        try {
+            attach(base, {cow}, true);
+        } catch (const Error &e) {
+            return e.what();
+        }
+        return "";
+    }
+
+    const std::string first_ = image_of("first", text_bytes(500000, 1));
+    const std::string second_ = image_of("second", text_bytes(500000, 2));
+    const std::string cow_ = make_log("cow", first_);
+};
+
+TEST_F(MkcloopwContent, AnotherUnderTheSameUuidIsRefused) {
+    write(first_, {cow_}, 0, random_bytes(4096));
+    EXPECT_EQ(refusal(first_, cow_), "");
+    EXPECT_EQ(refusal(second_, cow_), cow_ + ": was made for " + first_ + ", but " + second_ +
+                                          " has other content under the same UUID");
+    write(first_, {cow_}, 8192, random_bytes(4096));
+    EXPECT_NE(refusal(second_, cow_), "");
+    EXPECT_EQ(refusal(image_of("again", text_bytes(500000, 1)), cow_), "");
+}
+
+/* It cannot be told any more which content an older one is of: that is said, once. */
+TEST_F(MkcloopwContent, AnOlderOneIsBoundToWhatItIsAttachedTo) {
+    write(first_, {cow_}, 0, random_bytes(4096));
+    forget_digest(cow_);
+    {
+        CaptureLog log;
+        EXPECT_EQ(refusal(second_, cow_), "");
+        ASSERT_EQ(log.lines().size(), 1U);
+        EXPECT_NE(log.lines()[0].find("says for which UUID it was made, not for which content"),
+                  std::string::npos);
+        write(first_, {cow_}, 0, random_bytes(4096));
+        EXPECT_EQ(log.lines().size(), 2U);
+        write(first_, {cow_}, 0, random_bytes(4096));
+        EXPECT_EQ(log.lines().size(), 2U);
+    }
+    EXPECT_NE(refusal(second_, cow_), "");
+}
+
+TEST_F(MkcloopwContent, AMergedLayerIsBoundAsTheLowestIs) {
+    write(first_, {cow_}, 0, random_bytes(4096));
+    const std::string top = put_over(first_, {cow_}, "top");
+    write(first_, {top, cow_}, 0, random_bytes(4096));
+    expect_success({"-q", "--merge", top, dir_ / "merged"});
+    EXPECT_EQ(refusal(first_, dir_ / "merged"), "");
+    EXPECT_NE(refusal(second_, dir_ / "merged"), "");
+}
+
+TEST_F(MkcloopwContent, ANumberOfOnesOwnIsWarnedOf) {
+    ToolResult result = tool({"-f", "--uuid", "01234567-89ab-cdef-0123-456789abcdef", in_, out_});
+    EXPECT_EQ(result.code, 0);
+    EXPECT_NE(result.err.find("warning: --uuid: if another image has this UUID"),
+              std::string::npos);
+}
 
 TEST_F(MkcloopwCow, UntouchedBlocksAreTheSameStoredBytes) {
     for (const char *codec : {"zstd", "lz4", "none"}) {

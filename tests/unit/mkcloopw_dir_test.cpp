@@ -188,8 +188,8 @@ TEST_F(MkcloopwDir, NothingIsNewerThanSourceDateEpoch) {
             EXPECT_SAYS(text, std::string(time) + ": 0x59682f00");
         }
     }
-    /* What is older stays so, even before 1970 and after 2038. */
-    time_t times[] = {-5, 1'400'000'000, 5'000'000'000};
+    /* What is older stays so, even before 1970. */
+    time_t times[] = {INT32_MIN, -5, 1'400'000'000};
     setenv("SOURCE_DATE_EPOCH", "6000000000", 1);
     for (time_t time : times) {
         const std::array<timespec, 2> both = {timespec{time, 0}, timespec{time, 0}};
@@ -198,6 +198,20 @@ TEST_F(MkcloopwDir, NothingIsNewerThanSourceDateEpoch) {
         char word[32];
         snprintf(word, sizeof(word), "mtime: 0x%08x:", static_cast<u32>(time));
         EXPECT_SAYS(debugfs(raw, "stat /empty"), word);
+    }
+}
+
+/* mke2fs would keep 2040 as 1904. */
+TEST_F(MkcloopwDir, TimesThatCannotBeKeptAreRefused) {
+    fill_tree();
+    for (s64 time : {s64{INT32_MAX} + 1, s64{5'000'000'000}}) {
+        const std::array<timespec, 2> both = {timespec{time, 0}, timespec{time, 0}};
+        ASSERT_EQ(utimensat(AT_FDCWD, (tree_ + "/etc/text").c_str(), both.data(), 0), 0);
+        expect_refusal(1,
+                       tree_ + "/etc/text: was modified at " + std::to_string(time) +
+                           " seconds since 1970, and mke2fs only keeps times of 1901-12-13 to "
+                           "2038-01-19",
+                       {"--from-dir", tree_, out_});
     }
 }
 

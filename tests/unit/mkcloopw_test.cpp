@@ -659,7 +659,8 @@ TEST_F(Mkcloopw, StandardOutputIsFull) {
         EXPECT_NE(std::system(command.c_str()), 0);
         Bytes text = read_bytes(said);
         EXPECT_NE(std::string(text.begin(), text.end())
-                      .find("standard output: cannot be written: No space left on device"),
+                      .find("standard output: cannot be written: No space left on device; make "
+                            "room or name an output elsewhere"),
                   std::string::npos)
             << std::string(text.begin(), text.end());
     }
@@ -672,7 +673,8 @@ TEST_F(Mkcloopw, FileTooLarge) {
     struct rlimit small = {100000, before.rlim_max};
     auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
-    expect_refusal(1, "File too large; make room or name an output elsewhere", {in_, out_});
+    expect_refusal(1, "File too large; the file system, or 'ulimit -f', has no files that long",
+                   {in_, out_});
     expect_refusal(1, "File too large", {"-F", "cloop2", in_, out_});
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
     (void)std::signal(SIGXFSZ, old_handler);
@@ -717,6 +719,28 @@ TEST_F(Mkcloopw, StopsWhileItWaitsForInput) {
     EXPECT_EQ(dir_.names(), std::vector<std::string>{"in"});
     close(ends[0]);
     close(ends[1]);
+}
+
+/* As after nohup: what was ignored at the start is not caught. */
+TEST_F(Mkcloopw, IgnoredSignalsStayIgnored) {
+    for (const char *signal : {"HUP", "INT", "TERM"}) {
+        const std::string script = std::string("trap \"\" ") + signal + "; (sleep 0.5; cat " + in_ +
+                                   ") | " MKCLOOPW_PROGRAM " -q -f - " + out_ +
+                                   " & sleep 0.3; kill -" + signal + " 0; wait";
+        EXPECT_EQ(std::system(("setsid -w sh -c '" + script + "'").c_str()), 0) << signal;
+        EXPECT_EQ(extract(out_), plain_) << signal;
+        std::filesystem::remove(out_);
+    }
+}
+
+/* What is opened next must not become standard input: it would read itself. */
+TEST_F(Mkcloopw, ClosedStandardInputAndOutputAreErrors) {
+    const std::string tool = MKCLOOPW_PROGRAM;
+    EXPECT_NE(std::system((tool + " -q - " + out_ + " <&- 2>/dev/null").c_str()), 0);
+    EXPECT_EQ(dir_.names(), std::vector<std::string>{"in"});
+    EXPECT_NE(std::system((tool + " -q " + in_ + " - >&- 2>/dev/null").c_str()), 0);
+    EXPECT_EQ(std::system((tool + " -q " + in_ + " " + out_ + " >&- 2>&-").c_str()), 0);
+    EXPECT_EQ(extract(out_), plain_);
 }
 
 /* The program itself: dies of the signal, leaves nothing. */

@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 
+#include "lib/cow_lock.h"
 #include "support/scratch_dir.h"
 
 namespace cloopw::test {
@@ -18,7 +21,17 @@ const Bytes kOld = {'o', 'l', 'd', '!'};
 /* With and without a name while it is written. */
 class OutputFileTest : public testing::TestWithParam<bool> {
 protected:
-    OutputFileOptions options(bool force = false) const { return {{}, force, GetParam()}; }
+    static OutputFileOptions options(bool force = false) {
+        OutputFileOptions options;
+        options.force = force;
+        options.unnamed = GetParam();
+        return options;
+    }
+    static mode_t mode_of(const std::string &path) {
+        struct stat st = {};
+        EXPECT_EQ(stat(path.c_str(), &st), 0);
+        return st.st_mode & 07777;
+    }
 
     static void write(const OutputFile &file) { file.io().write(kNew.data(), kNew.size(), 0); }
 
@@ -59,6 +72,70 @@ TEST_P(OutputFileTest, HasTheModeThatTheUmaskGives) {
     struct stat st = {};
     ASSERT_EQ(stat(path_.c_str(), &st), 0);
     EXPECT_EQ(st.st_mode & 0777, 0640u);
+}
+
+/* Nobody reads in the new file what they may not read in the old one. */
+TEST_P(OutputFileTest, IsAsPrivateAsItsInputs) {
+    OutputFileOptions how = options();
+    for (mode_t mode : {0600, 0640, 0644}) {
+        how.inputs = {dir_.write("one", kOld), dir_.write("two", kOld)};
+        ASSERT_EQ(chmod(how.inputs[0].c_str(), 0644), 0);
+        ASSERT_EQ(chmod(how.inputs[1].c_str(), mode), 0);
+        OutputFile(path_, how).commit();
+        EXPECT_EQ(mode_of(path_), mode);
+        std::filesystem::remove(path_);
+    }
+    how.like = how.inputs[1];
+    ASSERT_EQ(chmod(how.like.c_str(), 0460), 0);
+    OutputFile(path_, how).commit();
+    EXPECT_EQ(mode_of(path_), 0460U);
+}
+
+TEST_P(OutputFileTest, KeepsModeOwnerAndAttributesOfWhatItReplaces) {
+    dir_.write("out", kOld);
+    ASSERT_EQ(chmod(path_.c_str(), 0620), 0);
+    ASSERT_EQ(setxattr(path_.c_str(), "user.note", "kept", 4, 0), 0) << strerror(errno);
+    if (getuid() == 0) {
+        ASSERT_EQ(chown(path_.c_str(), 12, 34), 0);
+    }
+    OutputFile file(path_, options(true));
+    write(file);
+    file.commit();
+    EXPECT_EQ(read_bytes(path_), kNew);
+    EXPECT_EQ(mode_of(path_), 0620U);
+    char value[8] = {};
+    EXPECT_EQ(getxattr(path_.c_str(), "user.note", value, sizeof(value)), 4);
+    EXPECT_STREQ(value, "kept");
+    struct stat st = {};
+    ASSERT_EQ(stat(path_.c_str(), &st), 0);
+    EXPECT_EQ(st.st_uid, getuid() == 0 ? 12U : getuid());
+}
+
+/* Whoever has it would go on in a file without a name. */
+TEST_P(OutputFileTest, DoesNotReplaceACowFileInUse) {
+    Bytes cow(CW_LOG_START, 0);
+    memcpy(cow.data(), CW_LOG_MAGIC, 8);
+    dir_.write("out", cow);
+    {
+        const Io server = Io::open(path_, Io::Mode::kReadWrite);
+        lock_cow(server.fd(), path_, true);
+        EXPECT_NE(why_not(options(true)).find("is in use by another program"), std::string::npos);
+        EXPECT_EQ(read_bytes(path_), cow);
+    }
+    EXPECT_EQ(why_not(options(true)), "");
+}
+
+TEST_P(OutputFileTest, NamesMayBeAsLongAsTheFileSystemAllows) {
+    std::string name;
+    while (name.size() + 3 <= 255) {
+        name += "\xe2\x82\xac";
+    }
+    for (bool force : {false, true}) {
+        OutputFile file(dir_ / name, options(force));
+        write(file);
+        file.commit();
+    }
+    EXPECT_EQ(dir_.names(), std::vector<std::string>{name});
 }
 
 TEST_P(OutputFileTest, RefusesAnExistingFile) {

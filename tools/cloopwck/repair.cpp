@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "repair.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
 #include <cstring>
 
 #include "lib/cow_lock.h"
+#include "lib/file_kind.h"
 #include "lib/log_scan.h"
 
 namespace cloopw {
@@ -29,6 +34,30 @@ void rewrite_super(const Io &io, const LogSupers &checked) {
     io.flush();
 }
 
+/* A device that anybody else has, mounted, as swap or below another, is refused. */
+Io open_alone(const std::string &path) {
+    struct stat st = {};
+    const bool device = stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode);
+    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | (device ? O_EXCL : 0));
+    if (fd < 0) {
+        throw io_error(path, "cannot be repaired", errno,
+                       errno == EBUSY ? "it is mounted, or in use by another device" : "");
+    }
+    return Io::adopt(fd, path);
+}
+
+/* What overwrote the superblock may be what the disk is for by now. */
+void refuse_other_content(const Io &io) {
+    const std::string found = disk_signature(io);
+    if (!found.empty()) {
+        throw Error(std::string(io.name()) + ": shows " + found +
+                        " by now, which may be in use, and is left as it is; if that is a "
+                        "mistake, 'wipefs' removes it, and --salvage takes what is left of the "
+                        "COW file in any case",
+                    EBUSY);
+    }
+}
+
 }  // namespace
 
 void repair_file(FileReport *report) {
@@ -39,8 +68,9 @@ void repair_file(FileReport *report) {
     if (!needed) {
         return;
     }
-    Io io = Io::open(report->path, Io::Mode::kReadWrite);
+    Io io = open_alone(report->path);
     lock_cow(io.fd(), io.name(), true);
+    refuse_other_content(io);
     rewrite_super(io, report->supers);
     for (Finding &finding : report->findings.all()) {
         finding.repaired = finding.repairable;

@@ -14,6 +14,7 @@
 #include "lib/cow_chain.h"
 #include "lib/cow_lock.h"
 #include "lib/image_writer.h"
+#include "lib/log_super.h"
 #include "tools/common/output_file.h"
 
 namespace cloopw {
@@ -160,6 +161,7 @@ LogCowConfig config_of(const SalvageJob &job, const cw_disk_log_super &super) {
     config.size = cw_from_le64(super.size);
     std::copy(std::begin(super.uuid), std::end(super.uuid), config.uuid.begin());
     std::copy(std::begin(super.base_uuid), std::end(super.base_uuid), config.base_uuid.begin());
+    config.base_digest = base_digest_of(super);
     config.base_mtime = static_cast<s64>(cw_from_le64(super.base_mtime));
     config.over_layer = (cw_from_le64(super.incompat) & CW_LOG_INCOMPAT_OVER_LAYER) != 0;
     config.parent =
@@ -269,6 +271,7 @@ SalvageResult salvage(const SalvageJob &job, const CheckOptions &options) {
         output_options.inputs.push_back(job.above);
     }
     output_options.force = job.force;
+    output_options.like = job.path;
     OutputFile out(job.output, output_options);
     if (out.is_device()) {
         throw Error(job.output + ": is a device; salvage to a file", EINVAL);

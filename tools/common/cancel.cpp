@@ -15,8 +15,16 @@ void on_signal(int signal) {
     cancelled = true;
 }
 
+bool is_ignored(int signal) {
+    struct sigaction action = {};
+    return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 /* The first signal ends the work in good order, a second one at once. */
 void catch_signal(int signal) {
+    if (is_ignored(signal)) {
+        return; /* by nohup, or a shell's trap: so it stays */
+    }
     struct sigaction action = {};
     action.sa_handler = on_signal;
     action.sa_flags = static_cast<int>(SA_RESETHAND);

@@ -3,21 +3,30 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <random>
+#include <utility>
 
+#include "lib/cow_lock.h"
+#include "lib/file_kind.h"
 #include "lib/new_name.h"
 #include "lib/scratch_file.h"
+#include "size.h"
 
 namespace cloopw {
 
 namespace {
 
-constexpr mode_t kMode = 0666; /* less the umask */
+constexpr mode_t kMode = 0666;    /* less the umask */
+constexpr mode_t kPrivate = 0600; /* until it is complete */
 constexpr int kNameAttempts = 100;
 constexpr size_t kCopyLen = 1 << 18;
 
@@ -34,10 +43,53 @@ std::string link_source(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
 /* A device that is a file system's, or another's, must not be written. */
 constexpr int kDeviceFlags = O_RDWR | O_EXCL | O_CLOEXEC;
 
+mode_t current_umask() {
+    const mode_t mask = ::umask(0);
+    ::umask(mask);
+    return mask;
+}
+
+/* Names of extended attributes, one behind the other with zeros between. */
+std::vector<char> xattr_names(const std::string &path) {
+    const ssize_t len = ::listxattr(path.c_str(), nullptr, 0);
+    std::vector<char> names(len > 0 ? static_cast<size_t>(len) : 0);
+    const ssize_t got = names.empty() ? 0 : ::listxattr(path.c_str(), names.data(), names.size());
+    names.resize(got > 0 ? static_cast<size_t>(got) : 0);
+    return names;
+}
+
+/* Those that the new file cannot have are its file system's or its user's limit. */
+void copy_xattrs(const std::string &from, int to) {
+    const std::vector<char> names = xattr_names(from);
+    for (size_t at = 0; at < names.size(); at += strlen(&names[at]) + 1) {
+        const char *name = &names[at];
+        const ssize_t len = ::getxattr(from.c_str(), name, nullptr, 0);
+        std::vector<char> value(len > 0 ? static_cast<size_t>(len) : 0);
+        if (len >= 0 && ::getxattr(from.c_str(), name, value.data(), value.size()) == len) {
+            (void)::fsetxattr(to, name, value.data(), value.size(), 0);
+        }
+    }
+}
+
+/* The set-user-ID bits are for programs. */
+void set_mode(const Io &io, mode_t mode) {
+    if (::fchmod(io.fd(), mode & 0777) != 0 && errno != EPERM) {
+        throw io_error(io.name(), "cannot be given its permissions", errno);
+    }
+}
+
+/* Not to another owner than it had: only root can, and who cannot needs not. */
+void set_owner(const Io &io, const struct stat &owner) {
+    struct stat st = {};
+    if (::fstat(io.fd(), &st) == 0 && (st.st_uid != owner.st_uid || st.st_gid != owner.st_gid)) {
+        (void)::fchown(io.fd(), owner.st_uid, owner.st_gid);
+    }
+}
+
 }  // namespace
 
 OutputFile::OutputFile(const std::string &path, const OutputFileOptions &options)
-    : path_(path), options_(options) {
+    : path_(path), options_(options), umask_(current_umask()) {
     if (is_stream()) {
         io_ = open_scratch_file("what goes to standard output");
     } else {
@@ -93,6 +145,24 @@ void OutputFile::examine_existing() {
         throw Error(path_ + ": exists already; use --force to overwrite it", EEXIST);
     }
     is_device_ = S_ISBLK(out.st_mode);
+    replaces_ = !is_device_;
+    existing_ = out;
+    if (replaces_) {
+        lock_existing_cow();
+    }
+}
+
+/* Whoever writes a COW file would go on in one without a name. */
+void OutputFile::lock_existing_cow() {
+    const bool writable = ::access(path_.c_str(), W_OK) == 0;
+    if (existing_.st_size == 0 || ::access(path_.c_str(), R_OK) != 0) {
+        return;
+    }
+    Io io = Io::open(path_, writable ? Io::Mode::kReadWrite : Io::Mode::kRead);
+    if (is_cow_file(io)) {
+        lock_cow(io.fd(), path_, writable);
+        existing_cow_ = std::move(io);
+    }
 }
 
 void OutputFile::open_device() {
@@ -102,11 +172,23 @@ void OutputFile::open_device() {
                        errno == EBUSY ? "it is in use" : "");
     }
     io_ = Io::adopt(fd, path_);
+    int read_only = 0;
+    if (::ioctl(fd, BLKROGET, &read_only) == 0 && read_only != 0) {
+        throw Error(path_ +
+                        ": is read-only and was left as it is; 'blockdev --setrw' may change "
+                        "that",
+                    EROFS);
+    }
+    if (options_.size > io_->size()) {
+        throw Error(path_ + ": has " + format_size(io_->size()) + ", " +
+                        format_size(options_.size) + " are needed; it was left as it is",
+                    EINVAL);
+    }
 }
 
 /* false: this file system cannot. */
 bool OutputFile::open_unnamed() {
-    int fd = ::open(directory_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kMode);
+    int fd = ::open(directory_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kPrivate);
     if (fd < 0) {
         return false;
     }
@@ -118,16 +200,16 @@ bool OutputFile::open_unnamed() {
     return true;
 }
 
+/* Short: the name that it gets may be as long as the file system allows. */
 std::string OutputFile::temporary_name() const {
     static thread_local std::random_device random;
-    return fmt::format("{}/.{}.{:08x}", directory_,
-                       std::filesystem::path(target_).filename().string().substr(0, 200), random());
+    return fmt::format("{}/.cloopw-{:08x}", directory_, random());
 }
 
 void OutputFile::open_temporary() {
     for (int i = 0; i < kNameAttempts; i++) {
         std::string name = temporary_name();
-        int fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
+        int fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kPrivate);
         if (fd >= 0) {
             temporary_ = name;
             io_ = Io::adopt(fd, path_);
@@ -189,10 +271,61 @@ void OutputFile::copy_out() {
     }
 }
 
+/* Whoever may not read one of the inputs may not read what is made of them. */
+mode_t OutputFile::new_mode() const {
+    mode_t mode = kMode & ~umask_;
+    for (const std::string &input : options_.inputs) {
+        struct stat st = {};
+        if (::stat(input.c_str(), &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
+            mode &= st.st_mode | S_IRUSR | S_IWUSR | S_IWGRP | S_IWOTH;
+        }
+    }
+    /* What may not be read may not be written either. */
+    return mode & ~((~mode & (S_IRGRP | S_IROTH)) >> 1);
+}
+
+void OutputFile::settle_like_existing() const {
+    copy_xattrs(target_, io_->fd());
+    set_owner(*io_, existing_);
+    set_mode(*io_, existing_.st_mode);
+}
+
+/* Before it has its name: nobody sees it otherwise. */
+void OutputFile::settle_owner() const {
+    struct stat like = {};
+    if (replaces_) {
+        settle_like_existing();
+    } else if (!options_.like.empty() && ::stat(options_.like.c_str(), &like) == 0 &&
+               S_ISREG(like.st_mode)) {
+        set_owner(*io_, like);
+        set_mode(*io_, like.st_mode);
+    } else {
+        set_mode(*io_, new_mode());
+    }
+}
+
+void OutputFile::fill(const std::function<void()> &write) const {
+    try {
+        write();
+    } catch (const Error &e) {
+        if (!is_device_) {
+            throw;
+        }
+        const std::string gone = "what was on it before is gone, and it holds no image";
+        if (e.err() == EINTR) {
+            throw OverwrittenError(path_ + ": interrupted; " + gone, EINTR);
+        }
+        throw OverwrittenError(std::string(e.what()) + "; " + path_ + ": " + gone, e.err());
+    }
+}
+
 void OutputFile::commit() {
     if (is_stream()) {
         copy_out();
         return;
+    }
+    if (!is_device_) {
+        settle_owner();
     }
     if (::fsync(io_->fd()) != 0) {
         throw io_error(path_, "cannot be flushed", errno);

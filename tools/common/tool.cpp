@@ -12,6 +12,7 @@
 #include <new>
 #include <sstream>
 
+#include "lib/error_names.h"
 #include "lib/escape.h"
 
 #ifndef CLOOPW_VERSION
@@ -77,16 +78,17 @@ int run_tool(const std::string &name, Streams &streams, const std::function<int(
             throw Error("standard output: cannot write");
         }
     } catch (const UsageError &e) {
-        streams.err << name << ": " << escaped(e.what()) << "\nTry '" << name << " --help'.\n";
+        streams.err << name << ": " << escaped(with_error_names(e.what())) << "\nTry '" << name
+                    << " --help'.\n";
         code = codes.usage;
     } catch (const Error &e) {
-        streams.err << name << ": " << escaped(e.what()) << "\n";
+        streams.err << name << ": " << escaped(with_error_names(e.what())) << "\n";
         code = e.err() == EINTR ? codes.cancelled : codes.failure;
     } catch (const std::bad_alloc &) {
         streams.err << name << ": not enough memory\n";
         code = codes.failure;
     } catch (const std::exception &e) {
-        streams.err << name << ": " << escaped(e.what()) << "\n";
+        streams.err << name << ": " << escaped(with_error_names(e.what())) << "\n";
         code = codes.failure;
     }
     streams.err.flush();

@@ -97,7 +97,11 @@ CompressResult compress(const Job &job, const Input &input, Streams &streams) {
         !input.is_stream() && can_copy_blocks(*job.format, job.options, input.device().image());
     std::unique_ptr<Source> source =
         make_source(input, {job.options.block_size, copy, job.cancelled});
-    OutputFile output(job.output, {input.files(), job.force, true, streams.out_fd});
+    OutputFileOptions how;
+    how.inputs = input.files();
+    how.force = job.force;
+    how.out_fd = streams.out_fd;
+    OutputFile output(job.output, how);
 
     ImageWriterOptions options = job.options;
     options.size = source->size();
@@ -107,9 +111,11 @@ CompressResult compress(const Job &job, const Input &input, Streams &streams) {
     CompressWork work(job, *source, *writer);
     OrderedPoolConfig pool = {job.threads, window_of(job), job.cancelled,
                               [&] { progress.update(work.done()); }};
-    OrderedPool(pool, work).run();
-    writer->finish();
-    output.commit();
+    output.fill([&] {
+        OrderedPool(pool, work).run();
+        writer->finish();
+        output.commit();
+    });
     return {writer->stats(), writer->uuid()};
 }
 

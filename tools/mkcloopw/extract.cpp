@@ -124,6 +124,13 @@ private:
     const int fd_;
 };
 
+void finish(OutputFile &file, u64 size) {
+    if (!file.is_device() && ::ftruncate(file.io().fd(), static_cast<off_t>(size)) != 0) {
+        throw io_error(file.io().name(), "cannot be given its size", errno);
+    }
+    file.commit();
+}
+
 }  // namespace
 
 ExtractResult extract(const Job &job, const Input &input, Streams &streams) {
@@ -132,20 +139,24 @@ ExtractResult extract(const Job &job, const Input &input, Streams &streams) {
     if (job.output == "-") {
         work = std::make_unique<StreamWork>(input, streams.out_fd);
     } else {
-        file.emplace(job.output, OutputFileOptions{input.files(), job.force});
+        OutputFileOptions how;
+        how.inputs = input.files();
+        how.force = job.force;
+        how.size = input.size();
+        file.emplace(job.output, how);
         work = std::make_unique<FileWork>(input, *file);
     }
 
     Progress progress(streams, !job.quiet, input.size());
     OrderedPoolConfig pool = {job.threads, job.threads * kWindowPerThread, job.cancelled,
                               [&] { progress.update(work->done()); }};
-    OrderedPool(pool, *work).run();
-    if (file) {
-        if (!file->is_device() &&
-            ::ftruncate(file->io().fd(), static_cast<off_t>(input.size())) != 0) {
-            throw io_error(job.output, "cannot be given its size", errno);
-        }
-        file->commit();
+    if (!file) {
+        OrderedPool(pool, *work).run();
+    } else {
+        file->fill([&] {
+            OrderedPool(pool, *work).run();
+            finish(*file, input.size());
+        });
     }
     return {input.size(), input.device().image().format->name, input.device().base().size()};
 }

@@ -267,6 +267,7 @@ LogCowConfig config_below(const CowLayer &lowest, const Io &io, const std::optio
     const struct cw_disk_log_super super = super_of(lowest, io);
     config.size = cw_from_le64(super.size);
     config.base_uuid = lowest.below_uuid;
+    config.base_digest = base_digest_of(super);
     config.base_mtime = static_cast<s64>(cw_from_le64(super.base_mtime));
     config.over_layer = lowest.over_layer;
     config.parent = lowest.below;
@@ -344,19 +345,6 @@ u64 space_of(const std::string &path) {
     return stat(path.c_str(), &st) == 0 ? static_cast<u64>(st.st_blocks) * CW_SECTOR_SIZE : 0;
 }
 
-/* Whoever could read all of them may; what is on a device is its owner's business. */
-void set_mode(const Io &output, const std::vector<CowLayer> &layers) {
-    mode_t mode = 0777;
-    for (const CowLayer &layer : layers) {
-        struct stat st = {};
-        const bool known = stat(layer.path.c_str(), &st) == 0 && S_ISREG(st.st_mode);
-        mode &= known ? st.st_mode : 0600;
-    }
-    if (fchmod(output.fd(), mode) != 0) {
-        throw io_error(output.name(), "cannot be given its permissions", errno);
-    }
-}
-
 OutputFileOptions output_options(const MergeJob &job, const std::vector<CowLayer> &layers) {
     OutputFileOptions options;
     for (const CowLayer &layer : layers) {
@@ -391,7 +379,6 @@ MergeResult merge_layers(const MergeJob &job, Streams &streams) {
     if (output.is_device()) {
         throw Error(job.output + ": is a block device; name a file, and copy that", EINVAL);
     }
-    set_mode(output.io(), result.layers);
     write_log_cow(output.io().fd(), job.output, config);
     NewLog log(output.io(), base);
     {

@@ -19,6 +19,7 @@
 #include "merge.h"
 #include "summary.h"
 #include "tools/common/error.h"
+#include "tools/common/output_file.h"
 #include "tools/common/size.h"
 
 namespace cloopw {
@@ -402,6 +403,10 @@ void run_job(const CommandLine &line, Job &job, Streams &streams) {
             return;
         }
         adopt_input(line, job, *input);
+        if (!line.uuid.empty() && !line.quiet && !line.dry_run) {
+            streams.err << "mkcloopw: warning: --uuid: if another image has this UUID, its COW "
+                           "files do not fit this one and are refused\n";
+        }
         if (line.dry_run) {
             run_estimate(line, job, *input, streams);
         } else {
@@ -409,12 +414,20 @@ void run_job(const CommandLine &line, Job &job, Streams &streams) {
         }
     } catch (const UsageError &) {
         throw;
+    } catch (const OverwrittenError &) {
+        throw;
     } catch (const Error &e) {
         if (e.err() == EINTR) {
             throw Error(job.output + ": interrupted; nothing was left behind", EINTR);
         }
-        if (e.err() == ENOSPC || e.err() == EDQUOT || e.err() == EFBIG) {
+        if (e.err() == ENOSPC || e.err() == EDQUOT) {
             throw Error(std::string(e.what()) + "; make room or name an output elsewhere", e.err());
+        }
+        if (e.err() == EFBIG) {
+            throw Error(std::string(e.what()) +
+                            "; the file system, or 'ulimit -f', has no files that long: name an "
+                            "output elsewhere",
+                        EFBIG);
         }
         throw;
     }

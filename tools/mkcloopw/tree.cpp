@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <set>
@@ -80,6 +81,16 @@ private:
         }
     }
 
+    /* mke2fs keeps 32 bits of the seconds: another time would be another one. */
+    static void check_time(const std::string &path, const struct stat &st) {
+        if (st.st_mtime < INT32_MIN || st.st_mtime > INT32_MAX) {
+            throw Error(path + ": was modified at " + std::to_string(st.st_mtime) +
+                            " seconds since 1970, and mke2fs only keeps times of 1901-12-13 to "
+                            "2038-01-19; 'touch' it",
+                        EOVERFLOW);
+        }
+    }
+
     static u64 data_blocks(const std::string &path, const struct stat &st) {
         u64 size = static_cast<u64>(st.st_size);
         if (S_ISLNK(st.st_mode)) {
@@ -123,6 +134,7 @@ private:
 
     void count(const std::string &path, const std::string &name, const struct stat &st,
                u64 blocks) {
+        check_time(path, st);
         tree_.inodes++;
         tree_.blocks += blocks;
         if (llistxattr(path.c_str(), nullptr, 0) > 0) {

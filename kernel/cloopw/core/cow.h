@@ -23,6 +23,7 @@ struct cw_cow_base {
 	s64 mtime;            /* of the file below; 0: unknown */
 	const char *name;     /* of the file below */
 	u8 uuid[CW_UUID_LEN]; /* of the file below; zeros: it has none */
+	u64 digest;           /* of its content; 0: it has none */
 	bool is_layer;        /* the file below is a COW layer, too */
 };
 

@@ -62,6 +62,7 @@ static int open_layers(struct cw_device *dev,
 		.name = config->base->name,
 	};
 
+	base.digest = dev->image->digest;
 	memcpy(base.uuid, dev->image->uuid, CW_UUID_LEN);
 	dev->writable = config->nr_layers && !config->read_only;
 	return cw_layers_open(config->layers, config->nr_layers, dev->writable,

@@ -203,12 +203,15 @@ CW_ASSERT_SIZE(struct cw_disk_uml3_padded, 4136);
 
 /* compat: whoever freezes it says so in both superblocks */
 #define CW_LOG_COMPAT_FROZEN_TWICE 1ull
+/* compat: base_digest is set */
+#define CW_LOG_COMPAT_BASE_DIGEST 2ull
 /* ro_compat: never written again, so other layers may lie over it */
 #define CW_LOG_RO_COMPAT_FROZEN 1ull
 /* incompat: what is below is a COW layer, not an image */
 #define CW_LOG_INCOMPAT_OVER_LAYER 1ull
 
-#define CW_LOG_COMPAT_KNOWN CW_LOG_COMPAT_FROZEN_TWICE
+#define CW_LOG_COMPAT_KNOWN \
+	(CW_LOG_COMPAT_FROZEN_TWICE | CW_LOG_COMPAT_BASE_DIGEST)
 #define CW_LOG_RO_COMPAT_KNOWN CW_LOG_RO_COMPAT_FROZEN
 #define CW_LOG_INCOMPAT_KNOWN CW_LOG_INCOMPAT_OVER_LAYER
 
@@ -276,7 +279,8 @@ struct cw_disk_log_super {
 	__le32 codec_hc;      /* 1: codec lz4 by its thorough compressor */
 	__le32 reserved0;
 	__le64 plain_pages;   /* of the device that the map has */
-	u8 reserved[2256];
+	__le64 base_digest;   /* of the content of what is below; see compat */
+	u8 reserved[2248];
 };
 CW_ASSERT_SIZE(struct cw_disk_log_super, CW_LOG_SUPER_LEN);
 

@@ -91,6 +91,7 @@ struct cw_image {
 	const struct cw_codec *made_codec;
 	int made_level;
 	u8 uuid[CW_UUID_LEN]; /* zeros when the format has none */
+	u64 digest; /* of the content, cheap; 0 when the format has none */
 	char label[CW_LABEL_LEN + 1];
 	void *priv;
 

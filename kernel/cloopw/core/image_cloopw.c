@@ -141,6 +141,15 @@ static void adopt_maker(struct cw_image *img, const struct cw_disk_super *super)
 	}
 }
 
+/* The root has a checksum of all that is below it. Never 0. */
+static u64 digest_of(const struct cw_disk_super *super)
+{
+	u64 digest = (u64)cw_crc32c(&super->root, sizeof(super->root)) << 32 |
+		     cw_crc32c(&super->size, sizeof(super->size));
+
+	return digest ? digest : 1;
+}
+
 /* Takes over what was checked. */
 static int adopt(struct cw_image *img, const struct cw_disk_super *super,
 		 struct cw_report *report)
@@ -161,6 +170,7 @@ static int adopt(struct cw_image *img, const struct cw_disk_super *super,
 	img->codecs = cw_from_le32(super->codecs);
 	img->stored_bytes = native->end;
 	adopt_maker(img, super);
+	img->digest = digest_of(super);
 	memcpy(img->uuid, super->uuid, CW_UUID_LEN);
 	memcpy(img->label, super->label, CW_LABEL_LEN);
 	return 0;

@@ -179,6 +179,36 @@ static int check_kind_of_base(const struct cw_log *log,
 	return 0;
 }
 
+/*
+ * An image can be built again under the UUID of another. A log that was never
+ * written is bound to the content it is attached to first; an older one, which
+ * says nothing of the content, too, but not silently.
+ */
+static int check_digest(struct cw_log *log, const struct cw_cow_base *base,
+			struct cw_report *report)
+{
+	struct cw_disk_log_super *super = log->super;
+	u64 compat = cw_from_le64(super->compat);
+
+	if (!base->digest)
+		return 0;
+	if (compat & CW_LOG_COMPAT_BASE_DIGEST) {
+		if (cw_from_le64(super->base_digest) == base->digest)
+			return 0;
+		return cw_refuse(report, -EINVAL,
+				 "%s: was made for %.256s, but %s has other content under the same UUID",
+				 log->io->name, super->parent, base->name);
+	}
+	if (cw_from_le64(super->seq) != 1)
+		cw_log_bad("%s: says for which UUID it was made, not for which content: nobody can tell if %s still has that",
+			   log->io->name, base->name);
+	if (log->cow->writable) {
+		super->base_digest = cw_to_le64(base->digest);
+		super->compat |= cw_to_le64(CW_LOG_COMPAT_BASE_DIGEST);
+	}
+	return 0;
+}
+
 static int check_base(struct cw_log *log, const struct cw_cow_base *base,
 		      struct cw_report *report)
 {
@@ -201,7 +231,7 @@ static int check_base(struct cw_log *log, const struct cw_cow_base *base,
 					 log->io->name, super->parent,
 					 base->name,
 					 base->is_layer ? "layer" : "image");
-		return 0;
+		return check_digest(log, base, report);
 	}
 	if (mtime && base->mtime && mtime != base->mtime)
 		return cw_refuse(report, -EINVAL,
