@@ -27,6 +27,18 @@ const cw_codec &find_codec(const std::string &name) {
     return *codec;
 }
 
+/* No character of UTF-8 is cut in two. */
+std::string beginning_of(const std::string &text, size_t most) {
+    constexpr unsigned char kKind = 0xc0;
+    constexpr unsigned char kContinues = 0x80;
+    size_t len = std::min(text.size(), most);
+    while (len != 0 && len < text.size() &&
+           (static_cast<unsigned char>(text[len]) & kKind) == kContinues) {
+        len--;
+    }
+    return text.substr(0, len);
+}
+
 int check_level(const cw_codec &codec, int level) {
     if (level == 0) {
         return codec.default_level;
@@ -70,13 +82,8 @@ void encode_log_super(struct cw_disk_log_super *super, const LogCowConfig &confi
     super->log_seq = cw_to_le64(1);
     super->log_segment = cw_to_le32(CW_LOG_NO_SEGMENT);
     super->meta_segment = cw_to_le32(CW_LOG_NO_SEGMENT);
-    if (config.parent.size() >= sizeof(super->parent)) {
-        throw Error("the path of what is below is longer than the " +
-                        std::to_string(sizeof(super->parent) - 1) +
-                        " bytes that a COW log has for it: " + config.parent,
-                    ENAMETOOLONG);
-    }
-    config.parent.copy(super->parent, sizeof(super->parent) - 1);
+    const std::string remark = beginning_of(config.parent, sizeof(super->parent) - 1);
+    remark.copy(super->parent, remark.size());
     super->crc = cw_to_le32(cw_crc32c(super, sizeof(*super)));
 }
 

@@ -21,6 +21,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <exception>
 #include <memory>
 #include <string>
@@ -29,6 +30,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "lib/escape.h"
 #include "served.h"
 #include "status.h"
 #include "tools/cloopwsetup/cow_file.h"
@@ -74,12 +76,34 @@ int guarded(Function function) {
         return 0;
     } catch (const Error &e) {
         nbdkit_set_error(e.err() != 0 ? e.err() : EINVAL);
-        nbdkit_error("%s", e.what());
+        nbdkit_error("%s", escaped(e.what()).c_str());
     } catch (const std::exception &e) {
         nbdkit_set_error(ENOMEM);
         nbdkit_error("%s", e.what());
     }
     return -1;
+}
+
+/*
+ * A client that tries again what fails gets its error each time; a log that says so
+ * each time would fill the file system it is on. So many in a minute.
+ */
+bool is_worth_a_line() {
+    constexpr int64_t kMinute = 60;
+    constexpr int kMost = 20;
+    static std::atomic<int64_t> minute;
+    static std::atomic<int> said;
+    const int64_t now = time(nullptr) / kMinute;
+    if (minute.exchange(now) != now) {
+        said = 0;
+    }
+    return said++ < kMost;
+}
+
+/* What failed: without space it is the COW. */
+std::string failed_file(int err) {
+    const bool full = err == -ENOSPC && !options().cows.empty();
+    return escaped(full ? options().cows.front() + ": is full" : options().image);
 }
 
 /* The engine's 0 or -errno in nbdkit's terms. */
@@ -88,8 +112,10 @@ int answer(int err, const char *what, uint64_t offset) {
         return 0;
     }
     nbdkit_set_error(-err);
-    nbdkit_error("%s: cannot %s at byte %llu: %s", options().image.c_str(), what,
-                 static_cast<unsigned long long>(offset), errno_text(err).c_str());
+    if (is_worth_a_line()) {
+        nbdkit_error("%s: cannot %s at byte %llu: %s", failed_file(err).c_str(), what,
+                     static_cast<unsigned long long>(offset), errno_text(err).c_str());
+    }
     return -1;
 }
 
@@ -152,6 +178,7 @@ void stay_while_in_use() {
 int after_fork() {
     if (options().stay) {
         stay_while_in_use();
+        self.status->bound_log();
     }
     return guarded([] { self.status->start(*self.served); });
 }

@@ -10,7 +10,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 
+#include "lib/cow_lock.h"
+#include "lib/escape.h"
+#include "tools/common/octal.h"
 #include "tools/common/table.h"
 
 namespace cloopw {
@@ -43,8 +47,14 @@ void add_image(Json *json, const cw_image &image) {
     (*json)["stored_bytes"] = std::to_string(image.stored_bytes);
     (*json)["ratio"] = quotient(image.size, image.stored_bytes);
     (*json)["codecs"] = codecs_of(image);
-    (*json)["label"] = std::string(image.label);
+    (*json)["label"] = escaped(image.label);
     (*json)["uuid"] = format_uuid(image.uuid);
+}
+
+/* As the kernel calls a file that has lost its name. */
+std::string name_of(const cw_io &io) {
+    const bool lost = !has_name(cw_fd_io_fd(&io), io.name);
+    return to_octal(io.name) + (lost ? " (deleted)" : "");
 }
 
 void add_layers(Json *json, cw_device *device, u32 nr) {
@@ -52,7 +62,7 @@ void add_layers(Json *json, cw_device *device, u32 nr) {
     std::string files;
     std::string formats;
     for (u32 i = 0; i < nr; i++) {
-        files.append(i == 0 ? "" : "\n").append(layers->layer[i]->io->name);
+        files.append(i == 0 ? "" : "\n").append(name_of(*layers->layer[i]->io));
         formats.append(i == 0 ? "" : "\n").append(cw_device_layer_format(device, i));
     }
     (*json)["cow"] = files;
@@ -107,6 +117,16 @@ int bind_to(int fd, const sockaddr_un &address) {
         return errno;
     }
     return bind(fd, name, sizeof(address)) == 0 ? 0 : errno;
+}
+
+/* Its clients write there, too: all of it goes when it is too much. */
+void cut_log() {
+    constexpr off_t kMost = off_t{1} << 20;
+    struct stat st = {};
+    if (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > kMost &&
+        ftruncate(STDERR_FILENO, 0) == 0) {
+        (void)fprintf(stderr, "what was said before was too much to be kept\n");
+    }
 }
 
 void send_all(int fd, const std::string &text) {
@@ -200,6 +220,9 @@ void StatusServer::serve(Device &device) const {
         }
         if (n == 0) {
             cw_device_tend(&device.get());
+            if (bounds_log_) {
+                cut_log();
+            }
             continue;
         }
         int client = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC);

@@ -28,6 +28,8 @@ public:
 
     /* Before nbdkit forks. path empty: no socket. Throws Error. */
     void listen(const std::string &path);
+    /* Standard error is a file of this server's own, which is kept short. */
+    void bound_log() { bounds_log_ = true; }
     /* Afterwards. The device is there until stop(). */
     void start(Device &device);
     void stop();
@@ -35,7 +37,8 @@ public:
 private:
     void serve(Device &device) const;
 
-    std::string path_; /* empty: nothing to remove */
+    std::string path_;        /* empty: nothing to remove */
+    bool bounds_log_ = false; /* constant once it serves */
     int socket_ = -1;
     int wake_[2] = {-1, -1}; /* a byte in it: stop */
     std::thread thread_;

@@ -478,7 +478,7 @@ TEST_F(WithoutModule, SecureBoot) {
     refuses({"-f", image()},
             "module cloopw: cannot be loaded: could not insert 'cloopw': Key was rejected by "
             "service; Secure Boot admits signed modules only: sign it with a key that 'mokutil "
-            "--import' enrolled, or turn Secure Boot off");
+            "--import' enrolled, or turn Secure Boot off; --userspace attaches without it");
 }
 
 TEST_F(WithoutModule, NoneForThisKernel) {
@@ -487,7 +487,7 @@ TEST_F(WithoutModule, NoneForThisKernel) {
     refuses({"-c", path("cow"), device(0), image()},
             "module cloopw: cannot be loaded: Module cloopw not found in directory "
             "/lib/modules/6.1.0-test; there is none for kernel 6.1.0-test: 'make install' in the "
-            "source of cloopw makes it");
+            "source of cloopw makes it; --userspace attaches without it");
     EXPECT_FALSE(fs::exists(path("cow")));
 }
 
@@ -496,7 +496,8 @@ TEST_F(WithoutModule, NotRoot) {
     modprobe_fails("modprobe: ERROR: could not insert 'cloopw': Operation not permitted\n");
     refuses({"-f", image()},
             "module cloopw: cannot be loaded: could not insert 'cloopw': Operation not permitted; "
-            "only root can load it: run 'modprobe cloopw' or this command as root");
+            "only root can load it: run 'modprobe cloopw' or this command as root; "
+            "--userspace attaches without it");
 }
 
 TEST_F(WithoutModule, LockedDown) {
@@ -517,7 +518,7 @@ TEST_F(WithoutModule, UnknownReason) {
     modprobe_fails("");
     refuses({"-f", image()},
             "module cloopw: cannot be loaded: modprobe failed with status 1; 'dmesg | tail' may "
-            "tell more");
+            "tell more; --userspace attaches without it");
 }
 
 TEST_F(WithoutModule, NoModprobe) {

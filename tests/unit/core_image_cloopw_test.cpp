@@ -485,7 +485,7 @@ TEST_F(CoreCloopw, TheLogNamesImageBlockAndOffset) {
     EXPECT_EQ(image.read(300 * kBlock, 1, &out), -EIO);
     ASSERT_EQ(log.lines().size(), 1u);
     EXPECT_EQ(log.lines()[0], "x.img: block 300 at offset " + std::to_string(where) +
-                                  ": checksum is wrong (error 5)");
+                                  ": checksum is wrong (Input/output error)");
 }
 
 /* Any byte of the file changed at random: never other data without an error. */

@@ -61,7 +61,7 @@ TEST(CoreImage, AFileThatCannotBeReadIsRefused) {
     io.before_read = [](u64, size_t) { return -EIO; };
     OpenImage image(&io);
     EXPECT_EQ(image.err(), -EIO);
-    EXPECT_EQ(image.why(), "some.img: cannot be read (error 5)");
+    EXPECT_EQ(image.why(), "some.img: cannot be read (Input/output error)");
 }
 
 TEST(CoreImage, ClosingNoneIsFine) {

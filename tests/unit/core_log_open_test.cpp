@@ -164,7 +164,7 @@ TEST_F(CoreLogOpen, ASuperblockThatCannotBeReadIsNotPassedOver) {
             return off == slot * CW_LOG_SUPER_STRIDE && reads++ != 0 ? -EIO : 0;
         };
         const std::string why = "cow.img: copy " + std::to_string(slot) +
-                                " of the superblock cannot be read (error 5): cloopwck tells "
+                                " of the superblock cannot be read (Input/output error): cloopwck tells "
                                 "whether the other is enough";
         EXPECT_EQ(refusal(), why);
         reads = slot;
@@ -199,7 +199,7 @@ TEST_F(CoreLogOpen, ANumberThatNoLogReachesIsRefused) {
 TEST_F(CoreLogOpen, ARootThatTheDeviceDoesNotNeedIsRefused) {
     use(true);
     const std::string why =
-        "cow.img: the map is damaged (error 5): cloopwck rebuilds it from the log";
+        "cow.img: the map is damaged (Input/output error): cloopwck rebuilds it from the log";
     change_super([](Super *super) { super->map_root[1] = cw_to_le64(~u64{0} >> 1); });
     EXPECT_EQ(refusal(), why);
     change_super([](Super *super) {
@@ -211,7 +211,7 @@ TEST_F(CoreLogOpen, ARootThatTheDeviceDoesNotNeedIsRefused) {
 
 TEST_F(CoreLogOpen, AFileThatCannotBeWrittenIsRefused) {
     cow_.before_change = [] { return -EIO; };
-    EXPECT_EQ(refusal(), "cow.img: cannot be written (error 5)");
+    EXPECT_EQ(refusal(), "cow.img: cannot be written (Input/output error)");
 }
 
 /* A base or a COW file that says what size it has, and reads as zeros. */
@@ -257,8 +257,8 @@ TEST_F(CoreLogOpen, ABaseThatIsTooLongIsRefused) {
 
 TEST_F(CoreLogOpen, AFileWhoseSizeCannotBeToldIsRefused) {
     SizedIo file(0, -EIO);
-    EXPECT_EQ(LogDevice(&file, {cow_.get()}).why(), "sized: its size cannot be told (error 5)");
-    EXPECT_EQ(LogDevice(base_.get(), {&file}).why(), "sized: its size cannot be told (error 5)");
+    EXPECT_EQ(LogDevice(&file, {cow_.get()}).why(), "sized: its size cannot be told (Input/output error)");
+    EXPECT_EQ(LogDevice(base_.get(), {&file}).why(), "sized: its size cannot be told (Input/output error)");
 }
 
 TEST_F(CoreLogOpen, ATruncatedFileIsRefused) {

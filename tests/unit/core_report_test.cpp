@@ -32,6 +32,12 @@ TEST(CoreReport, ALongReasonIsCut) {
     EXPECT_EQ(std::string(report.text), std::string(CW_REPORT_LEN - 1, 'x'));
 }
 
+TEST(CoreReport, ErrorsHaveNames) {
+    EXPECT_STREQ(cw_error_text(-EFBIG), "File too large");
+    EXPECT_STREQ(cw_error_text(ENOSPC), "No space left on device");
+    EXPECT_STREQ(cw_error_text(-99999), "Unknown error");
+}
+
 /* A name, and what a file says of itself, end on somebody's terminal. */
 TEST(CoreReport, HasNoControlCharacters) {
     cw_report report = {};

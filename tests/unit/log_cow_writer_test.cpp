@@ -41,12 +41,19 @@ TEST(LogCowWriter, ADeviceThatIsTooLongIsRefused) {
     }
 }
 
-TEST(LogCowWriter, APathForWhichThereIsNoRoomIsRefused) {
+/* It is a remark: what is below is known by its UUID or its time. */
+TEST(LogCowWriter, APathForWhichThereIsNoRoomIsCut) {
     LogCowConfig config;
-    config.parent = std::string(CW_LOG_PARENT_LEN - 1, 'x');
-    EXPECT_EQ(refusal(config), "");
-    config.parent += 'x';
-    EXPECT_EQ(refusal(config).rfind("the path of what is below is longer than the ", 0), 0u);
+    struct cw_disk_log_super super;
+    const std::string longest(CW_LOG_PARENT_LEN - 1, 'x');
+    for (const char *more : {"", "x", "xxxx"}) {
+        config.parent = longest + more;
+        encode_log_super(&super, config);
+        EXPECT_EQ(super.parent, longest);
+    }
+    config.parent = longest.substr(1) + "\xc3\xa9";
+    encode_log_super(&super, config);
+    EXPECT_EQ(super.parent, longest.substr(1));
 }
 
 }  // namespace

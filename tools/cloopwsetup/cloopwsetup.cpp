@@ -14,6 +14,7 @@
 #include "detach.h"
 #include "driver.h"
 #include "image_facts.h"
+#include "lib/escape.h"
 #include "list.h"
 #include "snapshot.h"
 #include "stack.h"
@@ -443,7 +444,7 @@ int do_detach(Driver &driver, const std::vector<std::function<DeviceRef()>> &dev
             const DeviceRef &one = device();
             one.userspace ? detach_userspace(driver, one) : detach(driver, one);
         } catch (const Error &e) {
-            streams.err << kName << ": " << e.what() << '\n';
+            streams.err << kName << ": " << escaped(e.what()) << '\n';
             code = kExitFailure;
         }
     }
@@ -502,7 +503,7 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
     settle(app, o);
     Driver driver(kernel, [&](const std::string &text) {
         if (o.verbose) {
-            streams.err << kName << ": " << text << '\n';
+            streams.err << kName << ": " << escaped(text) << '\n';
         }
     });
     std::vector<std::function<DeviceRef()>> devices;

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "lib/error.h"
+#include "tools/common/octal.h"
 
 namespace cloopw {
 namespace {
@@ -21,25 +22,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kStep(50);
 constexpr int kSteps = 20;
 constexpr size_t kMostHolders = 8; /* in one message */
-
-/* /proc writes space, tab, newline and backslash as \ooo. */
-std::string unescape(const std::string &text) {
-    std::string out;
-    for (size_t i = 0; i < text.size(); i++) {
-        bool octal = text[i] == '\\' && i + 3 < text.size();
-        for (size_t j = 1; octal && j <= 3; j++) {
-            octal = text[i + j] >= '0' && text[i + j] <= '7';
-        }
-        if (octal) {
-            out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
-                                     (text[i + 3] - '0'));
-            i += 3;
-        } else {
-            out += text[i];
-        }
-    }
-    return out;
-}
 
 std::vector<std::string> words_of(const std::string &line) {
     std::istringstream in(line);
@@ -70,10 +52,10 @@ void find_mounts(Kernel &kernel, const std::vector<Part> &parts, std::vector<Hol
             continue;
         }
         auto dash = std::find(words.begin(), words.end(), "-");
-        std::string source = words.end() - dash > 2 ? unescape(dash[2]) : "";
+        std::string source = words.end() - dash > 2 ? from_octal(dash[2]) : "";
         for (const Part &part : parts) {
             if ((!part.id.empty() && words[kId] == part.id) || source == part.path) {
-                std::string target = unescape(words[kTarget]);
+                std::string target = from_octal(words[kTarget]);
                 found->push_back({part.path + " is mounted on " + target, "umount " + target});
                 break;
             }
@@ -84,7 +66,7 @@ void find_mounts(Kernel &kernel, const std::vector<Part> &parts, std::vector<Hol
 void find_swap(Kernel &kernel, const std::vector<Part> &parts, std::vector<Holder> *found) {
     std::ifstream file(kernel.proc() + "/swaps");
     for (std::string line; std::getline(file, line);) {
-        std::string path = unescape(line.substr(0, line.find_first_of(" \t")));
+        std::string path = from_octal(line.substr(0, line.find_first_of(" \t")));
         if (part_of(parts, path) != nullptr) {
             found->push_back({path + " is swap space", "swapoff " + path});
         }

@@ -25,6 +25,7 @@ using std::chrono::milliseconds;
 constexpr const char *kModprobe = "/sbin/modprobe";
 constexpr const char *kUdevadm = "/usr/bin/udevadm";
 constexpr const char *kModule = "cloopw";
+constexpr const char *kWithoutIt = "; --userspace attaches without it";
 constexpr milliseconds kStep(20);
 constexpr int kNodeSteps = 100; /* 2 s for a node to appear */
 
@@ -136,7 +137,8 @@ void Driver::load_module() {
     }
     what +=
         said.empty() ? "modprobe failed with status " + std::to_string(status) : reason_in(said);
-    throw Error(what + "; " + modprobe_remedy(said, kernel_.superuser(), kernel_.release()));
+    throw Error(what + "; " + modprobe_remedy(said, kernel_.superuser(), kernel_.release()) +
+                kWithoutIt);
 }
 
 Handle Driver::open_control() {

@@ -11,7 +11,9 @@
 #include <optional>
 #include <sstream>
 
+#include "lib/escape.h"
 #include "tools/common/error.h"
+#include "tools/common/octal.h"
 #include "tools/common/size.h"
 #include "tools/common/table.h"
 
@@ -146,10 +148,24 @@ std::vector<std::string> split(const std::string &text, char separator) {
     return parts;
 }
 
+/* JSON is in UTF-8: a name that is not is shown as in a table. */
+std::string json_text(const std::string &name) {
+    try {
+        (void)Json(name).dump();
+        return name;
+    } catch (const Json::exception &) {
+        return escaped(name);
+    }
+}
+
 /* Numbers as numbers; null for what is not known. */
 Json json_of(const Column &column, const std::optional<std::string> &value) {
     if (column.kind == Kind::kLines) {
-        return split(value.value_or(""), '\n');
+        Json names = Json::array();
+        for (const std::string &line : split(value.value_or(""), '\n')) {
+            names.push_back(json_text(from_octal(line)));
+        }
+        return names;
     }
     if (column.kind == Kind::kWords) {
         return split(value.value_or(""), ' ');
@@ -168,8 +184,11 @@ Json json_of(const Column &column, const std::optional<std::string> &value) {
         auto ratio = number<double>(*value);
         return ratio && std::isfinite(*ratio) ? Json(*ratio) : Json(nullptr);
     }
-    return *value;
+    return json_text(from_octal(*value));
 }
+
+/* A name, and what there is of others, without what would move a cursor. */
+std::string shown(const std::string &text) { return escaped(from_octal(text)); }
 
 /* One line for a table. */
 std::string cell_of(const Column &column, const std::optional<std::string> &value, bool exact) {
@@ -184,7 +203,7 @@ std::string cell_of(const Column &column, const std::optional<std::string> &valu
         auto bytes = number<uint64_t>(text);
         return bytes ? format_size(*bytes) : text;
     }
-    return text;
+    return shown(text);
 }
 
 /* As losetup --raw: one space between columns, other blanks as \xNN. */
@@ -285,11 +304,11 @@ void print_status(Driver &driver, const DeviceRef &device, std::ostream &out) {
         }
         if (column.kind == Kind::kLines) {
             for (const std::string &line : split(*value, '\n')) {
-                out << column.key << ": " << line << '\n';
+                out << column.key << ": " << shown(line) << '\n';
             }
             continue;
         }
-        out << column.key << ": " << *value;
+        out << column.key << ": " << shown(*value);
         auto bytes = number<uint64_t>(*value);
         if (column.kind == Kind::kBytes && bytes.value_or(0) >= kPlain) {
             out << " (" << format_size(*bytes) << ")";
@@ -311,9 +330,9 @@ std::vector<DeviceRef> associated(Driver &driver, const std::vector<DeviceRef> &
     };
     std::vector<DeviceRef> found;
     for (const DeviceRef &device : devices) {
-        bool match = is_file(driver.attribute(device, "image"));
+        bool match = is_file(from_octal(driver.attribute(device, "image")));
         for (const std::string &cow : split(driver.attribute(device, "cow"), '\n')) {
-            match = match || is_file(cow);
+            match = match || is_file(from_octal(cow));
         }
         auto status = there && !match ? driver.status(device) : std::nullopt;
         if (status) { /* the image's file may have another name by now */

@@ -14,6 +14,7 @@
 #include "lib/error.h"
 #include "new_top.h"
 #include "tools/common/error.h"
+#include "tools/common/octal.h"
 #include "tools/common/table.h"
 #include "userspace_server.h"
 #include "userspace_way.h"
@@ -87,9 +88,10 @@ void check_link(Driver &driver, const std::string &link) {
                     EEXIST);
     }
     if (auto owner = find_userspace(driver, link)) {
-        throw Error(link + ": is in use: " + owner->userspace->state.attributes.at("image") +
-                        "; detach it with 'cloopwsetup -d " + link + "'",
-                    EBUSY);
+        throw Error(
+            link + ": is in use: " + from_octal(owner->userspace->state.attributes.at("image")) +
+                "; detach it with 'cloopwsetup -d " + link + "'",
+            EBUSY);
     }
     std::error_code code;
     throw Error(link + ": leads to " + fs::read_symlink(link, code).string() +
@@ -238,7 +240,7 @@ bool uses_one_of(const UserspaceState &state, const std::vector<std::string> &co
     for (std::string name; std::getline(names, name);) {
         if (std::any_of(cows.begin(), cows.end(), [&](const std::string &cow) {
                 std::error_code code;
-                return fs::equivalent(name, cow, code);
+                return fs::equivalent(from_octal(name), cow, code);
             })) {
             return true;
         }
@@ -290,12 +292,12 @@ std::map<std::string, std::string> constant_attributes(const AttachOptions &opti
     std::error_code code;
     std::string cows;
     for (const std::string &cow : options.cows) {
-        cows.append(cows.empty() ? "" : "\n").append(fs::absolute(cow, code).string());
+        cows.append(cows.empty() ? "" : "\n").append(to_octal(fs::absolute(cow, code).string()));
     }
     if (options.cow.ram) {
         cows = kMemory;
     }
-    return {{"image", fs::absolute(options.image, code).string()},
+    return {{"image", to_octal(fs::absolute(options.image, code).string())},
             {"image_format", image.format},
             {"size", std::to_string(image.size)},
             {"cow", cows},

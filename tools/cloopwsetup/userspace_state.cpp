@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "driver.h"
 #include "lib/error.h"
@@ -87,6 +88,19 @@ bool is_at(int fd, const std::string &dir) {
            open.st_dev == named.st_dev;
 }
 
+/* Its owner's alone, whatever the umask. */
+void write_private(const std::string &path, const UserspaceState &state) {
+    std::ostringstream text;
+    print_json(text, json_of(state));
+    const std::string bytes = text.str();
+    const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+                     S_IRUSR | S_IWUSR));
+    if (fd.get() < 0 || fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0 ||
+        write(fd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
+        throw io_error(path, "cannot be written", errno != 0 ? errno : EIO);
+    }
+}
+
 }  // namespace
 
 void write_state(const UserspaceState &state) {
@@ -94,14 +108,7 @@ void write_state(const UserspaceState &state) {
     now.boot = boot_id();
     const std::string path = state.dir + kFile;
     const std::string fresh = path + ".new";
-    {
-        std::ofstream file(fresh);
-        print_json(file, json_of(now));
-        file.close();
-        if (!file) {
-            throw io_error(fresh, "cannot be written", errno != 0 ? errno : EIO);
-        }
-    }
+    write_private(fresh, now);
     if (rename(fresh.c_str(), path.c_str()) != 0) {
         throw io_error(path, "cannot be written", errno);
     }
@@ -150,7 +157,8 @@ StateLock StateLock::create(const std::string &root) {
     make_root(root);
     for (int i = 0; i < kMostDirs; i++) {
         const std::string dir = root + "/" + std::to_string(i);
-        if (mkdir(dir.c_str(), S_IRWXU | S_IRGRP | S_IXGRP | S_IROTH | S_IXOTH) != 0) {
+        /* For nobody else: who can open it could lock it for ever. */
+        if (mkdir(dir.c_str(), S_IRWXU) != 0) {
             if (errno == EEXIST) {
                 continue;
             }

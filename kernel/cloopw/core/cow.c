@@ -56,8 +56,8 @@ static int find_format(struct cw_io *io, const struct cw_cow_format **format,
 	err = cw_size(io, &size);
 	if (err)
 		return cw_refuse(report, err,
-				 "%s: its size cannot be told (error %d)",
-				 io->name, -err);
+				 "%s: its size cannot be told (%s)",
+				 io->name, cw_error_text(err));
 	if (!size)
 		return cw_refuse(report, -EINVAL, "%s: is empty, no COW file",
 				 io->name);
@@ -67,8 +67,8 @@ static int find_format(struct cw_io *io, const struct cw_cow_format **format,
 	ends->head_len = cw_min(size, CW_HEAD_LEN);
 	err = cw_pread(io, ends->head, ends->head_len, 0);
 	if (err)
-		cw_refuse(report, err, "%s: cannot be read (error %d)",
-			  io->name, -err);
+		cw_refuse(report, err, "%s: cannot be read (%s)",
+			  io->name, cw_error_text(err));
 	for (i = 0; !err && i < cw_cow_formats_count; i++)
 		if (!*format && cw_cow_formats[i]->probe(ends->head, ends->head_len))
 			*format = cw_cow_formats[i];

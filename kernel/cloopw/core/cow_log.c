@@ -159,8 +159,8 @@ static int begin_writing(struct cw_log *log, struct cw_report *report)
 	if (err == -ENOSPC)
 		return 0;
 	if (err)
-		cw_refuse(report, err, "%s: cannot be written (error %d)",
-			  log->io->name, -err);
+		cw_refuse(report, err, "%s: cannot be written (%s)",
+			  log->io->name, cw_error_text(err));
 	return err;
 }
 

@@ -471,8 +471,8 @@ static int flush_file(struct cw_cow *cow)
 	cw_rwsem_write_lock(&uml->lock);
 	uml->failed = err;
 	cw_rwsem_write_unlock(&uml->lock);
-	cw_log_bad("%s: cannot be written any more (error %d); what was flushed is safe, reading goes on",
-		   cow->io->name, -err);
+	cw_log_bad("%s: cannot be written any more (%s); what was flushed is safe, reading goes on",
+		   cow->io->name, cw_error_text(err));
 	return err;
 }
 

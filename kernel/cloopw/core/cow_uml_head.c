@@ -167,8 +167,8 @@ int cw_uml_read_head(struct cw_io *io, struct cw_uml_head *head,
 	memset(head, 0, sizeof(*head));
 	err = read_bytes(io, bytes, &len);
 	if (err)
-		cw_refuse(report, err, "%s: cannot be read (error %d)",
-			  io->name, -err);
+		cw_refuse(report, err, "%s: cannot be read (%s)",
+			  io->name, cw_error_text(err));
 	else if (len < 2 * sizeof(u32))
 		err = cw_refuse(report, -EINVAL,
 				"%s: truncated: no whole UML COW header",

@@ -602,8 +602,8 @@ int cw_device_snapshot(struct cw_device *dev, struct cw_io *io,
 	cw_rwsem_write_unlock(&dev->top_lock);
 	if (err) {
 		cw_layers_take_back(added);
-		cw_refuse(report, err, "%s: cannot be frozen (error %d)",
-			  top->io->name, -err);
+		cw_refuse(report, err, "%s: cannot be frozen (%s)",
+			  top->io->name, cw_error_text(err));
 	}
 unlock:
 	cw_mutex_unlock(&dev->snapshot_lock);

@@ -51,8 +51,8 @@ static int choose_format(struct cw_image *img,
 		return -ENOMEM;
 	err = read_ends(img, ends, &tail_err);
 	if (err) {
-		cw_refuse(report, err, "%s: cannot be read (error %d)",
-			  img->io->name, -err);
+		cw_refuse(report, err, "%s: cannot be read (%s)",
+			  img->io->name, cw_error_text(err));
 		goto out;
 	}
 	if (wanted && !wanted->probe(ends)) {
@@ -67,8 +67,8 @@ static int choose_format(struct cw_image *img,
 	/* What is taken for raw may be of another format. */
 	if (tail_err && !wanted && img->format == &cw_image_raw)
 		err = cw_refuse(report, tail_err,
-				"%s: its end cannot be read (error %d)",
-				img->io->name, -tail_err);
+				"%s: its end cannot be read (%s)",
+				img->io->name, cw_error_text(tail_err));
 out:
 	cw_free(ends);
 	return err;
@@ -132,8 +132,8 @@ int cw_image_open(struct cw_io *io, struct cw_cache *cache,
 	img->index_owner = cw_cache_new_owner(cache);
 	err = cw_size(io, &img->io_size);
 	if (err) {
-		cw_refuse(report, err, "%s: its size cannot be told (error %d)",
-			  io->name, -err);
+		cw_refuse(report, err, "%s: its size cannot be told (%s)",
+			  io->name, cw_error_text(err));
 		goto free_img;
 	}
 	if (!img->io_size) {
@@ -189,8 +189,8 @@ int cw_image_resize(struct cw_image *img, struct cw_report *report)
 	err = cw_size(img->io, &size);
 	if (err)
 		return cw_refuse(report, err,
-				 "%s: its size cannot be told (error %d)",
-				 img->io->name, -err);
+				 "%s: its size cannot be told (%s)",
+				 img->io->name, cw_error_text(err));
 	if (!size)
 		return cw_refuse(report, -EINVAL, "%s: is empty",
 				 img->io->name);
@@ -212,8 +212,8 @@ static int bad_block(struct cw_image *img, u64 n, u64 offset, const char *what,
 		     int err)
 {
 	cw_atomic64_inc(&img->errors);
-	cw_log_bad("%s: block %llu at offset %llu: %s (error %d)",
-		   img->io->name, n, offset, what, -err);
+	cw_log_bad("%s: block %llu at offset %llu: %s (%s)",
+		   img->io->name, n, offset, what, cw_error_text(err));
 	return -EIO;
 }
 

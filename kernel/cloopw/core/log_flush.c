@@ -15,8 +15,8 @@ static void fail(struct cw_log *log, int err)
 	if (log->failed)
 		return;
 	log->failed = err;
-	cw_log_bad("%s: cannot be written any more (error %d); what was flushed is safe, reading goes on",
-		   log->io->name, -err);
+	cw_log_bad("%s: cannot be written any more (%s); what was flushed is safe, reading goes on",
+		   log->io->name, cw_error_text(err));
 }
 
 /* For all who asked until now; with lock held, which it drops. */

@@ -67,8 +67,8 @@ static int look_up(struct cw_log *log, u64 page, u32 pages, struct run *run)
 
 static int bad_record(struct cw_log *log, const struct run *run, int err)
 {
-	cw_log_bad("%s: the record at sector %llu is damaged or cannot be read (error %d)",
-		   log->io->name, run->entry.sector, -err);
+	cw_log_bad("%s: the record at sector %llu is damaged or cannot be read (%s)",
+		   log->io->name, run->entry.sector, cw_error_text(err));
 	return -EIO;
 }
 

@@ -59,8 +59,8 @@ static int read_copy(struct cw_io *io, u32 slot, struct cw_disk_log_super *super
 	if (!err)
 		return 0;
 	return cw_refuse(report, err,
-			 "%s: copy %u of the superblock cannot be read (error %d): cloopwck tells whether the other is enough",
-			 io->name, slot, -err);
+			 "%s: copy %u of the superblock cannot be read (%s): cloopwck tells whether the other is enough",
+			 io->name, slot, cw_error_text(err));
 }
 
 /* Keeps the sound copy with the higher number; other is for both in turn. */
@@ -631,8 +631,8 @@ int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,
 	}
 	if (err)
 		return cw_refuse(report, err,
-				 "%s: the map is damaged (error %d): cloopwck rebuilds it from the log",
-				 log->io->name, -err);
+				 "%s: the map is damaged (%s): cloopwck rebuilds it from the log",
+				 log->io->name, cw_error_text(err));
 	count_free(log);
 	log->cow->frozen = is_frozen(log->super);
 	memcpy(log->cow->uuid, log->super->uuid, CW_UUID_LEN);

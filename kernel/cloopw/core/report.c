@@ -9,6 +9,48 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
+static const struct {
+	int err;
+	const char *text;
+} error_texts[] = {
+	{ EPERM, "Operation not permitted" },
+	{ ENOENT, "No such file or directory" },
+	{ EINTR, "Interrupted" },
+	{ EIO, "Input/output error" },
+	{ ENXIO, "No such device or address" },
+	{ E2BIG, "Too much of it" },
+	{ EBADF, "Bad file descriptor" },
+	{ EAGAIN, "Resource temporarily unavailable" },
+	{ ENOMEM, "Cannot allocate memory" },
+	{ EACCES, "Permission denied" },
+	{ EBUSY, "Device or resource busy" },
+	{ ENODEV, "No such device" },
+	{ EINVAL, "Invalid argument" },
+	{ EFBIG, "File too large" },
+	{ ENOSPC, "No space left on device" },
+	{ EROFS, "Read-only file system" },
+	{ ERANGE, "Out of range" },
+	{ ENODATA, "No data available" },
+	{ EBADMSG, "Damaged data" },
+	{ EOVERFLOW, "Value too large" },
+	{ EILSEQ, "Damaged data" },
+	{ EOPNOTSUPP, "Operation not supported" },
+	{ ETIMEDOUT, "Timed out" },
+	{ ESTALE, "Stale file handle" },
+	{ EREMOTEIO, "Remote I/O error" },
+	{ EDQUOT, "Disk quota exceeded" },
+};
+
+const char *cw_error_text(int err)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(error_texts) / sizeof(error_texts[0]); i++)
+		if (error_texts[i].err == (err < 0 ? -err : err))
+			return error_texts[i].text;
+	return "Unknown error";
+}
+
 int cw_refuse(struct cw_report *report, int err, const char *fmt, ...)
 {
 	va_list args;

@@ -18,6 +18,9 @@ struct cw_report {
 	char text[CW_REPORT_LEN];
 };
 
+/* What a person calls it; err with either sign. */
+const char *cw_error_text(int err);
+
 /* Keeps the reason unless there is one; returns err. report may be NULL. */
 __attribute__((format(printf, 3, 4)))
 int cw_refuse(struct cw_report *report, int err, const char *fmt, ...);
