@@ -177,8 +177,11 @@ int with_file_limit(rlim_t bytes, const std::function<bool()> &holds) {
 TEST_F(PosixIo, ALimitOfFilesIsAsAFullDisk) {
     Io io = Io::open(path_, Io::Mode::kReadWrite);
     EXPECT_EQ(with_file_limit(30000, [&] { return cw_pwrite(&io.get(), "x", 1, 29999) == 0; }), 0);
+    EXPECT_EQ(with_file_limit(30000, [&] { return cw_pwrite(&io.get(), "x", 1, 30000) == -EFBIG; }),
+              0);
     EXPECT_EQ(
-        with_file_limit(30000, [&] { return cw_pwrite(&io.get(), "x", 1, 30000) == -ENOSPC; }), 0);
+        with_file_limit(30000, [&] { return cw_cow_pwrite(&io.get(), "x", 1, 30000) == -ENOSPC; }),
+        0);
     EXPECT_EQ(
         with_file_limit(30000, [&] { return cw_allocate(&io.get(), 29000, 2000) == -ENOSPC; }), 0);
     EXPECT_EQ(with_file_limit(30000, [&] { return cw_capacity(&io.get()) == 30000; }), 0);
