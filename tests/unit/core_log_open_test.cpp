@@ -163,9 +163,10 @@ TEST_F(CoreLogOpen, ASuperblockThatCannotBeReadIsNotPassedOver) {
         cow_.before_read = [&](u64 off, size_t) {
             return off == slot * CW_LOG_SUPER_STRIDE && reads++ != 0 ? -EIO : 0;
         };
-        const std::string why = "cow.img: copy " + std::to_string(slot) +
-                                " of the superblock cannot be read (Input/output error): cloopwck tells "
-                                "whether the other is enough";
+        const std::string why =
+            "cow.img: copy " + std::to_string(slot) +
+            " of the superblock cannot be read (Input/output error): cloopwck tells "
+            "whether the other is enough";
         EXPECT_EQ(refusal(), why);
         reads = slot;
         EXPECT_EQ(refusal(true), why);
@@ -257,8 +258,10 @@ TEST_F(CoreLogOpen, ABaseThatIsTooLongIsRefused) {
 
 TEST_F(CoreLogOpen, AFileWhoseSizeCannotBeToldIsRefused) {
     SizedIo file(0, -EIO);
-    EXPECT_EQ(LogDevice(&file, {cow_.get()}).why(), "sized: its size cannot be told (Input/output error)");
-    EXPECT_EQ(LogDevice(base_.get(), {&file}).why(), "sized: its size cannot be told (Input/output error)");
+    EXPECT_EQ(LogDevice(&file, {cow_.get()}).why(),
+              "sized: its size cannot be told (Input/output error)");
+    EXPECT_EQ(LogDevice(base_.get(), {&file}).why(),
+              "sized: its size cannot be told (Input/output error)");
 }
 
 TEST_F(CoreLogOpen, ATruncatedFileIsRefused) {
