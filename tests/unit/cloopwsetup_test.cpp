@@ -1094,7 +1094,7 @@ TEST_F(Cloopwsetup, JsonOfMalformedAttributesIsNull) {
 TEST_F(Cloopwsetup, JsonOfANameThatIsNotUtf8) {
     runs({device(0), image()});
     kernel_->set_attribute(0, "image", "/a\xff");
-    EXPECT_EQ(json_of({"-J"}).at("cloopwdevices").at(0).at("image"), "/a\xef\xbf\xbd");
+    EXPECT_EQ(json_of({"-J"}).at("cloopwdevices").at(0).at("image"), R"(/a\xff)");
 }
 
 TEST_F(Cloopwsetup, ColumnsInAnyOrderAndCase) {
