@@ -243,6 +243,22 @@ static void fd_io_free(struct fd_io *f)
 	free(f);
 }
 
+/*
+ * After writing back failed, the page cache may show what is not on the medium and
+ * never will be: it takes it for written. A log must not be recovered from that. And
+ * that the write of an earlier user failed is no fault of ours.
+ */
+static void forget_unwritten(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+		return;
+	if (fdatasync(fd) && fdatasync(fd))
+		return; /* it fails again when it matters */
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 int cw_fd_io_create(const struct cw_fd_io_config *config, struct cw_io **out)
 {
 	struct fd_io *f;
@@ -264,6 +280,7 @@ int cw_fd_io_create(const struct cw_fd_io_config *config, struct cw_io **out)
 		return -ENOMEM;
 	}
 	f->fd = config->fd;
+	forget_unwritten(f->fd);
 	f->offset = config->offset;
 	f->limit = config->limit;
 	f->largest = S_ISREG(st.st_mode) ? largest_file(f->fd) : INT64_MAX;

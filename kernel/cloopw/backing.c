@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/kdev_t.h>
 #include <linux/magic.h>
+#include <linux/pagemap.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/stat.h>
@@ -547,6 +548,27 @@ static int claim(struct cw_backing *b, struct gendisk *disk, const char *role,
 	return 0;
 }
 
+/*
+ * After writing back failed, the page cache may show what is not on the medium and
+ * never will be: it takes it for written. A log must not be recovered from that. And
+ * that the write of an earlier user failed is no fault of ours.
+ */
+static int forget_unwritten(struct cw_backing *b, struct cw_report *report)
+{
+	struct address_space *mapping = b->file->f_mapping;
+	int err;
+
+	if (!READ_ONCE(mapping->wb_err))
+		return 0;
+	filemap_write_and_wait(mapping);
+	err = invalidate_inode_pages2(mapping);
+	file_check_and_advance_wb_err(b->file);
+	if (err)
+		return cw_refuse(report, err, "%s: cannot be opened: error %d",
+				 b->io.name, err);
+	return 0;
+}
+
 static int open_file(struct cw_backing *b, struct file *user,
 		     const struct cw_backing_request *request,
 		     struct cw_report *report)
@@ -581,6 +603,8 @@ static int open_file(struct cw_backing *b, struct file *user,
 		err = announce(b, report);
 	if (!err)
 		err = claim(b, request->disk, request->role, report);
+	if (!err)
+		err = forget_unwritten(b, report);
 	if (!err && request->direct) {
 		b->direct = cw_direct_create(file);
 		err = b->direct ? 0 : -ENOMEM;
