@@ -84,10 +84,10 @@ check-long: check check-sanitizers check-debug check-live fuzz
 	@tests/deb/run
 	@for kernel in $(KERNELS); do \
 		tests/vm/kill --times 20 $$kernel || exit 1; \
-		tests/vm/run --mem 2048 --timeout 3600 \
+		tests/vm/run --mem 2048 --timeout 14400 \
 			--disk build/vm/disks/$$kernel.0.img \
-			--append cloopw_churn=1800 $$kernel log_churn || \
-			exit 1; \
+			--append 'cloopw_churn=1800 cloopw_replay=all' \
+			$$kernel log_churn log_replay || exit 1; \
 	done
 
 lint: tools
