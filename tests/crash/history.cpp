@@ -69,11 +69,12 @@ void RecordIo::add(Event event) {
 /* One who has it himself waits in vain; others give it back soon. */
 void RecordIo::look_for_lock() {
     using Clock = std::chrono::steady_clock;
-    if (forbidden == nullptr) {
+    cw_mutex *const lock = forbidden;
+    if (lock == nullptr) {
         return;
     }
     const auto end = Clock::now() + std::chrono::seconds(10);
-    while (!cw_mutex_trylock(forbidden)) {
+    while (!cw_mutex_trylock(lock)) {
         if (Clock::now() > end) {
             std::lock_guard<std::mutex> hold(first_->lock_);
             first_->complaint_ = "a file is read or written with the log's lock held";
@@ -82,7 +83,7 @@ void RecordIo::look_for_lock() {
         }
         std::this_thread::yield();
     }
-    cw_mutex_unlock(forbidden);
+    cw_mutex_unlock(lock);
 }
 
 int RecordIo::before(Call call) {

@@ -4,6 +4,7 @@
 #define CLOOPW_TESTS_CRASH_HISTORY_H
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <mutex>
@@ -63,7 +64,7 @@ public:
     bool tracks_disk = false;         /* it may differ from memory */
     std::shared_ptr<Trouble> trouble; /* or none; those of writing back: tracks_disk */
     /* Of each: no call may come from a thread that has it. */
-    cw_mutex *forbidden = nullptr;
+    std::atomic<cw_mutex *> forbidden = nullptr;
     /* Why not all was well, if so. */
     const std::string &complaint() const { return complaint_; }
 

@@ -30,8 +30,11 @@ namespace {
 /* What is written to a device is its owner's business. */
 constexpr mode_t kMode = 0600;
 
+/* UML compares the time of a block device's node, too. */
 void write_uml(int fd, const std::string &name, const CowBase &base, const CowSettings &) {
-    write_uml_cow(fd, name, {uml_base_path(base.path), base.mtime, base.size});
+    struct stat st = {};
+    const int64_t mtime = stat(base.path.c_str(), &st) == 0 ? st.st_mtime : base.mtime;
+    write_uml_cow(fd, name, {uml_base_path(base.path), mtime, base.size});
 }
 
 /*

@@ -73,13 +73,16 @@ void find_swap(Kernel &kernel, const std::vector<Part> &parts, std::vector<Holde
     }
 }
 
-/* device-mapper and md devices on top */
+/* device-mapper and md devices on top; find_loops() tells of those of cloopw */
 void find_stacked(const std::vector<Part> &parts, std::vector<Holder> *found) {
     std::error_code code;
     for (const Part &part : parts) {
         for (const auto &entry : fs::directory_iterator(part.sysfs + "/holders", code)) {
             std::string name = entry.path().filename().string();
             std::string mapped = text_of(entry.path().string() + "/dm/name");
+            if (name.starts_with("cloopw")) {
+                continue;
+            }
             if (mapped.empty()) {
                 found->push_back({"device " + name + " is on " + part.path, "stop " + name});
             } else {

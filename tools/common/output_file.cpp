@@ -81,8 +81,10 @@ void set_mode(const Io &io, mode_t mode) {
 /* Not to another owner than it had: only root can, and who cannot needs not. */
 void set_owner(const Io &io, const struct stat &owner) {
     struct stat st = {};
-    if (::fstat(io.fd(), &st) == 0 && (st.st_uid != owner.st_uid || st.st_gid != owner.st_gid)) {
-        (void)::fchown(io.fd(), owner.st_uid, owner.st_gid);
+    const bool other =
+        ::fstat(io.fd(), &st) == 0 && (st.st_uid != owner.st_uid || st.st_gid != owner.st_gid);
+    if (other && ::fchown(io.fd(), owner.st_uid, owner.st_gid) != 0 && errno != EPERM) {
+        throw io_error(io.name(), "cannot be given its owner", errno);
     }
 }
 

@@ -154,12 +154,13 @@ must "detach after hostile ones" cloopwsetup -d $dev
 # ---- a new layer on a block device ----
 
 modprobe loop
-truncate -s 64M blank.img small.img taken.img
-truncate -s 1M small.img
-mkfs.ext4 -q -F taken.img
+mkdir media # so that what is on a disk is not found beside the files
+truncate -s 64M media/blank.img media/taken.img
+truncate -s 1M media/small.img
+mkfs.ext4 -q -F media/taken.img
 loops=()
 for file in blank small taken; do
-	loop=$(losetup -f --show $file.img)
+	loop=$(losetup -f --show media/$file.img)
 	defer "losetup -d $loop"
 	loops+=("$loop")
 done
@@ -184,7 +185,7 @@ $PWD/disk0.cow"
 check "one on a blank disk" on_disk
 refuses "a disk that is a layer already" 'is there already' \
 	cloopwsetup --snapshot "${loops[0]}" $dev
-must "a file system is as it was" e2fsck -fn taken.img
+must "a file system is as it was" e2fsck -fn media/taken.img
 over_disk() {
 	cloopwsetup --snapshot disk2.cow $dev
 	put ten 6
