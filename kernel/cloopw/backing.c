@@ -562,7 +562,8 @@ static int forget_unwritten(struct cw_backing *b, struct cw_report *report)
 		return 0;
 	filemap_write_and_wait(mapping);
 	err = invalidate_inode_pages2(mapping);
-	file_check_and_advance_wb_err(b->file);
+	if (file_check_and_advance_wb_err(b->file))
+		pr_debug("%s: an earlier user's write had failed\n", b->io.name);
 	if (err)
 		return cw_refuse(report, err, "%s: cannot be opened: error %d",
 				 b->io.name, err);

@@ -21,8 +21,9 @@ made_at_start() {
 check "eight idle devices" made_at_start
 
 # An image of compressible, incompressible and zero data, not whole in sectors. It
-# begins as an archive does, which mkcloopw takes for an image only when told to.
+# does not begin as the archive that is in it: that is refused.
 {
+	head -c 4096 /dev/urandom
 	tar -C / -c usr/bin usr/sbin 2>/dev/null | head -c 3000000
 	head -c 1500000 /dev/urandom
 	head -c 1000000 /dev/zero
@@ -31,11 +32,11 @@ check "eight idle devices" made_at_start
 size=$(stat -c %s raw)
 cp raw expected # zeros up to what the image's format counts in
 
-mkcloopw -q -I raw raw native.zstd
-mkcloopw -q -I raw -c lz4 -b 4K raw native.lz4
-mkcloopw -q -I raw -c lz4hc -b 128K raw native.lz4hc
-mkcloopw -q -I raw -c zlib -b 1M raw native.zlib
-mkcloopw -q -I raw -F cloop2 raw cloop2
+mkcloopw -q raw native.zstd
+mkcloopw -q -c lz4 -b 4K raw native.lz4
+mkcloopw -q -c lz4hc -b 128K raw native.lz4hc
+mkcloopw -q -c zlib -b 1M raw native.zlib
+mkcloopw -q -F cloop2 raw cloop2
 
 # Many requests at once, of sizes and places that fit nothing
 reads_same() {
