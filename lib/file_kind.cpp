@@ -16,7 +16,7 @@
 namespace cloopw {
 namespace {
 
-using std::string_view_literals::operator""sv;
+using namespace std::string_view_literals;
 
 struct Magic {
     std::string_view bytes;

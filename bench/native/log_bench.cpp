@@ -159,7 +159,7 @@ void bench_fsync(const std::string &path, u32 writers, const std::vector<char> &
     const auto start = Clock::now();
     measure(writers, kCommits, [&](u64 n) {
         /* Shrinks to half and a little, as most pages do. */
-        std::array<char, kPage> page;
+        std::array<char, kPage> page{};
         memcpy(page.data(), &source[n * kPage % kSource], kPage / 2);
         memcpy(page.data() + kPage / 2, page.data(), kPage / 2);
         device.write(page.data(), kPage, n * kPage);
