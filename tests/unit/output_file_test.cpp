@@ -2,12 +2,16 @@
 #include "tools/common/output_file.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "lib/cow_lock.h"
 #include "support/scratch_dir.h"
@@ -109,6 +113,36 @@ TEST_P(OutputFileTest, KeepsModeOwnerAndAttributesOfWhatItReplaces) {
     struct stat st = {};
     ASSERT_EQ(stat(path_.c_str(), &st), 0);
     EXPECT_EQ(st.st_uid, getuid() == 0 ? 12U : getuid());
+}
+
+/* In a user namespace that knows root alone, the owner is nobody that a file can be given to. */
+TEST_P(OutputFileTest, IsTheUsersOwnWhereTheOwnerIsNotKnown) {
+    dir_.write("out", kOld);
+    ASSERT_EQ(chmod(path_.c_str(), 0664), 0);
+    const bool root = getuid() == 0;
+    if (root) {
+        ASSERT_EQ(chown(path_.c_str(), 12, 34), 0);
+    }
+    const std::string user = "0 " + std::to_string(getuid()) + " 1";
+    const std::string group = "0 " + std::to_string(getgid()) + " 1";
+    EXPECT_EXIT(
+        {
+            if (unshare(CLONE_NEWUSER) != 0) {
+                std::perror("unshare");
+                std::exit(1);
+            }
+            std::ofstream("/proc/self/setgroups") << "deny";
+            std::ofstream("/proc/self/uid_map") << user;
+            std::ofstream("/proc/self/gid_map") << group;
+            OutputFile file(path_, options(true));
+            write(file);
+            file.commit();
+            std::exit(0);
+        },
+        testing::ExitedWithCode(0), "");
+    EXPECT_EQ(read_bytes(path_), kNew);
+    EXPECT_EQ(mode_of(path_), root ? 0644U : 0664U)
+        << "a group that is not the file's may not write it";
 }
 
 /* Whoever has it would go on in a file without a name. */

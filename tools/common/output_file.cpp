@@ -78,14 +78,32 @@ void set_mode(const Io &io, mode_t mode) {
     }
 }
 
-/* Not to another owner than it had: only root can, and who cannot needs not. */
-void set_owner(const Io &io, const struct stat &owner) {
-    struct stat st = {};
-    const bool other =
-        ::fstat(io.fd(), &st) == 0 && (st.st_uid != owner.st_uid || st.st_gid != owner.st_gid);
-    if (other && ::fchown(io.fd(), owner.st_uid, owner.st_gid) != 0 && errno != EPERM) {
+/*
+ * Only root can give a file away, and not to whom its user namespace or the file system
+ * does not know. Who cannot needs not.
+ */
+bool change_owner(const Io &io, uid_t user, gid_t group) {
+    if (::fchown(io.fd(), user, group) == 0) {
+        return true;
+    }
+    if (errno != EPERM && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) {
         throw io_error(io.name(), "cannot be given its owner", errno);
     }
+    return false;
+}
+
+/* Another group than it had may do what all may, and no more. */
+mode_t without_group(mode_t mode) { return (mode & ~S_IRWXG) | ((mode & S_IRWXO) << 3); }
+
+/* The owner, group and mode of another; of the owner what its user may give. */
+void settle_like(const Io &io, const struct stat &like) {
+    struct stat st = {};
+    const bool known = ::fstat(io.fd(), &st) == 0;
+    const bool group = known && st.st_gid == like.st_gid;
+    const bool done = (group && st.st_uid == like.st_uid) ||
+                      change_owner(io, like.st_uid, like.st_gid) || group ||
+                      change_owner(io, static_cast<uid_t>(-1), like.st_gid);
+    set_mode(io, done ? like.st_mode : without_group(like.st_mode));
 }
 
 }  // namespace
@@ -288,8 +306,7 @@ mode_t OutputFile::new_mode() const {
 
 void OutputFile::settle_like_existing() const {
     copy_xattrs(target_, io_->fd());
-    set_owner(*io_, existing_);
-    set_mode(*io_, existing_.st_mode);
+    settle_like(*io_, existing_);
 }
 
 /* Before it has its name: nobody sees it otherwise. */
@@ -299,8 +316,7 @@ void OutputFile::settle_owner() const {
         settle_like_existing();
     } else if (!options_.like.empty() && ::stat(options_.like.c_str(), &like) == 0 &&
                S_ISREG(like.st_mode)) {
-        set_owner(*io_, like);
-        set_mode(*io_, like.st_mode);
+        settle_like(*io_, like);
     } else {
         set_mode(*io_, new_mode());
     }
