@@ -38,7 +38,8 @@ Model::Model(const Bytes *below, Bytes now)
     : below_(below),
       now_(std::move(now)),
       states_(cw_div_up(now_.size(), CW_PAGE_SIZE)),
-      unknown_(states_.size()) {
+      unknown_(states_.size()),
+      unknown_below_(states_.size()) {
     for (u64 page = 0; page < pages(); page++) {
         states_[page].push_back({XXH3_64bits(this->now(page), page_len(page)), 0, 0});
     }
@@ -49,6 +50,7 @@ void Model::put_layer_over() {
     /* Discards take whole pages. */
     frozen_->resize(pages() * CW_PAGE_SIZE);
     below_ = frozen_.get();
+    unknown_below_ = unknown_;
 }
 
 u64 Model::page_len(u64 page) const {

@@ -38,6 +38,8 @@ public:
     u64 page_len(u64 page) const;
     const u8 *now(u64 page) const { return now_.data() + page * CW_PAGE_SIZE; }
     const u8 *below(u64 page) const { return below_->data() + page * CW_PAGE_SIZE; }
+    /* The layer below froze while nobody could tell what the page was. */
+    bool is_unknown_below(u64 page) const { return unknown_below_[page] != 0; }
 
     /* A page gets a new content: the call begins, and is over. */
     void begin(u64 page, const u8 *content, u32 start);
@@ -74,6 +76,7 @@ private:
     Bytes now_;
     std::vector<std::vector<State>> states_; /* of each page, the first first */
     std::vector<u8> unknown_;                /* of each page: now_ is not what it is */
+    std::vector<u8> unknown_below_;          /* of each page: below_ is not what it is */
     std::vector<FlushCall> flushes_;
 };
 

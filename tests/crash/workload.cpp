@@ -255,9 +255,10 @@ void Worker::look(u64 page, u64 pages) {
     }
 }
 
-bool Worker::is_known(u64 page, u64 pages) const {
+/* Would the model know what the pages show, once they are discarded? */
+bool Worker::is_known_below(u64 page, u64 pages) const {
     for (u64 i = 0; i < pages; i++) {
-        if (model_->is_unknown(page + i)) {
+        if (model_->is_unknown_below(page + i)) {
             return false;
         }
     }
@@ -277,7 +278,7 @@ void Worker::write(u64 page, u64 pages) {
 }
 
 void Worker::write_part(u64 page) {
-    if (!is_known(page, 1)) {
+    if (model_->is_unknown(page)) {
         return;
     }
     const u64 len = model_->page_len(page);
@@ -305,7 +306,7 @@ void Worker::discard(u64 page, u64 pages) {
     while (pages != 0 && model_->page_len(page + pages - 1) < CW_PAGE_SIZE) {
         pages--;
     }
-    if (pages == 0) {
+    if (pages == 0 || !is_known_below(page, pages)) {
         return;
     }
     buf_.assign(pages * CW_PAGE_SIZE, 0);

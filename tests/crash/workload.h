@@ -95,7 +95,7 @@ private:
     void finish(u64 page, u64 pages, int err);
     void look(u64 page, u64 pages);
     bool may_be(u64 page, const u8 *content);
-    bool is_known(u64 page, u64 pages) const;
+    bool is_known_below(u64 page, u64 pages) const;
     u64 bytes_of(u64 page, u64 pages) const;
 
     const Shape &shape_;
