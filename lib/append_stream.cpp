@@ -2,7 +2,9 @@
 #include "append_stream.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
+#include <array>
 #include <cstring>
 
 namespace cloopw {
@@ -57,6 +59,19 @@ void AppendStream::start_write_back(u64 end) {
     (void)sync_file_range(io_.fd(), static_cast<off_t>(started_),
                           static_cast<off_t>(end - started_), SYNC_FILE_RANGE_WRITE);
     started_ = end;
+}
+
+u64 pad_to_page(const Io &io, u64 end) {
+    static constexpr std::array<u8, CW_PAGE_SIZE> kZeros = {};
+    struct stat st = {};
+    if (io.fd() >= 0 && fstat(io.fd(), &st) == 0 && S_ISBLK(st.st_mode)) {
+        return end;
+    }
+    u64 padded = cw_div_up(end, CW_PAGE_SIZE) * CW_PAGE_SIZE;
+    if (padded != end) {
+        io.write(kZeros.data(), padded - end, end);
+    }
+    return padded;
 }
 
 }  // namespace cloopw

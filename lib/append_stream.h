@@ -42,6 +42,13 @@ private:
     std::vector<u8> scratch_; /* for equals */
 };
 
+/*
+ * Writes zeros behind a file's last byte up to a whole page, so that a loop device or a
+ * disk with large sectors shows all of it, and returns where the file ends then. A device
+ * has its own end and is left alone.
+ */
+u64 pad_to_page(const Io &io, u64 end);
+
 }  // namespace cloopw
 
 #endif

@@ -168,11 +168,11 @@ void CloopWriter::finish() {
     add_entry(CW_CODEC_ZLIB); /* of no stream: where the last one ends */
     stream_.write_out();
     index_.write_out();
-    stats_.output_bytes = stream_.end() + (index_file_ ? len : 0);
     if (index_file_) {
         make_room(len);
         move_index(len);
     }
+    stats_.output_bytes = pad_to_page(io_, stream_.end() + (index_file_ ? len : 0));
     io_.flush();
     write_head();
     io_.flush();

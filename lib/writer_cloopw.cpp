@@ -372,10 +372,10 @@ void NativeWriter::finish() {
     }
     cw_disk_super super = make_super(root, levels);
     stream_.write_out();
+    stats_.output_bytes = pad_to_page(io_, stream_.end());
     io_.flush();
     io_.write(&super, sizeof(super), 0);
     io_.flush();
-    stats_.output_bytes = stream_.end();
 }
 
 std::unique_ptr<ImageWriter> create(const Io &io, const ImageWriterOptions &options) {

@@ -638,7 +638,7 @@ TEST_F(Mkcloopw, DamagedImageIsNotExtracted) {
     dir_.write("out", image);
     expect_refusal(1, out_ + ": cannot be read at byte 0", {"-x", out_, dir_ / "back"});
     expect_refusal(1, out_ + ": cannot be read at byte 0", {out_, dir_ / "back"});
-    image.resize(image.size() - 1);
+    image.resize(image.size() - CW_PAGE_SIZE);
     dir_.write("out", image);
     expect_refusal(1, "truncated", {"-x", out_, dir_ / "back"});
 }
