@@ -1,11 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# make demo     the main job on a real kernel, in QEMU
-# make check    all tests: unit tests, tools, the driver on both kernels
-# make          the tools (build/bin) and the modules (build/modules)
-# make install  tools, and the module for the running kernel
-# make deb      Debian packages, in build/deb
-# make iso      a bootable live system, in build/live
+# make help lists the targets: what stands behind "##" beside each.
 #
 # As root, each installs the Debian packages it needs; otherwise it names them.
 
@@ -18,65 +13,77 @@ UNITS ?= /lib/systemd/system
 BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
-.PHONY: all tools modules demo check check-unit check-vm check-boot \
+.PHONY: all tools tests modules demo check check-unit check-vm check-boot \
 	check-long check-sanitizers check-debug check-live fuzz lint tidy bench install \
 	install-tools install-docs install-plugin install-udev deb iso clean help
 
-all: tools modules
+all: tools modules ## the tools in build/bin, the plugin, and the modules in build/modules
 
-help:
-	@sed -n 's/^# \{0,1\}//; 3,10p' Makefile
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | \
+		while IFS="$$(printf '\t')" read -r target text; do \
+			printf 'make %-18s %s\n' "$$target" "$$text"; \
+		done
 
-tools:
-	@scripts/deps.sh build
+tools: ## the tools, the plugin and the manual pages alone
+	@scripts/deps.sh tools
 	@cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) >/dev/null
+	@cmake --build $(BUILD) --target product
+
+# With all that tests need: unit tests, mutants, programs for the guests.
+tests:
+	@scripts/deps.sh tools tests
+	@cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) -DCLOOPW_TESTS=ON >/dev/null
 	@cmake --build $(BUILD)
 
-modules:
-	@scripts/deps.sh build
+modules: ## the driver for Debian's kernels that the tests run on
+	@scripts/deps.sh modules
 	@for kernel in $(KERNELS); do \
 		release=$$(tests/vm/kernels release $$kernel) && \
 		scripts/build-module $$release || exit 1; \
 	done
 
-demo: tools modules
+demo: ## the main job on a real kernel, in QEMU
 	@demo/run
 
-check: lint check-unit check-vm check-boot
+check: ## all tests: lint, units, the driver on both kernels, a live system
+	@scripts/stages 'style and static checks=lint' \
+		'unit tests and crash simulator=check-unit' \
+		'the driver on real kernels=check-vm' \
+		'a live system=check-boot'
 
-check-unit: tools
+check-unit: tests ## unit tests and crash simulator: for a first change
 	@scripts/deps.sh unit
 	@ctest --test-dir $(BUILD) -j $$(nproc) --output-on-failure \
 		--no-tests=error
 
-check-vm: tools modules
+check-vm: tests modules ## the driver on real kernels, in QEMU
 	@tests/vm/check $(KERNELS)
 	@tests/vm/kill 6.12
 	@tests/vm/nbd 6.12
 
-# The same unit tests under the sanitizers.
-check-sanitizers:
+check-sanitizers: ## the unit tests under the sanitizers
 	@scripts/deps.sh unit
 	@scripts/check-sanitizers address,undefined
 	@scripts/check-sanitizers thread
 
-tidy: tools
+tidy: tests ## clang-tidy
 	@scripts/deps.sh lint
 	@scripts/tidy
 
 # Every parser of files, 20 s each; FUZZ_SECONDS=600 for longer.
 FUZZ_SECONDS ?= 20
-fuzz:
+fuzz: ## every parser of files, under the sanitizers
 	@scripts/deps.sh fuzz
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-# All tests in a kernel with KASAN and lockdep, which is built for it once.
-check-debug: tools
+# The kernel is built once.
+check-debug: tests ## all tests in a kernel with KASAN and lockdep
 	@$(MAKE) modules KERNELS=debug
 	@tests/vm/selftest debug
 	@tests/vm/check debug
 
-check-long: check check-sanitizers check-debug check-live fuzz
+check-long: check check-sanitizers check-debug check-live fuzz ## all that takes hours
 	@scripts/tidy --all
 	@for seed in 1 1000001 2000001 3000001; do \
 		build/bin/crash-sim --cuts 2500000 --seed $$seed || exit 1; \
@@ -90,29 +97,28 @@ check-long: check check-sanitizers check-debug check-live fuzz
 			$$kernel log_churn log_replay || exit 1; \
 	done
 
-lint: tools
+lint: tests ## style and static checks
 	@scripts/deps.sh lint
 	@scripts/lint $(KERNELS)
 
-bench: tools modules
+bench: tests modules ## figures against the peers
 	@scripts/deps.sh bench
 	@bench/run
 
-deb:
+deb: ## Debian packages, in build/deb
 	@scripts/make-deb
 
-iso:
+iso: ## a bootable live system, in build/live
 	@live/build bookworm dbus
 
-# The live system: docs/live.md. What is most asked of it, and the rest.
-check-boot: iso
+check-boot: iso ## boots of the live system: in memory, and with changes kept
 	@tests/live/run ram persistent
 
-check-live: iso
+check-live: iso ## boots of the live system: what check-boot leaves out
 	@tests/live/run uefi rollback full small stick toram partition \
 		failures chroot dracut
 
-install: install-tools install-docs install-plugin install-udev
+install: install-tools install-docs install-plugin install-udev ## tools, and the module for the running kernel
 	@scripts/build-module $$(uname -r)
 	install -D -m 644 build/modules/$$(uname -r)/cloopw.ko \
 		$(DESTDIR)/lib/modules/$$(uname -r)/extra/cloopw.ko
@@ -155,5 +161,5 @@ install-docs: tools
 	install -m 644 completion/zsh/* \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
-clean:
-	rm -rf $(BUILD) build/bin build/man build/modules build/vm
+clean: ## all but what was downloaded
+	rm -rf $(BUILD) build/bin build/lib build/log build/man build/modules build/vm

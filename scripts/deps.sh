@@ -3,7 +3,7 @@
 #
 # Debian packages this project needs, by purpose.
 #
-#   scripts/deps.sh build vm       install what is missing of these groups
+#   scripts/deps.sh tools vm       install what is missing of these groups
 #   scripts/deps.sh --list vm      print the packages of a group
 #   . scripts/deps.sh              only define the functions:
 #                                  deps_list, deps_missing, deps_need GROUP...
@@ -11,21 +11,24 @@
 # Says nothing when nothing is missing. Installs when root; otherwise names the
 # packages and the command, and fails.
 
-deps_groups='build unit lint fuzz vm vm-debug demo bench deb live'
+deps_groups='tools tests modules unit lint fuzz vm-plain vm vm-debug demo bench deb live'
 
 # deps_list GROUP...: the packages of the groups, one a line
 deps_list() {
 	local group
 	for group in "$@"; do
 		case $group in
-		build)
+		tools)
 			printf '%s\n' build-essential cmake ninja-build \
-				pkg-config kmod xz-utils \
+				pkg-config \
 				libcli11-dev libfmt-dev nlohmann-json3-dev \
 				libblkid-dev libdeflate-dev liblz4-dev libzstd-dev \
 				liblzma-dev liblzo2-dev libxxhash-dev \
-				zlib1g-dev libgtest-dev libgmock-dev \
-				libbenchmark-dev nbdkit-plugin-dev scdoc \
+				zlib1g-dev nbdkit-plugin-dev scdoc ;;
+		tests)
+			printf '%s\n' libgtest-dev libgmock-dev ;;
+		modules)
+			printf '%s\n' build-essential kmod xz-utils \
 				linux-headers-amd64 linux-headers-6.12-amd64 ;;
 		unit)
 			printf '%s\n' bindfs busybox-static cloop-utils dash \
@@ -37,15 +40,16 @@ deps_list() {
 				shellcheck sparse linux-source-6.12 ;;
 		fuzz)
 			printf '%s\n' clang libclang-rt-14-dev llvm ;;
-		vm)
+		vm-plain) # a guest with what every system has
 			printf '%s\n' qemu-system-x86 seabios cpio kmod \
-				busybox-static linux-headers-amd64 \
-				linux-headers-6.12-amd64 bash coreutils \
-				mount util-linux fdisk dmsetup e2fsprogs \
-				xfsprogs btrfs-progs dosfstools genisoimage \
-				squashfs-tools erofs-utils fio bonnie++ \
-				uml-utilities cloop-utils udev diffutils \
-				findutils tar gzip xz-utils zstd lz4 \
+				busybox-static bash coreutils mount util-linux \
+				fdisk e2fsprogs procps udev diffutils findutils tar \
+				gzip xz-utils zstd ;;
+		vm)
+			deps_list vm-plain modules
+			printf '%s\n' dmsetup xfsprogs btrfs-progs dosfstools \
+				genisoimage squashfs-tools erofs-utils fio \
+				bonnie++ uml-utilities cloop-utils lz4 \
 				nbdkit nbd-client libnbd-bin fuse3 ;;
 		vm-debug)
 			printf '%s\n' build-essential linux-source-6.12 bc \
