@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <gtest/gtest.h>
 
+#include <CLI/CLI.hpp>
 #include <sstream>
 #include <thread>
 
@@ -8,6 +9,7 @@
 #include "tools/common/progress.h"
 #include "tools/common/size.h"
 #include "tools/common/table.h"
+#include "tools/common/tool.h"
 
 namespace cloopw::test {
 namespace {
@@ -146,6 +148,40 @@ TEST(RunTool, TurnsExceptionsIntoExitCodes) {
     ToolResult memory = code_of([]() -> int { throw std::bad_alloc(); });
     EXPECT_EQ(memory.code, 1);
     EXPECT_EQ(memory.err, "tool: not enough memory\n");
+}
+
+/* What the tool's parser says of these arguments. */
+std::string parse_error(const Args &args) {
+    CLI::App app("", "tool");
+    bool flag = false;
+    std::string value;
+    app.add_flag("-r,--read-only", flag);
+    app.add_option("--cow-limit", value);
+    std::ostringstream out;
+    Streams streams{out, out, -1, -1, false, 80};
+    try {
+        parse_args(app, args, streams);
+    } catch (const UsageError &e) {
+        return e.what();
+    }
+    return {};
+}
+
+TEST(Options, NearOneIsSuggested) {
+    EXPECT_TRUE(parse_error({"--reed-only"}).ends_with("; did you mean '--read-only'?"))
+        << parse_error({"--reed-only"});
+    EXPECT_TRUE(parse_error({"--cow-limt=3"}).ends_with("; did you mean '--cow-limit'?"))
+        << parse_error({"--cow-limt=3"});
+    EXPECT_TRUE(parse_error({"--cowlimit", "3"}).ends_with("; did you mean '--cow-limit'?"))
+        << parse_error({"--cowlimit", "3"});
+}
+
+TEST(Options, FarOneIsNot) {
+    EXPECT_TRUE(parse_error({"--frobnicate"}).ends_with("--frobnicate"))
+        << parse_error({"--frobnicate"});
+    EXPECT_EQ(parse_error({"--"}), "");
+    EXPECT_TRUE(parse_error({"name"}).ends_with("name")) << parse_error({"name"});
+    EXPECT_TRUE(parse_error({"-x"}).ends_with("-x")) << parse_error({"-x"});
 }
 
 }  // namespace

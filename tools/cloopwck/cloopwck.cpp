@@ -41,7 +41,7 @@ struct CommandLine {
     bool verbose = false;
 };
 
-/* CLI11's has an empty line here and there, which a screen has no room for. */
+/* CLI11's has an empty line here and there. */
 class DenseFormatter : public CLI::Formatter {
 public:
     std::string make_help(const CLI::App *app, std::string /*name*/,
@@ -55,7 +55,10 @@ public:
         }
         return text +
                "Exit code: 0 clean, 1 errors corrected, 4 errors left, 8 could not check,\n"
-               "16 wrong usage, 32 interrupted; of several the sum.\n";
+               "16 wrong usage, 32 interrupted; of several the sum.\n\n"
+               "Examples:\n"
+               "  cloopwck -c changes.cow disk.cloopw\n"
+               "  cloopwck --salvage rescued.cow changes.cow\n";
     }
 };
 

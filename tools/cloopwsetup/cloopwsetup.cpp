@@ -27,32 +27,62 @@ namespace {
 
 constexpr const char *kName = "cloopwsetup";
 
-/* One page of 25 lines, 80 wide; a test compares it with the options. */
+/* A test compares it with the options. */
 constexpr const char *kHelp =
-    R"(Usage: cloopwsetup [OPTIONS] DEVICE IMAGE   attach; -f for DEVICE: a free one
-       cloopwsetup --snapshot FILE DEVICE   freeze the COW file, go on in FILE
-       cloopwsetup -d DEVICE... | -D        detach these, or all (--detach-all)
-       cloopwsetup [-l] [DEVICE...]         list; one alone: all about it
-       cloopwsetup CHANGE... DEVICE         of what is attached; marked *
+    R"(Usage: cloopwsetup [OPTIONS] DEVICE IMAGE     attach IMAGE
+       cloopwsetup [OPTIONS] -f [IMAGE]       to a free device, or name one
+       cloopwsetup [-l] [DEVICE...]           list; of one DEVICE: all
+       cloopwsetup CHANGE... DEVICE           change what is attached
+       cloopwsetup --snapshot FILE DEVICE     freeze the COW file, go on in FILE
+       cloopwsetup -d DEVICE... | -D          detach
+Attach compressed disk images as writable block devices.
+
 Attach:
-  -c, --cow FILE          keep changes there, made if missing; the top first
-      --ram[=SIZE]        keep them in memory, at most so many, until the detach
-  -r, --read-only         write to no file        -P, --partscan  its partitions
-  -o, --offset SIZE       where the image begins  --sizelimit SIZE  its length
-  -f, --find  --show      take a free device, or print one; print the one taken
-  --format NAME           of the image: {images}
-  --cow-format, --cow-codec of a new COW: {cows}: {codecs}
-  --cow-level N, --force  of that codec; a COW on a block device not blank
-* --cow-limit SIZE        what the COW may grow to; 0: as far as there is space
-* --low-space MARK        tell (by a uevent) when so many % or bytes are left
-* --direct-io[=on|off]    read the image past the page cache
-      --userspace[=WAY]   without the driver, DEVICE or none: {ways}
-  --cache SIZE, *--set-cache SIZE  memory for decompressed data
-* --resize  --flush  --stats[=SECS[,N]]  take over the size of a raw image that
-                          grew; store all that was written; print what it does
-List: -l, --list, -a, --all, -j, --associated FILE: in use; those of a file
-  -O, --output NAME,...  --output-all  -n, --noheadings  -J, --json  --raw
--d, --detach  -v, --verbose  -V, --version  -h, --help  Exit: 1 failed, 2 usage
+  -c, --cow FILE           keep changes in FILE, made if missing; top first
+      --ram[=SIZE]         keep changes in memory, at most SIZE
+  -r, --read-only          write to no file
+  -f, --find               take the first free device
+      --show               print the device that was taken
+  -o, --offset SIZE        where the image begins in its file
+      --sizelimit SIZE     how much of the file is the image
+      --format NAME        of the image: {images}
+  -P, --partscan           look for partitions
+      --direct-io[=on|off] read the image past the page cache
+      --cache SIZE         memory for decompressed data
+      --userspace[=WAY]    without the driver: {ways}
+A new COW:
+      --cow-format NAME    {cows}
+      --cow-codec NAME     {codecs}
+      --cow-level N        compression level of that codec
+      --force              write to a block device that is not blank
+Attach, or change of DEVICE:
+      --cow-limit SIZE     what the COW may grow to; 0: as far as there is space
+      --low-space MARK     send a uevent when so many % or bytes are left
+Change of DEVICE:
+      --set-cache SIZE     memory for decompressed data
+      --resize             take over the size of a raw image that grew
+      --flush              store all that was written
+List:
+  -l, --list, -a, --all    devices in use
+  -j, --associated FILE    devices of that image or COW file
+  -O, --output NAME,...    columns; --output-all for all of them
+  -n, --noheadings         no headings
+  -J, --json               as JSON
+      --raw                columns parted by one blank
+      --stats[=SECS[,N]]   what DEVICE does, every SECS seconds, N times
+Detach:
+  -d, --detach             these devices
+  -D, --detach-all         all devices
+Other:
+  -v, --verbose            tell what is done
+  -V, --version            print the version
+  -h, --help               print this help
+A SIZE is in bytes, or with K, M, G, T of 1024.
+Exit code: 0 success, 1 failed, 2 wrong usage.
+
+Examples:
+  cloopwsetup -c changes.cow /dev/cloopw0 disk.cloopw
+  cloopwsetup -f --show --ram=1G disk.cloopw
 )";
 
 class ScreenHelp : public CLI::Formatter {

@@ -44,7 +44,7 @@ std::string modprobe_remedy(const std::string &said, bool superuser, const std::
     }
     if (says("not found")) {
         return "there is none for kernel " + release +
-               ": 'make install' in the source of cloopw makes it";
+               ": the package cloopw-dkms, or 'make install' in the source of cloopw, makes it";
     }
     if (says("Operation not permitted")) {
         return "the kernel is locked down or this is a container: load it on the host";
@@ -71,8 +71,6 @@ std::string reason_in(const std::string &said) {
 
 std::string kind_of(const struct stat &st) {
     switch (st.st_mode & S_IFMT) {
-        case S_IFREG:
-            return "a regular file";
         case S_IFDIR:
             return "a directory";
         case S_IFCHR:
@@ -89,6 +87,13 @@ std::string device_id(const struct stat &st) {
 Error not_ours(const std::string &arg, const std::string &what) {
     return Error(arg + ": not a cloopw device, but " + what +
                      "; cloopw devices are named /dev/cloopw0, /dev/cloopw1, ...",
+                 ENOTTY);
+}
+
+/* Most likely an image whose device was forgotten. */
+Error not_a_device(const std::string &arg) {
+    return Error(arg + ": not a cloopw device, but a regular file; 'cloopwsetup -f " + arg +
+                     "' attaches an image to a free device",
                  ENOTTY);
 }
 
@@ -251,7 +256,7 @@ DeviceRef Driver::find(const std::string &arg, bool make) {
     struct stat st = {};
     int err = kernel_.stat(path, &st);
     if (err == 0 && !S_ISBLK(st.st_mode)) {
-        throw not_ours(path, kind_of(st));
+        throw S_ISREG(st.st_mode) ? not_a_device(path) : not_ours(path, kind_of(st));
     }
     if (err == 0) {
         if (auto device = known_block_device(path, st)) {

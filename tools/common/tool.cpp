@@ -10,7 +10,9 @@
 #include <csignal>
 #include <iostream>
 #include <new>
-#include <sstream>
+#include <numeric>
+#include <string_view>
+#include <utility>
 
 #include "lib/error_names.h"
 #include "lib/escape.h"
@@ -53,6 +55,49 @@ void setup_app(CLI::App &app) {
     app.get_formatter()->column_width(26);
 }
 
+namespace {
+
+/* How many letters have to be changed, added or left out (Levenshtein). */
+size_t distance(std::string_view a, std::string_view b) {
+    std::vector<size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), size_t{0});
+    for (size_t i = 1; i <= a.size(); i++) {
+        size_t diagonal = std::exchange(row[0], i);
+        for (size_t j = 1; j <= b.size(); j++) {
+            const size_t same = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({same, row[j] + 1, row[j - 1] + 1});
+        }
+    }
+    return row[b.size()];
+}
+
+/* "; did you mean '--read-only'?", or nothing where no option is near. */
+std::string did_you_mean(const CLI::App &app, const Args &args) {
+    const auto wrong = std::find_if(args.begin(), args.end(), [&app](const std::string &arg) {
+        return arg.starts_with("--") && arg.size() > 2 &&
+               app.get_option_no_throw(arg.substr(0, arg.find('='))) == nullptr;
+    });
+    if (wrong == args.end()) {
+        return "";
+    }
+    const std::string name = wrong->substr(2, wrong->find('=') - 2);
+    std::string nearest;
+    size_t least = name.size() / 3 + 1;
+    for (const CLI::Option *option : app.get_options()) {
+        for (const std::string &known : option->get_lnames()) {
+            const size_t far = distance(name, known);
+            if (far < least || (far == least && nearest.empty())) {
+                least = far;
+                nearest = known;
+            }
+        }
+    }
+    return nearest.empty() ? "" : "; did you mean '--" + nearest + "'?";
+}
+
+}  // namespace
+
 bool parse_args(CLI::App &app, const Args &args, Streams &streams) {
     /* CLI11 takes its vector from the back. */
     Args reversed(args.rbegin(), args.rend());
@@ -63,7 +108,8 @@ bool parse_args(CLI::App &app, const Args &args, Streams &streams) {
             app.exit(e, streams.out, streams.err); /* --help, --version */
             return false;
         }
-        throw UsageError(e.what());
+        const bool unknown = e.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError);
+        throw UsageError(e.what() + (unknown ? did_you_mean(app, args) : ""));
     }
     return true;
 }

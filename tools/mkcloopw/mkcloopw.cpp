@@ -52,7 +52,14 @@ struct CommandLine {
     bool quiet = false;
 };
 
-/* CLI11's has an empty line here and there, which a screen has no room for. */
+constexpr const char *kExamples =
+    "A SIZE is in bytes, or with K, M, G, T of 1024.\n"
+    "Exit code: 0 success, 1 failed, 2 wrong usage.\n\n"
+    "Examples:\n"
+    "  mkcloopw rootfs.img rootfs.cloopw\n"
+    "  mkcloopw --cow changes.cow rootfs.cloopw rootfs2.cloopw\n";
+
+/* CLI11's has an empty line here and there. */
 class DenseFormatter : public CLI::Formatter {
 public:
     std::string make_help(const CLI::App *app, std::string /*name*/,
@@ -62,7 +69,7 @@ public:
         for (const CLI::Option *option : app->get_options()) {
             text += make_option(option, option->get_positional());
         }
-        return text;
+        return text + kExamples;
     }
 };
 
