@@ -11,7 +11,7 @@
 # Says nothing when nothing is missing. Installs when root; otherwise names the
 # packages and the command, and fails.
 
-deps_groups='tools tests modules unit lint fuzz vm-plain vm vm-debug demo bench deb live'
+deps_groups='tools tests modules roots unit lint fuzz vm-plain vm vm-debug demo bench deb live'
 
 # deps_list GROUP...: the packages of the groups, one a line
 deps_list() {
@@ -27,9 +27,11 @@ deps_list() {
 				zlib1g-dev nbdkit-plugin-dev scdoc ;;
 		tests)
 			printf '%s\n' libgtest-dev libgmock-dev ;;
-		modules)
-			printf '%s\n' build-essential kmod xz-utils \
-				linux-headers-amd64 linux-headers-6.12-amd64 ;;
+		modules) # headers and kernels are downloaded: scripts/kernels
+			printf '%s\n' build-essential debian-archive-keyring \
+				kmod xz-utils zstd ;;
+		roots)
+			printf '%s\n' mmdebstrap ;;
 		unit)
 			printf '%s\n' bindfs busybox-static cloop-utils dash \
 				e2fsprogs uml-utilities \

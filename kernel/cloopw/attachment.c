@@ -137,8 +137,8 @@ static int start_workers(struct cloopw_attachment *att, const char *name)
 	if (!att->workers)
 		return -ENOMEM;
 	att->local = alloc_workqueue("%s-local",
-				     WQ_MEM_RECLAIM | WQ_CPU_INTENSIVE, 0,
-				     name);
+				     WQ_MEM_RECLAIM | WQ_CPU_INTENSIVE |
+				     WQ_PERCPU, 0, name);
 	if (!att->local)
 		return -ENOMEM;
 	if (!att->info.cluster) {

@@ -267,7 +267,7 @@ static int move_bio(struct file *file, struct bio *bio, bool write, loff_t *pos)
 	iov_iter_bvec(&iter, write ? WRITE : READ,
 		      __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter), pieces,
 		      bio->bi_iter.bi_size);
-	iter.iov_offset = bio->bi_iter.bi_bvec_done;
+	iter.iov_offset = bio->bi_iter.bi_offset;
 	while (iov_iter_count(&iter)) {
 		if (write)
 			n = cw_compat_iter_write(file, &iter, pos);

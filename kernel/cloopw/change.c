@@ -94,17 +94,17 @@ static int take_size(struct cloopw_disk *disk, struct cw_report *report)
 {
 	struct cloopw_attachment *att = disk->attachment;
 	struct request_queue *queue = disk->gd->queue;
-	unsigned int serving;
+	unsigned int serving, memflags;
 	int err;
 
 	mutex_lock(&disk->lock);
-	blk_mq_freeze_queue(queue);
+	memflags = blk_mq_freeze_queue(queue);
 	serving = cloopw_serving_begin();
 	err = cw_device_resize(att->engine, report);
 	cloopw_serving_end(serving);
 	if (!err)
 		cw_device_get_info(att->engine, &att->info);
-	blk_mq_unfreeze_queue(queue);
+	blk_mq_unfreeze_queue(queue, memflags);
 	mutex_unlock(&disk->lock);
 	return err;
 }

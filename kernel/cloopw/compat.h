@@ -1,34 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What differs between the kernels that are supported: Debian's 6.1 and 6.12.
- * The only place that asks for a kernel version; each threshold is the version
- * that changed the interface.
+ * What differs between kernels. The code has the newest kernel's form; here
+ * older ones are given that form. Distributions bring newer interfaces to older
+ * kernels, so config.h tells what the headers have, not the version: probe writes
+ * it from the list of features.
  */
 #ifndef CLOOPW_COMPAT_H
 #define CLOOPW_COMPAT_H
 
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/bvec.h>
 #include <linux/fs.h>
+#include <linux/sched/mm.h>
 #include <linux/shrinker.h>
 #include <linux/uio.h>
-#include <linux/version.h>
+#include <linux/workqueue.h>
+
+#include "config.h"
 
 /* ---- opening, releasing and claiming a disk ---- */
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
-
-typedef blk_mode_t cw_blk_mode_t;
-
-static inline bool cw_compat_exclusive(cw_blk_mode_t mode)
-{
-	return mode & BLK_OPEN_EXCL;
-}
-
-static inline int cw_compat_claim(struct block_device *bdev, void *holder)
-{
-	return bd_prepare_to_claim(bdev, holder, NULL);
-}
+#ifdef CW_HAVE_BLK_MODE
 
 /* Define the operations name##_op that call int or void name(disk). */
 #define CW_COMPAT_DEFINE_OPEN(name)				\
@@ -44,17 +37,10 @@ static inline int cw_compat_claim(struct block_device *bdev, void *holder)
 
 #else
 
-typedef fmode_t cw_blk_mode_t;
+typedef fmode_t blk_mode_t;
 
-static inline bool cw_compat_exclusive(cw_blk_mode_t mode)
-{
-	return mode & FMODE_EXCL;
-}
-
-static inline int cw_compat_claim(struct block_device *bdev, void *holder)
-{
-	return bd_prepare_to_claim(bdev, holder);
-}
+#define BLK_OPEN_READ FMODE_READ
+#define BLK_OPEN_EXCL FMODE_EXCL
 
 #define CW_COMPAT_DEFINE_OPEN(name)				\
 	static int name##_op(struct block_device *bdev, fmode_t mode)	\
@@ -69,13 +55,25 @@ static inline int cw_compat_claim(struct block_device *bdev, void *holder)
 
 #endif
 
+#ifndef CW_HAVE_HOLDER_OPS
+
+static inline int cw_compat_prepare_to_claim(struct block_device *bdev,
+					     void *holder, const void *ops)
+{
+	return bd_prepare_to_claim(bdev, holder);
+}
+
+#define bd_prepare_to_claim cw_compat_prepare_to_claim
+
+#endif
+
 /* ---- claiming a device below ---- */
 
 /*
  * As an exclusive open has it; who has the same holder can claim it, too. Given
  * up by cw_compat_give_up_device(), at once. ERR_PTR(-EBUSY): others have it.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#if defined(CW_HAVE_BDEV_FILE)
 
 typedef struct file cw_claim_t;
 
@@ -88,6 +86,53 @@ static inline cw_claim_t *cw_compat_claim_device(struct block_device *bdev,
 static inline void cw_compat_give_up_device(cw_claim_t *claim)
 {
 	bdev_fput(claim);
+}
+
+#elif defined(CW_HAVE_BDEV_HANDLE)
+
+typedef struct bdev_handle cw_claim_t;
+
+static inline cw_claim_t *cw_compat_claim_device(struct block_device *bdev,
+						 void *holder)
+{
+	return bdev_open_by_dev(bdev->bd_dev, BLK_OPEN_READ, holder, NULL);
+}
+
+static inline void cw_compat_give_up_device(cw_claim_t *claim)
+{
+	bdev_release(claim);
+}
+
+#elif defined(CW_HAVE_HOLDER_OPS)
+
+/* Given up by whom it was claimed for, so that is kept. */
+typedef struct cw_claimed {
+	struct block_device *bdev;
+	void *holder;
+} cw_claim_t;
+
+static inline cw_claim_t *cw_compat_claim_device(struct block_device *bdev,
+						 void *holder)
+{
+	cw_claim_t *claim = kmalloc(sizeof(*claim), GFP_KERNEL);
+
+	if (!claim)
+		return ERR_PTR(-ENOMEM);
+	claim->bdev = blkdev_get_by_dev(bdev->bd_dev, BLK_OPEN_READ, holder,
+					NULL);
+	claim->holder = holder;
+	if (IS_ERR(claim->bdev)) {
+		bdev = claim->bdev;
+		kfree(claim);
+		return ERR_CAST(bdev);
+	}
+	return claim;
+}
+
+static inline void cw_compat_give_up_device(cw_claim_t *claim)
+{
+	blkdev_put(claim->bdev, claim->holder);
+	kfree(claim);
 }
 
 #else
@@ -107,11 +152,16 @@ static inline void cw_compat_give_up_device(cw_claim_t *claim)
 
 #endif
 
-/* Who writes holds off the freezing of the file system. */
+/* ---- reading and writing files and the page cache ---- */
+
+/*
+ * Who writes holds off the freezing of the file system: since it does so by
+ * itself there is a function to check that nobody has begun it.
+ */
 static inline ssize_t cw_compat_iter_write(struct file *file,
 					   struct iov_iter *iter, loff_t *pos)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#ifdef CW_HAVE_WRITE_STARTS
 	return vfs_iter_write(file, iter, pos, 0);
 #else
 	ssize_t n;
@@ -123,35 +173,73 @@ static inline ssize_t cw_compat_iter_write(struct file *file,
 #endif
 }
 
-/* Gives the disk a new sequence number; what was cached of it is void. */
-static inline void cw_compat_new_medium(struct gendisk *disk)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
-	disk_force_media_change(disk);
-#else
-	disk_force_media_change(disk, DISK_EVENT_MEDIA_CHANGE);
+#ifndef CW_HAVE_BD_MAPPING
+#define bd_mapping bd_inode->i_mapping
 #endif
+
+#ifndef CW_HAVE_BI_OFFSET
+#define bi_offset bi_bvec_done
+#endif
+
+/* ---- disks and their queues ---- */
+
+#ifndef CW_HAVE_MEDIA_CHANGE
+#define disk_force_media_change(disk) \
+	disk_force_media_change(disk, DISK_EVENT_MEDIA_CHANGE)
+#endif
+
+/* Limits of a new disk's queue cannot be given but afterwards. */
+#ifndef CW_HAVE_ALLOC_DISK_LIMITS
+#undef blk_mq_alloc_disk
+#define blk_mq_alloc_disk(set, limits, queuedata)		\
+({									\
+	static struct lock_class_key __key;				\
+									\
+	(void)(limits);							\
+	__blk_mq_alloc_disk(set, queuedata, &__key);			\
+})
+#endif
+
+/* Who freezes a queue must not wait for requests to it when memory is short. */
+#ifndef CW_HAVE_FREEZE_MEMFLAGS
+
+static inline unsigned int cw_compat_freeze(struct request_queue *queue)
+{
+	unsigned int memflags = memalloc_noio_save();
+
+	blk_mq_freeze_queue(queue);
+	return memflags;
 }
 
-/* The page cache of a block device. */
-static inline struct address_space *cw_compat_mapping(struct block_device *bdev)
+static inline void cw_compat_unfreeze(struct request_queue *queue,
+				      unsigned int memflags)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
-	return bdev->bd_mapping;
-#else
-	return bdev->bd_inode->i_mapping;
-#endif
+	blk_mq_unfreeze_queue(queue);
+	memalloc_noio_restore(memflags);
 }
 
-static inline struct gendisk *cw_compat_alloc_disk(struct blk_mq_tag_set *tags,
-						   void *queuedata)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
-	return blk_mq_alloc_disk(tags, NULL, queuedata);
-#else
-	return blk_mq_alloc_disk(tags, queuedata);
+#define blk_mq_freeze_queue cw_compat_freeze
+#define blk_mq_unfreeze_queue cw_compat_unfreeze
+
 #endif
-}
+
+/* What all queues do that are not told otherwise. */
+#ifdef CW_HAVE_SHOULD_MERGE
+#define CW_COMPAT_TAG_FLAGS BLK_MQ_F_SHOULD_MERGE
+#else
+#define CW_COMPAT_TAG_FLAGS 0
+#endif
+
+#ifdef CW_HAVE_INT_NODE
+typedef int cw_node_t;
+#else
+typedef unsigned int cw_node_t;
+#endif
+
+/* Work goes to the processor that asks for it where nothing else is said. */
+#ifndef CW_HAVE_WQ_PERCPU
+#define WQ_PERCPU 0
+#endif
 
 /* ---- limits of a queue ---- */
 
@@ -166,39 +254,51 @@ struct cw_limits {
 	bool zero;
 };
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+#ifdef CW_HAVE_LIMITS_FEATURES
 
-/* Nothing may be in flight that relies on the old limits. */
+/* Begun before the queue is frozen, for who changes limits by sysfs does, too. */
+static inline struct queue_limits cw_compat_begin_limits(struct gendisk *disk)
+{
+	return queue_limits_start_update(disk->queue);
+}
+
+/* Ends the change. Nothing may be in flight that relies on the old limits. */
 static inline int cw_compat_set_limits(struct gendisk *disk,
+				       struct queue_limits *lim,
 				       const struct cw_limits *limits)
 {
 	const blk_features_t writing = BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA |
 				       BLK_FEAT_STABLE_WRITES;
-	struct queue_limits lim = queue_limits_start_update(disk->queue);
 
-	lim.logical_block_size = SECTOR_SIZE;
-	lim.physical_block_size = limits->physical_block;
-	lim.io_min = limits->physical_block;
-	lim.io_opt = limits->io_opt;
-	lim.chunk_sectors = limits->chunk >> SECTOR_SHIFT;
-	lim.max_hw_sectors = limits->max_transfer >> SECTOR_SHIFT;
-	lim.virt_boundary_mask = PAGE_SIZE - 1;
-	lim.max_segment_size = UINT_MAX;
-	lim.discard_granularity = limits->physical_block;
-	lim.max_hw_discard_sectors =
+	lim->logical_block_size = SECTOR_SIZE;
+	lim->physical_block_size = limits->physical_block;
+	lim->io_min = limits->physical_block;
+	lim->io_opt = limits->io_opt;
+	lim->chunk_sectors = limits->chunk >> SECTOR_SHIFT;
+	lim->max_hw_sectors = limits->max_transfer >> SECTOR_SHIFT;
+	lim->virt_boundary_mask = PAGE_SIZE - 1;
+	lim->max_segment_size = UINT_MAX;
+	lim->discard_granularity = limits->physical_block;
+	lim->max_hw_discard_sectors =
 		limits->discard ? limits->max_change >> SECTOR_SHIFT : 0;
-	lim.max_write_zeroes_sectors =
+	lim->max_write_zeroes_sectors =
 		limits->zero ? limits->max_change >> SECTOR_SHIFT : 0;
-	lim.features &= ~(BLK_FEAT_ROTATIONAL | writing);
+	lim->features &= ~(BLK_FEAT_ROTATIONAL | writing);
 	if (limits->writable)
-		lim.features |= writing;
-	return queue_limits_commit_update(disk->queue, &lim);
+		lim->features |= writing;
+	return queue_limits_commit_update(disk->queue, lim);
 }
 
 #else
 
+static inline struct queue_limits cw_compat_begin_limits(struct gendisk *disk)
+{
+	return disk->queue->limits;
+}
+
 /* Nothing may be in flight that relies on the old limits. */
 static inline int cw_compat_set_limits(struct gendisk *disk,
+				       struct queue_limits *lim,
 				       const struct cw_limits *limits)
 {
 	struct request_queue *q = disk->queue;
@@ -231,7 +331,7 @@ static inline int cw_compat_set_limits(struct gendisk *disk,
 
 struct cw_compat_shrinker {
 	void *owner;
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#ifdef CW_HAVE_SHRINKER_ALLOC
 	struct shrinker *shrinker;
 #else
 	struct shrinker shrinker;
@@ -241,7 +341,7 @@ struct cw_compat_shrinker {
 typedef unsigned long (*cw_shrink_fn)(struct shrinker *shrinker,
 				      struct shrink_control *sc);
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#ifdef CW_HAVE_SHRINKER_ALLOC
 
 static inline void *cw_compat_shrinker_owner(struct shrinker *shrinker)
 {
@@ -304,6 +404,13 @@ static inline void cw_compat_shrinker_stop(struct cw_compat_shrinker *s)
 	s->owner = NULL;
 }
 
+#endif
+
+/* ---- CRC-32C ---- */
+
+/* Older kernels have a driver's and a table's; newer ones choose by themselves. */
+#ifdef CW_HAVE_CRC32C_LE
+#define CW_COMPAT_CHOOSE_CRC32C
 #endif
 
 #endif

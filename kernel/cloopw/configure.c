@@ -184,13 +184,13 @@ static void set_phase(struct cloopw_disk *disk, enum cloopw_phase phase)
 static int install(struct cloopw_disk *disk, struct cloopw_attachment *att)
 {
 	struct request_queue *queue = disk->gd->queue;
-	int err;
+	struct queue_limits limits = cw_compat_begin_limits(disk->gd);
+	unsigned int memflags = blk_mq_freeze_queue(queue);
+	int err = cloopw_queue_set_limits(disk, att, &limits);
 
-	blk_mq_freeze_queue(queue);
-	err = cloopw_queue_set_limits(disk, att);
 	if (!err)
 		disk->attachment = att;
-	blk_mq_unfreeze_queue(queue);
+	blk_mq_unfreeze_queue(queue, memflags);
 	return err;
 }
 
@@ -208,7 +208,7 @@ static void publish(struct cloopw_disk *disk,
 
 	__module_get(THIS_MODULE); /* put by clear */
 	dev_set_uevent_suppress(dev, 1);
-	cw_compat_new_medium(gd);
+	disk_force_media_change(gd);
 	set_disk_ro(gd, !att->info.writable);
 	set_capacity_and_notify(gd, att->info.size >> SECTOR_SHIFT);
 	if (partscan)
@@ -260,7 +260,7 @@ int cloopw_attach(struct cloopw_disk *disk, bool exclusive,
 		return cw_refuse(report, err, "%s: is already attached",
 				 disk->gd->disk_name);
 	if (!exclusive) {
-		err = cw_compat_claim(bdev, disk);
+		err = bd_prepare_to_claim(bdev, disk, NULL);
 		if (err) {
 			cw_refuse(report, err, "%s: is in use",
 				  disk->gd->disk_name);
@@ -307,12 +307,11 @@ free:
 static struct cloopw_attachment *uninstall(struct cloopw_disk *disk)
 {
 	struct request_queue *queue = disk->gd->queue;
-	struct cloopw_attachment *att;
+	unsigned int memflags = blk_mq_freeze_queue(queue);
+	struct cloopw_attachment *att = disk->attachment;
 
-	blk_mq_freeze_queue(queue);
-	att = disk->attachment;
 	disk->attachment = NULL;
-	blk_mq_unfreeze_queue(queue);
+	blk_mq_unfreeze_queue(queue, memflags);
 	return att;
 }
 
@@ -324,7 +323,7 @@ static void retract(struct cloopw_disk *disk)
 
 	dev_set_uevent_suppress(dev, 1);
 	invalidate_disk(gd);
-	cw_compat_new_medium(gd);
+	disk_force_media_change(gd);
 	set_disk_ro(gd, false);
 	set_bit(GD_SUPPRESS_PART_SCAN, &gd->state);
 	dev_set_uevent_suppress(dev, 0);
@@ -514,7 +513,7 @@ static int get_status(struct cloopw_disk *disk, void __user *arg)
 
 /* ---- the door ---- */
 
-int cloopw_ioctl(struct block_device *bdev, cw_blk_mode_t mode,
+int cloopw_ioctl(struct block_device *bdev, blk_mode_t mode,
 		 unsigned int cmd, unsigned long arg)
 {
 	struct cloopw_disk *disk = bdev->bd_disk->private_data;
@@ -527,13 +526,13 @@ int cloopw_ioctl(struct block_device *bdev, cw_blk_mode_t mode,
 	if (cmd == CLOOPW_GET_STATUS)
 		return get_status(disk, (void __user *)arg);
 	if (cloopw_is_loop_ioctl(cmd))
-		return cloopw_loop_ioctl(disk, cw_compat_exclusive(mode), cmd,
+		return cloopw_loop_ioctl(disk, mode & BLK_OPEN_EXCL, cmd,
 					 arg);
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	switch (cmd) {
 	case CLOOPW_CONFIGURE:
-		return configure(disk, cw_compat_exclusive(mode),
+		return configure(disk, mode & BLK_OPEN_EXCL,
 				 (const void __user *)arg);
 	case CLOOPW_CLEAR:
 		return cloopw_clear(disk);

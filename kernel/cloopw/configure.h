@@ -8,7 +8,7 @@
 
 struct cloopw_disk;
 
-int cloopw_ioctl(struct block_device *bdev, cw_blk_mode_t mode,
+int cloopw_ioctl(struct block_device *bdev, blk_mode_t mode,
 		 unsigned int cmd, unsigned long arg);
 
 /* exclusive: the caller has the disk open so. On error the report says why. */

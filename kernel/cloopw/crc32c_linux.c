@@ -1,9 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * The crypto driver's instruction is some ten times faster than tables on
- * hardware, and several times slower where it is emulated bit by bit. As for
- * RAID's parity, measuring tells better than the processor's features do.
- */
 #include "crc32c_linux.h"
 
 #include <linux/crc32.h>
@@ -14,6 +9,15 @@
 #include <linux/preempt.h>
 #include <linux/printk.h>
 
+#include "compat.h"
+
+#ifdef CW_COMPAT_CHOOSE_CRC32C
+
+/*
+ * The crypto driver's instruction is some ten times faster than tables on
+ * hardware, and several times slower where it is emulated bit by bit. As for
+ * RAID's parity, measuring tells better than the processor's features do.
+ */
 #define ROUNDS 8
 
 static DEFINE_STATIC_KEY_FALSE(by_table);
@@ -67,3 +71,16 @@ u32 cw_crc32c(const void *buf, size_t len)
 		return ~crc_by_table(buf, len);
 	return ~crc_by_driver(buf, len);
 }
+
+#else
+
+void cw_crc32c_choose(void)
+{
+}
+
+u32 cw_crc32c(const void *buf, size_t len)
+{
+	return ~crc32c(~0u, buf, len);
+}
+
+#endif

@@ -119,7 +119,7 @@ void cloopw_disk_release(struct cloopw_disk *disk, bool alone)
  */
 static int sync_cached(struct block_device *bdev)
 {
-	struct address_space *mapping = cw_compat_mapping(bdev);
+	struct address_space *mapping = bdev->bd_mapping;
 	errseq_t told = errseq_sample(&mapping->wb_err);
 	int err = sync_blockdev(bdev);
 	int earlier = errseq_check_and_advance(&mapping->wb_err, &told);
@@ -157,7 +157,7 @@ int cloopw_disk_sync(struct cloopw_disk *disk)
 
 static int make_gendisk(struct cloopw_disk *disk)
 {
-	struct gendisk *gd = cw_compat_alloc_disk(&disk->tags, disk);
+	struct gendisk *gd = blk_mq_alloc_disk(&disk->tags, NULL, disk);
 
 	if (IS_ERR(gd))
 		return PTR_ERR(gd);

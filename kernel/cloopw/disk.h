@@ -72,7 +72,8 @@ void cloopw_ctl_exit(void);
 int cloopw_queue_init(struct cloopw_disk *disk);
 void cloopw_queue_exit(struct cloopw_disk *disk);
 int cloopw_queue_set_limits(struct cloopw_disk *disk,
-			    const struct cloopw_attachment *att);
+			    const struct cloopw_attachment *att,
+			    struct queue_limits *begun);
 
 /* sysfs.c */
 extern const struct attribute_group *cloopw_disk_groups[];

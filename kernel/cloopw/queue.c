@@ -403,7 +403,7 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx,
 }
 
 static int init_request(struct blk_mq_tag_set *set, struct request *rq,
-			unsigned int hctx_idx, unsigned int numa_node)
+			unsigned int hctx_idx, cw_node_t numa_node)
 {
 	struct request_work *rw = blk_mq_rq_to_pdu(rq);
 
@@ -425,7 +425,7 @@ int cloopw_queue_init(struct cloopw_disk *disk)
 	disk->tags.queue_depth = QUEUE_DEPTH;
 	disk->tags.numa_node = NUMA_NO_NODE;
 	disk->tags.cmd_size = sizeof(struct request_work);
-	disk->tags.flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_STACKING |
+	disk->tags.flags = CW_COMPAT_TAG_FLAGS | BLK_MQ_F_STACKING |
 			   BLK_MQ_F_NO_SCHED_BY_DEFAULT;
 	return blk_mq_alloc_tag_set(&disk->tags);
 }
@@ -441,7 +441,8 @@ void cloopw_queue_exit(struct cloopw_disk *disk)
  * the COW's page: file systems pad their logs to it.
  */
 int cloopw_queue_set_limits(struct cloopw_disk *disk,
-			    const struct cloopw_attachment *att)
+			    const struct cloopw_attachment *att,
+			    struct queue_limits *begun)
 {
 	const struct cw_device_info *info = &att->info;
 	u32 cluster = info->cluster;
@@ -463,7 +464,7 @@ int cloopw_queue_set_limits(struct cloopw_disk *disk,
 		limits.io_opt = cluster;
 		limits.chunk = cluster;
 	}
-	err = cw_compat_set_limits(disk->gd, &limits);
+	err = cw_compat_set_limits(disk->gd, begun, &limits);
 	if (!err)
 		disk->gd->bdi->ra_pages = readahead >> PAGE_SHIFT;
 	return err;

@@ -13,6 +13,8 @@ depends() {
 }
 
 installkernel() {
+	# shellcheck disable=SC2154  # dracut's; it goes on when a module fails
+	/usr/share/cloopw/need-module "$kernel" || exit 1
 	hostonly='' instmods cloopw ext4 vfat exfat isofs udf btrfs xfs \
 		nls_cp437 nls_ascii nls_iso8859-1 nls_utf8 \
 		sr_mod cdrom usb_storage uas sd_mod
