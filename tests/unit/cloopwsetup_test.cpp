@@ -487,9 +487,26 @@ TEST_F(WithoutModule, NoneForThisKernel) {
     refuses({"-c", path("cow"), device(0), image()},
             "module cloopw: cannot be loaded: Module cloopw not found in directory "
             "/lib/modules/6.1.0-test; there is none for kernel 6.1.0-test: the package "
-            "cloopw-dkms, or 'make install' in the source of cloopw, makes it; --userspace "
-            "attaches without it");
+            "cloopw-dkms with linux-headers-6.1.0-test, or 'make install' in the source of cloopw, "
+            "makes it; --userspace attaches without it");
     EXPECT_FALSE(fs::exists(path("cow")));
+}
+
+TEST_F(WithoutModule, BuildOfDkmsFailed) {
+    const std::string build = kernel_->dkms() + "/0.1.0/build";
+    fs::create_directories(build);
+    modprobe_fails(
+        "modprobe: FATAL: Module cloopw not found in directory /lib/modules/6.1.0-test\n");
+    std::ofstream(build + "/make.log")
+        << "DKMS make.log for cloopw-0.1.0 for kernel 9.9 (x86_64)\n";
+    EXPECT_EQ(run({"-f", image()}), 1);
+    EXPECT_NE(err_.find("there is none for kernel 6.1.0-test"), std::string::npos);
+    std::ofstream(build + "/make.log")
+        << "DKMS make.log for cloopw-0.1.0 for kernel 6.1.0-test (x86_64)\n";
+    refuses({"-f", image()},
+            "module cloopw: cannot be loaded: Module cloopw not found in directory "
+            "/lib/modules/6.1.0-test; DKMS could not build it for kernel 6.1.0-test: "
+            "DIR/unloaded/dkms/0.1.0/build/make.log tells why; --userspace attaches without it");
 }
 
 TEST_F(WithoutModule, NotRoot) {

@@ -32,19 +32,43 @@ constexpr int kNodeSteps = 100; /* 2 s for a node to appear */
 /* The module's driver is not there; anything else is a failure. */
 bool means_absent(int err) { return err == -ENOENT || err == -ENXIO || err == -ENODEV; }
 
+/* DKMS's log of a build for this kernel, which is only there when that failed; or "" */
+std::string failed_build(const std::string &dkms, const std::string &release) {
+    std::error_code error;
+    for (const auto &version : fs::directory_iterator(dkms, error)) {
+        std::string log = version.path() / "build/make.log";
+        std::string title;
+        std::ifstream file(log);
+        if (std::getline(file, title) && title.find("kernel " + release) != std::string::npos) {
+            return log;
+        }
+    }
+    return "";
+}
+
+/* No module for the kernel that runs */
+std::string missing_remedy(const std::string &dkms, const std::string &release) {
+    std::string log = failed_build(dkms, release);
+    if (!log.empty()) {
+        return "DKMS could not build it for kernel " + release + ": " + log + " tells why";
+    }
+    return "there is none for kernel " + release + ": the package cloopw-dkms with linux-headers-" +
+           release + ", or 'make install' in the source of cloopw, makes it";
+}
+
 /* What modprobe's message means for who reads it. */
-std::string modprobe_remedy(const std::string &said, bool superuser, const std::string &release) {
+std::string modprobe_remedy(const std::string &said, Kernel &kernel) {
+    const std::string release = kernel.release();
     auto says = [&](const char *text) { return said.find(text) != std::string::npos; };
     if (says("Key was rejected") || says("Required key not available")) {
         return "Secure Boot admits signed modules only: sign it with a key that "
                "'mokutil --import' enrolled, or turn Secure Boot off";
     }
-    if (!superuser) {
+    if (!kernel.superuser()) {
         return "only root can load it: run 'modprobe cloopw' or this command as root";
     }
     if (says("not found")) {
-        return "there is none for kernel " + release +
-               ": the package cloopw-dkms, or 'make install' in the source of cloopw, makes it";
+        return missing_remedy(kernel.dkms(), release);
     }
     if (says("Operation not permitted")) {
         return "the kernel is locked down or this is a container: load it on the host";
@@ -142,8 +166,7 @@ void Driver::load_module() {
     }
     what +=
         said.empty() ? "modprobe failed with status " + std::to_string(status) : reason_in(said);
-    throw Error(what + "; " + modprobe_remedy(said, kernel_.superuser(), kernel_.release()) +
-                kWithoutIt);
+    throw Error(what + "; " + modprobe_remedy(said, kernel_) + kWithoutIt);
 }
 
 Handle Driver::open_control() {

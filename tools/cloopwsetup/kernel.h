@@ -43,6 +43,8 @@ public:
     virtual std::string udev() = 0; /* of udevd, where it runs */
     /* Where what is attached without the driver is recorded; "": nowhere. */
     virtual std::string run_dir() { return ""; }
+    /* Where DKMS builds the module, a directory for each version; "": nowhere. */
+    virtual std::string dkms() { return ""; }
 };
 
 /* The one that is running. */
@@ -62,6 +64,7 @@ public:
     std::string proc() override { return "/proc"; }
     std::string udev() override { return "/run/udev"; }
     std::string run_dir() override { return "/run/cloopw"; }
+    std::string dkms() override { return "/var/lib/dkms/cloopw"; }
 };
 
 /* A node that is open for as long as this lives. */

@@ -95,6 +95,7 @@ public:
     std::string dev() override { return dir_ + "/dev"; }
     std::string sys() override { return dir_ + "/sys"; }
     std::string proc() override { return dir_ + "/proc"; }
+    std::string dkms() override { return dir_ + "/dkms"; }
     std::string udev() override { return dir_ + "/run/udev"; }
     std::chrono::milliseconds now() override { return time; }
 
