@@ -6,6 +6,7 @@
 
 # What the driver is tested on; the module is built for more: scripts/kernels.list
 KERNELS := $(shell scripts/kernels list test)
+SHORT := $(shell scripts/kernels list short)
 PREFIX ?= /usr/local
 # nbdkit's own directory
 NBDKIT_PLUGINS ?= $(shell pkg-config --variable=plugindir nbdkit)
@@ -40,7 +41,7 @@ tests:
 
 modules: ## the driver for Debian's kernels that the tests run on
 	@scripts/deps.sh modules
-	@for kernel in $(KERNELS); do \
+	@for kernel in $(KERNELS) $(SHORT); do \
 		scripts/build-module $$kernel || exit 1; \
 	done
 
@@ -69,7 +70,7 @@ check-unit: tests ## unit tests and crash simulator: for a first change
 		--no-tests=error
 
 check-vm: tests modules ## the driver on real kernels, in QEMU
-	@tests/vm/check $(KERNELS)
+	@tests/vm/check $(KERNELS) --short $(SHORT)
 	@tests/vm/kill 6.12
 	@tests/vm/nbd 6.12
 
@@ -90,7 +91,7 @@ fuzz: ## every parser of files, under the sanitizers
 
 # The kernel is built once.
 check-debug: tests ## all tests in a kernel with KASAN and lockdep
-	@$(MAKE) modules KERNELS=debug
+	@scripts/build-module debug
 	@tests/vm/selftest debug
 	@tests/vm/check debug
 
@@ -100,7 +101,8 @@ check-long: check check-sanitizers check-debug check-live fuzz ## all that takes
 		build/bin/crash-sim --cuts 2500000 --seed $$seed || exit 1; \
 	done
 	@tests/deb/run
-	@for kernel in $(KERNELS); do \
+	@tests/vm/check $(SHORT)
+	@for kernel in $(KERNELS) $(SHORT); do \
 		tests/vm/kill --times 20 $$kernel || exit 1; \
 		tests/vm/run --mem 2048 --timeout 14400 \
 			--disk build/vm/disks/$$kernel.0.img \
