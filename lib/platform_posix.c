@@ -26,22 +26,3 @@ unsigned int cw_cpus(void)
 
 	return n > 0 ? (unsigned int)n : 1;
 }
-
-static bool quiet;
-
-void cw_log_bad_quiet(bool on)
-{
-	quiet = on;
-}
-
-void cw_log_bad(const char *fmt, ...)
-{
-	va_list args;
-
-	if (quiet)
-		return;
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fputc('\n', stderr);
-}

@@ -40,7 +40,14 @@ std::string codecs_of(const cw_image &image) {
     return names;
 }
 
+/* As the kernel calls a file that has lost its name. */
+std::string name_of(const cw_io &io) {
+    const bool lost = !has_name(cw_fd_io_fd(&io), io.name);
+    return to_octal(io.name) + (lost ? " (deleted)" : "");
+}
+
 void add_image(Json *json, const cw_image &image) {
+    (*json)["image"] = name_of(*image.io);
     (*json)["image_format"] = image.format->name;
     (*json)["size"] = std::to_string(image.size);
     (*json)["block_size"] = std::to_string(image.block_size);
@@ -49,12 +56,6 @@ void add_image(Json *json, const cw_image &image) {
     (*json)["codecs"] = codecs_of(image);
     (*json)["label"] = escaped(image.label);
     (*json)["uuid"] = format_uuid(image.uuid);
-}
-
-/* As the kernel calls a file that has lost its name. */
-std::string name_of(const cw_io &io) {
-    const bool lost = !has_name(cw_fd_io_fd(&io), io.name);
-    return to_octal(io.name) + (lost ? " (deleted)" : "");
 }
 
 void add_layers(Json *json, cw_device *device, u32 nr) {

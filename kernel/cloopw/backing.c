@@ -338,6 +338,20 @@ static char *name_of(struct file *file)
 	return name;
 }
 
+const char *cw_backing_mark(struct cw_io *io)
+{
+	static const char mark[] = " (deleted)";
+	struct file *file = to_backing(io)->file;
+	size_t len = strlen(io->name), more = strlen(mark);
+
+	/* What was opened without a name says so in it. */
+	if (!S_ISREG(data_inode(file)->i_mode) ||
+	    !d_unlinked(file->f_path.dentry) ||
+	    (len >= more && !strcmp(io->name + len - more, mark)))
+		return "";
+	return mark;
+}
+
 static int check_kind(struct file *file, const char *name,
 		      struct cw_report *report)
 {
@@ -543,8 +557,8 @@ static int claim(struct cw_backing *b, struct gendisk *disk, const char *role,
 				 "%s: cannot be claimed as %s: it is mounted, or in use by another device or program",
 				 b->io.name, role);
 	if (err)
-		return cw_refuse(report, err, "%s: cannot be claimed: error %d",
-				 b->io.name, err);
+		return cw_refuse(report, err, "%s: cannot be claimed: %s",
+				 b->io.name, cw_error_text(err));
 	return 0;
 }
 
@@ -565,8 +579,8 @@ static int forget_unwritten(struct cw_backing *b, struct cw_report *report)
 	if (file_check_and_advance_wb_err(b->file))
 		pr_debug("%s: an earlier user's write had failed\n", b->io.name);
 	if (err)
-		return cw_refuse(report, err, "%s: cannot be opened: error %d",
-				 b->io.name, err);
+		return cw_refuse(report, err, "%s: cannot be opened: %s",
+				 b->io.name, cw_error_text(err));
 	return 0;
 }
 

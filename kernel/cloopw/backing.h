@@ -51,6 +51,9 @@ int cw_backing_open(const struct cw_backing_request *request,
 void cw_backing_set_read_only(struct cw_backing *backing);
 void cw_backing_close(struct cw_backing *backing); /* NULL is fine */
 
+/* " (deleted)" behind the name of a file that has lost it, as in /proc; else "". */
+const char *cw_backing_mark(struct cw_io *io);
+
 /* For what was opened so: it is read past the page cache, or not any more. */
 int cw_backing_set_direct(struct cw_backing *backing, bool wanted);
 enum cw_direct_mode cw_backing_direct_mode(const struct cw_backing *backing);

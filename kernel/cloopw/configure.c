@@ -350,8 +350,8 @@ int cloopw_clear(struct cloopw_disk *disk)
 		return err;
 	err = cloopw_disk_sync(disk);
 	if (err) {
-		pr_err("%s: not detached: not all that was written to it could be stored: error %d\n",
-		       disk->gd->disk_name, err);
+		pr_err("%s: not detached: not all that was written to it could be stored: %s\n",
+		       disk->gd->disk_name, cw_error_text(err));
 		set_phase(disk, CLOOPW_ATTACHED);
 		return err;
 	}
@@ -359,8 +359,8 @@ int cloopw_clear(struct cloopw_disk *disk)
 	retract(disk);
 	err = cloopw_attachment_destroy(att);
 	if (err)
-		pr_err("%s: detached, but not all that was written to it is safe: error %d\n",
-		       disk->gd->disk_name, err);
+		pr_err("%s: detached, but not all that was written to it is safe: %s\n",
+		       disk->gd->disk_name, cw_error_text(err));
 	set_phase(disk, CLOOPW_IDLE);
 	kobject_uevent(&disk_to_dev(disk->gd)->kobj, KOBJ_CHANGE);
 	module_put(THIS_MODULE); /* not the last: the disk is open */

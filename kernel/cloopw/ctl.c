@@ -11,6 +11,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 
+#include "core/report.h"
 #include "disk.h"
 #include "uapi/cloopw.h"
 
@@ -131,8 +132,8 @@ int cloopw_ctl_init(unsigned int devices)
 		err = add_disk_numbered(i);
 	mutex_unlock(&ctl_lock);
 	if (err < 0 && err != -EEXIST)
-		pr_warn("device %u of %u could not be made: error %d\n", i,
-			devices, err);
+		pr_warn("device %u of %u could not be made: %s\n", i,
+			devices, cw_error_text(err));
 	return 0;
 }
 

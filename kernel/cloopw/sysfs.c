@@ -99,7 +99,8 @@ static struct cw_cache_stats cache_of(const struct cloopw_attachment *att)
 
 static ssize_t show_image(const struct cloopw_attachment *att, char *buf)
 {
-	return sysfs_emit(buf, "%s\n", att->image->io.name);
+	return sysfs_emit(buf, "%s%s\n", att->image->io.name,
+			  cw_backing_mark(&att->image->io));
 }
 ATTACHED_ATTR(image);
 
@@ -214,15 +215,15 @@ static DEVICE_ATTR_RW(dio);
 /* ---- the COW layers ---- */
 
 /* A line; false, and a mark in its place, when there is no room for it. */
-static bool add_line(char *buf, int *len, const char *text)
+static bool add_line(char *buf, int *len, const char *text, const char *mark)
 {
 	static const char more[] = "...\n";
 
-	if (*len + strlen(text) + sizeof(more) >= PAGE_SIZE) {
+	if (*len + strlen(text) + strlen(mark) + sizeof(more) >= PAGE_SIZE) {
 		*len += sysfs_emit_at(buf, *len, more);
 		return false;
 	}
-	*len += sysfs_emit_at(buf, *len, "%s\n", text);
+	*len += sysfs_emit_at(buf, *len, "%s%s\n", text, mark);
 	return true;
 }
 
@@ -233,9 +234,12 @@ static ssize_t show_cow(const struct cloopw_attachment *att, char *buf)
 	int len = 0;
 	u32 i;
 
-	for (i = 0; i < layers->nr; i++)
-		if (!add_line(buf, &len, layers->layer[i]->io->name))
+	for (i = 0; i < layers->nr; i++) {
+		struct cw_io *io = layers->layer[i]->io;
+
+		if (!add_line(buf, &len, io->name, cw_backing_mark(io)))
 			break;
+	}
 	return len;
 }
 ATTACHED_ATTR(cow);
@@ -248,7 +252,7 @@ static ssize_t show_cow_format(const struct cloopw_attachment *att, char *buf)
 	u32 i;
 
 	for (i = 0; i < layers->nr; i++)
-		add_line(buf, &len, layers->layer[i]->format->name);
+		add_line(buf, &len, layers->layer[i]->format->name, "");
 	return len;
 }
 ATTACHED_ATTR(cow_format);

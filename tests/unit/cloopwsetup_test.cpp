@@ -1136,6 +1136,9 @@ TEST_F(Cloopwsetup, RawIsForScripts) {
     EXPECT_EQ(placeholders(out_), "NAME IMAGE SIZE\nDEV/cloopw0 DIR/a\\x20b.img 1048576\n");
     runs({"--raw", "-n", "-O", "RO,LABEL,SIZE"});
     EXPECT_EQ(out_, "1  1048576\n");
+    kernel_->set_attribute(0, "image", "/a\\012b\xff");
+    runs({"--raw", "-n", "-O", "IMAGE"});
+    EXPECT_EQ(out_, "/a\\x0ab\\xff\n") << "the bytes of the name, each once";
 }
 
 TEST_F(Cloopwsetup, StatusOfOneDevice) {
@@ -1308,7 +1311,18 @@ TEST_F(Cloopwsetup, FullStandardOutputIsAnError) {
     std::ostringstream err;
     Streams streams = {full, err, -1, -1, false, 80};
     EXPECT_EQ(cloopwsetup({"-f"}, streams, *kernel_), 1);
-    EXPECT_EQ(err.str(), "cloopwsetup: standard output: cannot write\n");
+    EXPECT_EQ(err.str(), "cloopwsetup: standard output: cannot write: No space left on device\n");
+}
+
+TEST_F(Cloopwsetup, WhatCannotBeShownIsDetached) {
+    std::ofstream full("/dev/full");
+    std::ostringstream err;
+    Streams streams = {full, err, -1, -1, false, 80};
+    EXPECT_EQ(cloopwsetup({"--show", device(0), image()}, streams, *kernel_), 1);
+    EXPECT_EQ(placeholders(err.str()),
+              "cloopwsetup: standard output: cannot write: No space left on device; DEV/cloopw0 "
+              "was detached again\n");
+    EXPECT_EQ(kernel_->disks.at(0), nullptr);
 }
 
 TEST(DeviceNumber, IsThatOfCloopwAndNothingElse) {

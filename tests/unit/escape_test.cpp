@@ -3,6 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include "core.h"
+
+/* Not what CaptureLog puts in its place. */
+extern "C" void __real_cw_log_bad(const char *fmt, ...);
+
 namespace cloopw {
 namespace {
 
@@ -20,6 +25,14 @@ TEST(Escape, ControlCharactersAreNamed) {
     EXPECT_EQ(escaped("\xc2\x9b"
                       "2J\xc2\x85"),
               "\\u009b2J\\u0085");
+}
+
+TEST(Escape, WhatTheEngineSaysIsOneLine) {
+    testing::internal::CaptureStderr();
+    __real_cw_log_bad("%s: cannot be read (%d)", "a\nb\x1b[2J", 5);
+    __real_cw_log_bad("%s", std::string(10000, 'x').c_str());
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(said, "a\\nb\\x1b[2J: cannot be read (5)\n" + std::string(8191, 'x') + "\n");
 }
 
 TEST(Escape, MarksOfDirectionAndFormatAreNamed) {

@@ -102,6 +102,28 @@ protected:
 #define EXPECT_SAYS(text, what) \
     EXPECT_NE((text).find(what), std::string::npos) << "expected: " << (what) << "\n" << (text)
 
+/* Nobody reads in the image what they may not read in the directory. */
+TEST_F(MkcloopwDir, IsAsPrivateAsTheFilesInIt) {
+    fill_tree();
+    auto mode_with = [&](const std::string &name, mode_t mode) {
+        const std::string file = tree_ + name;
+        fs::permissions(file, static_cast<fs::perms>(mode));
+        expect_success({"-q", "-f", "--from-dir", tree_, out_});
+        struct stat st = {};
+        EXPECT_EQ(stat(out_.c_str(), &st), 0);
+        fs::remove(out_);
+        return st.st_mode & 0777;
+    };
+    const mode_t before = umask(022);
+    EXPECT_EQ(mode_with("/etc/text", 0644), 0644U);
+    EXPECT_EQ(mode_with("/etc/text", 0640), 0600U);
+    EXPECT_EQ(mode_with("/etc/text", 0644), 0644U);
+    EXPECT_EQ(mode_with("/etc/deep", 0750), 0600U);
+    EXPECT_EQ(mode_with("/etc/deep", 0755), 0644U);
+    EXPECT_EQ(mode_with("", 0711), 0600U);
+    umask(before);
+}
+
 TEST_F(MkcloopwDir, FilesAreKept) {
     fill_tree();
     ASSERT_EQ(symlink("etc/text", (tree_ + "/short").c_str()), 0);

@@ -212,6 +212,8 @@ TEST_F(Mkcloopw, BadLists) {
                    "image and block size?",
                    {"--order", list("23"), in_, out_});
     expect_refusal(1, "missing: cannot be opened", {"--order", dir_ / "missing", in_, out_});
+    expect_refusal(1, "/dev/zero: has a line of more than 4095 bytes",
+                   {"--order", "/dev/zero", in_, out_});
     expect_refusal(2, "--order: cloop2 images have their blocks in the image's order",
                    {"-F", "cloop2", "--order", list("1"), in_, out_});
     expect_refusal(2, "--order: standard input can only be read from the front to the back",

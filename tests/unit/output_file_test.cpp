@@ -95,6 +95,19 @@ TEST_P(OutputFileTest, IsAsPrivateAsItsInputs) {
     EXPECT_EQ(mode_of(path_), 0460U);
 }
 
+/* The group of the input is not the output's. */
+TEST_P(OutputFileTest, AnotherGroupMayDoWhatAllMay) {
+    OutputFileOptions how = options();
+    how.inputs = {dir_.write("one", kOld)};
+    ASSERT_EQ(chmod(how.inputs[0].c_str(), 0640), 0);
+    const bool root = getuid() == 0;
+    if (root) {
+        ASSERT_EQ(chown(how.inputs[0].c_str(), 12, 34), 0);
+    }
+    OutputFile(path_, how).commit();
+    EXPECT_EQ(mode_of(path_), root ? 0600U : 0640U);
+}
+
 TEST_P(OutputFileTest, KeepsModeOwnerAndAttributesOfWhatItReplaces) {
     dir_.write("out", kOld);
     ASSERT_EQ(chmod(path_.c_str(), 0620), 0);

@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "cloopwck.h"
-#include "lib/error_names.h"
 #include "lib/escape.h"
 
 namespace cloopw {
@@ -60,8 +59,8 @@ void print_findings(std::ostream &out, const std::string &name, const Findings &
             continue;
         }
         out << fmt::format("{}: {}: {}: {}{}{}\n", escaped(name), kind_of(finding), finding.what,
-                           finding.range ? range_text(*finding.range) : "",
-                           escaped(with_error_names(finding.text)), remedy_of(finding));
+                           finding.range ? range_text(*finding.range) : "", escaped(finding.text),
+                           remedy_of(finding));
     }
     if (findings.left_out() != 0) {
         out << fmt::format("{}: and {} more\n", escaped(name), findings.left_out());
@@ -88,9 +87,7 @@ void print_file(std::ostream &out, const FileReport &report, const Verbosity &ve
 Json findings_json(const Findings &findings) {
     Json all = Json::array();
     for (const Finding &finding : findings.all()) {
-        Json json = {{"kind", kind_of(finding)},
-                     {"what", finding.what},
-                     {"text", with_error_names(finding.text)}};
+        Json json = {{"kind", kind_of(finding)}, {"what", finding.what}, {"text", finding.text}};
         if (finding.range) {
             json["offset"] = finding.range->off;
             json["length"] = finding.range->len;

@@ -380,6 +380,18 @@ bool is_named_as_device(const std::string &path) {
     return device_number(path.substr(path.rfind('/') + 1)).has_value();
 }
 
+/* Whoever does not learn its name could not detach it. */
+void show(Driver &driver, const DeviceRef &device, Streams &streams) {
+    errno = 0;
+    streams.out << device.path << std::endl;
+    if (!streams.out) {
+        const Error error =
+            io_error("standard output", "cannot write", errno, device.path + " was detached again");
+        device.userspace ? detach_userspace(driver, device) : detach(driver, device);
+        throw error;
+    }
+}
+
 int do_attach(Driver &driver, Options &o, Streams &streams) {
     if (o.names.size() == 2 && is_named_as_device(o.names.back()) &&
         !is_named_as_device(o.names.front())) {
@@ -391,7 +403,7 @@ int do_attach(Driver &driver, Options &o, Streams &streams) {
     DeviceRef device = o.userspace.empty() ? attach(driver, o.attach)
                                            : attach_userspace(driver, o.attach, o.userspace);
     if (o.show) {
-        streams.out << device.path << '\n';
+        show(driver, device, streams);
     }
     return kExitOk;
 }

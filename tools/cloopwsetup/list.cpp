@@ -190,7 +190,7 @@ Json json_of(const Column &column, const std::optional<std::string> &value) {
 /* A name, and what there is of others, without what would move a cursor. */
 std::string shown(const std::string &text) { return escaped(from_octal(text)); }
 
-/* One line for a table. */
+/* One line for a table; exact: as it is, in bytes. */
 std::string cell_of(const Column &column, const std::optional<std::string> &value, bool exact) {
     if (!value) {
         return "";
@@ -203,15 +203,16 @@ std::string cell_of(const Column &column, const std::optional<std::string> &valu
         auto bytes = number<uint64_t>(text);
         return bytes ? format_size(*bytes) : text;
     }
-    return shown(text);
+    return exact ? from_octal(text) : shown(text);
 }
 
-/* As losetup --raw: one space between columns, other blanks as \xNN. */
+/* As losetup --raw: one space between columns, other blanks and what is no text as \xNN. */
 std::string raw_cell(const std::string &text) {
+    const bool is_text = escaped(text) == text;
     std::string out;
     for (char c : text) {
         auto byte = static_cast<unsigned char>(c);
-        if (byte <= ' ' || byte == '\\' || byte == 0x7f) {
+        if (byte <= ' ' || byte == '\\' || (byte >= 0x7f && !is_text)) {
             out += fmt::format("\\x{:02x}", byte);
         } else {
             out += c;

@@ -293,11 +293,15 @@ void OutputFile::copy_out() {
 
 /* Whoever may not read one of the inputs may not read what is made of them. */
 mode_t OutputFile::new_mode() const {
-    mode_t mode = kMode & ~umask_;
+    mode_t mode = (options_.secret ? kPrivate : kMode) & ~umask_;
+    struct stat out = {};
+    const bool known = ::fstat(io_->fd(), &out) == 0;
     for (const std::string &input : options_.inputs) {
         struct stat st = {};
         if (::stat(input.c_str(), &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
-            mode &= st.st_mode | S_IRUSR | S_IWUSR | S_IWGRP | S_IWOTH;
+            const bool same = known && st.st_gid == out.st_gid;
+            mode &= (same ? st.st_mode : without_group(st.st_mode)) | S_IRUSR | S_IWUSR | S_IWGRP |
+                    S_IWOTH;
         }
     }
     /* What may not be read may not be written either. */

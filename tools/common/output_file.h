@@ -26,6 +26,7 @@ struct OutputFileOptions {
     std::vector<std::string> inputs; /* refused as the output */
     bool force = false;              /* replace an existing file, overwrite a block device */
     bool unnamed = true;             /* let the file have no name at first, if possible */
+    bool secret = false;             /* not all may read what is made */
     std::string like;                /* a new file gets mode and owner of this; or empty */
     u64 size = 0;                    /* bytes that a device must have; 0: not known */
     int out_fd = -1;                 /* what the name "-" means */

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <iostream>
 #include <new>
@@ -14,7 +15,6 @@
 #include <string_view>
 #include <utility>
 
-#include "lib/error_names.h"
 #include "lib/escape.h"
 
 #ifndef CLOOPW_VERSION
@@ -119,22 +119,24 @@ int run_tool(const std::string &name, Streams &streams, const std::function<int(
     int code = codes.failure;
     try {
         code = body();
+        errno = 0;
         streams.out.flush();
         if (!streams.out) {
-            throw Error("standard output: cannot write");
+            const int err = errno; /* 0: it failed before, and nobody asked why */
+            throw err != 0 ? io_error("standard output", "cannot write", err)
+                           : Error("standard output: cannot write");
         }
     } catch (const UsageError &e) {
-        streams.err << name << ": " << escaped(with_error_names(e.what())) << "\nTry '" << name
-                    << " --help'.\n";
+        streams.err << name << ": " << escaped(e.what()) << "\nTry '" << name << " --help'.\n";
         code = codes.usage;
     } catch (const Error &e) {
-        streams.err << name << ": " << escaped(with_error_names(e.what())) << "\n";
+        streams.err << name << ": " << escaped(e.what()) << "\n";
         code = e.err() == EINTR ? codes.cancelled : codes.failure;
     } catch (const std::bad_alloc &) {
         streams.err << name << ": not enough memory\n";
         code = codes.failure;
     } catch (const std::exception &e) {
-        streams.err << name << ": " << escaped(with_error_names(e.what())) << "\n";
+        streams.err << name << ": " << escaped(e.what()) << "\n";
         code = codes.failure;
     }
     streams.err.flush();

@@ -2,6 +2,7 @@
 #include "block_order.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -14,6 +15,7 @@ namespace cloopw {
 
 namespace {
 
+constexpr size_t kLineLen = 4096; /* a number and a comment */
 constexpr std::string_view kSpace = " \t\r";
 
 /* Without a comment and without space around it. */
@@ -83,9 +85,9 @@ BlockOrder BlockOrder::read(const std::string &path, u64 blocks) {
     BlockOrder order;
     order.list_.emplace(open_scratch_file("the order of blocks"));
     order.set_.emplace(open_scratch_file("the order of blocks"));
-    std::string line;
-    for (u64 n = 1; std::getline(file, line); n++) {
-        std::string_view text = strip(line);
+    std::array<char, kLineLen> line = {};
+    for (u64 n = 1; file.getline(line.data(), line.size()); n++) {
+        std::string_view text = strip(line.data());
         if (text.empty()) {
             continue;
         }
@@ -97,6 +99,11 @@ BlockOrder BlockOrder::read(const std::string &path, u64 blocks) {
     }
     if (file.bad()) {
         throw io_error(path, "cannot be read", errno);
+    }
+    if (!file.eof()) {
+        throw Error(path + ": has a line of more than " + std::to_string(kLineLen - 1) +
+                        " bytes; name a list of block numbers",
+                    EINVAL);
     }
     return order;
 }

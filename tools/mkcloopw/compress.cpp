@@ -99,6 +99,7 @@ CompressResult compress(const Job &job, const Input &input, Streams &streams) {
         make_source(input, {job.options.block_size, copy, job.cancelled});
     OutputFileOptions how;
     how.inputs = input.files();
+    how.secret = input.is_secret();
     how.force = job.force;
     how.out_fd = streams.out_fd;
     OutputFile output(job.output, how);

@@ -216,7 +216,7 @@ void set_size(const Io &io, u64 size) {
 
 }  // namespace
 
-Io make_ext4(const FromDirOptions &options) {
+DirImage make_ext4(const FromDirOptions &options) {
     Tree tree = measure_tree(options.path, options.cancelled);
     Io io = open_scratch_file("the file system");
     u64 blocks = blocks_for(tree);
@@ -224,7 +224,7 @@ Io make_ext4(const FromDirOptions &options) {
         set_size(io, blocks * kBlock);
         if (Mke2fs(options, tree, io).run()) {
             settle_ext4(io, tree.root, options.date);
-            return io;
+            return {std::move(io), tree.secret};
         }
         blocks += blocks / 4;
     }

@@ -18,11 +18,16 @@ struct FromDirOptions {
     const std::atomic<bool> *cancelled = nullptr;
 };
 
+struct DirImage {
+    Io io;
+    bool secret; /* there is a file in it that not all may read */
+};
+
 /*
  * As large as it must be, in a temporary file. The same tree gives the same
  * bytes. Throws Error, with what mke2fs said.
  */
-Io make_ext4(const FromDirOptions &options);
+DirImage make_ext4(const FromDirOptions &options);
 
 }  // namespace cloopw
 

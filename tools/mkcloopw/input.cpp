@@ -17,12 +17,14 @@ Input::Input(const InputOptions &options)
     : name_(options.path == "-" ? "standard input" : options.path), format_(options.format) {
     if (options.path == "-") {
         fd_ = options.in_fd;
+        files_ = {"/proc/self/fd/" + std::to_string(fd_)};
     } else {
         open_path(options);
     }
 }
 
-Input::Input(Io raw, const std::string &name) : name_(name), format_("raw") {
+Input::Input(Io raw, const std::string &name, bool secret)
+    : name_(name), format_("raw"), secret_(secret) {
     Device::Config config;
     config.format = "raw";
     config.read_only = true;

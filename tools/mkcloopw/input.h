@@ -24,7 +24,7 @@ public:
     /* Throws Error for what cannot be read or is empty. */
     explicit Input(const InputOptions &options);
     /* A raw image that is open already. */
-    Input(Io raw, const std::string &name);
+    Input(Io raw, const std::string &name, bool secret);
     ~Input();
     Input(const Input &) = delete;
     Input &operator=(const Input &) = delete;
@@ -32,6 +32,8 @@ public:
     const std::string &name() const { return name_; }
     /* All that are read. */
     const std::vector<std::string> &files() const { return files_; }
+
+    bool is_secret() const { return secret_; }
 
     /* A stream has a descriptor, all else a device. */
     bool is_stream() const { return !device_; }
@@ -52,7 +54,8 @@ private:
     const std::string format_; /* that was named; or empty */
     std::vector<std::string> files_;
     int fd_ = -1;
-    bool owned_ = false; /* fd_ */
+    bool owned_ = false;        /* fd_ */
+    const bool secret_ = false; /* what not all may read, and no file says so */
     std::optional<Device> device_;
 };
 

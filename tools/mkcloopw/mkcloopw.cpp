@@ -394,7 +394,8 @@ std::unique_ptr<Input> open_input(const CommandLine &line, const Job &job, Strea
     if (job.options.created != 0) {
         options.date = job.options.created;
     }
-    return std::make_unique<Input>(make_ext4(options), line.from_dir);
+    DirImage image = make_ext4(options);
+    return std::make_unique<Input>(std::move(image.io), line.from_dir, image.secret);
 }
 
 /* Adds what can be done about it to errors that come from deep below. */

@@ -91,6 +91,11 @@ private:
         }
     }
 
+    static bool is_secret(mode_t mode) {
+        const mode_t needed = S_ISDIR(mode) ? S_IROTH | S_IXOTH : S_IROTH;
+        return (S_ISDIR(mode) || S_ISREG(mode)) && (mode & needed) != needed;
+    }
+
     static u64 data_blocks(const std::string &path, const struct stat &st) {
         u64 size = static_cast<u64>(st.st_size);
         if (S_ISLNK(st.st_mode)) {
@@ -135,6 +140,7 @@ private:
     void count(const std::string &path, const std::string &name, const struct stat &st,
                u64 blocks) {
         check_time(path, st);
+        tree_.secret = tree_.secret || is_secret(st.st_mode);
         tree_.inodes++;
         tree_.blocks += blocks;
         if (llistxattr(path.c_str(), nullptr, 0) > 0) {

@@ -13,10 +13,11 @@
 namespace cloopw {
 
 struct Tree {
-    u64 inodes = 0; /* hard links to one file are one */
-    u64 blocks = 0; /* of 4 KiB, all files' and directories' */
-    u64 newest = 0; /* mtime, seconds since 1970 */
-    Uuid uuid = {}; /* derived from names, sizes, owners and times */
+    u64 inodes = 0;      /* hard links to one file are one */
+    u64 blocks = 0;      /* of 4 KiB, all files' and directories' */
+    u64 newest = 0;      /* mtime, seconds since 1970 */
+    Uuid uuid = {};      /* derived from names, sizes, owners and times */
+    bool secret = false; /* there is a file in it that not all may read */
     struct stat root = {};
 };
 

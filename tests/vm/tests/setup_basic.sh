@@ -66,6 +66,23 @@ must "unmount again" umount mnt
 check "file system is clean" e2fsck -fn /dev/cloopw3
 must "detach again" cloopwsetup -d /dev/cloopw3
 
+# ---- files that have lost their names ----
+
+cp image.cloopw gone.cloopw
+must "attach what will be removed" \
+	cloopwsetup -c gone.cow /dev/cloopw4 gone.cloopw
+names() {
+	cloopwsetup -n --raw -O image,cow /dev/cloopw4
+}
+is_named() {
+	test "$(names)" = "$1"
+}
+check "with its names" is_named "$PWD/gone.cloopw $PWD/gone.cow"
+rm gone.cloopw gone.cow
+check "and without them" \
+	is_named "$PWD/gone.cloopw\\x20(deleted) $PWD/gone.cow\\x20(deleted)"
+must "detach it" cloopwsetup -d /dev/cloopw4
+
 # ---- the COW file is the one of User-mode Linux ----
 
 same_as_uml_mkcow() {
