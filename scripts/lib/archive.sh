@@ -53,7 +53,11 @@ archive_update() {
 	mkdir -p "$dir"
 	archive_sources "$1" >"$dir/sources.list"
 	echo "archive: the lists of packages of Debian $1" >&2
-	archive_apt "$1" apt-get update >&2 || return
+	archive_apt "$1" apt-get update --error-on=any >&2 || {
+		echo "archive: Debian's archive cannot be read: is there a network," \
+			"and a mirror in this machine's apt sources?" >&2
+		return 1
+	}
 	: >"$dir/updated"
 }
 
