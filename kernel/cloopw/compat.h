@@ -177,6 +177,16 @@ static inline ssize_t cw_compat_iter_write(struct file *file,
 #define bd_mapping bd_inode->i_mapping
 #endif
 
+#ifndef CW_HAVE_BVEC_SET_PAGE
+static inline void bvec_set_page(struct bio_vec *bv, struct page *page,
+				 unsigned int len, unsigned int offset)
+{
+	bv->bv_page = page;
+	bv->bv_len = len;
+	bv->bv_offset = offset;
+}
+#endif
+
 #ifndef CW_HAVE_BI_OFFSET
 #define bi_offset bi_bvec_done
 #endif

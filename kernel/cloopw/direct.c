@@ -18,6 +18,8 @@
 #include <linux/uio.h>
 #include <linux/wait.h>
 
+#include "compat.h"
+
 /* No block device or file system asks for more. */
 #define ALIGNMENT PAGE_SIZE
 #define BOUNCE_SIZE SZ_256K
