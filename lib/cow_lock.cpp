@@ -26,12 +26,14 @@ bool is_same_file(const struct stat &a, const struct stat &b) {
     return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* Is the file one of those in this attribute, one path a line? */
-bool lists(const fs::path &attribute, const struct stat &file) {
-    std::ifstream lines(attribute);
+/* Is the file one of the layers in this directory of the driver's? */
+bool has_layer(const fs::path &layers, const struct stat &file) {
     struct stat st = {};
-    for (std::string path; std::getline(lines, path);) {
-        if (stat(path.c_str(), &st) == 0 && is_same_file(st, file)) {
+    std::error_code code;
+    for (const auto &layer : fs::directory_iterator(layers, code)) {
+        std::ifstream lines(layer.path() / "path");
+        std::string path;
+        if (std::getline(lines, path) && stat(path.c_str(), &st) == 0 && is_same_file(st, file)) {
             return true;
         }
     }
@@ -46,7 +48,7 @@ std::string device_with(int fd) {
         return "";
     }
     for (const auto &disk : fs::directory_iterator("/sys/block", code)) {
-        if (lists(disk.path() / "cloopw/cow", file)) {
+        if (has_layer(disk.path() / "cloopw/layers", file)) {
             return "/dev/" + disk.path().filename().string();
         }
     }

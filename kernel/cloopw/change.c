@@ -9,13 +9,11 @@
 #include "configure.h"
 #include "disk.h"
 #include "serving.h"
+#include "sysfs.h"
 #include "uapi/cloopw.h"
 
-/* The structures as they were first published; none is shorter. */
-#define SNAPSHOT_SIZE_1 24
-#define RESIZE_SIZE_1 32
-static_assert(sizeof(struct cloopw_snapshot) == SNAPSHOT_SIZE_1);
-static_assert(sizeof(struct cloopw_resize) == RESIZE_SIZE_1);
+static_assert(sizeof(struct cloopw_snapshot) == CLOOPW_SNAPSHOT_SIZE_1);
+static_assert(sizeof(struct cloopw_resize) == CLOOPW_RESIZE_SIZE_1);
 
 /* For one change at a time. */
 static int hold(struct cloopw_disk *disk, struct cw_report *report)
@@ -53,6 +51,7 @@ static int add_layer(struct cloopw_disk *disk, void *arg,
 		     struct cw_report *report)
 {
 	const struct cloopw_snapshot *request = arg;
+	u32 nr;
 	int err;
 
 	if (request->flags & ~CLOOPW_SNAPSHOT_ELSEWHERE)
@@ -61,11 +60,17 @@ static int add_layer(struct cloopw_disk *disk, void *arg,
 	err = hold(disk, report);
 	if (err)
 		return err;
-	err = cloopw_attachment_snapshot(disk->attachment, disk,
-					 request->layer_fd,
-					 request->flags &
-					 CLOOPW_SNAPSHOT_ELSEWHERE,
-					 report);
+	nr = cw_device_layers(disk->attachment->engine)->nr;
+	if (nr < CW_MAX_LAYERS)
+		err = cloopw_sysfs_set_layers(disk->sysfs, nr + 1);
+	if (!err)
+		err = cloopw_attachment_snapshot(disk->attachment, disk,
+						 request->layer_fd,
+						 request->flags &
+						 CLOOPW_SNAPSHOT_ELSEWHERE,
+						 report);
+	if (err)
+		cloopw_sysfs_set_layers(disk->sysfs, nr);
 	cloopw_disk_release(disk, true);
 	return err;
 }
@@ -76,7 +81,7 @@ static int snapshot(struct cloopw_disk *disk, const void __user *arg)
 	int err;
 
 	err = cloopw_read_request(&request, sizeof(request), arg,
-				  SNAPSHOT_SIZE_1);
+				  CLOOPW_SNAPSHOT_SIZE_1);
 	if (err)
 		return err;
 	return change(disk, &request, request.message, request.message_len,
@@ -143,7 +148,7 @@ static int resize(struct cloopw_disk *disk, struct cloopw_resize __user *arg)
 	int err;
 
 	err = cloopw_read_request(&request, sizeof(request), arg,
-				  RESIZE_SIZE_1);
+				  CLOOPW_RESIZE_SIZE_1);
 	if (err)
 		return err;
 	err = change(disk, &request, request.message, request.message_len,

@@ -12,13 +12,11 @@
 #include "change.h"
 #include "disk.h"
 #include "loop_compat.h"
+#include "sysfs.h"
 #include "uapi/cloopw.h"
 
-/* The structures as they were first published; none is shorter. */
-#define CONFIG_SIZE_1 80
-#define STATUS_SIZE_1 280
-static_assert(sizeof(struct cloopw_config) == CONFIG_SIZE_1);
-static_assert(sizeof(struct cloopw_status) == STATUS_SIZE_1);
+static_assert(sizeof(struct cloopw_config) == CLOOPW_CONFIG_SIZE_1);
+static_assert(sizeof(struct cloopw_status) == CLOOPW_STATUS_SIZE_1);
 static_assert(CLOOPW_MAX_LAYERS == CW_MAX_LAYERS);
 static_assert(CLOOPW_MESSAGE_LEN == CW_REPORT_LEN);
 static_assert(CLOOPW_LABEL_LEN == CW_LABEL_LEN + 1);
@@ -32,8 +30,7 @@ struct config_request {
 	struct cw_report report;
 };
 
-/* The size of a structure, which is its first field. */
-static int read_size(const void __user *arg, size_t least, u32 *size)
+int cloopw_read_size(const void __user *arg, size_t least, u32 *size)
 {
 	if (get_user(*size, (const u32 __user *)arg))
 		return -EFAULT;
@@ -46,7 +43,7 @@ int cloopw_read_request(void *request, size_t len, const void __user *arg,
 			size_t least)
 {
 	u32 size;
-	int err = read_size(arg, least, &size);
+	int err = cloopw_read_size(arg, least, &size);
 
 	return err ? err : copy_struct_from_user(request, len, arg, size);
 }
@@ -236,8 +233,11 @@ static int attach(struct cloopw_disk *disk, const struct cloopw_setup *setup,
 	err = cloopw_attachment_create(disk, setup, &att, report);
 	if (err)
 		return err;
-	err = install(disk, att);
+	err = cloopw_sysfs_set_layers(disk->sysfs, att->nr_layers);
+	if (!err)
+		err = install(disk, att);
 	if (err) {
+		cloopw_sysfs_set_layers(disk->sysfs, 0);
 		cloopw_attachment_destroy(att);
 		return err;
 	}
@@ -287,7 +287,7 @@ static int configure(struct cloopw_disk *disk, bool exclusive,
 	if (!request)
 		return -ENOMEM;
 	err = cloopw_read_request(&request->config, sizeof(request->config),
-				  arg, CONFIG_SIZE_1);
+				  arg, CLOOPW_CONFIG_SIZE_1);
 	if (err)
 		goto free;
 	err = decode_config(request);
@@ -355,6 +355,7 @@ int cloopw_clear(struct cloopw_disk *disk)
 		set_phase(disk, CLOOPW_ATTACHED);
 		return err;
 	}
+	cloopw_sysfs_set_layers(disk->sysfs, 0);
 	att = uninstall(disk);
 	retract(disk);
 	err = cloopw_attachment_destroy(att);
@@ -495,7 +496,7 @@ static int get_status(struct cloopw_disk *disk, void __user *arg)
 	u32 size;
 	int err;
 
-	err = read_size(arg, STATUS_SIZE_1, &size);
+	err = cloopw_read_size(arg, CLOOPW_STATUS_SIZE_1, &size);
 	if (err)
 		return err;
 	if (mutex_lock_killable(&disk->lock))
@@ -519,7 +520,7 @@ int cloopw_ioctl(struct block_device *bdev, blk_mode_t mode,
 	struct cloopw_disk *disk = bdev->bd_disk->private_data;
 
 	if (!cloopw_is_loop_ioctl(cmd) &&
-	    (cmd < CLOOPW_CONFIGURE || cmd > CLOOPW_FLUSH))
+	    _IOC_TYPE(cmd) != CLOOPW_IOC_MAGIC)
 		return -ENOTTY;
 	if (bdev_is_partition(bdev))
 		return -EINVAL;

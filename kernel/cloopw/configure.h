@@ -23,6 +23,8 @@ int cloopw_reattach(struct cloopw_disk *disk, const struct cloopw_setup *setup,
 		    struct cw_report *report);
 
 int cloopw_check_window(u64 offset, u64 sizelimit, struct cw_report *report);
+/* That of a structure, which is its first field: least once. */
+int cloopw_read_size(const void __user *arg, size_t least, u32 *size);
 /* A structure that begins with its size: len bytes now, least once. */
 int cloopw_read_request(void *request, size_t len, const void __user *arg,
 			size_t least);

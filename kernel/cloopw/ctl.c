@@ -3,6 +3,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/capability.h>
+#include <linux/compat.h>
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
@@ -13,6 +14,7 @@
 
 #include "core/report.h"
 #include "disk.h"
+#include "query.h"
 #include "uapi/cloopw.h"
 
 static DEFINE_IDR(disks); /* by number; ctl_lock */
@@ -79,6 +81,8 @@ static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
+	if (cmd == CLOOPW_CTL_QUERY)
+		return cloopw_query((void __user *)arg);
 	if (mutex_lock_killable(&ctl_lock))
 		return -EINTR;
 	switch (cmd) {
@@ -98,11 +102,24 @@ static long ctl_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return ret;
 }
 
+#ifdef CONFIG_COMPAT
+/* Most arguments are numbers, and -1 must stay that. */
+static long ctl_compat_ioctl(struct file *file, unsigned int cmd,
+			     unsigned long arg)
+{
+	if (cmd == CLOOPW_CTL_QUERY)
+		arg = (unsigned long)compat_ptr(arg);
+	return ctl_ioctl(file, cmd, arg);
+}
+#endif
+
 static const struct file_operations ctl_fops = {
 	.owner = THIS_MODULE,
 	.open = nonseekable_open,
 	.unlocked_ioctl = ctl_ioctl,
-	.compat_ioctl = ctl_ioctl, /* no argument is an address */
+#ifdef CONFIG_COMPAT
+	.compat_ioctl = ctl_compat_ioctl,
+#endif
 	.llseek = noop_llseek,
 };
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include "disk.h"
 
 #include <linux/blkdev.h>
@@ -8,6 +10,7 @@
 #include "attachment.h"
 #include "compat.h"
 #include "configure.h"
+#include "sysfs.h"
 
 static int major; /* constant after init */
 
@@ -182,6 +185,7 @@ struct cloopw_disk *cloopw_disk_add(int number)
 	if (!disk)
 		return ERR_PTR(-ENOMEM);
 	disk->number = number;
+	disk->phase = CLOOPW_CONFIGURING; /* nobody else, until it is made */
 	mutex_init(&disk->lock);
 	err = cloopw_queue_init(disk);
 	if (err)
@@ -189,9 +193,17 @@ struct cloopw_disk *cloopw_disk_add(int number)
 	err = make_gendisk(disk);
 	if (err)
 		goto exit_queue;
-	err = device_add_disk(NULL, disk->gd, cloopw_disk_groups);
+	err = device_add_disk(NULL, disk->gd, NULL);
 	if (err)
 		goto put_gendisk;
+	/* It may be open by now, so it stays also without. */
+	disk->sysfs = cloopw_sysfs_add(disk->gd);
+	if (!disk->sysfs)
+		pr_warn("%s: no memory for its directory in sysfs\n",
+			disk->gd->disk_name);
+	mutex_lock(&disk->lock);
+	disk->phase = CLOOPW_IDLE;
+	mutex_unlock(&disk->lock);
 	return disk;
 
 put_gendisk:
@@ -220,6 +232,7 @@ int cloopw_disk_remove(struct cloopw_disk *disk)
 	mutex_unlock(&disk->lock);
 	if (err)
 		return err;
+	cloopw_sysfs_remove(disk->sysfs);
 	del_gendisk(disk->gd);
 	cloopw_queue_exit(disk);
 	put_disk(disk->gd);

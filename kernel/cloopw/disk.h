@@ -14,6 +14,7 @@
 #include <linux/types.h>
 
 struct cloopw_attachment;
+struct cloopw_sysfs;
 
 enum cloopw_phase {
 	CLOOPW_IDLE,        /* no attachment */
@@ -27,6 +28,7 @@ struct cloopw_disk {
 	int number;                 /* constant */
 	struct gendisk *gd;         /* constant */
 	struct blk_mq_tag_set tags; /* constant */
+	struct cloopw_sysfs *sysfs; /* constant */
 
 	struct mutex lock;       /* guards what follows */
 	enum cloopw_phase phase;
@@ -74,8 +76,5 @@ void cloopw_queue_exit(struct cloopw_disk *disk);
 int cloopw_queue_set_limits(struct cloopw_disk *disk,
 			    const struct cloopw_attachment *att,
 			    struct queue_limits *begun);
-
-/* sysfs.c */
-extern const struct attribute_group *cloopw_disk_groups[];
 
 #endif

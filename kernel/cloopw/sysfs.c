@@ -1,24 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * /sys/block/cloopwN/cloopw/. All files but state are empty while nothing is
- * attached.
+ * attached. layers/0 is the top layer, layers/1 lies below it, and so on.
  */
 #include <linux/blkdev.h>
 #include <linux/device.h>
+#include <linux/kobject.h>
+#include <linux/kstrtox.h>
+#include <linux/slab.h>
 #include <linux/sysfs.h>
 #include <linux/uuid.h>
 
 #include "attachment.h"
 #include "change.h"
 #include "disk.h"
+#include "sysfs.h"
 #include "uapi/cloopw.h"
 
 typedef ssize_t (*show_fn)(const struct cloopw_attachment *att, char *buf);
 
-/* The disk's lock keeps what is attached from being detached meanwhile. */
-static ssize_t show_attached(struct device *dev, char *buf, show_fn show)
+/* Of the directory cloopw, which lies in that of the disk's device. */
+static struct cloopw_disk *disk_of(struct kobject *dir)
 {
-	struct cloopw_disk *disk = dev_to_disk(dev)->private_data;
+	return dev_to_disk(kobj_to_dev(dir->parent))->private_data;
+}
+
+/* The disk's lock keeps what is attached from being detached meanwhile. */
+static ssize_t show_attached(struct kobject *dir, char *buf, show_fn show)
+{
+	struct cloopw_disk *disk = disk_of(dir);
 	ssize_t len = 0;
 
 	mutex_lock(&disk->lock);
@@ -30,13 +40,13 @@ static ssize_t show_attached(struct device *dev, char *buf, show_fn show)
 
 /* Defines the attribute name, whose text show_name() writes. */
 #define ATTACHED_ATTR(name)						\
-	static ssize_t name##_show(struct device *dev,			\
-				   struct device_attribute *attr,	\
+	static ssize_t name##_show(struct kobject *dir,			\
+				   struct kobj_attribute *attr,		\
 				   char *buf)				\
 	{								\
-		return show_attached(dev, buf, show_##name);		\
+		return show_attached(dir, buf, show_##name);		\
 	}								\
-	static DEVICE_ATTR_RO(name)
+	static struct kobj_attribute name##_attr = __ATTR_RO(name)
 
 /* The same for one number. */
 #define NUMBER_ATTR(name, value)					\
@@ -48,12 +58,12 @@ static ssize_t show_attached(struct device *dev, char *buf, show_fn show)
 	ATTACHED_ATTR(name)
 
 /* What is set for whoever is attached; store returns 0 or -errno. */
-static ssize_t store_attached(struct device *dev, const char *buf,
+static ssize_t store_attached(struct kobject *dir, const char *buf,
 			      size_t count,
 			      int (*store)(struct cloopw_attachment *att,
 					   const char *text))
 {
-	struct cloopw_disk *disk = dev_to_disk(dev)->private_data;
+	struct cloopw_disk *disk = disk_of(dir);
 	int err = -ENXIO;
 
 	mutex_lock(&disk->lock);
@@ -65,19 +75,19 @@ static ssize_t store_attached(struct device *dev, const char *buf,
 
 /* Defines the attribute name, which show_name() and store_name() serve. */
 #define SETTABLE_ATTR(name)						\
-	static ssize_t name##_show(struct device *dev,			\
-				   struct device_attribute *attr,	\
+	static ssize_t name##_show(struct kobject *dir,			\
+				   struct kobj_attribute *attr,		\
 				   char *buf)				\
 	{								\
-		return show_attached(dev, buf, show_##name);		\
+		return show_attached(dir, buf, show_##name);		\
 	}								\
-	static ssize_t name##_store(struct device *dev,			\
-				    struct device_attribute *attr,	\
+	static ssize_t name##_store(struct kobject *dir,		\
+				    struct kobj_attribute *attr,	\
 				    const char *buf, size_t count)	\
 	{								\
-		return store_attached(dev, buf, count, store_##name);	\
+		return store_attached(dir, buf, count, store_##name);	\
 	}								\
-	static DEVICE_ATTR_RW(name)
+	static struct kobj_attribute name##_attr = __ATTR_RW(name)
 
 static struct cw_device_stats stats_of(const struct cloopw_attachment *att)
 {
@@ -192,13 +202,13 @@ static ssize_t show_dio(const struct cloopw_attachment *att, char *buf)
 	return sysfs_emit(buf, "%d\n", direct_of(att) == CW_DIRECT_ON);
 }
 
-static ssize_t dio_show(struct device *dev, struct device_attribute *attr,
+static ssize_t dio_show(struct kobject *dir, struct kobj_attribute *attr,
 			char *buf)
 {
-	return show_attached(dev, buf, show_dio);
+	return show_attached(dir, buf, show_dio);
 }
 
-static ssize_t dio_store(struct device *dev, struct device_attribute *attr,
+static ssize_t dio_store(struct kobject *dir, struct kobj_attribute *attr,
 			 const char *buf, size_t count)
 {
 	enum cw_direct_mode mode;
@@ -206,56 +216,13 @@ static ssize_t dio_store(struct device *dev, struct device_attribute *attr,
 	int err = kstrtobool(buf, &wanted);
 
 	if (!err)
-		err = cloopw_set_direct(dev_to_disk(dev)->private_data, wanted,
+		err = cloopw_set_direct(disk_of(dir), wanted,
 					&mode);
 	return err ? err : count;
 }
-static DEVICE_ATTR_RW(dio);
+static struct kobj_attribute dio_attr = __ATTR_RW(dio);
 
 /* ---- the COW layers ---- */
-
-/* A line; false, and a mark in its place, when there is no room for it. */
-static bool add_line(char *buf, int *len, const char *text, const char *mark)
-{
-	static const char more[] = "...\n";
-
-	if (*len + strlen(text) + strlen(mark) + sizeof(more) >= PAGE_SIZE) {
-		*len += sysfs_emit_at(buf, *len, more);
-		return false;
-	}
-	*len += sysfs_emit_at(buf, *len, "%s%s\n", text, mark);
-	return true;
-}
-
-/* One path a line, the top first. */
-static ssize_t show_cow(const struct cloopw_attachment *att, char *buf)
-{
-	const struct cw_layers *layers = cw_device_layers(att->engine);
-	int len = 0;
-	u32 i;
-
-	for (i = 0; i < layers->nr; i++) {
-		struct cw_io *io = layers->layer[i]->io;
-
-		if (!add_line(buf, &len, io->name, cw_backing_mark(io)))
-			break;
-	}
-	return len;
-}
-ATTACHED_ATTR(cow);
-
-/* Of the same layers. */
-static ssize_t show_cow_format(const struct cloopw_attachment *att, char *buf)
-{
-	const struct cw_layers *layers = cw_device_layers(att->engine);
-	int len = 0;
-	u32 i;
-
-	for (i = 0; i < layers->nr; i++)
-		add_line(buf, &len, layers->layer[i]->format->name, "");
-	return len;
-}
-ATTACHED_ATTR(cow_format);
 
 NUMBER_ATTR(cow_live_bytes, stats_of(att).cow.live_bytes);
 NUMBER_ATTR(cow_dead_bytes, stats_of(att).cow.dead_bytes);
@@ -283,24 +250,23 @@ static ssize_t show_cow_limit(const struct cloopw_attachment *att, char *buf)
 	return sysfs_emit(buf, "%llu\n", space_of(att).limit);
 }
 
-static ssize_t cow_limit_show(struct device *dev,
-			      struct device_attribute *attr, char *buf)
+static ssize_t cow_limit_show(struct kobject *dir, struct kobj_attribute *attr,
+			      char *buf)
 {
-	return show_attached(dev, buf, show_cow_limit);
+	return show_attached(dir, buf, show_cow_limit);
 }
 
-static ssize_t cow_limit_store(struct device *dev,
-			       struct device_attribute *attr, const char *buf,
-			       size_t count)
+static ssize_t cow_limit_store(struct kobject *dir, struct kobj_attribute *attr,
+			       const char *buf, size_t count)
 {
 	u64 limit;
 	int err = kstrtou64(buf, 0, &limit);
 
 	if (!err)
-		err = cloopw_set_limit(dev_to_disk(dev)->private_data, limit);
+		err = cloopw_set_limit(disk_of(dir), limit);
 	return err ? err : count;
 }
-static DEVICE_ATTR_RW(cow_limit);
+static struct kobj_attribute cow_limit_attr = __ATTR_RW(cow_limit);
 
 /* Empty when it cannot be told. */
 static ssize_t show_cow_available(const struct cloopw_attachment *att,
@@ -375,10 +341,10 @@ static int store_cache_limit(struct cloopw_attachment *att, const char *text)
 }
 SETTABLE_ATTR(cache_limit);
 
-static ssize_t state_show(struct device *dev, struct device_attribute *attr,
+static ssize_t state_show(struct kobject *dir, struct kobj_attribute *attr,
 			  char *buf)
 {
-	struct cloopw_disk *disk = dev_to_disk(dev)->private_data;
+	struct cloopw_disk *disk = disk_of(dir);
 	const char *name = "idle";
 
 	mutex_lock(&disk->lock);
@@ -387,51 +353,183 @@ static ssize_t state_show(struct device *dev, struct device_attribute *attr,
 	mutex_unlock(&disk->lock);
 	return sysfs_emit(buf, "%s\n", name);
 }
-static DEVICE_ATTR_RO(state);
+static struct kobj_attribute state_attr = __ATTR_RO(state);
 
 static struct attribute *disk_attrs[] = {
-	&dev_attr_image.attr,
-	&dev_attr_image_format.attr,
-	&dev_attr_label.attr,
-	&dev_attr_uuid.attr,
-	&dev_attr_codecs.attr,
-	&dev_attr_ratio.attr,
-	&dev_attr_image_dev.attr,
-	&dev_attr_image_ino.attr,
-	&dev_attr_partscan.attr,
-	&dev_attr_dio.attr,
-	&dev_attr_drop_behind.attr,
-	&dev_attr_offset.attr,
-	&dev_attr_sizelimit.attr,
-	&dev_attr_size.attr,
-	&dev_attr_block_size.attr,
-	&dev_attr_stored_bytes.attr,
-	&dev_attr_cow.attr,
-	&dev_attr_cow_format.attr,
-	&dev_attr_cow_live_bytes.attr,
-	&dev_attr_cow_dead_bytes.attr,
-	&dev_attr_cow_total_bytes.attr,
-	&dev_attr_cow_ratio.attr,
-	&dev_attr_cow_limit.attr,
-	&dev_attr_cow_available.attr,
-	&dev_attr_low_space.attr,
-	&dev_attr_read_only.attr,
-	&dev_attr_read_errors.attr,
-	&dev_attr_write_errors.attr,
-	&dev_attr_cache_hits.attr,
-	&dev_attr_cache_misses.attr,
-	&dev_attr_cache_bytes.attr,
-	&dev_attr_cache_limit.attr,
-	&dev_attr_state.attr,
+	&image_attr.attr,
+	&image_format_attr.attr,
+	&label_attr.attr,
+	&uuid_attr.attr,
+	&codecs_attr.attr,
+	&ratio_attr.attr,
+	&image_dev_attr.attr,
+	&image_ino_attr.attr,
+	&partscan_attr.attr,
+	&dio_attr.attr,
+	&drop_behind_attr.attr,
+	&offset_attr.attr,
+	&sizelimit_attr.attr,
+	&size_attr.attr,
+	&block_size_attr.attr,
+	&stored_bytes_attr.attr,
+	&cow_live_bytes_attr.attr,
+	&cow_dead_bytes_attr.attr,
+	&cow_total_bytes_attr.attr,
+	&cow_ratio_attr.attr,
+	&cow_limit_attr.attr,
+	&cow_available_attr.attr,
+	&low_space_attr.attr,
+	&read_only_attr.attr,
+	&read_errors_attr.attr,
+	&write_errors_attr.attr,
+	&cache_hits_attr.attr,
+	&cache_misses_attr.attr,
+	&cache_bytes_attr.attr,
+	&cache_limit_attr.attr,
+	&state_attr.attr,
 	NULL,
 };
 
 static const struct attribute_group disk_group = {
-	.name = "cloopw",
 	.attrs = disk_attrs,
 };
 
-const struct attribute_group *cloopw_disk_groups[] = {
-	&disk_group,
+/* ---- a directory a layer ---- */
+
+/* Its name is its number, 0 for the top. NULL: there is no such layer now. */
+static const struct cw_cow *layer_of(const struct kobject *dir,
+				       const struct cloopw_disk *disk)
+{
+	const struct cw_layers *layers;
+	unsigned int i;
+
+	if (disk->phase != CLOOPW_ATTACHED || kstrtouint(dir->name, 10, &i))
+		return NULL;
+	layers = cw_device_layers(disk->attachment->engine);
+	return i < layers->nr ? layers->layer[i] : NULL;
+}
+
+static ssize_t show_layer(struct kobject *dir, char *buf,
+			  ssize_t (*show)(const struct cw_cow *layer, char *buf))
+{
+	/* layers, cloopw */
+	struct cloopw_disk *disk = disk_of(dir->parent->parent);
+	const struct cw_cow *layer;
+	ssize_t len = 0;
+
+	mutex_lock(&disk->lock);
+	layer = layer_of(dir, disk);
+	if (layer)
+		len = show(layer, buf);
+	mutex_unlock(&disk->lock);
+	return len;
+}
+
+static ssize_t show_path(const struct cw_cow *layer, char *buf)
+{
+	return sysfs_emit(buf, "%s%s\n", layer->io->name,
+			  cw_backing_mark(layer->io));
+}
+
+static ssize_t path_show(struct kobject *dir, struct kobj_attribute *attr,
+			 char *buf)
+{
+	return show_layer(dir, buf, show_path);
+}
+static struct kobj_attribute path_attr = __ATTR_RO(path);
+
+static ssize_t show_format(const struct cw_cow *layer, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", layer->format->name);
+}
+
+static ssize_t format_show(struct kobject *dir, struct kobj_attribute *attr,
+			   char *buf)
+{
+	return show_layer(dir, buf, show_format);
+}
+static struct kobj_attribute format_attr = __ATTR_RO(format);
+
+static struct attribute *layer_attrs[] = {
+	&path_attr.attr,
+	&format_attr.attr,
 	NULL,
 };
+
+static const struct attribute_group layer_group = {
+	.attrs = layer_attrs,
+};
+
+struct cloopw_sysfs {
+	struct kobject *dir;
+	struct kobject *layers;
+	u32 nr_layers;
+	struct kobject *layer[CW_MAX_LAYERS];
+};
+
+/* NULL is fine. */
+static void remove_dir(struct kobject *dir)
+{
+	if (!dir)
+		return;
+	kobject_del(dir);
+	kobject_put(dir);
+}
+
+static struct kobject *add_dir(const char *name, struct kobject *parent,
+			       const struct attribute_group *group)
+{
+	struct kobject *dir = kobject_create_and_add(name, parent);
+
+	if (dir && group && sysfs_create_group(dir, group)) {
+		remove_dir(dir);
+		return NULL;
+	}
+	return dir;
+}
+
+int cloopw_sysfs_set_layers(struct cloopw_sysfs *sysfs, u32 nr)
+{
+	char name[12];
+
+	if (!sysfs)
+		return 0;
+	while (sysfs->nr_layers > nr)
+		remove_dir(sysfs->layer[--sysfs->nr_layers]);
+	while (sysfs->nr_layers < nr) {
+		struct kobject *dir;
+
+		snprintf(name, sizeof(name), "%u", sysfs->nr_layers);
+		dir = add_dir(name, sysfs->layers, &layer_group);
+		if (!dir)
+			return -ENOMEM;
+		sysfs->layer[sysfs->nr_layers++] = dir;
+	}
+	return 0;
+}
+
+struct cloopw_sysfs *cloopw_sysfs_add(struct gendisk *gd)
+{
+	struct cloopw_sysfs *sysfs = kzalloc(sizeof(*sysfs), GFP_KERNEL);
+
+	if (!sysfs)
+		return NULL;
+	sysfs->dir = add_dir("cloopw", &disk_to_dev(gd)->kobj, &disk_group);
+	if (sysfs->dir)
+		sysfs->layers = add_dir("layers", sysfs->dir, NULL);
+	if (!sysfs->layers) {
+		cloopw_sysfs_remove(sysfs);
+		return NULL;
+	}
+	return sysfs;
+}
+
+void cloopw_sysfs_remove(struct cloopw_sysfs *sysfs)
+{
+	if (!sysfs)
+		return;
+	cloopw_sysfs_set_layers(sysfs, 0);
+	remove_dir(sysfs->layers);
+	remove_dir(sysfs->dir);
+	kfree(sysfs);
+}

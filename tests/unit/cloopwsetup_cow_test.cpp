@@ -241,7 +241,7 @@ TEST_F(CloopwsetupCow, RamIsALogThatIsNoFile) {
     runs({"--ram=24M", device(0), image()});
     ASSERT_EQ(attached(0).layers.size(), 1U);
     EXPECT_TRUE(contains(attached(0).layers[0], "memfd:cloopw")) << attached(0).layers[0];
-    EXPECT_EQ(kernel_->attribute(0, "cow_format"), "log");
+    EXPECT_EQ(kernel_->attribute(0, "layers/0/format"), "log");
     EXPECT_EQ(space(0).limit, 24 * kMiB);
     EXPECT_EQ(attached(0).config.flags, 0U);
     kernel_->disks[0]->engine->write(Bytes(4096, 'w').data(), 4096, 8192);

@@ -66,7 +66,7 @@ TEST_F(Cloopwsetup, NewCowIsRoundedUpToSectors) {
 
 TEST_F(Cloopwsetup, NewCowIsOfTheDefaultFormat) {
     runs({"-c", path("cow"), device(0), image()});
-    EXPECT_EQ(kernel_->attribute(0, "cow_format"), "log");
+    EXPECT_EQ(kernel_->attribute(0, "layers/0/format"), "log");
 }
 
 TEST_F(Cloopwsetup, NewCowLogKeepsWhatIsWritten) {
@@ -796,6 +796,51 @@ TEST_F(Cloopwsetup, ModuleOfAnotherVersion) {
     refuses({device(0), image()},
             "DEV/cloopw0: cannot attach DIR/disk.img: Inappropriate ioctl for device; this "
             "program and the module are of different versions");
+}
+
+TEST_F(Cloopwsetup, VersionOfTheModule) {
+    runs({"-V"});
+    const std::string tool = out_;
+    EXPECT_EQ(std::count(tool.begin(), tool.end(), '\n'), 1);
+    runs({"-vV"});
+    EXPECT_EQ(out_, tool +
+                        "module: 0.1-test\n"
+                        "image formats: cloopw, raw\n"
+                        "COW formats: log, uml\n"
+                        "codecs: none, zlib, lz4, lz4hc, zstd, xz, lzo\n"
+                        "COW codecs: none, zlib, lz4, lz4hc, zstd\n"
+                        "COW layers: 64\n"
+                        "features: snapshots, resize, direct I/O, claims, loop's ioctls\n");
+    kernel_->ioctl_errors[CLOOPW_CTL_QUERY] = -ENOTTY;
+    runs({"--version", "--verbose"});
+    EXPECT_EQ(out_, tool + "module: Inappropriate ioctl for device; it is of another version\n");
+    kernel_->open_errors[kernel_->dev() + "/cloopw-control"] = -EACCES;
+    runs({"-v", "-V"});
+    EXPECT_EQ(out_, tool + "module: Permission denied; run this as root\n");
+    kernel_->open_errors[kernel_->dev() + "/cloopw-control"] = -ENOENT;
+    runs({"-v", "-V"});
+    EXPECT_EQ(out_, tool + "module: not loaded\n");
+    EXPECT_TRUE(kernel_->ran.empty());
+}
+
+TEST_F(Cloopwsetup, CodecsThatTheModuleHasNot) {
+    kernel_->cow_codecs = "none lz4";
+    refuses({"-c", path("cow"), "--cow-codec", "zstd", device(0), image()},
+            "--cow-codec zstd: module cloopw 0.1-test cannot write that, it has none, lz4; choose "
+            "another, or install the module of this program's version");
+    EXPECT_FALSE(fs::exists(path("cow")));
+    runs({"-c", path("cow"), device(0), image()});
+    refuses({"--snapshot", path("b"), "--cow-codec", "zstd", device(0)},
+            "--cow-codec zstd: module cloopw 0.1-test cannot write that, it has none, lz4; choose "
+            "another, or install the module of this program's version");
+    kernel_->codecs = "none lz4";
+    const std::string packed =
+        write("packed", native_image(text_bytes(kImageSize), 65536, *cw_codec_by_name("zstd")));
+    refuses({device(1), packed},
+            "DIR/packed: module cloopw 0.1-test cannot read codec zstd, it has none, lz4; install "
+            "the module of this program's version");
+    kernel_->ioctl_errors[CLOOPW_CTL_QUERY] = -ENOTTY;
+    runs({device(1), packed});
 }
 
 TEST_F(Cloopwsetup, ConfigureIsForRoot) {

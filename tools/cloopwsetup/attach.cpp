@@ -17,6 +17,7 @@
 #include "lib/cow_chain.h"
 #include "lib/cow_lock.h"
 #include "lib/error.h"
+#include "module.h"
 #include "new_top.h"
 #include "refusal.h"
 #include "snapshot.h"
@@ -307,6 +308,10 @@ DeviceRef attach(Driver &driver, const AttachOptions &options) {
     const bool make_top = top != CowFile::kThere;
     std::vector<CowLayer> chain = find_layers(options, make_top, image.st);
     want_idle(driver, options.device);
+    want_image_codecs(driver, options.image, image);
+    if ((make_top && options.cow_format != "uml") || options.cow.ram) {
+        want_cow_codec(driver, options.cow);
+    }
     AttachOptions whole = options;
     whole.cows = paths_of(chain);
     NewCow none;

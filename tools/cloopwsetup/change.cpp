@@ -27,10 +27,9 @@ void resize(Driver &driver, const DeviceRef &device) {
     const int err = node.ioctl(CLOOPW_RESIZE, reinterpret_cast<unsigned long>(&request));
     if (err < 0) {
         reason.back() = '\0';
-        const std::string cow = driver.attribute(device, "cow");
-        throw refused(device.path + ": not resized",
-                      {driver.attribute(device, "image"), cow.substr(0, cow.find('\n'))},
-                      reason.data(), err);
+        std::vector<std::string> files = driver.layers(device, "path");
+        files.push_back(driver.attribute(device, "image"));
+        throw refused(device.path + ": not resized", files, reason.data(), err);
     }
     driver.say(device.path + ": has " + std::to_string(request.device_size) + " bytes now");
 }

@@ -16,6 +16,7 @@
 #include "image_facts.h"
 #include "lib/escape.h"
 #include "list.h"
+#include "module.h"
 #include "snapshot.h"
 #include "stack.h"
 #include "stats.h"
@@ -75,7 +76,7 @@ Detach:
   -D, --detach-all         all devices
 Other:
   -v, --verbose            tell what is done
-  -V, --version            print the version
+  -V, --version            print the version; with -v also of the module
   -h, --help               print this help
 A SIZE is in bytes, or with K, M, G, T of 1024.
 Exit code: 0 success, 1 failed, 2 wrong usage.
@@ -587,7 +588,10 @@ int cloopwsetup(const Args &args, Streams &streams, Kernel &kernel) {
     return run_tool(kName, streams, [&] {
         CLI::App app{"", kName};
         Options options;
-        setup_app(app);
+        setup_app(app, [&]() -> std::string {
+            Driver driver(kernel, [](const std::string &) {});
+            return given(app, "-v") ? "\n" + module_text(driver) : "";
+        });
         declare(app, options);
         if (!parse_args(app, args, streams)) {
             return static_cast<int>(kExitOk);

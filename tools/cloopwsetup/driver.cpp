@@ -334,6 +334,25 @@ std::string Driver::attribute(const DeviceRef &device, const std::string &name) 
     return text_of(kernel_.sys() + "/block/" + device.name + "/cloopw/" + name);
 }
 
+std::vector<std::string> Driver::layers(const DeviceRef &device, const std::string &name) {
+    std::vector<std::string> found;
+    if (device.userspace) {
+        std::istringstream lines(attribute(device, name == "path" ? "cow" : "cow_format"));
+        for (std::string line; std::getline(lines, line);) {
+            found.push_back(line);
+        }
+        return found;
+    }
+    for (int i = 0; i < CLOOPW_MAX_LAYERS; i++) {
+        std::string text = attribute(device, "layers/" + std::to_string(i) + "/" + name);
+        if (text.empty()) {
+            break;
+        }
+        found.push_back(text);
+    }
+    return found;
+}
+
 int Driver::set_attribute(const DeviceRef &device, const std::string &name,
                           const std::string &text) {
     const std::string path = kernel_.sys() + "/block/" + device.name + "/cloopw/" + name;
@@ -368,6 +387,20 @@ void Driver::wait_for_udev() {
     if (kernel_.run({kUdevadm, "settle", "--timeout=5"}, &said) != 0) {
         say("udev is still busy after 5 s");
     }
+}
+
+std::optional<struct cloopw_query> Driver::query(int *err) {
+    Handle handle(kernel_, kernel_.open(kernel_.dev() + "/" CLOOPW_CONTROL_NAME, O_RDWR));
+    struct cloopw_query query = {};
+    query.size = sizeof(query);
+    int result = handle.error();
+    if (result == 0) {
+        result = handle.ioctl(CLOOPW_CTL_QUERY, reinterpret_cast<unsigned long>(&query));
+    }
+    if (err != nullptr) {
+        *err = means_absent(result) ? 0 : result;
+    }
+    return result < 0 ? std::nullopt : std::optional(query);
 }
 
 std::optional<struct cloopw_status> Driver::status(const DeviceRef &device) {

@@ -49,6 +49,8 @@ public:
 
     /* An attribute's text, without the newline at its end; "" when there is none. */
     std::string attribute(const DeviceRef &device, const std::string &name);
+    /* "path" or "format" of each COW layer, the top first. */
+    std::vector<std::string> layers(const DeviceRef &device, const std::string &name);
     /* Sets one; 0 or -errno. */
     int set_attribute(const DeviceRef &device, const std::string &name, const std::string &text);
     /* Has an image. */
@@ -62,6 +64,9 @@ public:
 
     /* nullopt when it cannot be had, for want of permission for example. */
     std::optional<struct cloopw_status> status(const DeviceRef &device);
+
+    /* Does not load the module. nullopt and *err 0: it is not loaded; else -errno. */
+    std::optional<struct cloopw_query> query(int *err = nullptr);
 
 private:
     /* Calls the control device, with the module loaded. -errno or the result. */

@@ -73,6 +73,7 @@ ImageFacts inspect_image(const std::string &path, const std::string &format, uin
     Image image = open_with_engine(window_of(facts.fd.get(), path, offset, sizelimit), format);
     facts.format = image.info().format->name;
     facts.size = image.size();
+    facts.codecs = image.info().codecs;
     std::copy_n(image.info().uuid, facts.uuid.size(), facts.uuid.begin());
     if (facts.format == cw_image_raw.name && format.empty()) {
         refuse_unlikely_raw(image.io(), "--format raw");

@@ -25,8 +25,9 @@ enum class Kind { kText, kBytes, kCount, kSwitch, kRatio, kLines, kWords };
 struct Column {
     const char *key; /* in JSON; in capitals the heading */
     Kind kind;
-    const char *attribute; /* below /sys/block/cloopwN/cloopw; nullptr: see value_of() */
-    bool usual;            /* shown without -O */
+    const char *
+        attribute; /* kLines: of each layer; else below /sys/block/cloopwN/cloopw; nullptr: see value_of() */
+    bool usual; /* shown without -O */
 };
 
 constexpr std::array kColumns = {
@@ -35,7 +36,7 @@ constexpr std::array kColumns = {
     Column{"ro", Kind::kSwitch, "read_only", true},
     Column{"image", Kind::kText, "image", true},
     Column{"format", Kind::kText, "image_format", true},
-    Column{"cow", Kind::kLines, "cow", true},
+    Column{"cow", Kind::kLines, "path", true},
     Column{"ratio", Kind::kRatio, "ratio", true},
     Column{"cow_live", Kind::kBytes, "cow_live_bytes", true},
     Column{"cow_dead", Kind::kBytes, "cow_dead_bytes", true},
@@ -43,7 +44,7 @@ constexpr std::array kColumns = {
     Column{"cow_ratio", Kind::kRatio, "cow_ratio", true},
     Column{"dio", Kind::kSwitch, "dio", true},
     Column{"state", Kind::kText, "state", true},
-    Column{"cow_format", Kind::kLines, "cow_format", false},
+    Column{"cow_format", Kind::kLines, "format", false},
     Column{"offset", Kind::kBytes, "offset", false},
     Column{"sizelimit", Kind::kBytes, "sizelimit", false},
     Column{"block_size", Kind::kBytes, "block_size", false},
@@ -111,7 +112,11 @@ std::vector<const Column *> chosen_columns(const ListOptions &options) {
 /* The attribute as the driver writes it; nullopt when it has nothing to say. */
 std::optional<std::string> value_of(Driver &driver, const DeviceRef &device, const Column &column) {
     std::string text;
-    if (column.attribute != nullptr) {
+    if (column.kind == Kind::kLines) {
+        for (const std::string &line : driver.layers(device, column.attribute)) {
+            text.append(text.empty() ? "" : "\n").append(line);
+        }
+    } else if (column.attribute != nullptr) {
         text = driver.attribute(device, column.attribute);
     } else if (column.key == std::string("name")) {
         text = device.path;
@@ -332,7 +337,7 @@ std::vector<DeviceRef> associated(Driver &driver, const std::vector<DeviceRef> &
     std::vector<DeviceRef> found;
     for (const DeviceRef &device : devices) {
         bool match = is_file(from_octal(driver.attribute(device, "image")));
-        for (const std::string &cow : split(driver.attribute(device, "cow"), '\n')) {
+        for (const std::string &cow : driver.layers(device, "path")) {
             match = match || is_file(from_octal(cow));
         }
         auto status = there && !match ? driver.status(device) : std::nullopt;

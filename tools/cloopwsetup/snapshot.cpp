@@ -11,6 +11,7 @@
 #include "lib/cow_chain.h"
 #include "lib/cow_lock.h"
 #include "lib/error.h"
+#include "module.h"
 #include "refusal.h"
 
 namespace cloopw {
@@ -22,9 +23,9 @@ CowBase future_base(Driver &driver, const DeviceRef &device) {
     if (!status) {
         throw Error(device.path + ": cannot be asked for its size; run this as root", EPERM);
     }
-    std::string layers = driver.attribute(device, "cow");
+    const std::vector<std::string> layers = driver.layers(device, "path");
     CowBase base;
-    base.path = layers.substr(0, layers.find('\n'));
+    base.path = layers.empty() ? "" : layers.front();
     base.size = status->device_size;
     base.uuid = random_uuid();
     base.is_layer = true;
@@ -63,6 +64,7 @@ void snapshot(Driver &driver, const DeviceRef &device, const std::string &path,
                     EEXIST);
     }
     CowBase base = future_base(driver, device);
+    want_cow_codec(driver, settings);
     NewCow made;
     made.create(path, what, layer_cow_format(), base, settings);
     Fd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));

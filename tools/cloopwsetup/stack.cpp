@@ -222,7 +222,7 @@ void Look::at_loop(const std::string &name) {
 
 void Look::at_ours(const std::string &name) {
     const DeviceRef device = {*device_number(name), name, driver_.kernel().dev() + "/" + name};
-    std::vector<std::string> files = split(driver_.attribute(device, "cow"), '\n');
+    std::vector<std::string> files = driver_.layers(device, "path");
     files.push_back(driver_.attribute(device, "image"));
     for (const std::string &file : files) {
         if (!file.empty() && !begins_with(file, "/memfd:")) {

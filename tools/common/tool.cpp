@@ -48,10 +48,12 @@ Streams system_streams() {
     return {std::cout, std::cerr, STDIN_FILENO, STDOUT_FILENO, terminal, columns};
 }
 
-void setup_app(CLI::App &app) {
+void setup_app(CLI::App &app, const std::function<std::string()> &more) {
     app.set_help_flag("-h,--help", "Print this help and exit");
-    app.set_version_flag("-V,--version", app.get_name() + " " CLOOPW_VERSION,
-                         "Print the version and exit");
+    auto version = [&app, more] {
+        return app.get_name() + " " CLOOPW_VERSION + (more ? more() : "");
+    };
+    app.set_version_flag("-V,--version", version, "Print the version and exit");
     app.get_formatter()->column_width(26);
 }
 

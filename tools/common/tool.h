@@ -43,8 +43,11 @@ using Args = std::vector<std::string>; /* without the program's name */
  */
 bool parse_args(CLI::App &app, const Args &args, Streams &streams);
 
-/* Settings that all tools share: -h, --version, help that fits 80 columns. */
-void setup_app(CLI::App &app);
+/*
+ * Settings that all tools share: -h, --version, help that fits 80 columns. more: what
+ * --version says besides, asked when all options are known.
+ */
+void setup_app(CLI::App &app, const std::function<std::string()> &more = nullptr);
 
 /* Runs the body and turns what it throws into one line on err and an exit code. */
 int run_tool(const std::string &name, Streams &streams, const std::function<int()> &body,

@@ -2,7 +2,7 @@
 /*
  * The ioctl interface of cloopw, for C and C++.
  *
- * /dev/cloopw-control   CLOOPW_CTL_ADD, _REMOVE, _GET_FREE
+ * /dev/cloopw-control   CLOOPW_CTL_ADD, _REMOVE, _GET_FREE, _QUERY
  * /dev/cloopwN          CLOOPW_CONFIGURE, CLOOPW_CLEAR, CLOOPW_GET_STATUS,
  *                       CLOOPW_SNAPSHOT, CLOOPW_RESIZE, CLOOPW_FLUSH,
  *                       and for programs that know loop, LOOP_SET_FD,
@@ -13,6 +13,9 @@
  * those of older versions (what is missing counts as 0) and longer ones whose
  * unknown rest is 0; others get E2BIG. Unknown flags and non-zero reserved
  * fields get EINVAL.
+ *
+ * The files of an attach are not opened O_EXCL by the caller: the kernel claims
+ * block devices among them, and who has them otherwise gets EBUSY.
  */
 #ifndef _UAPI_CLOOPW_H
 #define _UAPI_CLOOPW_H
@@ -130,19 +133,67 @@ struct cloopw_resize {
 	__u32 reserved;    /* 0 */
 };
 
-#define CLOOPW_IOC_MAGIC 0xCB
+/* cloopw_query.features */
+#define CLOOPW_FEATURE_SNAPSHOT (1ull << 0)    /* CLOOPW_SNAPSHOT */
+#define CLOOPW_FEATURE_RESIZE (1ull << 1)      /* CLOOPW_RESIZE */
+#define CLOOPW_FEATURE_DIRECT_IO (1ull << 2)   /* CLOOPW_F_DIRECT_IO */
+#define CLOOPW_FEATURE_CLAIMS (1ull << 3)      /* of block devices below */
+#define CLOOPW_FEATURE_LOOP_IOCTLS (1ull << 4) /* those of <linux/loop.h> */
+#define CLOOPW_FEATURES                                        \
+	(CLOOPW_FEATURE_SNAPSHOT | CLOOPW_FEATURE_RESIZE |     \
+	 CLOOPW_FEATURE_DIRECT_IO | CLOOPW_FEATURE_CLAIMS |    \
+	 CLOOPW_FEATURE_LOOP_IOCTLS)
+
+/* What the driver that is loaded can do. Names have a blank between them. */
+struct cloopw_query {
+	__u32 size;       /* sizeof(struct cloopw_query), set by the caller */
+	__u32 max_layers; /* all that follows is set by the kernel */
+	__u64 features;   /* CLOOPW_FEATURE_* */
+	char version[32];
+	char image_formats[80];
+	char cow_formats[32];
+	char codecs[80];     /* of images and COW files that are read */
+	char cow_codecs[80]; /* of COW files that are written */
+};
+
+/*
+ * Documentation/userspace-api/ioctl/ioctl-number.rst of Linux 6.12 has nothing
+ * from 0xD0 to 0xDA, and no header of the kernel's uses 0xD6 for an ioctl; we
+ * take 00-1F of it.
+ */
+#define CLOOPW_IOC_MAGIC 0xD6
+
+/*
+ * The structures as they were first published; none is shorter. The numbers of
+ * ioctls have these sizes: a structure may grow, its number stays.
+ */
+#define CLOOPW_CONFIG_SIZE_1 80
+#define CLOOPW_STATUS_SIZE_1 280
+#define CLOOPW_SNAPSHOT_SIZE_1 24
+#define CLOOPW_RESIZE_SIZE_1 32
+#define CLOOPW_QUERY_SIZE_1 320
+
+/* Read by the kernel, and read and written by it. */
+#define CLOOPW_IOW(nr, size) _IOC(_IOC_WRITE, CLOOPW_IOC_MAGIC, nr, size)
+#define CLOOPW_IOWR(nr, size) \
+	_IOC(_IOC_READ | _IOC_WRITE, CLOOPW_IOC_MAGIC, nr, size)
 
 /* Control device; each returns the device's number or -1 and errno. */
 #define CLOOPW_CTL_ADD _IO(CLOOPW_IOC_MAGIC, 0x00)      /* arg: number, -1: any */
 #define CLOOPW_CTL_REMOVE _IO(CLOOPW_IOC_MAGIC, 0x01)   /* arg: number */
 #define CLOOPW_CTL_GET_FREE _IO(CLOOPW_IOC_MAGIC, 0x02) /* adds one if need be */
+/* struct cloopw_query; returns 0 */
+#define CLOOPW_CTL_QUERY CLOOPW_IOWR(0x03, CLOOPW_QUERY_SIZE_1)
 
-/* Not _IOW and the like: the structures may grow, the numbers may not. */
-#define CLOOPW_CONFIGURE _IO(CLOOPW_IOC_MAGIC, 0x10)  /* struct cloopw_config */
-#define CLOOPW_CLEAR _IO(CLOOPW_IOC_MAGIC, 0x11)      /* EBUSY while in use */
-#define CLOOPW_GET_STATUS _IO(CLOOPW_IOC_MAGIC, 0x12) /* struct cloopw_status */
-#define CLOOPW_SNAPSHOT _IO(CLOOPW_IOC_MAGIC, 0x13)   /* struct cloopw_snapshot */
-#define CLOOPW_RESIZE _IO(CLOOPW_IOC_MAGIC, 0x14)     /* struct cloopw_resize */
+/* struct cloopw_config */
+#define CLOOPW_CONFIGURE CLOOPW_IOW(0x10, CLOOPW_CONFIG_SIZE_1)
+#define CLOOPW_CLEAR _IO(CLOOPW_IOC_MAGIC, 0x11) /* EBUSY while in use */
+/* struct cloopw_status */
+#define CLOOPW_GET_STATUS CLOOPW_IOWR(0x12, CLOOPW_STATUS_SIZE_1)
+/* struct cloopw_snapshot */
+#define CLOOPW_SNAPSHOT CLOOPW_IOW(0x13, CLOOPW_SNAPSHOT_SIZE_1)
+/* struct cloopw_resize */
+#define CLOOPW_RESIZE CLOOPW_IOWR(0x14, CLOOPW_RESIZE_SIZE_1)
 /*
  * All that was written to the device so far is durable, and the next attach
  * has nothing to recover. No argument.

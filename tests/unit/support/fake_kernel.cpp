@@ -194,7 +194,8 @@ int FakeKernel::ioctl(int fd, unsigned int request, unsigned long arg) {
     }
     int disk = handles_.at(fd);
     if (disk == kControl) {
-        return control(request, static_cast<int>(arg));
+        return request == CLOOPW_CTL_QUERY ? query(reinterpret_cast<struct cloopw_query *>(arg))
+                                           : control(request, static_cast<int>(arg));
     }
     switch (request) {
         case CLOOPW_CONFIGURE:
@@ -237,6 +238,20 @@ int FakeKernel::control(unsigned int request, int number) {
     }
     add_disk(static_cast<int>(disks.size()));
     return static_cast<int>(disks.size()) - 1;
+}
+
+int FakeKernel::query(struct cloopw_query *query) const {
+    if (query->size != sizeof(*query)) {
+        return -EINVAL;
+    }
+    query->max_layers = CLOOPW_MAX_LAYERS;
+    query->features = CLOOPW_FEATURES;
+    strcpy(query->version, "0.1-test");
+    strcpy(query->image_formats, "cloopw raw");
+    strcpy(query->cow_formats, "log uml");
+    codecs.copy(query->codecs, sizeof(query->codecs) - 1);
+    cow_codecs.copy(query->cow_codecs, sizeof(query->cow_codecs) - 1);
+    return 0;
 }
 
 int FakeKernel::configure(int number, struct cloopw_config *config) {
@@ -314,16 +329,13 @@ int FakeKernel::attach(int number, struct cloopw_config *config, std::string *me
 
 void FakeKernel::show_layers(int number) {
     const Attached &attached = *disks[number];
-    std::string names, formats;
     for (size_t i = 0; i < attached.layers.size(); i++) {
-        names += attached.layers[i] + "\n";
-        formats +=
-            std::string(cw_device_layer_format(&attached.engine->get(), static_cast<u32>(i))) +
-            "\n";
+        const std::string dir = "layers/" + std::to_string(i) + "/";
+        set_attribute(number, dir + "path", attached.layers[i]);
+        set_attribute(number, dir + "format",
+                      cw_device_layer_format(&attached.engine->get(), static_cast<u32>(i)));
     }
-    if (!names.empty()) {
-        set_attribute(number, "cow", without_newline(names));
-        set_attribute(number, "cow_format", without_newline(formats));
+    if (!attached.layers.empty()) {
         struct cw_cow_space space = {};
         cw_device_get_space(&attached.engine->get(), &space);
         set_attribute(number, "cow_limit", std::to_string(space.limit));

@@ -47,6 +47,8 @@ public:
     int stolen_devices = 0;     /* so many free devices another program takes */
     int configure_error = 0;    /* -errno */
     std::string configure_message;
+    std::string codecs = "none zlib lz4 lz4hc zstd xz lzo"; /* of the module */
+    std::string cow_codecs = "none zlib lz4 lz4hc zstd";
     int snapshot_error = 0;    /* -errno */
     int flush_error = 0;       /* -errno */
     bool has_direct_io = true; /* the images' file system */
@@ -108,6 +110,7 @@ private:
     std::string block_dir(int number) const;
     bool nodes_show() const { return makes_nodes && pauses >= nodes_after_pauses; }
     int control(unsigned int request, int number);
+    int query(struct cloopw_query *query) const;
     int configure(int number, struct cloopw_config *config);
     int attach(int number, struct cloopw_config *config, std::string *message);
     int clear(int number);

@@ -447,6 +447,44 @@ static void check_states(void)
 	       result(ioctl(control, CLOOPW_CTL_REMOVE, 0)));
 }
 
+static void check_query(void)
+{
+	struct {
+		struct cloopw_query query;
+		char more[16];
+	} longer = { .query.size = sizeof(longer), .more = { 1 } };
+	struct cloopw_query query = { .size = sizeof(query) };
+	char *end = last_page();
+
+	expect("query", 0, result(ioctl(control, CLOOPW_CTL_QUERY, &query)));
+	if (query.size != sizeof(query) || query.max_layers != CLOOPW_MAX_LAYERS ||
+	    query.features != CLOOPW_FEATURES || !query.version[0] ||
+	    !strstr(query.image_formats, "cloopw") ||
+	    strcmp(query.cow_formats, "log uml") ||
+	    !strstr(query.codecs, "xz") || strstr(query.cow_codecs, "xz") ||
+	    !strstr(query.cow_codecs, "zstd")) {
+		failures++;
+		printf("not ok query: %s, %s, %s, %s, %s\n", query.version,
+		       query.image_formats, query.cow_formats, query.codecs,
+		       query.cow_codecs);
+	}
+	expect("query, longer", 0,
+	       result(ioctl(control, CLOOPW_CTL_QUERY, &longer)));
+	if (longer.query.size != sizeof(query) || longer.more[0]) {
+		failures++;
+		printf("not ok query, longer: %u\n", longer.query.size);
+	}
+	query.size = sizeof(query) - 1;
+	expect("query, too short", EINVAL,
+	       result(ioctl(control, CLOOPW_CTL_QUERY, &query)));
+	query.size = sizeof(query);
+	memcpy(end - 4, &query.size, 4);
+	expect("query, half of it there", EFAULT,
+	       result(ioctl(control, CLOOPW_CTL_QUERY, end - 4)));
+	expect("query, NULL", EFAULT,
+	       result(ioctl(control, CLOOPW_CTL_QUERY, NULL)));
+}
+
 static void check_control(void)
 {
 	int number;
@@ -758,6 +796,7 @@ int main(int argc, char **argv)
 	check_message();
 	check_loop();
 	check_states();
+	check_query();
 	check_control();
 	check_capability();
 	return failures != 0;

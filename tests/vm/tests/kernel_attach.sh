@@ -16,6 +16,7 @@ made_at_start() {
 	test "$(echo /dev/cloopw[0-9])" = "$(echo /dev/cloopw{0..7})"
 	test "$(cat $sys/cloopw/state)" = idle
 	test -z "$(cat $sys/cloopw/image)"
+	test -z "$(ls $sys/cloopw/layers)"
 	test "$(blockdev --getsize64 $dev)" = 0
 }
 check "eight idle devices" made_at_start
@@ -71,7 +72,7 @@ says() {
 	test "$(cat $sys/cloopw/block_size)" = "$4"
 	test "$(cat $sys/cloopw/size)" = "$5"
 	test "$(cat $sys/cloopw/read_only)" = 1
-	test -z "$(cat $sys/cloopw/cow)"
+	test -z "$(ls $sys/cloopw/layers)"
 	# every file can be read
 	grep -r . $sys/cloopw >/dev/null
 }

@@ -29,8 +29,8 @@ limits() {
 	test "$(cat $sys/queue/write_cache)" = "write back"
 	test "$(cat $sys/queue/fua)" = 1
 	test "$(cat $sys/cloopw/read_only)" = 0
-	test "$(cat $sys/cloopw/cow)" = "$PWD/cow"
-	test "$(cat $sys/cloopw/cow_format)" = uml
+	test "$(cat $sys/cloopw/layers/0/path)" = "$PWD/cow"
+	test "$(cat $sys/cloopw/layers/0/format)" = uml
 }
 check "limits and sysfs" limits
 same "it begins as the image" raw "$dev"

@@ -8,7 +8,7 @@ must "the module loads" modprobe cloopw
 defer rmmod cloopw
 
 dev=/dev/cloopw0
-cow=/sys/block/cloopw0/cloopw/cow
+layers=/sys/block/cloopw0/cloopw/layers
 defer 'cloopwsetup -D 2>/dev/null || :'
 
 truncate -s 24M raw
@@ -42,10 +42,10 @@ chain() {
 	holds one 0 $dev
 	holds three 1 $dev
 	holds four 2 $dev
-	test "$(cat $cow)" = "$PWD/c.cow
+	test "$(cat $layers/*/path)" = "$PWD/c.cow
 $PWD/b.cow
 $PWD/a.cow"
-	test "$(cat /sys/block/cloopw0/cloopw/cow_format)" = "log
+	test "$(cat $layers/*/format)" = "log
 log
 log"
 	cloopwsetup -l -J -O cow,cow_format $dev | tr -d ' \n' | grep -qF '["log","log","log"]'
@@ -172,7 +172,7 @@ refuses "one on a disk that is too small" '1.0 MiB, a COW needs' \
 	cloopwsetup --snapshot "${loops[1]}" $dev
 on_disk() {
 	cloopwsetup --snapshot "${loops[0]}" $dev
-	test "$(cat $cow)" = "${loops[0]}
+	test "$(cat $layers/*/path)" = "${loops[0]}
 $PWD/disk0.cow"
 	put nine 5
 	holds eight 4 $dev
@@ -249,7 +249,7 @@ under_load() {
 	sha256sum <$dev >sum
 	cloopwsetup -d $dev
 	cloopwsetup -c load5.cow $dev image
-	test "$(wc -l <$cow)" = 6
+	test "$(ls $layers | tr "\n" " ")" = "0 1 2 3 4 5 "
 	sha256sum <$dev | cmp - sum
 	cloopwsetup -d $dev
 }

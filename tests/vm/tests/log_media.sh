@@ -31,7 +31,7 @@ keeps() {
 	local name=$1 cow=$2
 	shift 2
 	must "$name: attached" cloopwsetup "$@" -c "$cow" $dev base.cloopw
-	check "$name: a log" test "$(cat $sys/cow_format)" = log
+	check "$name: a log" test "$(cat $sys/layers/0/format)" = log
 	check "$name: written" write
 	check "$name: read" holds
 	check "$name: trimmed" blkdiscard -o $((20 * mib)) -l $((4 * mib)) $dev
@@ -153,7 +153,7 @@ check "written" write
 check "read" holds
 check "it is in memory" test "$(($(shmem) - before))" -gt 4096
 check "its limit" test "$(cat $sys/cow_limit)" = $((24 * mib))
-check "what sysfs calls it" grep -q memfd $sys/cow
+check "what sysfs calls it" grep -q memfd $sys/layers/0/path
 refuses "full at its limit" 'No space' \
 	dd if=/dev/urandom of=$dev bs=1M oflag=direct conv=notrunc
 check "state" test "$(cat $sys/state)" = full

@@ -143,7 +143,7 @@ layers() {
 		tail -c +8193 raw
 	} >expected
 	cmp expected /dev/cloopw0
-	test "$(cat /sys/block/cloopw0/cloopw/cow)" = "$PWD/top
+	test "$(cat /sys/block/cloopw0/cloopw/layers/*/path)" = "$PWD/top
 $PWD/lower"
 	cloopwsetup -d /dev/cloopw0
 	cmp lower frozen
@@ -156,7 +156,7 @@ cow_log() {
 	local base=$1
 	rm -f log
 	cloopwsetup -c log /dev/cloopw0 "$base"
-	test "$(cat /sys/block/cloopw0/cloopw/cow_format)" = log
+	test "$(cat /sys/block/cloopw0/cloopw/layers/0/format)" = log
 	# some segments are kept free; it is not as long as the device
 	test "$(stat -c %s log)" -lt $((8 << 20))
 	put text 4096 /dev/cloopw0

@@ -12,7 +12,7 @@ mkcloopw -q raw image
 mkdir on away upper
 
 must "attached" cloopwsetup -c top.cow $dev image
-cow() { head -n 1 /sys/block/cloopw0/cloopw/cow; }
+cow() { cat /sys/block/cloopw0/cloopw/layers/0/path; }
 top=$(cow)
 itself=': each would wait for the other; name a file elsewhere'
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "query.h"
+
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "configure.h"
+#include "core/codec.h"
+#include "core/cow.h"
+#include "core/image.h"
+#include "uapi/cloopw.h"
+
+static_assert(sizeof(struct cloopw_query) == CLOOPW_QUERY_SIZE_1);
+
+/* Behind what is there, with a blank between. */
+static void add_name(char *names, size_t size, const char *name)
+{
+	size_t len = strlen(names);
+
+	WARN_ON_ONCE(len + 1 + strlen(name) >= size);
+	scnprintf(names + len, size - len, "%s%s", len ? " " : "", name);
+}
+
+/* Some codecs the kernel can only read. */
+static bool can_compress(const struct cw_codec *codec)
+{
+	void *context;
+
+	if (!codec->create)
+		return true;
+	if (codec->create(&context, codec->default_level, CW_PAGE_SIZE))
+		return false;
+	codec->destroy(context);
+	return true;
+}
+
+static void fill_names(struct cloopw_query *query)
+{
+	unsigned int i;
+
+	for (i = 0; i < cw_image_formats_count; i++)
+		add_name(query->image_formats, sizeof(query->image_formats),
+			 cw_image_formats[i]->name);
+	for (i = 0; i < cw_cow_formats_count; i++)
+		add_name(query->cow_formats, sizeof(query->cow_formats),
+			 cw_cow_formats[i]->name);
+	for (i = 0; i < cw_codecs_count; i++) {
+		add_name(query->codecs, sizeof(query->codecs),
+			 cw_codecs[i]->name);
+		if (can_compress(cw_codecs[i]))
+			add_name(query->cow_codecs, sizeof(query->cow_codecs),
+				 cw_codecs[i]->name);
+	}
+}
+
+int cloopw_query(void __user *arg)
+{
+	struct cloopw_query *query;
+	size_t known;
+	u32 size;
+	int err;
+
+	err = cloopw_read_size(arg, CLOOPW_QUERY_SIZE_1, &size);
+	if (err)
+		return err;
+	query = kzalloc(sizeof(*query), GFP_KERNEL);
+	if (!query)
+		return -ENOMEM;
+	known = min_t(size_t, size, sizeof(*query));
+	query->size = known;
+	query->max_layers = CLOOPW_MAX_LAYERS;
+	query->features = CLOOPW_FEATURES;
+	strscpy(query->version, THIS_MODULE->version, sizeof(query->version));
+	fill_names(query);
+	if (copy_to_user(arg, query, known) ||
+	    clear_user(arg + known, size - known))
+		err = -EFAULT;
+	kfree(query);
+	return err;
+}
