@@ -135,6 +135,9 @@ std::string absolute(const char *path) {
 int config(const char *key, const char *value) {
     return guarded([&] {
         const std::string name = key;
+        if (*value == '\0') {
+            throw Error(name + "=: is empty; give it a value or leave it out", EINVAL);
+        }
         const bool is_path = name == "image" || name == "cow" || name == "status";
         if (!set_option(options(), name, is_path ? absolute(value) : value)) {
             throw Error("unknown parameter '" + name + "'; nbdkit cloopw --help lists all", EINVAL);

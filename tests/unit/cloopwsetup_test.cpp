@@ -543,7 +543,7 @@ TEST_F(WithoutModule, NoModprobe) {
     kernel_->modprobe_status = -ENOENT;
     refuses({"-f", image()},
             "module cloopw: cannot be loaded: /sbin/modprobe: No such file or directory; install "
-            "the package kmod");
+            "the package kmod; --userspace attaches without it");
 }
 
 TEST_F(Cloopwsetup, ControlDeviceIsForRoot) {
@@ -1270,6 +1270,10 @@ TEST_F(Cloopwsetup, WrongUsage) {
     };
     const Case kCases[] = {
         {{"-d"}, "-d: which DEVICE?"},
+        {{"-o", "", device(0), image()}, "--offset: is empty"},
+        {{"--format", "", device(0), image()}, "--format: is empty"},
+        {{"-c", "", device(0), image()}, "--cow: is empty"},
+        {{"-f", ""}, "a name: is empty"},
         {{"-D", device(0)}, "-D takes no DEVICE; -d does"},
         {{"-f", device(0), image()}, "-f finds the device by itself: give only an IMAGE"},
         {{device(0), image(), image()}, "one DEVICE and one IMAGE at a time"},

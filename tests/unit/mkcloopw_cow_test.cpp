@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "support/hooks.h"
+#include "support/make_image.h"
 #include "support/mkcloopw_layers.h"
 
 namespace cloopw::test {
@@ -70,10 +71,12 @@ protected:
 class MkcloopwContent : public MkcloopwCow {
 protected:
     /* An image of this content under one UUID. */
-    std::string image_of(const std::string &name, const Bytes &content) {
+    std::string image_of(const std::string &name, const Bytes &content, const Args &more = {}) {
         dir_.write("in", content);
-        expect_success(
-            {"-q", "-f", "--uuid", "01234567-89ab-cdef-0123-456789abcdef", in_, dir_ / name});
+        Args args = {"-q", "-f", "--uuid", "01234567-89ab-cdef-0123-456789abcdef"};
+        args.insert(args.end(), more.begin(), more.end());
+        args.insert(args.end(), {in_, dir_ / name});
+        expect_success(args);
         return dir_ / name;
     }
     /* As a COW file was before there were digests. */
@@ -107,10 +110,22 @@ TEST_F(MkcloopwContent, AnotherUnderTheSameUuidIsRefused) {
     write(first_, {cow_}, 0, random_bytes(4096));
     EXPECT_EQ(refusal(first_, cow_), "");
     EXPECT_EQ(refusal(second_, cow_), cow_ + ": was made for " + first_ + ", but " + second_ +
-                                          " has other content under the same UUID");
+                                          " has other content, or has it in other blocks, "
+                                          "under the same UUID");
     write(first_, {cow_}, 8192, random_bytes(4096));
     EXPECT_NE(refusal(second_, cow_), "");
     EXPECT_EQ(refusal(image_of("again", text_bytes(500000, 1)), cow_), "");
+}
+
+/* The digest is of an encoding; what was changed gets into another one by --cow. */
+TEST_F(MkcloopwContent, AnotherEncodingIsAnotherImage) {
+    const Bytes change = random_bytes(4096);
+    write(first_, {cow_}, 8192, change);
+    const std::string other = image_of("other", text_bytes(500000, 1), {"-c", "lz4"});
+    EXPECT_NE(refusal(other, cow_).find("has it in other blocks"), std::string::npos);
+    expect_success({"-q", "-c", "lz4", "--cow", cow_, first_, dir_ / "both"});
+    const Bytes both = read_image(read_bytes(dir_ / "both"));
+    EXPECT_EQ(slice(both, 8192, change.size()), change);
 }
 
 /* It cannot be told any more which content an older one is of: that is said, once. */

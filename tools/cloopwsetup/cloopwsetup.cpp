@@ -309,6 +309,18 @@ void check_options(const CLI::App &app, Action action) {
     }
 }
 
+/* A variable of a script that nobody set: not the same as no option. */
+void refuse_empty_values(const CLI::App &app) {
+    for (const CLI::Option *option : app.get_options()) {
+        const std::vector<std::string> &values = option->results();
+        const bool wanted = option->get_type_size() > 0 && option->get_expected_min() > 0;
+        if (wanted && std::find(values.begin(), values.end(), "") != values.end()) {
+            throw UsageError((option->nonpositional() ? option->get_name() : "a name") +
+                             ": is empty");
+        }
+    }
+}
+
 uint64_t size_or_zero(const std::string &text, const char *what) {
     return text.empty() ? 0 : parse_size(text, what);
 }
@@ -346,6 +358,7 @@ void check_cow_options(const CLI::App &app, const Options &o) {
 
 /* What the strings of the command line say, checked. */
 void settle(const CLI::App &app, Options &o) {
+    refuse_empty_values(app);
     o.attach.offset = size_or_zero(o.offset, "--offset");
     o.attach.sizelimit = size_or_zero(o.sizelimit, "--sizelimit");
     o.attach.cache_bytes = size_or_zero(o.cache, "--cache");

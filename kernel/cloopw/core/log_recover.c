@@ -196,7 +196,7 @@ static int check_digest(struct cw_log *log, const struct cw_cow_base *base,
 		if (cw_from_le64(super->base_digest) == base->digest)
 			return 0;
 		return cw_refuse(report, -EINVAL,
-				 "%s: was made for %.256s, but %s has other content under the same UUID",
+				 "%s: was made for %.256s, but %s has other content, or has it in other blocks, under the same UUID",
 				 log->io->name, super->parent, base->name);
 	}
 	if (cw_from_le64(super->seq) != 1)

@@ -6,39 +6,13 @@
 # to records that are nowhere. Another program has the medium open meanwhile, so that
 # nothing is dropped by a close; the file is on ext4, whose own blocks can be written.
 
-modprobe -a cloopw dm-mod dm-flakey
-defer 'cloopwsetup -D; rmmod cloopw'
-dev=/dev/cloopw0
-mib=$((1 << 20))
-size=400 # MiB of the medium
-
-truncate -s 32M raw
-mkcloopw -q raw base.cloopw
+# shellcheck source=tests/vm/lib/flaky.sh
+. /cloopw/lib/flaky.sh
+make_medium 400 32
 head -c 1M /dev/urandom >first
 head -c 1M /dev/urandom >second
 head -c 256K second >part
-dmsetup --noudevsync create medium --table "0 $((size * 2048)) linear $(disk 1) 0"
-defer 'dmsetup --noudevsync remove medium'
-medium=/dev/$(dmsetup info -c --noheadings -o blkdevname medium)
-mkdir host
 
-# table LINES: the medium's
-table() {
-	dmsetup --noudevsync suspend --noflush --nolockfs medium
-	dmsetup --noudevsync load medium
-	dmsetup --noudevsync resume medium
-}
-heals() { echo "0 $((size * 2048)) linear $(disk 1) 0" | table; }
-# fails_from MIB: writes from there on fail
-fails_from() {
-	local disk
-	disk=$(disk 1)
-	{
-		[ "$1" = 0 ] || echo "0 $(($1 * 2048)) linear $disk 0"
-		echo "$(($1 * 2048)) $(((size - $1) * 2048)) flakey" \
-			"$disk $(($1 * 2048)) 0 3600 1 error_writes"
-	} | table
-}
 # begins_at COW: the MiB of the medium
 begins_at() {
 	[ "$1" != "$medium" ] || { echo 0; return; }
@@ -78,7 +52,7 @@ cached() {
 	must "$name: written" put first
 	fails_from "$(begins_at "$cow")"
 	check "$name: a sync gets the error" refused put second
-	cloopwsetup -d $dev || cloopwsetup -d $dev || :
+	detach
 	heals
 	must "$name: attached again, at once, and synced" "$3" "$cow"
 	echo 3 >/proc/sys/vm/drop_caches

@@ -6,24 +6,11 @@
 # Pages are written one after the other, each with a sync; those whose sync came back
 # well are there after the next attach.
 
-modprobe -a cloopw dm-mod dm-flakey
-defer 'cloopwsetup -D; rmmod cloopw'
-dev=/dev/cloopw0
-sectors=$((200 * 2048))
+# shellcheck source=tests/vm/lib/flaky.sh
+. /cloopw/lib/flaky.sh
 rounds=6
+make_medium 200 16
 
-truncate -s 16M raw
-mkcloopw -q raw base.cloopw
-dmsetup --noudevsync create medium --table "0 $sectors linear $(disk 1) 0"
-defer 'dmsetup --noudevsync remove medium'
-medium=/dev/$(dmsetup info -c --noheadings -o blkdevname medium)
-mkdir host
-
-becomes() {
-	dmsetup --noudevsync suspend --noflush --nolockfs medium
-	dmsetup --noudevsync load medium --table "0 $sectors $*"
-	dmsetup --noudevsync resume medium
-}
 writes() {
 	local n
 	for ((n = 0; n < 2048; n++)); do
@@ -51,14 +38,14 @@ round() {
 	flushes &
 	flusher=$!
 	wait_for 60 count "$2"
-	becomes flakey "$(disk 1)" 0 0 3600 1 error_writes
+	fails_from 0
 	wait $writer
 	touch stop
 	wait $flusher
 	test "$(cat /sys/block/cloopw0/cloopw/state)" = failed
-	cloopwsetup -d $dev || cloopwsetup -d $dev || :
+	detach
 	[ "$cow" = "$medium" ] || umount host
-	becomes linear "$(disk 1)" 0
+	heals
 	[ "$cow" = "$medium" ] || mount "$medium" host
 	cloopwsetup -c "$cow" $dev base.cloopw
 	echo "$(cat acknowledged) were acknowledged" | tee told

@@ -6,32 +6,18 @@
 # a disk that is gone. What was synced before is there after the next attach, and
 # whoever syncs meanwhile gets the error.
 
-modprobe -a cloopw dm-mod dm-flakey
-defer 'cloopwsetup -D; rmmod cloopw'
-dev=/dev/cloopw0
+# shellcheck source=tests/vm/lib/flaky.sh
+. /cloopw/lib/flaky.sh
 sys=/sys/block/cloopw0/cloopw
-mib=$((1 << 20))
-sectors=$((400 * 2048)) # of the medium; XFS wants 300 MiB
-
-truncate -s 48M raw
-mkcloopw -q raw base.cloopw
+make_medium 400 48 # XFS wants 300 MiB
 head -c 8M /dev/urandom >first
 head -c 8M /dev/urandom >second
 
-# becomes TARGET OPTIONS...: the medium's table, with what is on its way lost
+# becomes TARGET OPTIONS...: all of the medium, with what is on its way lost
 becomes() {
-	local target=$1
-	shift
-	[ "$target" = error ] || set -- "$(disk 1)" 0 "$@"
-	dmsetup --noudevsync suspend --noflush --nolockfs medium
-	dmsetup --noudevsync load medium --table "0 $sectors $target $*"
-	dmsetup --noudevsync resume medium
+	echo "0 $((size * 2048)) $*" | medium_becomes
 }
-dmsetup --noudevsync create medium --table "0 $sectors linear $(disk 1) 0"
-defer 'dmsetup --noudevsync remove medium'
-medium=/dev/$(dmsetup info -c --noheadings -o blkdevname medium)
-mkdir host
-lacks_writes() { becomes flakey 0 3600 1 "$1"; }
+lacks_writes() { becomes flakey "$(disk 1)" 0 0 3600 1 "$1"; }
 
 # mount_host HOLDER, umount_host: what has the COW, named in $cow
 mount_host() {
@@ -44,7 +30,7 @@ umount_host() {
 	[ "$1" = bare ] || umount host
 }
 new_host() {
-	becomes linear
+	heals
 	wipefs -q -a "$medium"
 	case $1 in
 	bare) dd if=/dev/zero of="$medium" bs=$mib count=64 status=none conv=fsync ;;
@@ -65,9 +51,9 @@ refused() { ! "$@"; }
 
 # again HOLDER NAME: healed and attached anew, what was synced first is there
 again() {
-	cloopwsetup -d $dev || cloopwsetup -d $dev 2>/dev/null || :
+	detach
 	umount_host "$1"
-	becomes linear
+	heals
 	mount_host "$1"
 	must "$2: attached again" cloopwsetup -c "$cow" $dev base.cloopw
 	check "$2: what was synced before is there" holds first 0
@@ -128,6 +114,6 @@ check "image gone: what was not is an error" \
 check "image gone: writes go on" \
 	dd if=first of=$dev bs=$mib seek=2 skip=2 count=1 conv=notrunc,fsync
 check "image gone: state ok" state_is ok
-becomes linear
+heals
 umount -l host 2>/dev/null || :
 must "image gone: detached" cloopwsetup -d $dev
