@@ -8,6 +8,7 @@
 #include <new>
 #include <set>
 
+#include "holes.h"
 #include "image_writer.h"
 #include "log_rebuild.h"
 
@@ -264,10 +265,15 @@ SalvageResult copy_readable(cw_io &io, const Io &out, u64 len, const CheckOption
         result.copied_bytes += part;
         return true;
     };
-    for (u64 off = 0; off < len; off += kChunk) {
+    Holes holes(cw_fd_io_fd(&io), len);
+    u64 step;
+    for (u64 off = 0; off < len; off += step) {
+        const u64 hole = holes.at(off);
         const u32 chunk = static_cast<u32>(std::min<u64>(kChunk, len - off));
-        options.advance(chunk);
-        if (copy(off, chunk)) {
+        step = hole != 0 ? hole : chunk;
+        options.advance(step);
+        if (hole != 0 || copy(off, chunk)) {
+            result.copied_bytes += hole;
             continue;
         }
         for (u32 at = 0; at < chunk; at += CW_SECTOR_SIZE) {

@@ -5,6 +5,9 @@
 #include <cerrno>
 #include <new>
 
+#include "holes.h"
+#include "posix_io.h"
+
 namespace cloopw {
 
 namespace {
@@ -86,12 +89,17 @@ private:
 
     void visit_raw() {
         plain_.resize(kRawChunk);
-        for (u64 off = 0; off < image_.size; off += kRawChunk) {
-            ByteRange range = {off, std::min<u64>(kRawChunk, image_.size - off)};
-            if (!options_.quick) {
-                visit_raw_part(range, kRawStep);
+        Holes holes(cw_fd_io_fd(image_.io), image_.size);
+        for (u64 off = 0; off < image_.size;) {
+            const u64 hole = holes.at(off);
+            const u64 len = std::min(hole != 0 ? hole : u64{kRawChunk}, image_.size - off);
+            if (hole != 0) {
+                visit_({{off, len}, ImagePart::State::kZero});
+            } else if (!options_.quick) {
+                visit_raw_part({off, len}, kRawStep);
             }
-            options_.advance(range.len);
+            options_.advance(len);
+            off += len;
         }
     }
 

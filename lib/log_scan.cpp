@@ -5,11 +5,14 @@
 #include <cstring>
 #include <new>
 
+#include "holes.h"
+
 namespace cloopw {
 
 namespace {
 
-constexpr u32 kStep = 4096; /* what a segment that cannot be read is read in */
+constexpr u64 kLooks = 65536; /* at segments of what may be no log at all: the first 64 GiB */
+constexpr u32 kStep = 4096;   /* what a segment that cannot be read is read in */
 
 bool all_zeros(const u8 *bytes, size_t len) {
     return std::all_of(bytes, bytes + len, [](u8 byte) { return byte == 0; });
@@ -117,8 +120,18 @@ LogSupers read_log_supers(cw_io &io) {
 
 bool has_log_segments(cw_io &io) {
     LogScan scan(io);
-    for (u32 n = 0; n < scan.segments(); n++) {
-        if (scan.look(n).kind != LogSegmentInfo::Kind::kEmpty) {
+    u64 size = 0;
+    (void)cw_size(&io, &size);
+    Holes holes(cw_fd_io_fd(&io), size);
+    u64 looks = 0;
+    for (u64 n = 0; n < scan.segments() && looks < kLooks; n++) {
+        const u64 hole = holes.at(log_sector_offset(log_first_sector(static_cast<u32>(n))));
+        if (hole >= CW_SECTOR_SIZE) {
+            n += (hole - CW_SECTOR_SIZE) / CW_LOG_SEGMENT_LEN; /* none begins there */
+            continue;
+        }
+        looks++;
+        if (scan.look(static_cast<u32>(n)).kind != LogSegmentInfo::Kind::kEmpty) {
             return true;
         }
     }

@@ -52,7 +52,10 @@ struct LogSupers {
 
 LogSupers read_log_supers(cw_io &io);
 
-/* Does a segment of a log begin where one would? Whatever the superblocks are. */
+/*
+ * Does a segment of a log begin where one would? Whatever the superblocks are. Looks at
+ * 65536 of them at most, holes not counted.
+ */
 bool has_log_segments(cw_io &io);
 
 /* ---- segments ---- */

@@ -2,6 +2,8 @@
 /* cloopwck on COW files and chains: checks, repair, salvage, rebuilt maps. */
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "lib/cow_check.h"
 #include "lib/log_scan.h"
 #include "support/cloopwck_tool.h"

@@ -2,6 +2,8 @@
 /* The command line of cloopwck, and images of each format. */
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "support/cloopwck_tool.h"
 #include "support/data.h"
 #include "support/hooks.h"
@@ -331,6 +333,26 @@ TEST_F(CloopwckDamage, SalvageOfEachFormat) {
     std::string raw = write("raw", plain);
     expect(0, "0 B are lost", {"-f", "-s", path("out"), raw});
     EXPECT_EQ(read_bytes(path("out")), plain);
+}
+
+/* Days of reading, if it read the holes. */
+TEST_F(Cloopwck, HolesOfARawFileAreNotRead) {
+    const std::string raw = write("sparse", with_partition(random_bytes(100000)));
+    const off_t end = off_t{8} << 40;
+    ASSERT_EQ(truncate(raw.c_str(), end), 0) << strerror(errno);
+    expect(0, "raw image", {raw});
+    expect(0, "raw image", {"--quick", raw});
+    const Bytes tail = random_bytes(5000);
+    const int fd = ::open(raw.c_str(), O_WRONLY | O_CLOEXEC);
+    ASSERT_GE(fd, 0);
+    EXPECT_EQ(::pwrite(fd, tail.data(), tail.size(), end - 5000), ssize_t{5000});
+    EXPECT_EQ(::close(fd), 0);
+    expect(0, "raw image", {raw});
+    expect(0, "0 B are lost", {"-s", path("copy"), raw});
+    struct stat st = {};
+    ASSERT_EQ(::stat(path("copy").c_str(), &st), 0);
+    EXPECT_EQ(st.st_size, end);
+    EXPECT_LT(st.st_blocks * 512, 2 << 20);
 }
 
 TEST_F(CloopwckDamage, ASuperblockThatSaysNothingCannotBeSalvaged) {

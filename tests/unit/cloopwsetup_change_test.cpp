@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* cloopwsetup of a device that is attached. */
+
+#include <algorithm>
 #include "support/cloopwsetup_tool.h"
 
 namespace cloopw::test {

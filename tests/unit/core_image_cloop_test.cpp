@@ -2,6 +2,8 @@
 /* cloop V0.68 and V4.0; core_image_cloop2_test.cpp has what V2.0 shares with them. */
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "support/data.h"
 #include "support/hooks.h"
 #include "support/images.h"

@@ -2,6 +2,7 @@
 /* Many threads on one COW log; to be run under ThreadSanitizer, too. */
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 #include <thread>
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "lib/file_kind.h"
+#include "lib/holes.h"
 
 namespace cloopw {
 
@@ -19,46 +20,11 @@ void make_room(std::vector<u8> &buffer, u32 len) {
     }
 }
 
-/* The holes of a raw image. One thread. */
-class Holes {
-public:
-    explicit Holes(const Device &device)
-        : fd_(device.base().fd()),
-          end_(device.image().size),
-          /* Holes of the file are holes of the image only where they are the same bytes. */
-          known_(fd_ >= 0 && device.image().format == &cw_image_raw) {}
-
-    /* Is all of it in one? Quick when asked from the front to the back. */
-    bool covers(u64 off, u64 len) {
-        if (known_ && (off < looked_from_ || off >= data_end_)) {
-            find_data(off);
-        }
-        return known_ && off + len <= data_begin_;
-    }
-
-private:
-    /* Finds the first stretch of data that ends behind off. */
-    void find_data(u64 off) {
-        looked_from_ = off;
-        off_t begin = lseek(fd_, static_cast<off_t>(off), SEEK_DATA);
-        if (begin < 0 && errno == ENXIO) {
-            data_begin_ = data_end_ = end_; /* a hole to the end */
-            return;
-        }
-        off_t end = begin < 0 ? -1 : lseek(fd_, begin, SEEK_HOLE);
-        known_ = end >= 0;
-        data_begin_ = static_cast<u64>(begin);
-        data_end_ = static_cast<u64>(end);
-    }
-
-    const int fd_;
-    const u64 end_;
-    bool known_;
-    /* From looked_from_ to data_begin_ is a hole. */
-    u64 looked_from_ = 0;
-    u64 data_begin_ = 0;
-    u64 data_end_ = 0;
-};
+/* Holes of the file are holes of the image only where they are the same bytes. */
+Holes holes_of(const Device &device) {
+    const bool raw = device.image().format == &cw_image_raw;
+    return Holes(raw ? device.base().fd() : -1, device.image().size);
+}
 
 class DeviceSource : public Source {
 public:
@@ -67,7 +33,7 @@ public:
           size_(input.size()),
           layered_(input.has_layers()),
           options_(options),
-          holes_(device_) {
+          holes_(holes_of(device_)) {
         if (device_.base().fd() >= 0) {
             (void)posix_fadvise(device_.base().fd(), 0, 0, POSIX_FADV_SEQUENTIAL);
         }
