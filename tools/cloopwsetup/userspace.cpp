@@ -117,9 +117,6 @@ const UserspaceWay &choose_way(Driver &driver, const UserspaceWay *only) {
 }
 
 void check_settings(const AttachOptions &options) {
-    if (options.cow.overwrite) {
-        throw UsageError("--force: not with --userspace");
-    }
     if (options.direct_io) {
         throw UsageError("--direct-io: not with --userspace");
     }
