@@ -175,4 +175,4 @@ install-docs: tools
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 clean: ## all but what was downloaded
-	rm -rf $(BUILD) build/bin build/lib build/log build/man build/modules build/vm
+	rm -rf $(BUILD) build/bin build/check-modules build/lib build/log build/man build/modules build/vm

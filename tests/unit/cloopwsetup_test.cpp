@@ -499,7 +499,7 @@ TEST_F(WithoutModule, BuildOfDkmsFailed) {
     modprobe_fails(
         "modprobe: FATAL: Module cloopw not found in directory /lib/modules/6.1.0-test\n");
     std::ofstream(build + "/make.log")
-        << "DKMS make.log for cloopw-0.1.0 for kernel 9.9 (x86_64)\n";
+        << "DKMS make.log for cloopw-0.1.0 for kernel 6.1.0-test2 (x86_64)\n";
     EXPECT_EQ(run({"-f", image()}), 1);
     EXPECT_NE(err_.find("there is none for kernel 6.1.0-test"), std::string::npos);
     std::ofstream(build + "/make.log")

@@ -39,7 +39,8 @@ std::string failed_build(const std::string &dkms, const std::string &release) {
         std::string log = version.path() / "build/make.log";
         std::string title;
         std::ifstream file(log);
-        if (std::getline(file, title) && title.find("kernel " + release) != std::string::npos) {
+        if (std::getline(file, title) &&
+            title.find("kernel " + release + " ") != std::string::npos) {
             return log;
         }
     }
