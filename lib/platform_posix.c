@@ -20,6 +20,17 @@ void cw_free(void *p)
 	free(p);
 }
 
+void *cw_alloc_cached(size_t size)
+{
+	return malloc(size);
+}
+
+void cw_free_cached(void *p, size_t size)
+{
+	(void)size;
+	free(p);
+}
+
 unsigned int cw_cpus(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);

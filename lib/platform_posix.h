@@ -85,6 +85,8 @@ extern "C" {
 void *cw_alloc(size_t size);
 void *cw_alloc_raw(size_t size);
 void cw_free(void *p);
+void *cw_alloc_cached(size_t size);
+void cw_free_cached(void *p, size_t size);
 u32 cw_crc32c(const void *buf, size_t len);
 unsigned int cw_cpus(void);
 __attribute__((format(printf, 1, 2))) void cw_log_bad(const char *fmt, ...);

@@ -4,11 +4,10 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "budget.h"
 #include "disk.h"
 #include "serving.h"
 #include "uapi/cloopw.h"
-
-#define CACHE_SHARE 4 /* of the memory, at most */
 
 /* ---- the cache gives way when memory is short; counted in pages ---- */
 
@@ -79,13 +78,6 @@ static int open_backings(struct cloopw_attachment *att,
 	return 0;
 }
 
-/* What is kept is given back when anybody needs memory. */
-static u64 default_cache_bytes(void)
-{
-	return max_t(u64, CW_DEFAULT_CACHE_BYTES,
-		     (u64)totalram_pages() * PAGE_SIZE / CACHE_SHARE);
-}
-
 static int open_engine(struct cloopw_attachment *att,
 		       const struct cloopw_setup *setup,
 		       struct cw_report *report)
@@ -96,7 +88,8 @@ static int open_engine(struct cloopw_attachment *att,
 		.nr_layers = att->nr_layers,
 		.read_only = setup->flags & CLOOPW_F_READ_ONLY,
 		.cache_bytes = setup->cache_bytes ? setup->cache_bytes :
-						    default_cache_bytes(),
+						    cloopw_budget_limit(),
+		.cache_budget = &cloopw_budget,
 	};
 	struct cw_io **ios;
 	u32 i;

@@ -258,8 +258,9 @@ struct cw_limits {
 	u32 io_opt;
 	u32 chunk;          /* requests do not cross a multiple; 0: any */
 	u32 max_transfer;
+	u32 max_segments;
 	u32 max_change;     /* of one discard or write-zeroes */
-	bool writable;      /* volatile cache and FUA, pages stable */
+	bool writable;      /* volatile cache and FUA */
 	bool discard;
 	bool zero;
 };
@@ -277,8 +278,7 @@ static inline int cw_compat_set_limits(struct gendisk *disk,
 				       struct queue_limits *lim,
 				       const struct cw_limits *limits)
 {
-	const blk_features_t writing = BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA |
-				       BLK_FEAT_STABLE_WRITES;
+	const blk_features_t writing = BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA;
 
 	lim->logical_block_size = SECTOR_SIZE;
 	lim->physical_block_size = limits->physical_block;
@@ -286,6 +286,7 @@ static inline int cw_compat_set_limits(struct gendisk *disk,
 	lim->io_opt = limits->io_opt;
 	lim->chunk_sectors = limits->chunk >> SECTOR_SHIFT;
 	lim->max_hw_sectors = limits->max_transfer >> SECTOR_SHIFT;
+	lim->max_segments = limits->max_segments;
 	lim->virt_boundary_mask = PAGE_SIZE - 1;
 	lim->max_segment_size = UINT_MAX;
 	lim->discard_granularity = limits->physical_block;
@@ -319,6 +320,7 @@ static inline int cw_compat_set_limits(struct gendisk *disk,
 	blk_queue_io_opt(q, limits->io_opt);
 	blk_queue_chunk_sectors(q, limits->chunk >> SECTOR_SHIFT);
 	blk_queue_max_hw_sectors(q, limits->max_transfer >> SECTOR_SHIFT);
+	blk_queue_max_segments(q, limits->max_segments);
 	blk_queue_virt_boundary(q, PAGE_SIZE - 1);
 	q->limits.discard_granularity =
 		limits->discard ? limits->physical_block : 0;
@@ -328,10 +330,6 @@ static inline int cw_compat_set_limits(struct gendisk *disk,
 				      limits->max_change >> SECTOR_SHIFT : 0);
 	blk_queue_flag_set(QUEUE_FLAG_NONROT, q);
 	blk_queue_write_cache(q, limits->writable, limits->writable);
-	if (limits->writable)
-		blk_queue_flag_set(QUEUE_FLAG_STABLE_WRITES, q);
-	else
-		blk_queue_flag_clear(QUEUE_FLAG_STABLE_WRITES, q);
 	return 0;
 }
 

@@ -2,8 +2,10 @@
 /* cloopw: a transparently compressed, writable loop device. */
 #include <linux/module.h>
 
+#include "budget.h"
 #include "crc32c_linux.h"
 #include "disk.h"
+#include "watch.h"
 
 static unsigned int devices = 8;
 module_param(devices, uint, 0444);
@@ -14,12 +16,21 @@ static int __init cloopw_init(void)
 	int err;
 
 	cw_crc32c_choose();
+	cloopw_budget_init();
+	err = cloopw_watch_init();
+	if (err)
+		goto exit_budget;
 	err = cloopw_disk_init();
 	if (err)
-		return err;
+		goto exit_watch;
 	err = cloopw_ctl_init(devices);
-	if (err)
-		cloopw_disk_exit();
+	if (!err)
+		return 0;
+	cloopw_disk_exit();
+exit_watch:
+	cloopw_watch_exit();
+exit_budget:
+	cloopw_budget_exit();
 	return err;
 }
 module_init(cloopw_init);
@@ -28,6 +39,8 @@ static void __exit cloopw_exit(void)
 {
 	cloopw_ctl_exit();
 	cloopw_disk_exit();
+	cloopw_watch_exit();
+	cloopw_budget_exit();
 }
 module_exit(cloopw_exit);
 

@@ -15,6 +15,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/types.h>
+#include <linux/vmstat.h>
 #include <linux/wait.h>
 
 #include <asm/byteorder.h>
@@ -87,6 +88,35 @@ static inline void *cw_alloc(size_t size)
 
 static inline void cw_free(void *p)
 {
+	kvfree(p);
+}
+
+/* Counts what the system may have back. What is less than a page is not. */
+static inline void cw_count_reclaimable(const void *p, size_t size, int sign)
+{
+	struct page *page = is_vmalloc_addr(p) ? vmalloc_to_page(p) :
+						 virt_to_page(p);
+	long pages = size < PAGE_SIZE ? 0 : PFN_UP(size);
+
+	mod_node_page_state(page_pgdat(page), NR_KERNEL_MISC_RECLAIMABLE,
+			    sign * pages);
+}
+
+/* Not worth that others lose theirs: looked for once. */
+static inline void *cw_alloc_cached(size_t size)
+{
+	void *p = NULL;
+
+	if (size <= INT_MAX)
+		p = kvmalloc(size, GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
+	if (p)
+		cw_count_reclaimable(p, size, 1);
+	return p;
+}
+
+static inline void cw_free_cached(void *p, size_t size)
+{
+	cw_count_reclaimable(p, size, -1);
 	kvfree(p);
 }
 

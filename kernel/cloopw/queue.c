@@ -4,9 +4,14 @@
  * processors are decompressed at once while others wait for their files.
  */
 #include <linux/backing-dev.h>
+#include <linux/blk-cgroup.h>
 #include <linux/blk-mq.h>
+#include <linux/cgroup.h>
 #include <linux/highmem.h>
+#include <linux/kthread.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -116,7 +121,9 @@ static void *map_range(struct request *rq, unsigned int *pages)
 	struct page **page;
 	void *map = NULL;
 
-	page = kmalloc_array(max, sizeof(*page), GFP_NOIO | __GFP_NOWARN);
+	/* There is another way, so nothing is reclaimed for this. */
+	page = kmalloc_array(max, sizeof(*page),
+			     GFP_NOWAIT | __GFP_NORETRY | __GFP_NOWARN);
 	if (!page)
 		return NULL;
 	*pages = collect_pages(rq, page, max);
@@ -332,17 +339,73 @@ static void fetch_stream(struct cloopw_attachment *att, struct request *rq)
 	}
 }
 
+/*
+ * What a read has others read, and the page cache that takes, is of the group
+ * that asks. Not so for writes: a record holds what several have written, and
+ * who waits for the limits of one group would wait with what all need.
+ */
+#if defined(CONFIG_BLK_CGROUP) && defined(CONFIG_MEMCG)
+
+struct charge {
+	struct cgroup_subsys_state *memory; /* NULL: nobody in particular */
+	struct mem_cgroup *before;
+};
+
+static struct charge charge_begin(struct request *rq)
+{
+	struct cgroup_subsys_state *io;
+	struct charge charge = {};
+
+	if (req_op(rq) != REQ_OP_READ || !rq->bio)
+		return charge;
+	io = bio_blkcg_css(rq->bio);
+	if (!io || io == blkcg_root_css)
+		return charge;
+	kthread_associate_blkcg(io);
+	charge.memory = cgroup_get_e_css(io->cgroup, &memory_cgrp_subsys);
+	charge.before =
+		set_active_memcg(mem_cgroup_from_css(charge.memory));
+	return charge;
+}
+
+static void charge_end(const struct charge *charge)
+{
+	if (!charge->memory)
+		return;
+	set_active_memcg(charge->before);
+	css_put(charge->memory);
+	kthread_associate_blkcg(NULL);
+}
+
+#else
+
+struct charge {
+};
+
+static struct charge charge_begin(struct request *rq)
+{
+	return (struct charge){};
+}
+
+static void charge_end(const struct charge *charge)
+{
+}
+
+#endif
+
 static void serve_work(struct work_struct *work)
 {
 	struct request_work *rw = container_of(work, struct request_work, work);
 	struct request *rq = blk_mq_rq_from_pdu(rw);
 	struct cloopw_disk *disk = rq->q->queuedata;
 	unsigned int serving = cloopw_serving_begin();
+	struct charge charge = charge_begin(rq);
 	int err;
 
 	if (req_op(rq) == REQ_OP_READ)
 		fetch_stream(disk->attachment, rq);
 	err = serve(disk->attachment->engine, rq);
+	charge_end(&charge);
 	cloopw_serving_end(serving);
 	atomic_dec(&disk->attachment->busy);
 	blk_mq_end_request(rq, errno_to_blk_status(err));
@@ -436,6 +499,10 @@ void cloopw_queue_exit(struct cloopw_disk *disk)
 }
 
 /*
+ * Pages may change while they are written, as for loop: what goes to a file is
+ * copied to its page cache, and a log compresses a copy, so that no checksum is
+ * of what was there before.
+ *
  * Reads are split where clusters are, so that each is decompressed by a
  * processor of its own, and read-ahead asks for several at once. io_min stays
  * the COW's page: file systems pad their logs to it.
@@ -450,6 +517,8 @@ int cloopw_queue_set_limits(struct cloopw_disk *disk,
 		.physical_block = PHYSICAL_BLOCK,
 		.max_transfer = cluster || info->extent ? MAX_CODED :
 							  MAX_TRANSFER,
+		/* A page each, and it may begin and end inside of one. */
+		.max_segments = MAX_TRANSFER / PAGE_SIZE + 1,
 		.max_change = round_down(UINT_MAX, PHYSICAL_BLOCK),
 		.writable = info->writable,
 		.discard = info->can_discard,

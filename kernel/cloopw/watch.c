@@ -22,6 +22,12 @@ struct cloopw_watch {
 	u64 available;
 };
 
+/*
+ * Freezable: a full log writes when it finds space, and nothing must change once
+ * an image for hibernation was taken.
+ */
+static struct workqueue_struct *watchers; /* constant after init */
+
 #define INTERVAL (2 * HZ)
 #define DEFAULT_PERCENT 10
 
@@ -81,8 +87,21 @@ static void watch_work(struct work_struct *work)
 	cw_device_tend(watch->engine);
 	cloopw_serving_end(serving);
 	look(watch);
-	queue_delayed_work(system_unbound_wq, &watch->work,
+	queue_delayed_work(watchers, &watch->work,
 			   round_jiffies_relative(INTERVAL));
+}
+
+int cloopw_watch_init(void)
+{
+	watchers = alloc_workqueue("cloopw-watch",
+				   WQ_UNBOUND | WQ_FREEZABLE | WQ_MEM_RECLAIM,
+				   0);
+	return watchers ? 0 : -ENOMEM;
+}
+
+void cloopw_watch_exit(void)
+{
+	destroy_workqueue(watchers);
 }
 
 struct cloopw_watch *cloopw_watch_create(struct gendisk *gd,
@@ -108,7 +127,7 @@ void cloopw_watch_start(struct cloopw_watch *watch)
 
 	cw_device_get_space(watch->engine, &space);
 	if (space.state != CW_COW_READ_ONLY)
-		queue_delayed_work(system_unbound_wq, &watch->work, 0);
+		queue_delayed_work(watchers, &watch->work, 0);
 }
 
 void cloopw_watch_destroy(struct cloopw_watch *watch)

@@ -27,6 +27,10 @@ struct cloopw_mark {
 
 struct cloopw_watch;
 
+/* Of the module. */
+int cloopw_watch_init(void);
+void cloopw_watch_exit(void);
+
 /* NULL: no memory. */
 struct cloopw_watch *cloopw_watch_create(struct gendisk *gd,
 					 struct cw_device *engine);

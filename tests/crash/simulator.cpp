@@ -265,6 +265,7 @@ static Bytes read_below(cw_io *base, const Bytes &bytes, RecordedFiles *recorded
         .nr_layers = layers - 1,
         .read_only = true,
         .cache_bytes = 1 << 20,
+        .cache_budget = nullptr,
     };
     cw_device *device = nullptr;
     cw_report report = {};

@@ -93,6 +93,7 @@ Attached::Attached(cw_io *base, RecordedFiles *files, const char *when) : files_
         .nr_layers = layers_,
         .read_only = false,
         .cache_bytes = 1 << 20,
+        .cache_budget = nullptr,
     };
     cw_report report = {};
     if (cw_device_open(&config, &device_, &report) != 0) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <future>
 #include <thread>
+#include <vector>
 
 #include "support/hooks.h"
 
@@ -394,6 +395,133 @@ TEST_F(CoreCache, AHitNeedsNoMemory) {
 TEST_F(CoreCache, IsNotMadeWithoutMemory) {
     FailAllocations fail(nth_allocation(0));
     EXPECT_EQ(cw_cache_create(kLimit), nullptr);
+}
+
+/* ---- a limit for several ---- */
+
+class CoreCacheBudget : public testing::Test {
+protected:
+    static constexpr int kCaches = 3;
+    static constexpr u64 kLimit = 12 * kLen;
+
+    CoreCacheBudget() {
+        cw_cache_budget_init(&budget_, kLimit);
+        for (auto &cache : caches_) {
+            cache = cw_cache_create(kLimit);
+            cw_cache_join(cache, &budget_);
+        }
+    }
+    ~CoreCacheBudget() override {
+        for (cw_cache *cache : caches_) {
+            cw_cache_destroy(cache);
+        }
+        EXPECT_EQ(cw_atomic64_read(&budget_.bytes), 0);
+        cw_cache_budget_destroy(&budget_);
+    }
+
+    void read(int i, u64 pos) {
+        cw_cache_entry *entry;
+        ASSERT_EQ(cw_cache_get(caches_[i], 1, pos, kLen, Filler::fill, &filler_, &entry), 0);
+        cw_cache_put(caches_[i], entry);
+    }
+    void read_many(int i, u64 first, u64 count) {
+        for (u64 pos = first; pos < first + count; pos++) {
+            read(i, pos);
+        }
+    }
+    u64 pages(int i) {
+        cw_cache_stats stats;
+        cw_cache_get_stats(caches_[i], &stats);
+        return stats.bytes / kLen;
+    }
+    u64 all() { return pages(0) + pages(1) + pages(2); }
+
+    cw_cache_budget budget_;
+    std::array<cw_cache *, kCaches> caches_;
+    Filler filler_;
+};
+
+TEST_F(CoreCacheBudget, OneMayHaveAllOfIt) {
+    read_many(1, 0, 12);
+    EXPECT_EQ(pages(1), 12U);
+    read(1, 100);
+    EXPECT_EQ(pages(1), 12U);
+}
+
+TEST_F(CoreCacheBudget, WhoHasMostGives) {
+    read_many(0, 0, 10);
+    read_many(1, 0, 2);
+    read_many(2, 0, 4);
+    EXPECT_EQ(pages(0), 6U);
+    EXPECT_EQ(pages(1), 2U);
+    EXPECT_EQ(pages(2), 4U);
+    read_many(1, 0, 50);
+    read_many(2, 4, 50);
+    EXPECT_EQ(all(), 12U);
+    EXPECT_EQ(pages(0), 4U);
+}
+
+TEST_F(CoreCacheBudget, TheOldestGoes) {
+    read_many(0, 0, 12);
+    read(0, 0);
+    read(1, 0);
+    const int before = filler_.calls;
+    read(0, 0);
+    read(0, 2);
+    EXPECT_EQ(filler_.calls, before);
+    read(0, 1);
+    EXPECT_EQ(filler_.calls, before + 1);
+}
+
+TEST_F(CoreCacheBudget, WhatIsInUseStays) {
+    std::array<cw_cache_entry *, 14> held;
+    for (u64 i = 0; i < held.size(); i++) {
+        ASSERT_EQ(cw_cache_get(caches_[i % 2], 1, i, kLen, Filler::fill, &filler_, &held[i]), 0);
+    }
+    EXPECT_EQ(all(), 14U);
+    read(2, 0);
+    EXPECT_EQ(pages(2), 1U); /* the one that is being filled is in use, too */
+    for (u64 i = 0; i < held.size(); i++) {
+        cw_cache_put(caches_[i % 2], held[i]);
+    }
+    read(2, 1);
+    EXPECT_EQ(all(), 12U);
+}
+
+TEST_F(CoreCacheBudget, CanBeChanged) {
+    read_many(0, 0, 8);
+    read_many(1, 0, 4);
+    cw_cache_budget_set_limit(&budget_, 3 * kLen);
+    EXPECT_LE(all(), 3U);
+    cw_cache_budget_set_limit(&budget_, ~0ULL);
+    read_many(2, 0, 12);
+    EXPECT_EQ(pages(2), 12U);
+}
+
+TEST_F(CoreCacheBudget, WhoLeavesTakesItsBytesAlong) {
+    read_many(1, 0, 12);
+    cw_cache_destroy(caches_[1]);
+    caches_[1] = nullptr;
+    EXPECT_EQ(cw_atomic64_read(&budget_.bytes), 0);
+    read_many(0, 0, 12);
+    EXPECT_EQ(pages(0), 12U);
+}
+
+TEST_F(CoreCacheBudget, HoldsWithManyThreads) {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kCaches; i++) {
+        threads.emplace_back([this, i] { read_many(i, 0, 3000); });
+    }
+    threads.emplace_back([this] {
+        for (u64 i = 0; i < 1000; i++) {
+            cw_cache_budget_set_limit(&budget_, kLimit - i % 4 * kLen);
+        }
+    });
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    read(0, 5000);
+    EXPECT_LE(all(), 12U);
 }
 
 /* Every call of many threads at once; TSan and ASan look on. */

@@ -614,6 +614,36 @@ TEST_F(CoreUml, NoMemoryForABitmapPageIsAnErrorAndNotTheBase) {
     EXPECT_EQ(device.read(0, 512, &out), 0);
 }
 
+/* ---- what it holds ---- */
+
+TEST_F(CoreUml, LiveBytesAreCountedOnce) {
+    TestIo base("base", plain_), cow("cow", uml_cow(spec_));
+    const auto live = [](OpenDevice &device) {
+        cw_device_stats stats;
+        cw_device_get_stats(device.get(), &stats);
+        return stats.cow.live_bytes;
+    };
+    u64 before = 0;
+    {
+        OpenDevice device(&base, {&cow});
+        before = live(device);
+        FailAllocations fail([](size_t) { return true; });
+        EXPECT_EQ(live(device), before);
+    }
+    u64 written = 0;
+    {
+        OpenDevice device(&base, {&cow});
+        ASSERT_EQ(device.write(0, Bytes(plain_.size(), 'w')), 0);
+        written = live(device);
+        EXPECT_EQ(written, plain_.size());
+        ASSERT_EQ(device.write(4096, Bytes(4096, 'x')), 0);
+        EXPECT_EQ(live(device), written);
+    }
+    EXPECT_LT(before, written);
+    OpenDevice device(&base, {&cow});
+    EXPECT_EQ(live(device), written);
+}
+
 /* ---- what a power cut leaves ---- */
 
 /*

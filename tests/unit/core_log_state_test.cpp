@@ -131,6 +131,7 @@ TEST_F(CoreLogState, ReadOnlyIsShown) {
         .nr_layers = 0,
         .read_only = false,
         .cache_bytes = 0,
+        .cache_budget = nullptr,
     };
     cw_device *plain = nullptr;
     ASSERT_EQ(cw_device_open(&config, &plain, nullptr), 0);

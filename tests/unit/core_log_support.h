@@ -280,6 +280,7 @@ public:
             .nr_layers = static_cast<u32>(layers.size()),
             .read_only = read_only,
             .cache_bytes = u64{1} << 20,
+            .cache_budget = nullptr,
         };
         err_ = cw_device_open(&config, &device_, &report_);
     }

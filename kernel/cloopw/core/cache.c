@@ -5,6 +5,8 @@
 #define CACHE_BUCKET_BYTES (32u << 10)
 #define CACHE_MIN_BITS 8
 #define CACHE_MAX_BITS 16
+#define BUDGET_MAX (~0ull >> 1)
+#define BUDGET_STEP (1u << 20) /* before it is asked again who has most */
 
 /*
  * An entry that is no longer in the hash (its fill failed, or it was dropped)
@@ -29,6 +31,8 @@ struct cw_cache {
 	u64 evictable; /* of those in the LRU list, which nobody uses */
 	u64 hits;
 	u64 misses;
+	struct cw_cache_budget *budget; /* constant; NULL: none */
+	struct cw_cache *next, *prev;   /* budget lock */
 };
 
 struct cw_cache *cw_cache_create(u64 limit_bytes)
@@ -58,7 +62,7 @@ struct cw_cache *cw_cache_create(u64 limit_bytes)
 
 static void entry_free(struct cw_cache_entry *entry)
 {
-	cw_free(entry->data);
+	cw_free_cached(entry->data, entry->len);
 	cw_free(entry);
 }
 
@@ -68,7 +72,7 @@ static struct cw_cache_entry *entry_alloc(u64 owner, u64 pos, u32 len)
 
 	if (!entry)
 		return NULL;
-	entry->data = cw_alloc_raw(len);
+	entry->data = cw_alloc_cached(len);
 	if (!entry->data) {
 		cw_free(entry);
 		return NULL;
@@ -99,6 +103,13 @@ static struct cw_cache_entry *hash_find(struct cw_cache *cache, u64 owner,
 	return entry;
 }
 
+static void count_bytes(struct cw_cache *cache, s64 bytes)
+{
+	cache->bytes += bytes;
+	if (cache->budget)
+		cw_atomic64_add(&cache->budget->bytes, bytes);
+}
+
 static void hash_add(struct cw_cache *cache, struct cw_cache_entry *entry)
 {
 	struct cw_cache_entry **bucket =
@@ -107,7 +118,7 @@ static void hash_add(struct cw_cache *cache, struct cw_cache_entry *entry)
 	entry->hash_next = *bucket;
 	*bucket = entry;
 	entry->hashed = true;
-	cache->bytes += entry->len;
+	count_bytes(cache, entry->len);
 }
 
 static void hash_del(struct cw_cache *cache, struct cw_cache_entry *entry)
@@ -119,7 +130,7 @@ static void hash_del(struct cw_cache *cache, struct cw_cache_entry *entry)
 		link = &(*link)->hash_next;
 	*link = entry->hash_next;
 	entry->hashed = false;
-	cache->bytes -= entry->len;
+	count_bytes(cache, -(s64)entry->len);
 }
 
 /* Only entries without users are in the LRU list. */
@@ -160,10 +171,111 @@ static void evict_to(struct cw_cache *cache, u64 limit)
 	}
 }
 
+/* ---- a limit for several ---- */
+
+void cw_cache_budget_init(struct cw_cache_budget *budget, u64 limit_bytes)
+{
+	cw_mutex_init(&budget->lock);
+	budget->first = NULL;
+	cw_atomic64_set(&budget->limit, cw_min(limit_bytes, BUDGET_MAX));
+	cw_atomic64_set(&budget->bytes, 0);
+}
+
+void cw_cache_budget_destroy(struct cw_cache_budget *budget)
+{
+	cw_mutex_destroy(&budget->lock);
+}
+
+static s64 excess_of(const struct cw_cache_budget *budget)
+{
+	return cw_atomic64_read(&budget->bytes) -
+	       cw_atomic64_read(&budget->limit);
+}
+
+static u64 could_give(struct cw_cache *cache)
+{
+	u64 bytes;
+
+	cw_mutex_lock(&cache->lock);
+	bytes = cache->evictable;
+	cw_mutex_unlock(&cache->lock);
+	return bytes;
+}
+
+/* The one that could give most, NULL: none could. The budget's lock is held. */
+static struct cw_cache *find_richest(const struct cw_cache_budget *budget)
+{
+	struct cw_cache *cache, *richest = NULL;
+	u64 most = 0;
+
+	for (cache = budget->first; cache; cache = cache->next) {
+		u64 bytes = could_give(cache);
+
+		if (bytes > most) {
+			most = bytes;
+			richest = cache;
+		}
+	}
+	return richest;
+}
+
+/* Evicts until the limit is kept, if that can be; called without locks. */
+static void keep_budget(struct cw_cache_budget *budget)
+{
+	s64 excess;
+
+	cw_mutex_lock(&budget->lock);
+	while ((excess = excess_of(budget)) > 0) {
+		struct cw_cache *cache = find_richest(budget);
+		u64 part = cw_min(excess, BUDGET_STEP);
+
+		if (!cache)
+			break;
+		cw_mutex_lock(&cache->lock);
+		evict_to(cache, cache->bytes - cw_min(part, cache->bytes));
+		cw_mutex_unlock(&cache->lock);
+	}
+	cw_mutex_unlock(&budget->lock);
+}
+
+void cw_cache_budget_set_limit(struct cw_cache_budget *budget, u64 limit_bytes)
+{
+	cw_atomic64_set(&budget->limit, cw_min(limit_bytes, BUDGET_MAX));
+	keep_budget(budget);
+}
+
+void cw_cache_join(struct cw_cache *cache, struct cw_cache_budget *budget)
+{
+	cache->budget = budget;
+	cw_mutex_lock(&budget->lock);
+	cache->next = budget->first;
+	if (cache->next)
+		cache->next->prev = cache;
+	budget->first = cache;
+	cw_mutex_unlock(&budget->lock);
+}
+
+static void leave_budget(struct cw_cache *cache)
+{
+	struct cw_cache_budget *budget = cache->budget;
+
+	if (!budget)
+		return;
+	cw_mutex_lock(&budget->lock);
+	if (cache->prev)
+		cache->prev->next = cache->next;
+	else
+		budget->first = cache->next;
+	if (cache->next)
+		cache->next->prev = cache->prev;
+	cw_mutex_unlock(&budget->lock);
+}
+
 void cw_cache_destroy(struct cw_cache *cache)
 {
 	if (!cache)
 		return;
+	leave_budget(cache);
 	evict_to(cache, 0);
 	cw_cond_destroy(&cache->filled);
 	cw_mutex_destroy(&cache->lock);
@@ -257,6 +369,8 @@ int cw_cache_get(struct cw_cache *cache, u64 owner, u64 pos, u32 len,
 	hash_add(cache, fresh);
 	evict_to(cache, cache->limit);
 	cw_mutex_unlock(&cache->lock);
+	if (cache->budget && excess_of(cache->budget) > 0)
+		keep_budget(cache->budget);
 	*out = fresh;
 	return fill_entry(cache, fresh, fill, arg);
 }

@@ -35,6 +35,17 @@ struct cw_cache_entry {
 /* Fills buf (len bytes); returns 0 or -errno, which all who wait get. */
 typedef int (*cw_cache_fill)(void *arg, u64 pos, u8 *buf, u32 len);
 
+/*
+ * A limit that caches have in common. Beyond it, whichever of them could give
+ * most gives what it has used longest ago.
+ */
+struct cw_cache_budget {
+	struct cw_mutex lock;       /* before that of a cache */
+	struct cw_cache *first;     /* lock */
+	struct cw_atomic64 limit;
+	struct cw_atomic64 bytes;   /* that all of them hold */
+};
+
 struct cw_cache_stats {
 	u64 hits;
 	u64 misses;
@@ -44,6 +55,13 @@ struct cw_cache_stats {
 
 struct cw_cache *cw_cache_create(u64 limit_bytes);
 void cw_cache_destroy(struct cw_cache *cache); /* NULL is fine; no users left */
+
+void cw_cache_budget_init(struct cw_cache_budget *budget, u64 limit_bytes);
+void cw_cache_budget_destroy(struct cw_cache_budget *budget); /* none is in it */
+void cw_cache_budget_set_limit(struct cw_cache_budget *budget, u64 limit_bytes);
+
+/* Before anything is in the cache; until it is destroyed. */
+void cw_cache_join(struct cw_cache *cache, struct cw_cache_budget *budget);
 
 u64 cw_cache_new_owner(struct cw_cache *cache);
 

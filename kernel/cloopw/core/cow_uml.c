@@ -18,6 +18,7 @@
 #include "cow_uml_head.h"
 
 #define UML_BITS_PER_PAGE (CW_PAGE_SIZE * 8)
+#define COUNT_LEN (64u << 10) /* of the bitmap, at once */
 
 struct bitmap_page {
 	u64 n;                  /* constant: which page of the bitmap */
@@ -40,6 +41,7 @@ struct uml {
 	struct bitmap_page *saving; /* flush_lock: saved is not durable yet */
 	struct cw_rwsem lock;       /* the table and what says so above */
 	struct bitmap_page **page;  /* NULL: not read yet; stays once read */
+	u64 set;                    /* lock: bits of the whole bitmap */
 	bool full;                  /* lock: the last write got ENOSPC */
 	/*
 	 * lock: -errno, a flush failed. What it was to make durable may be
@@ -197,6 +199,43 @@ static int adopt_header(struct cw_cow *cow, const struct cw_cow_base *base,
 	return err;
 }
 
+static u64 count_bits(const u8 *bits, u32 len)
+{
+	u64 count = 0;
+	u32 word;
+
+	for (; len >= sizeof(word); len -= sizeof(word)) {
+		memcpy(&word, bits, sizeof(word));
+		count += cw_popcount(word);
+		bits += sizeof(word);
+	}
+	while (len--)
+		count += cw_popcount(*bits++);
+	return count;
+}
+
+/*
+ * Once, here: who asks later is anybody, and the bitmap may be long. What cannot
+ * be read counts as if nothing was there; who reads its sectors is told.
+ */
+static int count_all(struct cw_cow *cow)
+{
+	struct uml *uml = cow->priv;
+	u8 *part = cw_alloc_raw(COUNT_LEN);
+	u64 at;
+
+	if (!part)
+		return -ENOMEM;
+	for (at = 0; at < uml->bitmap_len; at += COUNT_LEN) {
+		u32 len = cw_min(COUNT_LEN, uml->bitmap_len - at);
+
+		if (!cw_pread(cow->io, part, len, uml->bitmap_offset + at))
+			uml->set += count_bits(part, len);
+	}
+	cw_free(part);
+	return 0;
+}
+
 static int uml_open(struct cw_cow *cow, const struct cw_cow_base *base,
 		    struct cw_report *report)
 {
@@ -209,6 +248,8 @@ static int uml_open(struct cw_cow *cow, const struct cw_cow_base *base,
 	cw_mutex_init(&uml->flush_lock);
 	cw_rwsem_init(&uml->lock);
 	err = adopt_header(cow, base, report);
+	if (!err)
+		err = count_all(cow);
 	if (err) {
 		uml_close(cow);
 		return err;
@@ -367,6 +408,7 @@ static void set_bits(struct uml *uml, u64 first, u64 count)
 			continue;
 		page->bits[bit / 8] |= 1u << (bit % 8);
 		page->dirty = true;
+		uml->set++;
 	}
 	cw_rwsem_write_unlock(&uml->lock);
 }
@@ -519,41 +561,14 @@ static int uml_flush(struct cw_cow *cow)
 	return err;
 }
 
-static u64 count_bits(const u8 *bits, u32 len)
-{
-	u64 count = 0;
-
-	while (len--)
-		count += cw_popcount(bits[len]);
-	return count;
-}
-
-static u64 count_page(struct cw_cow *cow, u64 n, u8 *scratch)
-{
-	struct uml *uml = cow->priv;
-	u64 count = 0;
-	bool there;
-
-	cw_rwsem_read_lock(&uml->lock);
-	there = uml->page[n];
-	if (there)
-		count = count_bits(uml->page[n]->bits, page_len(uml, n));
-	cw_rwsem_read_unlock(&uml->lock);
-	if (!there && !cw_pread(cow->io, scratch, page_len(uml, n),
-				page_offset(uml, n)))
-		count = count_bits(scratch, page_len(uml, n));
-	return count;
-}
-
 static void uml_stat(struct cw_cow *cow, struct cw_cow_stat *stat)
 {
 	struct uml *uml = cow->priv;
-	u8 *scratch = cw_alloc_raw(CW_PAGE_SIZE);
-	u64 n, sectors = 0;
+	u64 sectors;
 
-	for (n = 0; scratch && n < uml->pages; n++)
-		sectors += count_page(cow, n, scratch);
-	cw_free(scratch);
+	cw_rwsem_read_lock(&uml->lock);
+	sectors = uml->set;
+	cw_rwsem_read_unlock(&uml->lock);
 	*stat = (struct cw_cow_stat){
 		.live_bytes = sectors * uml->sector_size,
 		.plain_bytes = sectors * uml->sector_size,

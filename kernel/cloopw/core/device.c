@@ -109,6 +109,8 @@ int cw_device_open(const struct cw_device_config *config,
 				     CW_DEFAULT_CACHE_BYTES);
 	if (!dev->cache)
 		goto free;
+	if (config->cache_budget)
+		cw_cache_join(dev->cache, config->cache_budget);
 	err = cw_image_open(config->base, dev->cache, config->format,
 			    &dev->image, report);
 	if (err)

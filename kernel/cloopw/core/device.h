@@ -24,6 +24,7 @@ struct cw_device_config {
 	u32 nr_layers;
 	bool read_only;     /* the top layer is not written either */
 	u64 cache_bytes;    /* 0: CW_DEFAULT_CACHE_BYTES */
+	struct cw_cache_budget *cache_budget; /* of several devices; NULL: none */
 };
 
 struct cw_device_info {

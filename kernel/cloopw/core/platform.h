@@ -12,6 +12,9 @@
  *   memory     cw_alloc()   zeroed, any size, may sleep, NULL when there is none
  *              cw_alloc_raw() the same, not zeroed
  *              cw_free()    accepts NULL
+ *              cw_alloc_cached() as cw_alloc_raw(), of what is given back when
+ *                           memory is short: NULL sooner, and counted as such
+ *              cw_free_cached() that, of so many bytes
  *   locks      struct cw_mutex   cw_mutex_{init,destroy,lock,trylock,unlock}
  *              struct cw_rwsem   cw_rwsem_{init,destroy,read_lock,read_trylock,
  *                                read_unlock,write_lock,write_unlock}

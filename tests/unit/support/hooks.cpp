@@ -29,11 +29,16 @@ extern "C" {
 
 void *__real_cw_alloc(size_t size);
 void *__real_cw_alloc_raw(size_t size);
+void *__real_cw_alloc_cached(size_t size);
 void __real_cw_free(void *p);
 
 void *__wrap_cw_alloc(size_t size) { return fails(size) ? nullptr : __real_cw_alloc(size); }
 
 void *__wrap_cw_alloc_raw(size_t size) { return fails(size) ? nullptr : __real_cw_alloc_raw(size); }
+
+void *__wrap_cw_alloc_cached(size_t size) {
+    return fails(size) ? nullptr : __real_cw_alloc_cached(size);
+}
 
 void __wrap_cw_free(void *p) {
     std::function<void()> action;

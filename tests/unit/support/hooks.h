@@ -28,7 +28,7 @@ public:
 /* Fails the nth allocation from now on (0: the next), and only that. */
 std::function<bool(size_t)> nth_allocation(unsigned int n);
 
-/* While it lives, counts what cw_alloc and cw_alloc_raw hand out. */
+/* While it lives, counts what cw_alloc and its like hand out. */
 class CountAllocations {
 public:
     CountAllocations();

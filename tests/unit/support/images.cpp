@@ -319,6 +319,7 @@ OpenDevice::OpenDevice(TestIo *base, const std::vector<TestIo *> &layers, const 
         .nr_layers = static_cast<u32>(ios.size()),
         .read_only = options.read_only,
         .cache_bytes = options.cache_bytes,
+        .cache_budget = nullptr,
     };
     err_ = cw_device_open(&config, &device_, &report_);
 }

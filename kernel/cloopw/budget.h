@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The memory that the caches of all devices may have together. */
+#ifndef CLOOPW_BUDGET_H
+#define CLOOPW_BUDGET_H
+
+#include "core/cache.h"
+
+extern struct cw_cache_budget cloopw_budget;
+
+void cloopw_budget_init(void);
+void cloopw_budget_exit(void);
+u64 cloopw_budget_limit(void);
+
+#endif
