@@ -15,6 +15,16 @@ void *cw_alloc_raw(size_t size)
 	return malloc(size);
 }
 
+void *cw_try_alloc(size_t size)
+{
+	return calloc(1, size);
+}
+
+void *cw_need_alloc(size_t size)
+{
+	return calloc(1, size);
+}
+
 void cw_free(void *p)
 {
 	free(p);

@@ -84,6 +84,8 @@ extern "C" {
 
 void *cw_alloc(size_t size);
 void *cw_alloc_raw(size_t size);
+void *cw_try_alloc(size_t size);
+void *cw_need_alloc(size_t size);
 void cw_free(void *p);
 void *cw_alloc_cached(size_t size);
 void cw_free_cached(void *p, size_t size);

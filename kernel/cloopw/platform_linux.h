@@ -86,6 +86,24 @@ static inline void *cw_alloc(size_t size)
 	return size > INT_MAX ? NULL : kvzalloc(size, GFP_KERNEL);
 }
 
+#define CW_GFP_TRY (__GFP_NORETRY | __GFP_NOWARN)
+
+/*
+ * Nothing is reclaimed for it. What is more than a few pages is put together of
+ * single ones, which only who may sleep can: it looks for them once.
+ */
+static inline void *cw_try_alloc(size_t size)
+{
+	if (size <= KMALLOC_MAX_CACHE_SIZE)
+		return kzalloc(size, GFP_NOWAIT | CW_GFP_TRY);
+	return size > INT_MAX ? NULL : kvzalloc(size, GFP_KERNEL | CW_GFP_TRY);
+}
+
+static inline void *cw_need_alloc(size_t size)
+{
+	return size > INT_MAX ? NULL : kvzalloc(size, GFP_KERNEL | __GFP_NOFAIL);
+}
+
 static inline void cw_free(void *p)
 {
 	kvfree(p);
@@ -102,13 +120,13 @@ static inline void cw_count_reclaimable(const void *p, size_t size, int sign)
 			    sign * pages);
 }
 
-/* Not worth that others lose theirs: looked for once. */
+/* As large ones of cw_try_alloc(). */
 static inline void *cw_alloc_cached(size_t size)
 {
 	void *p = NULL;
 
 	if (size <= INT_MAX)
-		p = kvmalloc(size, GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
+		p = kvmalloc(size, GFP_KERNEL | CW_GFP_TRY);
 	if (p)
 		cw_count_reclaimable(p, size, 1);
 	return p;

@@ -68,7 +68,7 @@ static void entry_free(struct cw_cache_entry *entry)
 
 static struct cw_cache_entry *entry_alloc(u64 owner, u64 pos, u32 len)
 {
-	struct cw_cache_entry *entry = cw_alloc(sizeof(*entry));
+	struct cw_cache_entry *entry = cw_try_alloc(sizeof(*entry));
 
 	if (!entry)
 		return NULL;

@@ -283,7 +283,8 @@ static int load_page(struct cw_cow *cow, u64 n)
 	cw_rwsem_read_unlock(&uml->lock);
 	if (there)
 		return 0;
-	page = cw_alloc(sizeof(*page));
+	/* It stays: bits that are set are to be found until they are flushed. */
+	page = cw_need_alloc(sizeof(*page));
 	if (!page)
 		return -ENOMEM;
 	page->n = n;

@@ -30,6 +30,8 @@ struct cw_device {
 	struct cw_rwsem top_lock;      /* before merge_lock */
 	struct cw_rwsem merge_lock;    /* before a region_lock */
 	struct cw_rwsem region_lock[REGION_LOCKS];
+	struct cw_mutex spare_lock;    /* after a region_lock */
+	u8 *spare;                     /* spare_lock: a granule of its own */
 	struct cw_atomic64 read_errors;
 	struct cw_atomic64 write_errors;
 };
@@ -69,6 +71,14 @@ static int open_layers(struct cw_device *dev,
 			      dev->cache, &base, &dev->layers, report);
 }
 
+/* Layers that come later are logs. */
+static int make_spare(struct cw_device *dev)
+{
+	dev->spare = cw_alloc_raw(cw_max(top_of(dev)->granularity,
+					 CW_PAGE_SIZE));
+	return dev->spare ? 0 : -ENOMEM;
+}
+
 static void free_device(struct cw_device *dev)
 {
 	u32 i;
@@ -78,6 +88,8 @@ static void free_device(struct cw_device *dev)
 	cw_cache_destroy(dev->cache);
 	for (i = 0; i < REGION_LOCKS; i++)
 		cw_rwsem_destroy(&dev->region_lock[i]);
+	cw_free(dev->spare);
+	cw_mutex_destroy(&dev->spare_lock);
 	cw_rwsem_destroy(&dev->merge_lock);
 	cw_rwsem_destroy(&dev->top_lock);
 	cw_mutex_destroy(&dev->snapshot_lock);
@@ -102,6 +114,7 @@ int cw_device_open(const struct cw_device_config *config,
 	cw_mutex_init(&dev->snapshot_lock);
 	cw_rwsem_init(&dev->top_lock);
 	cw_rwsem_init(&dev->merge_lock);
+	cw_mutex_init(&dev->spare_lock);
 	for (i = 0; i < REGION_LOCKS; i++)
 		cw_rwsem_init(&dev->region_lock[i]);
 	dev->cache = cw_cache_create(config->cache_bytes ?
@@ -117,6 +130,8 @@ int cw_device_open(const struct cw_device_config *config,
 		goto free;
 	set_size(dev);
 	err = open_layers(dev, config, report);
+	if (!err && dev->writable)
+		err = make_spare(dev);
 	if (err)
 		goto free;
 	*out = dev;
@@ -297,17 +312,35 @@ int cw_device_is_zero(struct cw_device *dev, u64 off, u64 len, u64 *n)
 	return place == CW_COW_HIT ? 0 : place == CW_COW_ZERO ? 1 : place;
 }
 
+/* Where there is no memory, the one that the device keeps, one after another. */
+static u8 *get_granule(struct cw_device *dev, u32 len)
+{
+	u8 *granule = cw_try_alloc(len);
+
+	if (granule)
+		return granule;
+	cw_mutex_lock(&dev->spare_lock);
+	memset(dev->spare, 0, len);
+	return dev->spare;
+}
+
+static void put_granule(struct cw_device *dev, u8 *granule)
+{
+	if (granule == dev->spare)
+		cw_mutex_unlock(&dev->spare_lock);
+	else
+		cw_free(granule);
+}
+
 /* A part of one granule; src NULL: zeros. The region's lock is held alone. */
 static int merge_granule(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 {
 	struct cw_cow *cow = top_of(dev);
 	u32 skip = off % cow->granularity;
 	u32 inside = cw_min(cow->granularity, dev->size - (off - skip));
-	u8 *granule = cw_alloc(cow->granularity);
+	u8 *granule = get_granule(dev, cow->granularity);
 	int err;
 
-	if (!granule)
-		return -ENOMEM;
 	err = read_range(dev, off - skip, inside, granule);
 	if (!err) {
 		if (src)
@@ -317,7 +350,7 @@ static int merge_granule(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 		err = cow->format->write(cow, off - skip, cow->granularity,
 					 granule);
 	}
-	cw_free(granule);
+	put_granule(dev, granule);
 	return err;
 }
 

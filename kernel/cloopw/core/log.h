@@ -366,8 +366,11 @@ void cw_log_apply(struct cw_log *log, struct log_append *append);
 
 /* ---- log_segment.c ---- */
 
+/* cw_alloc() and its like: what the caller is without the memory. */
+typedef void *(*cw_log_alloc)(size_t size);
+
 /* With maint held; takes lock, but not while it allocates memory. */
-int cw_log_segments_grow(struct cw_log *log, u32 nr);
+int cw_log_segments_grow(struct cw_log *log, u32 nr, cw_log_alloc alloc);
 /* All others with lock held. */
 struct log_segment *cw_log_segment_at(struct cw_log *log, u64 sector);
 void cw_log_account(struct cw_log *log, u64 word, int sign);
@@ -414,7 +417,7 @@ int cw_log_checkpoint(struct cw_log *log);
 /* Segments that the next one may need, with so many more dirty pages. */
 u32 cw_log_checkpoint_need(struct cw_log *log, u32 more); /* with lock held */
 /* Whenever there are more segments: room for their usage in the snapshot. */
-int cw_log_snapshot_room(struct cw_log *log);
+int cw_log_snapshot_room(struct cw_log *log, cw_log_alloc alloc);
 u32 cw_log_super_crc(struct cw_disk_log_super *super);
 /* With maint held. Makes what was changed in log->super durable, alone. */
 int cw_log_rewrite_super(struct cw_log *log);

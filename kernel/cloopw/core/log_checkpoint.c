@@ -542,7 +542,7 @@ static int write_checkpoint(struct cw_log *log, struct log_snapshot *snap,
 	return write_super(log);
 }
 
-int cw_log_snapshot_room(struct cw_log *log)
+int cw_log_snapshot_room(struct cw_log *log, cw_log_alloc alloc)
 {
 	struct log_snapshot *snap = log->snapshot;
 	u32 room = cw_div_up(log->nr_segments, CW_LOG_FANOUT) * CW_LOG_FANOUT;
@@ -550,7 +550,7 @@ int cw_log_snapshot_room(struct cw_log *log)
 
 	if (room <= snap->usage_room)
 		return 0;
-	usage = cw_alloc(room * sizeof(*usage));
+	usage = alloc(room * sizeof(*usage));
 	if (!usage)
 		return -ENOMEM;
 	cw_free(snap->usage);

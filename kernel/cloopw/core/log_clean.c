@@ -184,8 +184,8 @@ static int find_unbacked(struct cw_log *log, u32 *found)
 	return 0;
 }
 
-/* Allocates space for one more free segment. */
-static int grow(struct cw_log *log)
+/* Allocates space for one more free segment; alloc: what memory that takes. */
+static int grow(struct cw_log *log, cw_log_alloc alloc)
 {
 	u32 before, n;
 	int err;
@@ -195,9 +195,9 @@ static int grow(struct cw_log *log)
 	err = find_unbacked(log, &n);
 	cw_mutex_unlock(&log->lock);
 	if (!err && n >= before)
-		err = cw_log_segments_grow(log, n + 1);
+		err = cw_log_segments_grow(log, n + 1, alloc);
 	if (!err)
-		err = cw_log_snapshot_room(log);
+		err = cw_log_snapshot_room(log, alloc);
 	if (!err)
 		err = allocate_segment(log, n);
 	cw_mutex_lock(&log->lock);
@@ -576,9 +576,9 @@ static int make_some_room(struct cw_log *log)
 
 	if (err)
 		return err;
-	if (may_grow_freely(log) && !grow(log))
+	if (may_grow_freely(log) && !grow(log, cw_try_alloc))
 		return 0;
-	if (regain(log) || !grow(log))
+	if (regain(log) || !grow(log, cw_need_alloc))
 		return 0;
 	return -ENOSPC;
 }
@@ -607,7 +607,7 @@ static int begin(struct cw_log *log)
 
 	wait_for_broken(log);
 	while (!err && !has_room(log, LOG_FOR_BEGIN))
-		err = grow(log);
+		err = grow(log, cw_need_alloc);
 	cw_mutex_lock(&log->lock);
 	log->gen_limit = log->next_gen + LOG_GEN_STEP;
 	cw_mutex_unlock(&log->lock);
@@ -681,7 +681,7 @@ static void look_for_room(struct cw_log *log)
 	if (!is_begun(log))
 		err = begin(log);
 	while (!err && !has_room(log, LOG_FOR_DATA))
-		err = grow(log);
+		err = grow(log, cw_try_alloc); /* or the next time */
 	if (err)
 		return;
 	cw_mutex_lock(&log->lock);

@@ -77,25 +77,30 @@ static void pin(struct log_page *page)
 		lru_del(page);
 }
 
+static bool may_grow(struct cw_log *log)
+{
+	bool may;
+
+	cw_mutex_lock(&log->lock);
+	may = log->cached_pages < LOG_CACHED_MAX;
+	cw_mutex_unlock(&log->lock);
+	return may;
+}
+
 /* Memory for a page: a new one while there may be more, else an old one. */
 static struct log_page *new_page(struct cw_log *log)
 {
 	struct log_page *page = NULL;
-	bool may_grow;
 
+	if (may_grow(log))
+		page = cw_try_alloc(sizeof(*page));
+	if (page)
+		return page;
 	cw_mutex_lock(&log->lock);
-	may_grow = log->cached_pages < LOG_CACHED_MAX;
-	if (!may_grow)
-		page = evict(log);
+	page = evict(log);
 	cw_mutex_unlock(&log->lock);
-	if (!page)
-		page = cw_alloc(sizeof(*page));
-	if (!page && may_grow) {
-		cw_mutex_lock(&log->lock);
-		page = evict(log);
-		cw_mutex_unlock(&log->lock);
-	}
-	return page;
+	/* Those that are in use or dirty are bounded, and so is this. */
+	return page ? page : cw_need_alloc(sizeof(*page));
 }
 
 int cw_log_meta_decode(struct cw_workspace_pool *pool, struct cw_workspace *ws,

@@ -291,7 +291,7 @@ static int adopt_super(struct cw_log *log, struct cw_report *report)
 		log->map_root_at[i] = cw_from_le64(super->map_root[i]);
 	for (i = 0; i < CW_LOG_USAGE_ROOTS; i++)
 		log->usage_dir_at[i] = cw_from_le64(super->usage_root[i]);
-	return cw_log_segments_grow(log, segments);
+	return cw_log_segments_grow(log, segments, cw_alloc);
 }
 
 /* ---- map and usage ---- */
@@ -620,7 +620,7 @@ int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,
 		err = adopt_super(log, report);
 	if (err)
 		return err;
-	err = cw_log_snapshot_room(log);
+	err = cw_log_snapshot_room(log, cw_alloc);
 	if (!err)
 		err = read_map(log);
 	if (!err)

@@ -15,7 +15,7 @@ static struct log_segment *replace(struct cw_log *log, struct log_segment *more,
 	return old;
 }
 
-int cw_log_segments_grow(struct cw_log *log, u32 nr)
+int cw_log_segments_grow(struct cw_log *log, u32 nr, cw_log_alloc alloc)
 {
 	struct log_segment *more = NULL, *old = NULL;
 	u32 room = log->segment_room ? log->segment_room : 64;
@@ -23,7 +23,7 @@ int cw_log_segments_grow(struct cw_log *log, u32 nr)
 	while (room < nr)
 		room *= 2;
 	if (room != log->segment_room) {
-		more = cw_alloc(room * sizeof(*more));
+		more = alloc(room * sizeof(*more));
 		if (!more)
 			return -ENOMEM;
 	}

@@ -9,11 +9,16 @@
  *   types      u8 u16 u32 u64 s32 s64 bool size_t, __le16..__be64
  *   byte order cw_from_le{16,32,64}() cw_to_le{16,32,64}()
  *              cw_from_be{32,64}()    cw_to_be{32,64}()
- *   memory     cw_alloc()   zeroed, any size, may sleep, NULL when there is none
+ *   memory     for who can be refused what it asks for, as an attach can:
+ *              cw_alloc()   zeroed, any size, may sleep, NULL when there is none
  *              cw_alloc_raw() the same, not zeroed
- *              cw_free()    accepts NULL
- *              cw_alloc_cached() as cw_alloc_raw(), of what is given back when
- *                           memory is short: NULL sooner, and counted as such
+ *              and for a request, which others wait for to get memory; zeroed:
+ *              cw_try_alloc() NULL soon: the caller has a way without it
+ *              cw_need_alloc() there is no such way: waits until there is some.
+ *                           A program has NULL, and its request fails
+ *              cw_free()    of all these; accepts NULL
+ *              cw_alloc_cached() as cw_try_alloc() and not zeroed, of what is
+ *                           given back when memory is short, and counted as such
  *              cw_free_cached() that, of so many bytes
  *   locks      struct cw_mutex   cw_mutex_{init,destroy,lock,trylock,unlock}
  *              struct cw_rwsem   cw_rwsem_{init,destroy,read_lock,read_trylock,

@@ -10,6 +10,7 @@ namespace {
 
 std::mutex lock; /* guards what follows */
 std::function<bool(size_t)> should_fail;
+bool no_spare_memory;
 std::function<void()> on_free;
 std::vector<std::string> *log_lines;
 std::atomic<bool> counting;
@@ -23,6 +24,13 @@ bool fails(size_t size) {
     return should_fail && should_fail(size);
 }
 
+/* Of what the caller can do without. */
+bool fails_soft(size_t size) {
+    const bool failed = fails(size);
+    std::lock_guard<std::mutex> hold(lock);
+    return failed || no_spare_memory;
+}
+
 }  // namespace
 
 extern "C" {
@@ -30,6 +38,8 @@ extern "C" {
 void *__real_cw_alloc(size_t size);
 void *__real_cw_alloc_raw(size_t size);
 void *__real_cw_alloc_cached(size_t size);
+void *__real_cw_try_alloc(size_t size);
+void *__real_cw_need_alloc(size_t size);
 void __real_cw_free(void *p);
 
 void *__wrap_cw_alloc(size_t size) { return fails(size) ? nullptr : __real_cw_alloc(size); }
@@ -37,7 +47,15 @@ void *__wrap_cw_alloc(size_t size) { return fails(size) ? nullptr : __real_cw_al
 void *__wrap_cw_alloc_raw(size_t size) { return fails(size) ? nullptr : __real_cw_alloc_raw(size); }
 
 void *__wrap_cw_alloc_cached(size_t size) {
-    return fails(size) ? nullptr : __real_cw_alloc_cached(size);
+    return fails_soft(size) ? nullptr : __real_cw_alloc_cached(size);
+}
+
+void *__wrap_cw_try_alloc(size_t size) {
+    return fails_soft(size) ? nullptr : __real_cw_try_alloc(size);
+}
+
+void *__wrap_cw_need_alloc(size_t size) {
+    return fails(size) ? nullptr : __real_cw_need_alloc(size);
 }
 
 void __wrap_cw_free(void *p) {
@@ -76,6 +94,16 @@ FailAllocations::FailAllocations(std::function<bool(size_t size)> predicate) {
 FailAllocations::~FailAllocations() {
     std::lock_guard<std::mutex> hold(lock);
     should_fail = nullptr;
+}
+
+NoSpareMemory::NoSpareMemory() {
+    std::lock_guard<std::mutex> hold(lock);
+    no_spare_memory = true;
+}
+
+NoSpareMemory::~NoSpareMemory() {
+    std::lock_guard<std::mutex> hold(lock);
+    no_spare_memory = false;
 }
 
 std::function<bool(size_t)> nth_allocation(unsigned int n) {

@@ -25,6 +25,15 @@ public:
     FailAllocations &operator=(const FailAllocations &) = delete;
 };
 
+/* While it lives, cw_try_alloc and cw_alloc_cached, for which there is a way without, fail. */
+class NoSpareMemory {
+public:
+    NoSpareMemory();
+    ~NoSpareMemory();
+    NoSpareMemory(const NoSpareMemory &) = delete;
+    NoSpareMemory &operator=(const NoSpareMemory &) = delete;
+};
+
 /* Fails the nth allocation from now on (0: the next), and only that. */
 std::function<bool(size_t)> nth_allocation(unsigned int n);
 
