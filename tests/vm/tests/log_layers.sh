@@ -249,7 +249,7 @@ under_load() {
 	sha256sum <$dev >sum
 	cloopwsetup -d $dev
 	cloopwsetup -c load5.cow $dev image
-	test "$(ls $layers | tr "\n" " ")" = "0 1 2 3 4 5 "
+	test "$(echo "$layers"/*)" = "$(printf "$layers/%s " 0 1 2 3 4 5 | sed "s/ $//")"
 	sha256sum <$dev | cmp - sum
 	cloopwsetup -d $dev
 }
