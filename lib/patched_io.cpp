@@ -29,6 +29,7 @@ const cw_io_ops PatchedIo::kOps = {
     .punch = refuse_range,
     .size = do_size,
     .capacity = nullptr,
+    .next_data = nullptr,
 };
 
 PatchedIo::PatchedIo(cw_io &below) : cw_io{}, below_(below) {

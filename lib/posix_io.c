@@ -227,6 +227,16 @@ static int fd_capacity(struct cw_io *io, u64 *bytes)
 	return 0;
 }
 
+static u64 fd_next_data(struct cw_io *io, u64 off)
+{
+	struct fd_io *f = to_fd_io(io);
+	off_t data = lseek(f->fd, (off_t)(f->offset + off), SEEK_DATA);
+
+	if (data < 0)
+		return errno == ENXIO ? ~0ull : off;
+	return (u64)data - f->offset;
+}
+
 static const struct cw_io_ops fd_ops = {
 	.pread = fd_pread,
 	.pwrite = fd_pwrite,
@@ -235,6 +245,7 @@ static const struct cw_io_ops fd_ops = {
 	.punch = fd_punch,
 	.size = fd_size,
 	.capacity = fd_capacity,
+	.next_data = fd_next_data,
 };
 
 static void fd_io_free(struct fd_io *f)

@@ -242,6 +242,20 @@ static int backing_capacity(struct cw_io *io, u64 *bytes)
 	return 0;
 }
 
+/* A block device, and a file system that knows no holes, has data everywhere. */
+static u64 backing_next_data(struct cw_io *io, u64 off)
+{
+	struct cw_backing *b = to_backing(io);
+	loff_t pos, data;
+
+	if (S_ISBLK(data_inode(b->file)->i_mode) || !in_file(b, off, 0, &pos))
+		return off;
+	data = vfs_llseek(b->file, pos, SEEK_DATA);
+	if (data < 0)
+		return data == -ENXIO ? ~0ull : off;
+	return data - b->offset;
+}
+
 static const struct cw_io_ops backing_ops = {
 	.pread = backing_pread,
 	.pread_two = backing_pread_two,
@@ -252,6 +266,7 @@ static const struct cw_io_ops backing_ops = {
 	.punch = backing_punch,
 	.size = backing_size,
 	.capacity = backing_capacity,
+	.next_data = backing_next_data,
 };
 
 static int move_bio(struct file *file, struct bio *bio, bool write, loff_t *pos)

@@ -21,6 +21,7 @@ const cw_io_ops RecordIo::kOps = {
     .punch = do_punch,
     .size = do_size,
     .capacity = nullptr,
+    .next_data = nullptr,
 };
 
 RecordIo::RecordIo(Image *image, RecordIo *first, u32 file)

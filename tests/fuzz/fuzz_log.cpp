@@ -113,7 +113,8 @@ private:
                                        .allocate = do_allocate,
                                        .punch = do_punch,
                                        .size = do_size,
-                                       .capacity = nullptr};
+                                       .capacity = nullptr,
+                                       .next_data = nullptr};
 
     const std::vector<u8> &bytes_;
     u64 size_;

@@ -616,6 +616,34 @@ TEST_F(CoreUml, NoMemoryForABitmapPageIsAnErrorAndNotTheBase) {
 
 /* ---- what it holds ---- */
 
+/* A bitmap of terabytes is mostly holes, and an attach must not wait for them. */
+TEST_F(CoreUmlLarge, HolesOfTheBitmapAreNotRead) {
+    TestIo base("base", plain_), cow("cow", uml_cow(spec_));
+    {
+        OpenDevice device(&base, {&cow});
+        ASSERT_EQ(device.write(2 * kPageCovers, pattern(3 * kSector, 7)), 0);
+    }
+    const u64 bitmap = uml_bitmap_offset(spec_);
+    const u64 data = bitmap + u64{2} * CW_PAGE_SIZE;
+    cow.data_from = [&](u64 off) { return std::max(off, data); };
+    std::vector<u64> reads;
+    cow.before_read = [&](u64 off, size_t) {
+        if (off >= bitmap) {
+            reads.push_back(off);
+        }
+        return 0;
+    };
+    OpenDevice device(&base, {&cow});
+    ASSERT_EQ(device.err(), 0) << device.why();
+    cw_device_stats stats;
+    cw_device_get_stats(device.get(), &stats);
+    EXPECT_EQ(stats.cow.live_bytes, 3 * kSector);
+    EXPECT_EQ(reads, std::vector<u64>{data});
+    cow.data_from = [&](u64) { return ~u64{0}; };
+    EXPECT_EQ(OpenDevice(&base, {&cow}).err(), 0);
+    EXPECT_EQ(reads.size(), 1u);
+}
+
 TEST_F(CoreUml, LiveBytesAreCountedOnce) {
     TestIo base("base", plain_), cow("cow", uml_cow(spec_));
     const auto live = [](OpenDevice &device) {

@@ -249,6 +249,7 @@ inline const cw_io_ops SparseIo::kOps = {
     .punch = do_punch,
     .size = do_size,
     .capacity = do_capacity,
+    .next_data = nullptr,
 };
 
 /* Makes the file an empty log. */

@@ -214,21 +214,32 @@ static u64 count_bits(const u8 *bits, u32 len)
 	return count;
 }
 
+/* Where the bitmap goes on behind the hole that may be at at; its end: nowhere. */
+static u64 skip_hole(struct cw_cow *cow, u64 at)
+{
+	struct uml *uml = cow->priv;
+	u64 data = cw_next_data(cow->io, uml->bitmap_offset + at);
+
+	return cw_min(data - uml->bitmap_offset, uml->bitmap_len);
+}
+
 /*
- * Once, here: who asks later is anybody, and the bitmap may be long. What cannot
- * be read counts as if nothing was there; who reads its sectors is told.
+ * Once, here: who asks later is anybody, and the bitmap may be long, though most of
+ * it is holes. What cannot be read counts as if nothing was there; who reads its
+ * sectors is told.
  */
 static int count_all(struct cw_cow *cow)
 {
 	struct uml *uml = cow->priv;
 	u8 *part = cw_alloc_raw(COUNT_LEN);
 	u64 at;
+	u32 len;
 
 	if (!part)
 		return -ENOMEM;
-	for (at = 0; at < uml->bitmap_len; at += COUNT_LEN) {
-		u32 len = cw_min(COUNT_LEN, uml->bitmap_len - at);
-
+	for (at = skip_hole(cow, 0); at < uml->bitmap_len;
+	     at = skip_hole(cow, at + len)) {
+		len = cw_min(COUNT_LEN, uml->bitmap_len - at);
 		if (!cw_pread(cow->io, part, len, uml->bitmap_offset + at))
 			uml->set += count_bits(part, len);
 	}

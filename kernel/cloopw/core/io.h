@@ -59,6 +59,12 @@ struct cw_io_ops {
 	 * be. NULL or -errno: that cannot be told.
 	 */
 	int (*capacity)(struct cw_io *io, u64 *bytes);
+
+	/*
+	 * Where data begins at off or behind it: all before it reads as zeros.
+	 * Behind the end when there is none. NULL, or off: that cannot be told.
+	 */
+	u64 (*next_data)(struct cw_io *io, u64 off);
 };
 
 struct cw_io {
@@ -94,6 +100,11 @@ static inline void cw_will_read(struct cw_io *io, u64 off, u64 len)
 {
 	if (io->ops->will_read)
 		io->ops->will_read(io, off, len);
+}
+
+static inline u64 cw_next_data(struct cw_io *io, u64 off)
+{
+	return io->ops->next_data ? io->ops->next_data(io, off) : off;
 }
 
 static inline int cw_pwrite(struct cw_io *io, const void *buf, size_t len,

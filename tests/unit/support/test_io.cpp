@@ -16,6 +16,7 @@ const cw_io_ops TestIo::kOps = {
     .punch = do_punch,
     .size = do_size,
     .capacity = nullptr,
+    .next_data = do_next_data,
 };
 
 TestIo::TestIo(std::string file_name, Bytes content, s64 modified)
@@ -55,6 +56,11 @@ void TestIo::do_will_read(cw_io *io, u64 off, u64 len) {
     TestIo &file = self(io);
     std::unique_lock<std::shared_mutex> hold(file.lock_);
     file.hints_.push_back({off, len});
+}
+
+u64 TestIo::do_next_data(cw_io *io, u64 off) {
+    TestIo &file = self(io);
+    return file.data_from ? file.data_from(off) : off;
 }
 
 int TestIo::do_pwrite(cw_io *io, const void *buf, size_t len, u64 off) {

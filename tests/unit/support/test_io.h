@@ -42,6 +42,9 @@ public:
     std::function<int(u64 off, size_t len)> before_write;
     std::function<int()> before_flush;
 
+    /* Where data begins at off or behind it; empty: at off. */
+    std::function<u64(u64 off)> data_from;
+
     /* What it was told that will be read, in this order. */
     struct Range {
         u64 off, len;
@@ -63,6 +66,7 @@ private:
     static int do_flush(cw_io *io);
     static int do_punch(cw_io *io, u64 off, u64 len);
     static int do_size(cw_io *io, u64 *size);
+    static u64 do_next_data(cw_io *io, u64 off);
 
     std::string name_;
     mutable std::shared_mutex lock_; /* guards what follows */
