@@ -156,6 +156,18 @@ cw_finish_last() {
 	cw_reason=
 }
 
+# cw_mend_and_attach OPTIONS...: once more, if power was cut while a superblock was
+# written and the medium lost its block with it. Whether anything but that block is
+# lost, cloopwck knows, and writes only if nothing is.
+cw_mend_and_attach() {
+	[ ! "$cw_ro" ] && [ -e "$cw_top" ] && cw_status=0 || return 1
+	cloopwck --quick --yes "$cw_top" >"$cw_dir/check.log" 2>&1 || cw_status=$?
+	[ $((cw_status & 1)) = 1 ] || return 1
+	cw_loud "THE CHANGES WERE REPAIRED: their superblock was damaged, as a" \
+		"power cut can do. cloopwck found that nothing else was lost"
+	cw_attach "$@"
+}
+
 # cw_attach_persistent: with what was asked for; false with cw_reason
 cw_attach_persistent() {
 	if ! cw_cow_node=$(cw_wait_for "$cw_cow_device" 'persistent medium'); then
@@ -174,7 +186,7 @@ cw_attach_persistent() {
 	[ ! "$cw_ro" ] || set -- -r
 	[ ! "$cw_top" ] || set -- "$@" -c "$cw_top"
 	[ ! "$cw_below" ] || set -- "$@" -c "$cw_below"
-	cw_attach "$@" || return
+	cw_attach "$@" || cw_mend_and_attach "$@" || return
 	cw_keep_private "$cw_top" "$cw_below"
 	cw_say "changes are kept in $cw_cow_device${cw_cow_path:+:${cw_top#"$cw_cow_dir"}}${cw_below:+, over ${cw_below#"$cw_cow_dir"}}"
 }

@@ -270,6 +270,45 @@ for word in cloopw.snapshot 'cloopw.ro cloopw.rollback=1' cloopw.rollback=0; do
 done
 cloopwsetup() { attached=$*; }
 
+# ---- a superblock that a power cut destroyed ----
+
+# broken: refused until it is repaired; its repair has this exit code
+cloopwsetup() {
+	attached="$attached x"
+	[ -e repaired ]
+}
+cloopwck() {
+	checked=$*
+	[ $((repair & 1)) = 0 ] || : >repaired
+	return "$repair"
+}
+for repair in 1 5 4 8 0; do
+	fresh $image cloopw.cow=/dev/sda1:/changes
+	stick
+	: >disks/sda1/changes
+	rm -f repaired
+	attached='' checked=''
+	yes_ 'image' cw_find_image
+	case $repair in
+	1 | 5)
+		yes_ "repaired with $repair" cw_attach_persistent
+		is "attached twice with $repair" "$attached" ' x x' ;;
+	*)
+		no_ "left as it is with $repair" cw_attach_persistent
+		is "attached once with $repair" "$attached" ' x' ;;
+	esac
+	is 'what is repaired' "$checked" "--quick --yes $cw_top"
+done
+fresh $image cloopw.cow=/dev/sda1:/changes cloopw.ro
+stick
+: >disks/sda1/changes
+rm -f repaired
+repair=1 checked=''
+yes_ 'image' cw_find_image
+no_ 'nothing is repaired that is only read' cw_attach_persistent
+is 'nothing is repaired that is only read' "$checked" ''
+cloopwsetup() { attached=$*; }
+
 # ---- nothing is written ----
 
 fresh $image cloopw.cow=/dev/sdb1:/changes cloopw.ro

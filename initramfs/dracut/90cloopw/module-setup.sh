@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# dracut: root=cloopw. Included where cloopwsetup is installed.
+# dracut: root=cloopw. Included where our tools are installed.
 
 check() {
-	require_binaries cloopwsetup busybox blkid || return 1
+	require_binaries cloopwsetup cloopwck busybox blkid || return 1
 	return 0
 }
 
@@ -23,7 +23,7 @@ installkernel() {
 install() {
 	inst_simple /usr/share/cloopw/initramfs.sh /lib/cloopw.sh
 	inst_rules 61-cloopw.rules
-	inst_multiple cloopwsetup busybox blkid modprobe insmod mount umount \
+	inst_multiple cloopwsetup cloopwck busybox blkid modprobe insmod mount umount \
 		sed tail tr stat readlink touch dd cp mv ln \
 		chmod mkdir rm cat grep uname sleep dmesg
 	# shellcheck disable=SC2154  # dracut's
