@@ -2,6 +2,8 @@
 /* mkcloopw --from-dir: a directory as an ext4 image. */
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -12,9 +14,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 #include <thread>
 
 #include "support/mkcloopw_tool.h"
+#include "tools/mkcloopw/tree.h"
 
 namespace cloopw::test {
 namespace {
@@ -266,6 +270,144 @@ TEST_F(MkcloopwDir, GrowsUntilItFits) {
         "{ echo 'mke2fs: Could not allocate block in ext2 filesystem' >&2; exit 1; }\n"
         "PATH=/usr/sbin:/sbin exec mke2fs \"$@\"\n");
     EXPECT_GE(fs::file_size(make()), 25000000u);
+}
+
+/* What a file system has, in bytes. */
+u64 blocks_of(const std::string &raw, const std::string &which) {
+    return std::stoull(output_of("dumpe2fs -h " + raw + " 2>/dev/null | sed -n 's/^" + which +
+                                 " blocks: *//p'")) *
+           4096;
+}
+
+TEST_F(MkcloopwDir, HasTheSizeThatIsWanted) {
+    fill_tree();
+    EXPECT_EQ(fs::file_size(make({"--size", "50M"})), 50u << 20);
+    EXPECT_EQ(fs::file_size(make({"--size", "140M"})), 140u << 20);
+    EXPECT_EQ(fs::file_size(make({"--size", "8M"})), 8u << 20);
+    put("more", random_bytes(5 << 20));
+    EXPECT_EQ(fs::file_size(make({"--size", "12M"})), 12u << 20);
+    for (const char *size : {"1M", "4M", "5M"}) {
+        expect_refusal(1,
+                       tree_ + ": does not fit into a file system of " + size +
+                           "; give --size more, or leave it out",
+                       {"--from-dir", tree_, "--size", size, out_});
+    }
+    for (const char *size : {"5000", "512K", "0"}) {
+        expect_refusal(2, "--size " + std::string(size) + ": must be a multiple of 4096, and 1M",
+                       {"--from-dir", tree_, "--size", size, out_});
+    }
+}
+
+TEST_F(MkcloopwDir, HasTheRoomThatIsWanted) {
+    fill_tree();
+    for (u64 mib : {1, 200}) {
+        std::string raw = make({"--free", std::to_string(mib) + "M"});
+        EXPECT_GE(blocks_of(raw, "Free"), mib << 20);
+        EXPECT_LE(blocks_of(raw, "Free"), (mib + mib / 10 + 20) << 20);
+    }
+}
+
+/* Names of all that is in the image, below its top. */
+std::set<std::string> names_in(const std::string &raw, const std::string &into) {
+    fs::create_directories(into);
+    output_of("debugfs -R 'rdump / " + into + "' " + raw);
+    fs::remove_all(into + "/lost+found");
+    std::set<std::string> names;
+    for (const auto &entry : fs::recursive_directory_iterator(into)) {
+        names.insert(fs::relative(entry.path(), into));
+    }
+    fs::remove_all(into);
+    return names;
+}
+
+class MkcloopwExclude : public MkcloopwDir {
+protected:
+    MkcloopwExclude() {
+        fs::remove_all(tree_ + "/etc");
+        for (const char *name : {"tmp/a", "tmp/b.o", "src/c.o", "src/tmp/d", "src/tmp/e f"}) {
+            fs::create_directories(fs::path(tree_ + "/" + name).parent_path());
+            put(name, text_bytes(3000));
+        }
+        set_times(tree_);
+    }
+    std::set<std::string> left(const Args &options) {
+        return names_in(make(options), dir_ / "dumped");
+    }
+    using Names = std::set<std::string>;
+};
+
+TEST_F(MkcloopwExclude, MatchesNamesAndPaths) {
+    const Names all = {"src",         "src/c.o", "src/tmp", "src/tmp/d",
+                       "src/tmp/e f", "tmp",     "tmp/a",   "tmp/b.o"};
+    EXPECT_EQ(left({"--exclude", "nothing"}), all);
+    EXPECT_EQ(left({"--exclude", "src/d"}), all);
+    EXPECT_EQ(left({"--exclude", "*/d"}), all);
+    EXPECT_EQ(left({"--exclude", "tmp"}), (Names{"src", "src/c.o"}));
+    EXPECT_EQ(left({"--exclude", "*.o", "--exclude", "e f"}),
+              (Names{"src", "src/tmp", "src/tmp/d", "tmp", "tmp/a"}));
+    for (const char *top : {"/tmp", "./tmp", "/tmp/"}) {
+        EXPECT_EQ(left({"--exclude", top}),
+                  (Names{"src", "src/c.o", "src/tmp", "src/tmp/d", "src/tmp/e f"}));
+    }
+    EXPECT_EQ(left({"--exclude", "tmp/*"}),
+              (Names{"src", "src/c.o", "src/tmp", "src/tmp/d", "src/tmp/e f", "tmp"}));
+    EXPECT_EQ(left({"--exclude", "s[!x]c/tmp/?"}),
+              (Names{"src", "src/c.o", "src/tmp", "src/tmp/e f", "tmp", "tmp/a", "tmp/b.o"}));
+    EXPECT_EQ(left({"--exclude", "*"}), Names{});
+}
+
+/* What is left out is as if it had never been there. */
+TEST_F(MkcloopwExclude, LeavesNoTrace) {
+    put("big", random_bytes(20 << 20));
+    put("src/secret", text_bytes(1000));
+    fs::permissions(tree_ + "/src/secret", fs::perms::owner_read);
+    set_times(tree_);
+    make({"--exclude", "big", "--exclude", "secret"});
+    const Bytes with = read_bytes(out_);
+    struct stat st = {};
+    ASSERT_EQ(stat(out_.c_str(), &st), 0);
+    EXPECT_NE(st.st_mode & 0044, 0u) << "as private as what is not in it";
+    fs::remove(tree_ + "/big");
+    fs::remove(tree_ + "/src/secret");
+    set_times(tree_);
+    make();
+    EXPECT_EQ(read_bytes(out_), with);
+}
+
+TEST_F(MkcloopwExclude, AMountPointIsEmpty) {
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        mount("none", (tree_ + "/tmp").c_str(), "tmpfs", 0, "mode=0755") != 0) {
+        /* Nobody but root can mount; /proc is a file system of its own everywhere. */
+        EXPECT_NE(measure_tree("/proc/self", {}).inodes, 1u);
+        return;
+    }
+    put("tmp/other", text_bytes(10));
+    const Names mounted = left({});
+    const Names without = left({"--one-file-system"});
+    umount((tree_ + "/tmp").c_str());
+    EXPECT_TRUE(mounted.contains("tmp/other"));
+    EXPECT_EQ(without, (Names{"src", "src/c.o", "src/tmp", "src/tmp/d", "src/tmp/e f", "tmp"}));
+}
+
+/* A program that does not load the library would take everything. */
+TEST_F(MkcloopwExclude, AnotherMke2fsIsRefused) {
+    fake_mke2fs("exit 0\n");
+    expect_refusal(1, "mke2fs: takes files that are to be left out",
+                   {"--from-dir", tree_, "--exclude", "tmp", out_});
+}
+
+TEST_F(MkcloopwDir, WhatIsSaidOfADirectoryNeedsOne) {
+    const std::vector<Args> options = {
+        {"--size", "1M"}, {"--free", "1M"}, {"--exclude", "x"}, {"--one-file-system"}};
+    for (Args args : options) {
+        const std::string name = args[0];
+        args.insert(args.end(), {in_, out_});
+        expect_refusal(2, name + ": is said of a directory; name it with --from-dir", args);
+    }
+    expect_refusal(2, "--size and --free do not go together",
+                   {"--from-dir", tree_, "--size", "9M", "--free", "1M", out_});
+    expect_refusal(2, "--free 1x: not a size", {"--from-dir", tree_, "--free", "1x", out_});
 }
 
 TEST_F(MkcloopwDir, Refusals) {

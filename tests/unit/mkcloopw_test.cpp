@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <thread>
 
 #include "lib/image_writer.h"
@@ -450,6 +451,16 @@ TEST_F(Mkcloopw, HelpFitsEightyColumns) {
     }
     EXPECT_NE(result.out.find("\nExamples:\n  mkcloopw "), std::string::npos);
     EXPECT_EQ(tool({"--version"}).out.rfind("mkcloopw ", 0), 0u);
+}
+
+/* What the help says, the parser knows; tests/manual compares it with the manual. */
+TEST_F(Mkcloopw, HelpNamesOptionsThatThereAre) {
+    const std::string help = tool({"--help"}).out;
+    const std::regex option("(^|[ ,])(--?[a-zA-Z][-a-z]*)");
+    for (std::sregex_iterator it(help.begin(), help.end(), option), end; it != end; ++it) {
+        const std::string name = (*it)[2];
+        EXPECT_EQ(tool({name}).err.find("not expected"), std::string::npos) << name;
+    }
 }
 
 TEST_F(Mkcloopw, ReproducibleAndDated) {

@@ -16,6 +16,7 @@
 
 #include "ext4_times.h"
 #include "lib/scratch_file.h"
+#include "tools/common/size.h"
 #include "tools/common/table.h"
 #include "tree.h"
 
@@ -48,17 +49,26 @@ u64 journal_blocks(u64 blocks) {
     return 262144;
 }
 
-u64 inodes_for(const Tree &tree) {
+/* How large a file system becomes. */
+struct Plan {
+    u64 blocks = 0;
+    u64 inodes = 0;
+};
+
+u64 inodes_for(const Tree &tree, u64 blocks) {
     return std::max(tree.inodes + tree.inodes / 16 + 32,
-                    std::max(tree.blocks, kLeastBlocks) * kBlock / kBytesPerInode);
+                    std::max(blocks, kLeastBlocks) * kBlock / kBytesPerInode);
 }
 
-/* Blocks that are surely, or nearly surely, enough. */
-u64 blocks_for(const Tree &tree) {
-    u64 blocks = tree.blocks + cw_div_up(inodes_for(tree) * kInode, kBlock) + 64;
+/* What is surely, or nearly surely, enough for the tree and so many blocks more. */
+Plan plan_for(const Tree &tree, u64 more) {
+    Plan plan;
+    plan.inodes = inodes_for(tree, tree.blocks + more);
+    u64 blocks = tree.blocks + more + cw_div_up(plan.inodes * kInode, kBlock) + 64;
     blocks += blocks / 48; /* bitmaps, descriptors, and room for them to grow */
     blocks += journal_blocks(blocks + blocks / 8);
-    return std::max(cw_round_up(blocks + 512, 256), kLeastBlocks);
+    plan.blocks = std::max(cw_round_up(blocks + 512, 256), kLeastBlocks);
+    return plan;
 }
 
 std::string last_line(const std::string &text) {
@@ -74,9 +84,11 @@ std::string last_line(const std::string &text) {
 /* One run of mke2fs over a file of some size. */
 class Mke2fs {
 public:
-    Mke2fs(const FromDirOptions &options, const Tree &tree, const Io &io)
+    Mke2fs(const FromDirOptions &options, const Tree &tree, const Plan &plan, const Io &io)
         : options_(options),
           tree_(tree),
+          plan_(plan),
+          hidden_(tree.hidden),
           io_(io),
           said_(Io::adopt(memfd_create("mke2fs", MFD_CLOEXEC), "mke2fs")) {}
 
@@ -86,6 +98,7 @@ public:
         pid_t pid = start(args);
         int status = wait_for(pid);
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+            check_hidden();
             return true;
         }
         if (WIFEXITED(status) && WEXITSTATUS(status) == kCannotRun) {
@@ -93,13 +106,22 @@ public:
         }
         std::string text = said();
         if (text.find("Could not allocate") != std::string::npos ||
-            text.find("No free space") != std::string::npos) {
+            text.find("No free space") != std::string::npos ||
+            text.find("too big for a filesystem") != std::string::npos) {
             return false;
         }
         throw Error(options_.path + ": mke2fs fails: " + last_line(text));
     }
 
 private:
+    void check_hidden() const {
+        if (!hidden_.were_asked()) {
+            throw Error(
+                "mke2fs: takes files that are to be left out, as it loads no library of others; "
+                "use Debian's mke2fs, or leave --exclude and --one-file-system out");
+        }
+    }
+
     /* Whatever could differ from one run to the next is said. */
     std::vector<std::string> arguments() const {
         std::string uuid = format_uuid(tree_.uuid.data());
@@ -115,7 +137,7 @@ private:
                 "-m",
                 "0",
                 "-N",
-                std::to_string(inodes_for(tree_)),
+                std::to_string(plan_.inodes),
                 "-U",
                 uuid,
                 "-L",
@@ -137,6 +159,9 @@ private:
             "LC_ALL=C", "E2FSPROGS_FAKE_TIME=" + std::to_string(std::max<u64>(now, 1))};
         if (const char *config = std::getenv("MKE2FS_CONFIG")) {
             list.push_back(std::string("MKE2FS_CONFIG=") + config);
+        }
+        for (const std::string &variable : hidden_.environment()) {
+            list.push_back(variable);
         }
         return list;
     }
@@ -164,7 +189,8 @@ private:
             /* Its own group: an interrupt is ours to handle. */
             (void)setpgid(0, 0);
             if (dup2(null, STDIN_FILENO) >= 0 && dup2(said_.fd(), STDOUT_FILENO) >= 0 &&
-                dup2(said_.fd(), STDERR_FILENO) >= 0 && fcntl(io_.fd(), F_SETFD, 0) == 0) {
+                dup2(said_.fd(), STDERR_FILENO) >= 0 && fcntl(io_.fd(), F_SETFD, 0) == 0 &&
+                hidden_.pass_on()) {
                 environ = envp.data();
                 execvp(argv[0], argv.data());
             }
@@ -184,7 +210,7 @@ private:
             if (ended == pid) {
                 break;
             }
-            if (!stopped && options_.cancelled != nullptr && *options_.cancelled) {
+            if (!stopped && options_.tree.cancelled != nullptr && *options_.tree.cancelled) {
                 (void)kill(pid, SIGKILL);
                 stopped = true;
             }
@@ -204,6 +230,8 @@ private:
 
     const FromDirOptions &options_;
     const Tree &tree_;
+    const Plan &plan_;
+    const HiddenNames hidden_;
     const Io &io_;
     const Io said_;
 };
@@ -214,23 +242,38 @@ void set_size(const Io &io, u64 size) {
     }
 }
 
+[[noreturn]] void too_small(const FromDirOptions &options, u64 bytes, const char *remedy) {
+    throw Error(options.path + ": does not fit into a file system of " + exact_size(bytes) + "; " +
+                remedy);
+}
+
+Plan first_plan(const FromDirOptions &options, const Tree &tree) {
+    Plan plan = plan_for(tree, cw_div_up(options.free, kBlock));
+    if (options.size != 0) {
+        plan.blocks = options.size / kBlock;
+        plan.inodes = inodes_for(tree, plan.blocks);
+    }
+    return plan;
+}
+
 }  // namespace
 
 DirImage make_ext4(const FromDirOptions &options) {
-    Tree tree = measure_tree(options.path, options.cancelled);
+    Tree tree = measure_tree(options.path, options.tree);
     Io io = open_scratch_file("the file system");
-    u64 blocks = blocks_for(tree);
+    Plan plan = first_plan(options, tree);
     for (int i = 0; i < kAttempts; i++) {
-        set_size(io, blocks * kBlock);
-        if (Mke2fs(options, tree, io).run()) {
+        set_size(io, plan.blocks * kBlock);
+        if (Mke2fs(options, tree, plan, io).run()) {
             settle_ext4(io, tree.root, options.date);
             return {std::move(io), tree.secret};
         }
-        blocks += blocks / 4;
+        if (options.size != 0) {
+            too_small(options, options.size, "give --size more, or leave it out");
+        }
+        plan.blocks += plan.blocks / 4;
     }
-    throw Error(options.path + ": does not fit into a file system of " +
-                    std::to_string(blocks * kBlock) + " bytes; is it growing?",
-                ENOSPC);
+    too_small(options, plan.blocks * kBlock, "is it growing?");
 }
 
 }  // namespace cloopw

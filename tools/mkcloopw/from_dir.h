@@ -3,11 +3,11 @@
 #ifndef CLOOPW_MKCLOOPW_FROM_DIR_H
 #define CLOOPW_MKCLOOPW_FROM_DIR_H
 
-#include <atomic>
 #include <optional>
 #include <string>
 
 #include "lib/cloopw.h"
+#include "tree.h"
 
 namespace cloopw {
 
@@ -15,7 +15,9 @@ struct FromDirOptions {
     std::string path;
     std::string label;       /* of the file system, as far as it has room for it */
     std::optional<u64> date; /* no file is newer; none: as they are */
-    const std::atomic<bool> *cancelled = nullptr;
+    u64 size = 0;            /* bytes of the file system; 0: as it needs */
+    u64 free = 0;            /* at least so many bytes of it are to be free */
+    TreeOptions tree;
 };
 
 struct DirImage {
@@ -24,7 +26,7 @@ struct DirImage {
 };
 
 /*
- * As large as it must be, in a temporary file. The same tree gives the same
+ * In a temporary file; it is as large as it must be unless a size is given. The same tree gives the same
  * bytes. Throws Error, with what mke2fs said.
  */
 DirImage make_ext4(const FromDirOptions &options);

@@ -28,6 +28,54 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
+/* A test compares it with the options. */
+constexpr const char *kHelp =
+    R"(Usage: mkcloopw [OPTIONS] INPUT OUTPUT              compress, or convert
+       mkcloopw [OPTIONS] --from-dir DIR OUTPUT     of a directory
+       mkcloopw -x [OPTIONS] INPUT OUTPUT           extract
+       mkcloopw --dry-run [OPTIONS] INPUT           estimate
+       mkcloopw --merge UPPER [LOWER...] OUTPUT     make one COW file of several
+Make compressed disk images for cloopw, convert and extract them.
+INPUT is a raw or compressed image, a block device or - (standard input),
+OUTPUT a file, a block device or - (standard output).
+
+What to do:
+  -x, --extract            write the raw image that is in INPUT
+      --dry-run            estimate what codecs would make of INPUT
+      --merge UPPER        make a COW file of UPPER and the one below it
+Input:
+      --cow TOP            read INPUT with this COW file over it; again: below
+  -I, --input-format NAME  of INPUT: {readers}
+Input from a directory:
+      --from-dir DIR       make an ext4 image of what is in DIR
+      --size SIZE          of the file system; as large as it must be
+      --free SIZE          room in it beyond what is in DIR
+      --exclude GLOB       leave out what matches; again: this, too
+      --one-file-system    leave out what is mounted in DIR
+Output:
+  -F, --format NAME        {writers}
+  -c, --codec NAME         {codecs}
+  -l, --level N            compression level, higher is smaller
+  -b, --block-size SIZE    bytes compressed at once (64K)
+      --uuid UUID          of the image (derived from it)
+      --label TEXT         of the image
+      --order FILE         store the blocks that FILE lists first, in its order
+      --no-dedupe          store equal blocks each time
+  -f, --force              overwrite OUTPUT
+Other:
+  -j, --threads N          threads (all processors)
+      --json               print the summary as JSON
+  -q, --quiet              no progress, no summary
+  -V, --version            print the version
+  -h, --help               print this help
+A SIZE is in bytes, or with K, M, G, T of 1024.
+Exit code: 0 success, 1 failed, 2 wrong usage.
+
+Examples:
+  mkcloopw rootfs.img rootfs.cloopw
+  mkcloopw --cow changes.cow rootfs.cloopw rootfs2.cloopw
+)";
+
 /* The command line as it was written. */
 struct CommandLine {
     std::string input;
@@ -43,6 +91,10 @@ struct CommandLine {
     std::vector<std::string> cows;
     std::vector<std::string> merge;
     std::string from_dir;
+    std::optional<std::string> size;
+    std::optional<std::string> free;
+    std::vector<std::string> exclude;
+    bool one_file_system = false;
     std::string order;
     bool no_dedupe = false;
     bool extract = false;
@@ -51,58 +103,6 @@ struct CommandLine {
     bool json = false;
     bool quiet = false;
 };
-
-constexpr const char *kExamples =
-    "A SIZE is in bytes, or with K, M, G, T of 1024.\n"
-    "Exit code: 0 success, 1 failed, 2 wrong usage.\n\n"
-    "Examples:\n"
-    "  mkcloopw rootfs.img rootfs.cloopw\n"
-    "  mkcloopw --cow changes.cow rootfs.cloopw rootfs2.cloopw\n";
-
-/* CLI11's has an empty line here and there. */
-class DenseFormatter : public CLI::Formatter {
-public:
-    std::string make_help(const CLI::App *app, std::string /*name*/,
-                          CLI::AppFormatMode /*mode*/) const override {
-        std::string text =
-            "Usage: mkcloopw [OPTIONS] INPUT OUTPUT\n" + app->get_description() + "\n";
-        for (const CLI::Option *option : app->get_options()) {
-            text += make_option(option, option->get_positional());
-        }
-        return text + kExamples;
-    }
-};
-
-void declare(CLI::App &app, CommandLine &line) {
-    app.formatter(std::make_shared<DenseFormatter>());
-    setup_app(app);
-    app.add_option("INPUT", line.input, "Raw or compressed image, block device, - (stdin)")
-        ->option_text(" ");
-    app.add_option("OUTPUT", line.output, "File or block device, - (stdout)")->option_text(" ");
-    auto option = [&app](const char *names, auto &value, const char *text, const char *type) {
-        /* one value each time, also for what can be given several times */
-        app.add_option(names, value, text)->option_text(type)->allow_extra_args(false);
-    };
-    app.add_flag("-x,--extract", line.extract, "Write the raw image that is in INPUT");
-    option("--cow", line.cows, "Read INPUT with this COW file over it; again: below it", "TOP");
-    option("--merge", line.merge, "Make a COW file OUTPUT of UPPER and the one below it", "UPPER");
-    option("--from-dir", line.from_dir, "Make an ext4 image of DIR; there is no INPUT", "DIR");
-    app.add_flag("--dry-run", line.dry_run, "Estimate what codecs would make of INPUT; no OUTPUT");
-    option("-F,--format", line.format, "Format to write: cloopw (default), cloop2, cloop4", "NAME");
-    option("-c,--codec", line.codec, "none, zlib, lz4, lz4hc, zstd (default), xz, lzo", "NAME");
-    option("-l,--level", line.level, "Compression level, higher is smaller", "N");
-    option("-b,--block-size", line.block_size, "Bytes compressed at once (64K)", "SIZE");
-    option("-j,--threads", line.threads, "Threads (all processors)", "N");
-    option("-I,--input-format", line.input_format,
-           "raw, cloopw, cloop068, cloop2, cloop4 (look at INPUT)", "NAME");
-    option("--uuid", line.uuid, "UUID of the image (derived from it)", "UUID");
-    option("--label", line.label, "Label of the image", "TEXT");
-    option("--order", line.order, "Store the blocks that FILE lists first, in its order", "FILE");
-    app.add_flag("--no-dedupe", line.no_dedupe, "Store equal blocks each time");
-    app.add_flag("-f,--force", line.force, "Overwrite OUTPUT");
-    app.add_flag("--json", line.json, "Print the summary as JSON");
-    app.add_flag("-q,--quiet", line.quiet, "No progress, no summary");
-}
 
 std::string known_codecs() {
     std::string names;
@@ -126,6 +126,48 @@ std::string known_readers() {
         names += std::string(i != 0 ? ", " : "") + cw_image_formats[i]->name;
     }
     return names;
+}
+
+class ScreenHelp : public CLI::Formatter {
+public:
+    std::string make_help(const CLI::App *, std::string, CLI::AppFormatMode) const override {
+        return fmt::format(kHelp, fmt::arg("readers", known_readers()),
+                           fmt::arg("writers", known_writers()),
+                           fmt::arg("codecs", known_codecs()));
+    }
+};
+
+void declare(CLI::App &app, CommandLine &line) {
+    app.formatter(std::make_shared<ScreenHelp>());
+    setup_app(app);
+    app.add_option("INPUT", line.input);
+    app.add_option("OUTPUT", line.output);
+    auto option = [&app](const char *names, auto &value) {
+        /* one value each time, also for what can be given several times */
+        app.add_option(names, value)->allow_extra_args(false);
+    };
+    app.add_flag("-x,--extract", line.extract);
+    app.add_flag("--dry-run", line.dry_run);
+    option("--merge", line.merge);
+    option("--cow", line.cows);
+    option("-I,--input-format", line.input_format);
+    option("--from-dir", line.from_dir);
+    option("--size", line.size);
+    option("--free", line.free);
+    option("--exclude", line.exclude);
+    app.add_flag("--one-file-system", line.one_file_system);
+    option("-F,--format", line.format);
+    option("-c,--codec", line.codec);
+    option("-l,--level", line.level);
+    option("-b,--block-size", line.block_size);
+    option("--uuid", line.uuid);
+    option("--label", line.label);
+    option("--order", line.order);
+    app.add_flag("--no-dedupe", line.no_dedupe);
+    app.add_flag("-f,--force", line.force);
+    option("-j,--threads", line.threads);
+    app.add_flag("--json", line.json);
+    app.add_flag("-q,--quiet", line.quiet);
 }
 
 const ImageWriterFormat *parse_format(const std::string &name) {
@@ -273,6 +315,20 @@ void check_merge(const CommandLine &line) {
     }
 }
 
+void check_from_dir(const CommandLine &line) {
+    const std::pair<bool, const char *> only[] = {{line.size.has_value(), "--size"},
+                                                  {line.free.has_value(), "--free"},
+                                                  {!line.exclude.empty(), "--exclude"},
+                                                  {line.one_file_system, "--one-file-system"}};
+    for (auto [given, name] : only) {
+        if (given && line.from_dir.empty()) {
+            throw UsageError(std::string(name) +
+                             ": is said of a directory; name it with --from-dir");
+        }
+    }
+    refuse_both(line.size.has_value(), "--size", line.free.has_value(), "--free");
+}
+
 /* Two options of which each says what to do. */
 void check_combinations(const CommandLine &line) {
     bool from_dir = !line.from_dir.empty();
@@ -280,6 +336,7 @@ void check_combinations(const CommandLine &line) {
     refuse_both(from_dir, "--from-dir", line.extract, "--extract");
     refuse_both(from_dir, "--from-dir", !line.input_format.empty(), "--input-format");
     refuse_both(line.dry_run, "--dry-run", line.extract, "--extract");
+    check_from_dir(line);
     check_merge(line);
     if (line.dry_run && line.input == "-") {
         throw UsageError("--dry-run: standard input can only be read once; name a file");
@@ -385,16 +442,36 @@ void run_merge(const CommandLine &line, const Job &job, Streams &streams) {
     }
 }
 
+/* The least is what mke2fs makes of an empty directory. */
+u64 parse_file_system_size(const std::string &text) {
+    constexpr u64 kLeast = 1 << 20;
+    constexpr u64 kUnit = 4096;
+    const u64 size = parse_size(text, "--size");
+    if (size < kLeast || size % kUnit != 0) {
+        throw UsageError("--size " + text + ": must be a multiple of 4096, and 1M at least");
+    }
+    return size;
+}
+
+FromDirOptions from_dir_options(const CommandLine &line, const Job &job) {
+    FromDirOptions options;
+    options.path = line.from_dir;
+    options.label = job.options.label;
+    if (job.options.created != 0) {
+        options.date = job.options.created;
+    }
+    options.size = line.size ? parse_file_system_size(*line.size) : 0;
+    options.free = line.free ? parse_size(*line.free, "--free") : 0;
+    options.tree = {line.exclude, line.one_file_system, job.cancelled};
+    return options;
+}
+
 std::unique_ptr<Input> open_input(const CommandLine &line, const Job &job, Streams &streams) {
     if (line.from_dir.empty()) {
         return std::make_unique<Input>(
             InputOptions{line.input, line.input_format, line.cows, line.extract, streams.in_fd});
     }
-    FromDirOptions options = {line.from_dir, job.options.label, {}, job.cancelled};
-    if (job.options.created != 0) {
-        options.date = job.options.created;
-    }
-    DirImage image = make_ext4(options);
+    DirImage image = make_ext4(from_dir_options(line, job));
     return std::make_unique<Input>(std::move(image.io), line.from_dir, image.secret);
 }
 

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -23,17 +24,53 @@ constexpr u64 kBlock = 4096;
 constexpr u64 kFastSymlink = 59; /* bytes of one that its inode has room for */
 constexpr size_t kEntryHead = 8; /* of a name in a directory */
 
+/* Patterns, without the slashes that say nothing. */
+class Excluded {
+public:
+    explicit Excluded(const std::vector<std::string> &patterns) {
+        for (const std::string &pattern : patterns) {
+            const size_t end = pattern.find_last_not_of('/');
+            const std::string path = pattern.substr(0, end + 1);
+            const size_t begin = path.starts_with("./") ? 2 : path.find_first_not_of('/');
+            const bool anywhere = path.find('/') == std::string::npos;
+            (anywhere ? names_ : paths_).push_back(path.substr(std::min(begin, path.size())));
+        }
+    }
+
+    /* path: from the tree's top, with a slash before it */
+    bool has(const std::string &path) const {
+        const char *name = path.c_str() + path.rfind('/') + 1;
+        return matches(names_, name, 0) || matches(paths_, path.c_str() + 1, FNM_PATHNAME);
+    }
+
+private:
+    static bool matches(const std::vector<std::string> &patterns, const char *text, int flags) {
+        return std::any_of(patterns.begin(), patterns.end(), [&](const std::string &pattern) {
+            return fnmatch(pattern.c_str(), text, flags) == 0;
+        });
+    }
+
+    std::vector<std::string> names_;
+    std::vector<std::string> paths_;
+};
+
 class Measure {
 public:
-    explicit Measure(const std::atomic<bool> *cancelled) : cancelled_(cancelled) {}
+    Measure(const TreeOptions &options, const struct stat &top)
+        : options_(options), excluded_(options.exclude), top_(top) {}
 
     /* path: an open directory's, without a slash at its end */
     void directory(const std::string &path, const std::string &name, const struct stat &st) {
+        u64 names = 2 * (kEntryHead + 4);
+        if (is_elsewhere(st)) {
+            hide(st, "");
+            count(path, name, st, 1);
+            return;
+        }
         std::unique_ptr<DIR, CDeleter<closedir>> dir(opendir(path.c_str()));
         if (!dir) {
             throw io_error(path, "cannot be read", errno);
         }
-        u64 names = 2 * (kEntryHead + 4);
         for (;;) {
             errno = 0;
             const struct dirent *entry = readdir(dir.get());
@@ -41,9 +78,13 @@ public:
                 break;
             }
             std::string_view part = entry->d_name;
-            if (part != "." && part != "..") {
+            if (part == "." || part == "..") {
+                continue;
+            }
+            if (any(path + "/" + entry->d_name, name + "/" + entry->d_name)) {
                 names += kEntryHead + cw_round_up(part.size(), 4);
-                any(path + "/" + entry->d_name, name + "/" + entry->d_name);
+            } else {
+                hide(st, entry->d_name);
             }
         }
         if (errno != 0) {
@@ -66,9 +107,21 @@ public:
     }
 
 private:
-    void any(const std::string &path, const std::string &name) {
-        if (cancelled_ != nullptr && *cancelled_) {
+    bool is_elsewhere(const struct stat &st) const {
+        return options_.one_file_system && st.st_dev != top_.st_dev;
+    }
+
+    void hide(const struct stat &dir, const std::string &name) {
+        tree_.hidden.emplace(dir.st_dev, dir.st_ino, name);
+    }
+
+    /* false: it does not count. */
+    bool any(const std::string &path, const std::string &name) {
+        if (options_.cancelled != nullptr && *options_.cancelled) {
             throw Error("interrupted", EINTR);
+        }
+        if (excluded_.has(name)) {
+            return false;
         }
         struct stat st = {};
         if (lstat(path.c_str(), &st) != 0) {
@@ -76,9 +129,12 @@ private:
         }
         if (S_ISDIR(st.st_mode)) {
             directory(path, name, st);
+        } else if (is_elsewhere(st)) {
+            return false; /* a mount point that is a file */
         } else if (st.st_nlink == 1 || links_.emplace(st.st_dev, st.st_ino).second) {
             count(path, name, st, data_blocks(path, st));
         }
+        return true;
     }
 
     /* mke2fs keeps 32 bits of the seconds: another time would be another one. */
@@ -160,7 +216,9 @@ private:
         sum_[1] += hash.low64;
     }
 
-    const std::atomic<bool> *const cancelled_;
+    const TreeOptions &options_;
+    const Excluded excluded_;
+    const struct stat &top_;
     Tree tree_;
     std::array<u64, 2> sum_ = {};
     std::set<std::pair<dev_t, ino_t>> links_; /* files with more than one name */
@@ -168,7 +226,7 @@ private:
 
 }  // namespace
 
-Tree measure_tree(const std::string &path, const std::atomic<bool> *cancelled) {
+Tree measure_tree(const std::string &path, const TreeOptions &options) {
     struct stat st = {};
     if (stat(path.c_str(), &st) != 0) {
         throw io_error(path, "cannot be opened", errno);
@@ -176,7 +234,7 @@ Tree measure_tree(const std::string &path, const std::atomic<bool> *cancelled) {
     if (!S_ISDIR(st.st_mode)) {
         throw Error(path + ": is no directory", ENOTDIR);
     }
-    Measure measure(cancelled);
+    Measure measure(options, st);
     measure.directory(path, "", st);
     Tree tree = measure.tree();
     tree.root = st;

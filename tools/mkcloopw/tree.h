@@ -6,11 +6,25 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <set>
 #include <string>
+#include <vector>
 
+#include "hidden_names.h"
 #include "lib/image_writer.h"
 
 namespace cloopw {
+
+/* What of a tree counts. */
+struct TreeOptions {
+    /*
+     * A pattern with a slash is a path from the tree's top, and its wildcards
+     * match no slash. One without a slash matches names in all directories.
+     */
+    std::vector<std::string> exclude;
+    bool one_file_system = false; /* of what is mounted in it, only the mount point */
+    const std::atomic<bool> *cancelled = nullptr;
+};
 
 struct Tree {
     u64 inodes = 0;      /* hard links to one file are one */
@@ -19,10 +33,11 @@ struct Tree {
     Uuid uuid = {};      /* derived from names, sizes, owners and times */
     bool secret = false; /* there is a file in it that not all may read */
     struct stat root = {};
+    std::set<HiddenName> hidden; /* what does not count */
 };
 
 /* Throws Error for what is no directory or cannot be read. */
-Tree measure_tree(const std::string &path, const std::atomic<bool> *cancelled);
+Tree measure_tree(const std::string &path, const TreeOptions &options);
 
 }  // namespace cloopw
 
