@@ -12,6 +12,7 @@ PREFIX ?= /usr/local
 NBDKIT_PLUGINS ?= $(shell pkg-config --variable=plugindir nbdkit)
 UDEV_RULES ?= /lib/udev/rules.d
 UNITS ?= /lib/systemd/system
+GENERATORS ?= /lib/systemd/system-generators
 BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
@@ -146,13 +147,17 @@ install-tools: tools
 		$(DESTDIR)$(PREFIX)/sbin
 
 # Links by label and UUID, and hidden idle devices; an ordered end, for who enables it:
-# systemctl enable --now cloopw-detach
+# systemctl enable --now cloopw-detach. And /etc/cloopwtab: what is attached at boot.
 install-udev:
 	install -D -m 644 udev/61-cloopw.rules \
 		$(DESTDIR)$(UDEV_RULES)/61-cloopw.rules
 	install -d $(DESTDIR)$(UNITS)
 	sed 's,/usr/sbin,$(PREFIX)/sbin,' udev/cloopw-detach.service \
 		>$(DESTDIR)$(UNITS)/cloopw-detach.service
+	install -D -m 755 systemd/cloopw-generator \
+		$(DESTDIR)$(GENERATORS)/cloopw-generator
+	sed -i 's,/usr/sbin,$(PREFIX)/sbin,' \
+		$(DESTDIR)$(GENERATORS)/cloopw-generator
 	[ -n "$(DESTDIR)" ] || udevadm control --reload 2>/dev/null || :
 
 # Where "nbdkit cloopw" finds it.
