@@ -2,6 +2,7 @@
 #include "input.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +47,9 @@ void Input::open_path(const InputOptions &options) {
     if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
         fd_ = fd;
         owned_ = true;
+        if (options.rescue) {
+            throw Error(name_ + ": can only be read once, not with --rescue", EINVAL);
+        }
         return;
     }
     if (S_ISDIR(st.st_mode)) {
@@ -57,6 +61,9 @@ void Input::open_path(const InputOptions &options) {
     if (base.size() == 0) {
         throw Error(name_ + ": is empty; there is nothing to make an image of", EINVAL);
     }
+    if (options.rescue) {
+        base = set_rescue(std::move(base));
+    }
     files_ = {name_};
     std::vector<CowLayer> chain = find_cow_chain(options.cows, Unfinished::kSkip);
     for (const CowLayer &layer : chain) {
@@ -64,15 +71,40 @@ void Input::open_path(const InputOptions &options) {
     }
     std::vector<Io> layers = open_cow_chain(chain, Io::Mode::kRead);
     Device::Config config;
-    config.format = options.format;
+    config.format = options.rescue ? "raw" : options.format;
     config.read_only = true;
     device_.emplace(std::move(base), std::move(layers), config);
     check_raw(options);
 }
 
+/*
+ * Where its first bytes cannot be read, it is taken for a raw one. Returns what the
+ * device can open: a file of that size.
+ */
+Io Input::set_rescue(Io base) {
+    std::string format;
+    try {
+        format = format_.empty() ? image_kind(base) : "";
+    } catch (const Error &) {
+        format.clear();
+    }
+    if (!format.empty()) {
+        throw Error(name_ + ": is an image of format " + format +
+                        ", not a raw one; 'cloopwck --salvage' reads damaged images",
+                    EINVAL);
+    }
+    rescue_ = std::make_unique<Rescue>();
+    medium_.emplace(std::move(base));
+    Io shape = Io::adopt(memfd_create("medium", MFD_CLOEXEC), name_);
+    if (ftruncate(shape.fd(), static_cast<off_t>(medium_->size())) != 0) {
+        throw io_error(name_, "cannot be stood for by a file in memory", errno);
+    }
+    return shape;
+}
+
 /* Extracting what is raw already is a mistake unless there is something to be seen in it. */
 void Input::check_raw(const InputOptions &options) const {
-    if (device_->image().format != &cw_image_raw || is_said_to_be()) {
+    if (device_->image().format != &cw_image_raw || is_said_to_be() || rescue_) {
         return;
     }
     if (options.known && !has_layers()) {

@@ -3,11 +3,13 @@
 #ifndef CLOOPW_MKCLOOPW_INPUT_H
 #define CLOOPW_MKCLOOPW_INPUT_H
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "lib/cloopw.h"
+#include "rescue.h"
 
 namespace cloopw {
 
@@ -17,6 +19,7 @@ struct InputOptions {
     std::vector<std::string> cows; /* layers over it, the top first; others are found */
     bool known = false;            /* a raw image must show what disks have */
     int in_fd = -1;
+    bool rescue = false; /* go on where a raw image cannot be read */
 };
 
 class Input {
@@ -41,6 +44,9 @@ public:
     /* Its format was named: it is that, whatever it looks like. */
     bool is_said_to_be() const { return !format_.empty(); }
     const Device &device() const { return *device_; }
+    /* What its data is to be read with; nullptr: with the device. */
+    Rescue *rescue() const { return rescue_.get(); }
+    const Io &medium() const { return medium_ ? *medium_ : device_->base(); }
 
     /* Of a device: bytes; with layers whole sectors, as the driver shows it. */
     u64 size() const;
@@ -48,6 +54,7 @@ public:
 
 private:
     void open_path(const InputOptions &options);
+    Io set_rescue(Io base);
     void check_raw(const InputOptions &options) const;
 
     const std::string name_;   /* for messages */
@@ -57,6 +64,8 @@ private:
     bool owned_ = false;        /* fd_ */
     const bool secret_ = false; /* what not all may read, and no file says so */
     std::optional<Device> device_;
+    std::unique_ptr<Rescue> rescue_;
+    std::optional<Io> medium_; /* with rescue_; the device only stands for it */
 };
 
 }  // namespace cloopw

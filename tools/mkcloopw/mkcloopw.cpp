@@ -16,6 +16,7 @@
 
 #include "from_dir.h"
 #include "jobs.h"
+#include "lib/escape.h"
 #include "merge.h"
 #include "summary.h"
 #include "tools/common/error.h"
@@ -46,6 +47,7 @@ What to do:
 Input:
       --cow TOP            read INPUT with this COW file over it; again: below
   -I, --input-format NAME  of INPUT: {readers}
+      --rescue             read past errors of a bad medium, list what is lost
 Input from a directory:
       --from-dir DIR       make an ext4 image of what is in DIR
       --size SIZE          of the file system; as large as it must be
@@ -96,6 +98,7 @@ struct CommandLine {
     std::vector<std::string> exclude;
     bool one_file_system = false;
     std::string order;
+    bool rescue = false;
     bool no_dedupe = false;
     bool extract = false;
     bool dry_run = false;
@@ -151,6 +154,7 @@ void declare(CLI::App &app, CommandLine &line) {
     option("--merge", line.merge);
     option("--cow", line.cows);
     option("-I,--input-format", line.input_format);
+    app.add_flag("--rescue", line.rescue);
     option("--from-dir", line.from_dir);
     option("--size", line.size);
     option("--free", line.free);
@@ -329,6 +333,23 @@ void check_from_dir(const CommandLine &line) {
     refuse_both(line.size.has_value(), "--size", line.free.has_value(), "--free");
 }
 
+/* A medium is raw, and its data is in the image that is made. */
+void check_rescue(const CommandLine &line) {
+    const std::pair<bool, const char *> others[] = {
+        {!line.cows.empty(), "--cow"},
+        {!line.from_dir.empty(), "--from-dir"},
+        {!line.merge.empty(), "--merge"},
+        {line.extract, "--extract"},
+        {line.dry_run, "--dry-run"},
+        {!line.input_format.empty() && line.input_format != "raw", "an --input-format but raw"}};
+    for (auto [given, name] : others) {
+        refuse_both(line.rescue, "--rescue", given, name);
+    }
+    if (line.rescue && line.input == "-") {
+        throw UsageError("--rescue: standard input cannot be read again; name a file");
+    }
+}
+
 /* Two options of which each says what to do. */
 void check_combinations(const CommandLine &line) {
     bool from_dir = !line.from_dir.empty();
@@ -337,6 +358,7 @@ void check_combinations(const CommandLine &line) {
     refuse_both(from_dir, "--from-dir", !line.input_format.empty(), "--input-format");
     refuse_both(line.dry_run, "--dry-run", line.extract, "--extract");
     check_from_dir(line);
+    check_rescue(line);
     check_merge(line);
     if (line.dry_run && line.input == "-") {
         throw UsageError("--dry-run: standard input can only be read once; name a file");
@@ -396,6 +418,21 @@ void run_estimate(const CommandLine &line, const Job &job, const Input &input, S
     }
 }
 
+/* The image is there, but who asked for it must not take it for whole. */
+void tell_lost(const Job &job, const std::vector<Rescue::Range> &lost, Streams &streams) {
+    u64 bytes = 0;
+    for (const Rescue::Range &range : lost) {
+        streams.err << fmt::format("{}: lost {} bytes at {}\n", escaped(job.input), range.len,
+                                   range.off);
+        bytes += range.len;
+    }
+    if (bytes != 0) {
+        throw Error(
+            fmt::format("{} bytes of {} could not be read; {} is complete, with zeros there", bytes,
+                        job.input, job.output));
+    }
+}
+
 void run_compress(const CommandLine &line, Job &job, const Input &input, Streams &streams) {
     if (input.is_stream() && !job.order.empty()) {
         throw Error(
@@ -408,9 +445,16 @@ void run_compress(const CommandLine &line, Job &job, const Input &input, Streams
     /* Where the data goes, the summary cannot. */
     std::ostream &out = job.output == "-" ? streams.err : streams.out;
     if (line.json) {
-        print_json(out, compress_json(job, result, seconds));
+        Json json = compress_json(job, result, seconds);
+        if (input.rescue() != nullptr) {
+            add_lost(json, input.rescue()->lost());
+        }
+        print_json(out, json);
     } else if (!line.quiet) {
         out << compress_text(job, result, seconds);
+    }
+    if (input.rescue() != nullptr) {
+        tell_lost(job, input.rescue()->lost(), streams);
     }
 }
 
@@ -468,8 +512,8 @@ FromDirOptions from_dir_options(const CommandLine &line, const Job &job) {
 
 std::unique_ptr<Input> open_input(const CommandLine &line, const Job &job, Streams &streams) {
     if (line.from_dir.empty()) {
-        return std::make_unique<Input>(
-            InputOptions{line.input, line.input_format, line.cows, line.extract, streams.in_fd});
+        return std::make_unique<Input>(InputOptions{line.input, line.input_format, line.cows,
+                                                    line.extract, streams.in_fd, line.rescue});
     }
     DirImage image = make_ext4(from_dir_options(line, job));
     return std::make_unique<Input>(std::move(image.io), line.from_dir, image.secret);

@@ -21,21 +21,24 @@ void make_room(std::vector<u8> &buffer, u32 len) {
 }
 
 /* Holes of the file are holes of the image only where they are the same bytes. */
-Holes holes_of(const Device &device) {
-    const bool raw = device.image().format == &cw_image_raw;
-    return Holes(raw ? device.base().fd() : -1, device.image().size);
+Holes holes_of(const Input &input) {
+    const cw_image &image = input.device().image();
+    const bool raw = image.format == &cw_image_raw;
+    return Holes(raw ? input.medium().fd() : -1, image.size);
 }
 
 class DeviceSource : public Source {
 public:
     DeviceSource(const Input &input, const SourceOptions &options)
         : device_(input.device()),
+          rescue_(input.rescue()),
+          medium_(input.medium()),
           size_(input.size()),
           layered_(input.has_layers()),
           options_(options),
-          holes_(holes_of(device_)) {
-        if (device_.base().fd() >= 0) {
-            (void)posix_fadvise(device_.base().fd(), 0, 0, POSIX_FADV_SEQUENTIAL);
+          holes_(holes_of(input)) {
+        if (medium_.fd() >= 0) {
+            (void)posix_fadvise(medium_.fd(), 0, 0, POSIX_FADV_SEQUENTIAL);
         }
     }
 
@@ -49,6 +52,8 @@ private:
     void copy(Block &block);
 
     const Device &device_;
+    Rescue *const rescue_; /* or nullptr */
+    const Io &medium_;
     const u64 size_;
     const bool layered_;
     const SourceOptions options_;
@@ -88,6 +93,10 @@ void DeviceSource::fill(Block &block) {
         return; /* a hole, and no layer has anything there */
     }
     block.zero = false;
+    if (rescue_ != nullptr) {
+        rescue_->read(medium_.get(), block.plain.data(), block.plain_len, offset(block));
+        return;
+    }
     if (base && block.plain_len == cw_image_block_len(&device_.image(), block.number)) {
         copy(block);
     } else {

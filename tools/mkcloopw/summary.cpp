@@ -50,6 +50,16 @@ Json compress_json(const Job &job, const CompressResult &result, double seconds)
     return json;
 }
 
+void add_lost(Json &json, const std::vector<Rescue::Range> &lost) {
+    u64 bytes = 0;
+    json["lost"] = Json::array();
+    for (const Rescue::Range &range : lost) {
+        json["lost"].push_back({{"offset", range.off}, {"length", range.len}});
+        bytes += range.len;
+    }
+    json["lost_bytes"] = bytes;
+}
+
 std::string compress_text(const Job &job, const CompressResult &result, double seconds) {
     const ImageWriterStats &stats = result.stats;
     std::string copied =

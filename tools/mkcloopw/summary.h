@@ -11,6 +11,8 @@
 namespace cloopw {
 
 Json compress_json(const Job &job, const CompressResult &result, double seconds);
+/* Adds what --rescue could not read. */
+void add_lost(Json &json, const std::vector<Rescue::Range> &lost);
 std::string compress_text(const Job &job, const CompressResult &result, double seconds);
 
 Json extract_json(const Job &job, const ExtractResult &result, double seconds);
