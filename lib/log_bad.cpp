@@ -26,7 +26,7 @@ void cw_log_bad(const char *fmt, ...) {
     std::array<char, 8192> text = {};
     va_list args;
     va_start(args, fmt);
-    (void)vsnprintf(text.data(), text.size(), fmt, args);
+    (void)vsnprintf(text.data(), text.size(), fmt, args); /* NOLINT(clang-analyzer-valist.*) */
     va_end(args);
     try {
         const std::string line = cloopw::escaped(text.data()) + "\n";

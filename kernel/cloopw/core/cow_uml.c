@@ -214,11 +214,11 @@ static u64 count_bits(const u8 *bits, u32 len)
 	return count;
 }
 
-/* Where the bitmap goes on behind the hole that may be at at; its end: nowhere. */
-static u64 skip_hole(struct cw_cow *cow, u64 at)
+/* Where the bitmap goes on behind a hole that begins at pos; its end: nowhere. */
+static u64 skip_hole(struct cw_cow *cow, u64 pos)
 {
 	struct uml *uml = cow->priv;
-	u64 data = cw_next_data(cow->io, uml->bitmap_offset + at);
+	u64 data = cw_next_data(cow->io, uml->bitmap_offset + pos);
 
 	return cw_min(data - uml->bitmap_offset, uml->bitmap_len);
 }
