@@ -38,6 +38,16 @@ overlay_hash() {
 		tar -c --sort=name "${overlays[@]}" 2>/dev/null | sha256sum
 }
 
+# remove_root DIR: a build that was killed leaves the machine's own /dev in it
+remove_root() {
+	local at
+	at=$(realpath -m "$1")
+	findmnt -rno TARGET | grep -F "$at/" | sort -r | while IFS= read -r mounted; do
+		umount -l "$mounted"
+	done
+	rm -rf --one-file-system "$at"
+}
+
 make_root() {
 	local root=$work/root include directory command options=()
 	local sources=("${mirrors[@]}")
@@ -55,7 +65,7 @@ make_root() {
 		options+=("--customize-hook=chroot \"\$1\" sh -ec '$command'")
 	done
 	step "a Debian root file system: $suite, $kernel ${packages[*]}"
-	rm -rf "$root"
+	remove_root "$root"
 	# The module is built outside, as a live system needs no compiler. The
 	# lists of packages can be had again by apt update. INITRD=No: the kernel's
 	# package need not make an initramfs, customize does, at the end.
