@@ -29,7 +29,7 @@ deps_list() {
 			printf '%s\n' libgtest-dev libgmock-dev ;;
 		modules) # headers and kernels are downloaded: scripts/kernels
 			printf '%s\n' build-essential debian-archive-keyring \
-				kmod xz-utils zstd ;;
+				kmod pahole xz-utils zstd ;;
 		roots)
 			printf '%s\n' mmdebstrap ;;
 		unit)
