@@ -18,7 +18,7 @@ CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
 .PHONY: all tools tests modules demo check check-modules check-newest check-unit \
 	check-vm check-boot check-long check-sanitizers check-debug check-live fuzz lint \
-	tidy bench install install-tools install-docs install-plugin install-udev deb \
+	tidy pictures bench install install-tools install-docs install-plugin install-udev deb \
 	iso clean help
 
 all: tools ## the tools in build/bin, and the plugin
@@ -114,6 +114,10 @@ check-long: check check-sanitizers check-debug check-live fuzz ## all that takes
 lint: tests ## style and static checks
 	@scripts/deps.sh lint
 	@scripts/lint
+
+pictures: ## the pictures of the documents, from docs/pictures/*.dot
+	@scripts/deps.sh pictures
+	@scripts/pictures
 
 bench: tests modules ## figures against the peers
 	@scripts/deps.sh bench

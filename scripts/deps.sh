@@ -11,7 +11,7 @@
 # Says nothing when nothing is missing. Installs when root; otherwise names the
 # packages and the command, and fails.
 
-deps_groups='tools tests modules roots unit lint fuzz vm-plain vm vm-debug demo bench deb live'
+deps_groups='tools tests modules roots unit lint pictures fuzz vm-plain vm vm-debug demo bench deb live'
 
 # deps_list GROUP...: the packages of the groups, one a line
 deps_list() {
@@ -40,6 +40,8 @@ deps_list() {
 		lint)
 			printf '%s\n' clang-format clang-tidy clang \
 				shellcheck sparse linux-source-6.12 ;;
+		pictures)
+			printf '%s\n' graphviz ;;
 		fuzz)
 			printf '%s\n' clang libclang-rt-14-dev llvm ;;
 		vm-plain) # a guest with what every system has
