@@ -2,9 +2,10 @@
 #
 # make help lists the targets: what stands behind "##" beside each.
 #
-# As root, each installs the Debian packages it needs; otherwise it names them.
+# Each target installs the Debian packages it needs, when root runs it. Otherwise it
+# names them.
 
-# What the driver is tested on; the module is built for more: scripts/kernels.list
+# The kernels of the tests; the module is built for more: scripts/kernels.list
 KERNELS := $(shell scripts/kernels list test)
 SHORT := $(shell scripts/kernels list short)
 PREFIX ?= /usr/local
@@ -143,7 +144,7 @@ install: install-tools install-docs install-plugin install-udev ## tools, and th
 	strip --strip-debug $(DESTDIR)/lib/modules/$$(uname -r)/extra/cloopw.ko
 	[ -n "$(DESTDIR)" ] || depmod
 
-# What is installed is stripped: 1 MiB of code has 20 of debug information.
+# Installed programs are stripped: 1 MiB of code has 20 of debug information.
 install-tools: tools
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
 	install -s -m 755 build/bin/mkcloopw $(DESTDIR)$(PREFIX)/bin

@@ -160,9 +160,9 @@ make_iso() {
 	stage_done
 }
 
-# make_stick FILE SIZE: a disk with one FAT32 partition. GRUB for BIOS lies in
-# the sectors before it, where it finds its blocks by itself; for UEFI it is the
-# file that firmware looks for.
+# make_stick FILE SIZE: a disk with one FAT32 partition. GRUB for BIOS lies in the
+# sectors before it, and finds its blocks there by itself. GRUB for UEFI is the file
+# that firmware looks for.
 make_stick() {
 	local file=$1 size=$2 start=2048 part
 	stage stick "$(cat "$work/.medium")" "$1" "$2" || [ ! -e "$1" ] || return 0

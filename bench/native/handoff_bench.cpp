@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who should call fdatasync: each writer for those who wait, or a thread that
- * commits for all? Writes 4 KiB and makes it durable, again and again.
+ * Compares two callers of fdatasync: each writer for all that wait, and a thread
+ * that commits for all. Writes 4 KiB and makes it durable, again and again.
  *
  *   handoff-bench FILE [WRITERS [SECONDS]]
  */

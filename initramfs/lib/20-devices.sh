@@ -159,8 +159,8 @@ cw_remount_rw() {
 	cw_took_effect "$1" "$cw_wanted_options"
 }
 
-# cw_is_plain DIR PATH: no part of PATH below DIR is a symbolic link, and what
-# there is at its end is a file: who made the medium may not choose another one
+# cw_is_plain DIR PATH: no part of PATH below DIR is a symbolic link, and PATH is a
+# file. So the maker of the medium cannot choose another file.
 cw_is_plain() {
 	cw_place=$1 cw_rest=${2#/}
 	while [ "$cw_rest" ]; do

@@ -50,7 +50,7 @@ cw_list_devices() {
 		case $cw_word in
 		ram* | loop* | cloopw* | '*' | fd*) continue ;;
 		esac
-		# what is no text is not for a terminal
+		# only text may go to a terminal
 		cw_label=$(blkid -c /dev/null -o value -s LABEL "/dev/$cw_word" |
 			tr -cd '[:print:]')
 		printf '%s ' "/dev/$cw_word${cw_label:+ (LABEL=$cw_label)}"

@@ -56,11 +56,10 @@ cw_last_layer() {
 	echo "$cw_last"
 }
 
-# cw_choose_layers: sets cw_top, and cw_below ('' for none: cloopwsetup finds
-# what a layer lies over). The time series of layers is 0, 1, 2...: one a boot
-# with cloopw.snapshot, the last one is written. What is N boots ago is what
-# was written N layers before the last; going back there makes a new last one
-# over it and removes nothing.
+# cw_choose_layers: sets cw_top, and cw_below ('' for none: cloopwsetup finds what a
+# layer lies over). The time series of layers is 0, 1, 2...: one a boot with
+# cloopw.snapshot, the last one is written. The state N boots ago is the layer N before
+# the last. Going back makes a new last layer over it and removes nothing.
 cw_choose_layers() {
 	cw_last=$(cw_last_layer) cw_below=''
 	cw_target=$((cw_last - ${cw_rollback:-0}))
@@ -143,9 +142,9 @@ cw_keep_private() {
 	done
 }
 
-# cw_finish_last: attaching a new layer finishes its snapshot, should a power cut
-# have stopped that; so the last layer is attached before going back from it. It
-# may be damaged: that is a reason to go back.
+# cw_finish_last: an attach of a new layer finishes its snapshot, when a power cut
+# stopped that. So the boot attaches the last layer before it goes back from it. It may
+# be damaged: that is a reason to go back.
 cw_finish_last() {
 	[ ! "$cw_ro" ] && [ "${cw_rollback:-0}" != 0 ] || return 0
 	cw_top=$(cw_layer "$(cw_last_layer)")

@@ -20,8 +20,8 @@ cw_load_module() {
 	}
 }
 
-# cw_attach OPTIONS... What is read is kept by the page cache of the root file
-# system; the driver's own is for the blocks whose parts are being read.
+# cw_attach OPTIONS... The page cache of the root file system keeps the data. The
+# driver's own cache is for blocks of which readers want parts.
 cw_attach() {
 	if ! cloopwsetup --cache 16M "$@" "$cw_device" "$cw_image" 2>"$cw_dir/setup.log"; then
 		cw_reason=$(sed 's/^cloopwsetup: //' "$cw_dir/setup.log" | tail -n 1)
@@ -29,8 +29,8 @@ cw_attach() {
 	fi
 }
 
-# cw_attach_writable: what was asked for. What becomes of a boot whose changes
-# cannot be kept is the user's decision, by parameter or in the shell.
+# cw_attach_writable: what was asked for. When the boot cannot keep changes, the user
+# decides how it goes on, by parameter or in the shell.
 cw_attach_writable() {
 	cw_need_image || return
 	if [ "$cw_cow" != ram ]; then
@@ -84,8 +84,8 @@ cw_mount_device() {
 		return 1
 	fi
 	modprobe -qb "$cw_type" || :
-	# What the driver reads ahead suits long files. Around each page of a
-	# program it would decompress far more than a boot needs.
+	# The driver's read-ahead suits long files. Around each page of a program it
+	# would decompress far more than a boot needs.
 	echo 128 >"/sys/block/${cw_device#/dev/}/queue/read_ahead_kb" || :
 	cw_options=$(cw_root_options "$cw_type")
 	mount -t "$cw_type" -o "$cw_options" "$cw_device" "$1" \
@@ -125,7 +125,7 @@ cw_make_run() {
 	mkdir -p "$cw_run"
 	cw_is_mounted "$cw_run" ||
 		mount -t tmpfs -o mode=755,nosuid,nodev,exec tmpfs "$cw_run"
-	# what is on the media is for root, whatever their file systems can say
+	# the media are for root, whatever rights their file systems know
 	mkdir -p "$cw_dir"
 	chmod 700 "$cw_dir"
 }

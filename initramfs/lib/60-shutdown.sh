@@ -120,12 +120,12 @@ cw_unmount_root() {
 	done
 }
 
-# cw_detach_all OLDROOT: from another root. What is in the COW is on its medium
-# after that, and no medium is in use.
+# cw_detach_all OLDROOT: from another root. After that the COW's data is on its medium,
+# and no medium is in use.
 cw_detach_all() {
 	cw_free_media "$1"
 	if ! cw_unmount_root "$1"; then
-		# what was written is kept all the same
+		# the written data is kept all the same
 		mount -o remount,ro "$1" 2>/dev/null || :
 		sync
 		cw_loud "the root file system is still in use; it was flushed." \
