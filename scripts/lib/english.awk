@@ -93,7 +93,7 @@ function ends(i,    w) {
 function judge(sentence, length_, line, cell,    w) {
 	w = sentence
 	sub(/^[^[:alnum:]]+/, "", w)
-	sub(/[^[:alpha:]].*$/, "", w)
+	sub(/[^[:alpha:]_].*$/, "", w)
 	# a cell in lower case is no sentence
 	if (tolower(w) ~ opening && !(cell && w ~ /^[a-z]/))
 		complain(line, "begins with " w, sentence)

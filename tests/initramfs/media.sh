@@ -25,7 +25,7 @@ disk() {
 	echo "$2" >"disks/$1.type"
 }
 
-# What each program does; fake_* is how a test changes it.
+# The behaviour of each program; a test changes it by fake_*.
 fake_refuses=nothing fake_drops=nothing fake_umask=heeded
 cw_wait_for() { [ -e "$here/disks/${1##*/}.type" ] && echo "$1"; }
 cw_fstype_of() { cat "$here/disks/${1##*/}.type"; }
@@ -124,7 +124,7 @@ yes_ 'image' cw_find_image
 yes_ 'COW on another disk' cw_attach_persistent
 is 'a COW that others could read' "$(stat -c %a "$cw_dir/persistent/changes")" 600
 
-# ---- what a mount promises is looked at ----
+# ---- promises of a mount ----
 
 for option in nosuid nodev; do
 	fresh $image
@@ -158,7 +158,7 @@ stick
 yes_ 'a mount that knows nosymfollow' cw_find_image
 is 'with it' "$(options_of "$cw_dir/medium")" ro,nosuid,nodev,nosymfollow
 
-# ---- what a medium names stays on it ----
+# ---- names on a medium stay on it ----
 
 fresh $image
 stick
@@ -353,7 +353,7 @@ at_shell() {
 	rm -rf disks/sdb1
 	disk sdb1 ext4
 	echo right >disks/sdb1/changes
-	# as a user leaves it
+	# the file as a user leaves it
 	mount -o rw,nosuid,nodev /dev/sdb1 "$cw_dir/persistent"
 }
 cw_retry 'cannot attach' cw_attach_writable

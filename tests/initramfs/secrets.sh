@@ -36,7 +36,7 @@ no_ 'no seed' test -e root/var/lib/systemd/random-seed
 "$1/live/secrets" forget root
 is 'once more' "$("$1/live/secrets" find root)" ''
 
-# what the user brings stays, and is told
+# the user's own keys stay, and are reported
 key root/.ssh/id_ed25519 'OPENSSH '
 "$1/live/secrets" forget root
 is "a user's key" "$("$1/live/secrets" find root)" root/root/.ssh/id_ed25519

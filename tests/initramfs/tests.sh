@@ -13,7 +13,7 @@ done
 
 image='cloopw.image=LABEL=LIVE:/live/root.cloopw'
 
-# ---- what is meant ----
+# ---- meanings ----
 
 cw_parse 'BOOT_IMAGE=/vmlinuz root=/dev/sda1 quiet'
 is 'another root' "$cw_wanted" ''
@@ -71,7 +71,7 @@ is 'tabs and lines' "$cw_wanted$cw_ro" yy
 cw_parse "root=cloopw $image cloopw.cow=LABEL=a:/c foo=\"bar"
 is 'a quote that is not closed' "$cw_errors" ''
 
-# ---- what is wrong is said ----
+# ---- refusals ----
 
 cw_parse 'root=cloopw'
 says 'no image' 'cloopw.image= is missing'
@@ -187,7 +187,7 @@ is 'and no other' "$(cat mounts)" '/dev/sda5 /oldroots vfat rw 0 0'
 cw_mounts_file=/proc/self/mounts
 unset -f umount
 
-# ---- what the root file system promises ----
+# ---- promises of the root file system ----
 
 # fit BLOCK CLUSTER FREE AVAILABLE LIVE: what is kept back, in clusters
 mkdir cow_ ext4_

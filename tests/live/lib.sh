@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154  # what runcase is given
 # SPDX-License-Identifier: GPL-2.0
 #
-# A virtual machine whose serial console is read and typed at, as a person would.
-# What sources this has set $top and $work (a directory of its own).
+# A virtual machine whose serial console is read and typed at, as a person would. The
+# sourcing script has set $top and $work (a directory of its own).
 
 # ---- results ----
 
@@ -51,12 +51,12 @@ vm_start() {
 	mkfifo "$work/keys"
 	: >"$vm_log"
 	exec {vm_keys}<>"$work/keys"
-	# As in tests/vm/run, which says why. Without svm, udev does not load kvm: its
-	# patching of the kernel's text takes the emulator so long on a busy machine
-	# that soft lockups are reported. Without la57, a kernel that unpacks itself
-	# stays with 4 levels of page tables: with 5, 6.12.117 takes addresses of its
-	# own for bad ones in this emulator (/proc/mounts has x for names). timeout: the
-	# end, should all else fail.
+	# tests/vm/run has the same options, and the reasons. Without svm, udev does not
+	# load kvm. kvm's patching of the kernel's text takes the emulator so long on a
+	# busy machine that the kernel reports soft lockups. Without la57, a kernel that
+	# unpacks itself stays with 4 levels of page tables. With 5, 6.12.117 takes
+	# addresses of its own for bad ones in this emulator (/proc/mounts has x for
+	# names). timeout: the end, should all else fail.
 	timeout --foreground -k 5 1500 qemu-system-x86_64 \
 		-accel "${CLOOPW_QEMU_ACCEL:-tcg,thread=multi}" \
 		-cpu "${CLOOPW_QEMU_CPU:-max,-erms,-fsrm,-svm,-la57}" \
@@ -68,13 +68,13 @@ vm_start() {
 	vm_started=$SECONDS
 }
 
-# What a kernel that is booted without a boot loader is told in any case. noirqtime:
-# see vm_boot_again; then no interrupt runs what is being patched.
+# Parameters of each kernel that boots without a boot loader. noirqtime: see
+# vm_boot_again; then no interrupt runs what is being patched.
 vm_console='console=ttyS0,115200 tsc=reliable tsc=noirqtime quiet'
 
-# direct CMDLINE: QEMU options for the kernel and initramfs of the ISO without a
-# boot loader; an ELF kernel need not unpack itself, which takes the emulator
-# long. vm_panic= for the initramfs' shell, which there is none of with panic=.
+# direct CMDLINE: QEMU options for the kernel and initramfs of the ISO without a boot
+# loader. An ELF kernel need not unpack itself, which takes the emulator long. vm_panic=
+# for the initramfs' shell, which there is none of with panic=.
 direct() {
 	vm_options=(-kernel "$vm_kernel" -initrd "$live/root.boot/initrd.img"
 		-append "root=cloopw $* ${vm_panic-panic=-1} $vm_console")
@@ -113,8 +113,8 @@ vm_type() {
 	printf '%s\n' "$*" >&"$vm_keys"
 }
 
-# guest COMMAND...: a line for the shell on the console; its status. What it
-# wrote is in $vm_text. guest_seconds is how long it may take.
+# guest COMMAND...: a line for the shell on the console; its status. Its output is in
+# $vm_text. guest_seconds is how long it may take.
 guest() {
 	local mark
 	vm_count=$((vm_count + 1))
@@ -128,9 +128,9 @@ guest() {
 	return "${BASH_REMATCH[1]}"
 }
 
-# vm_boot_again SECONDS: while the kernel patches sched_clock_cpu(), long before
-# anything of ours, one emulated processor may run what the other has half patched
-# (int3); about one boot in 20 ended so. It is begun anew.
+# vm_boot_again SECONDS: the kernel patches sched_clock_cpu() long before anything of
+# ours. One emulated processor may then run code that the other has half patched (int3).
+# About one boot in 20 ended so. It is begun anew.
 vm_boot_again() {
 	local left=3
 	while vm_expect 'root@live:~#|Oops: int3' "$1"; do
@@ -217,7 +217,7 @@ vm_gone() {
 	exec {vm_keys}>&-
 }
 
-# ---- what the machine is given ----
+# ---- the machine's options ----
 
 # disk FILE [FORMAT-OPTIONS]: QEMU options for a virtio disk
 disk() {
@@ -289,9 +289,9 @@ has_package() {
 		'sha256sum </usr/share/hello/data | cmp - /mnt/sum'
 }
 
-# other_initramfs FILE PACKAGE COMMAND: as another program makes it: COMMAND, for
-# the shell, in a copy of the system's root that has PACKAGE, leaves it in /initrd.
-# $release is the kernel's.
+# other_initramfs FILE PACKAGE COMMAND: an initramfs of another program. COMMAND, for
+# the shell, runs in a copy of the system's root that has PACKAGE, and leaves the
+# initramfs in /initrd. $release is the kernel's.
 other_initramfs() {
 	local root=$work/root release status=0
 	release=$(cat "$live/root.boot/release")

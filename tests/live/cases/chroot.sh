@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
 # SPDX-License-Identifier: GPL-2.0
 #
-# cloopw-chroot on a root that is mounted read-only; the next boot carries on
-# with what was done in there, and so does a chroot after that.
+# cloopw-chroot on a root that is mounted read-only. The next boot carries on with the
+# changes of that session, and so does a chroot after that.
 
 make_rw 256M
 

@@ -21,7 +21,7 @@ install_package
 guest 'umount /mnt' || :
 vm_off
 
-# what dracut's shell is like, when the medium is not there
+# dracut's shell, when the medium is not there
 vm_panic=
 direct 'cloopw.image=LABEL=NOWHERE:/live/root.cloopw cloopw.wait=3'
 vm_options[3]=$work/initrd
@@ -33,7 +33,7 @@ vm_expect 'Press Enter for maintenance' 60 || stop 'no shell'
 vm_type ''
 # it is deaf before it asks
 vm_expect 'sh-[0-9.]+#' 60 || stop 'no shell'
-# what is typed is shown, too: the sum is not
+# the console also shows the typed command, but that has no sum
 vm_type 'echo shell-$((40 + 2))'
 check 'and there is a shell' vm_expect 'shell-42' 60
 vm_kill

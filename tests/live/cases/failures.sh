@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
 # SPDX-License-Identifier: GPL-2.0
 #
-# What cannot be had is said, and nothing falls back silently.
+# The boot names each thing that it cannot have, and never falls back silently.
 
 vm_panic=
 image=cloopw.image=LABEL=CLOOPW:/live/root.cloopw

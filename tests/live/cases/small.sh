@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
 # SPDX-License-Identifier: GPL-2.0
 #
-# 256 MiB of memory, an image larger than that, 64 MiB for the changes: heavy
-# writing ends in "no space", not in the death of the system.
+# 256 MiB of memory, an image larger than that, 64 MiB for the changes. Heavy writing
+# ends in "no space", not in the death of the system.
 
 big_image() {
 	mkdir "$work/big"

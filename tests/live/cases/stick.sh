@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
 # SPDX-License-Identifier: GPL-2.0
 #
-# A USB stick with one FAT32 partition, which holds the image and the COW: by its
-# own boot loader; a clean shutdown, and a power cut.
+# A USB stick with one FAT32 partition, which holds the image and the COW. It boots by
+# its own boot loader, over a clean shutdown and a power cut.
 
 "$top/live/build" --stick 1G bookworm dbus >&2
 cp --sparse=always "$live.img" "$work/stick.img"
