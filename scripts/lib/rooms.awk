@@ -10,6 +10,7 @@ $1 == "name" { look_for($2); next }
 
 END {
 	close_arrows()
+	look_at_rooms()
 	for (i = 1; i <= includes; i++)
 		look(file[i], name[i])
 	exit found > 0
@@ -29,6 +30,15 @@ function picture(    part, n) {
 		door[part[4], part[2]] = part[n - 1]
 	else
 		arrow[part[2], part[4]] = 1
+}
+
+# look_at_rooms: each has files
+function look_at_rooms(    path, room, used) {
+	for (path in source)
+		used[room_of(path)] = 1
+	for (room in rooms)
+		if (!(room in used))
+			complain("docs/pictures/rooms.dot: " room " has no files")
 }
 
 # close_arrows: all ways along arrows; none leads back
