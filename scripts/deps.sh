@@ -11,7 +11,10 @@
 # Says nothing when nothing is missing. Installs when root; otherwise names the
 # packages and the command, and fails.
 
-deps_groups='tools tests modules roots unit lint pictures fuzz vm-plain vm vm-debug demo bench deb live'
+# Debian 13 has these no more; its programs run there.
+deps_bookworm='cloop-utils'
+deps_groups='tools tests modules roots unit lint pictures fuzz guest-plain guest vm-plain
+	vm vm-arm64 vm-debug demo bench deb live'
 
 # deps_list GROUP...: the packages of the groups, one a line
 deps_list() {
@@ -43,18 +46,26 @@ deps_list() {
 		pictures)
 			printf '%s\n' graphviz ;;
 		fuzz)
-			printf '%s\n' clang libclang-rt-14-dev llvm ;;
-		vm-plain) # a guest with what every system has
-			printf '%s\n' qemu-system-x86 seabios cpio kmod \
-				busybox-static bash coreutils mount util-linux \
-				fdisk e2fsprogs procps udev diffutils findutils tar \
-				gzip xz-utils zstd ;;
-		vm)
-			deps_list vm-plain modules
+			printf '%s\n' clang libclang-rt-dev llvm ;;
+		guest-plain) # what every system has
+			printf '%s\n' kmod busybox-static bash dash coreutils \
+				mount util-linux util-linux-extra fdisk e2fsprogs \
+				procps udev diffutils findutils grep sed tar gzip \
+				xz-utils zstd ;;
+		guest)
+			deps_list guest-plain
 			printf '%s\n' dmsetup xfsprogs btrfs-progs dosfstools \
 				genisoimage squashfs-tools erofs-utils fio \
 				bonnie++ uml-utilities cloop-utils lz4 \
 				nbdkit nbd-client libnbd-bin fuse3 ;;
+		vm-plain)
+			deps_list guest-plain
+			printf '%s\n' qemu-system-x86 seabios cpio ;;
+		vm)
+			deps_list vm-plain modules guest ;;
+		vm-arm64) # its programs are those of another Debian: scripts/guest-root
+			deps_list guest-plain modules roots
+			printf '%s\n' qemu-system-arm cpio binutils ;;
 		vm-debug)
 			printf '%s\n' build-essential linux-source-6.12 bc \
 				bison flex kmod libelf-dev xz-utils ;;
@@ -96,7 +107,7 @@ deps_missing() {
 
 # deps_need GROUP...: make sure that all packages of the groups are installed
 deps_need() {
-	local missing
+	local missing package
 	missing=$(deps_missing "$@") || return
 	[ -n "$missing" ] || return 0
 	# shellcheck disable=SC2086  # a list of words
@@ -104,6 +115,10 @@ deps_need() {
 	if [ "$(id -u)" != 0 ]; then
 		echo "deps: missing packages; as root:" >&2
 		echo "	apt-get install --no-install-recommends $*" >&2
+		for package; do
+			! deps_is_gone "$package" ||
+				echo "	# $package: of Debian 12, this one has it no more" >&2
+		done
 		return 1
 	fi
 	echo "deps: installing $*" >&2
@@ -115,9 +130,36 @@ deps_need() {
 deps_install() {
 	# On standard error, so that a caller's output stays its own. The lock
 	# may be held by another apt.
+	local package words=()
+	for package; do
+		if deps_is_gone "$package"; then
+			package=$(deps_of_bookworm "$package") || return
+		fi
+		words+=("$package")
+	done
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
 		--no-install-recommends -o DPkg::Lock::Timeout=300 \
-		-o Dpkg::Use-Pty=0 "$@" >&2
+		-o Dpkg::Use-Pty=0 "${words[@]}" >&2
+}
+
+# deps_is_gone PACKAGE: this Debian has it no more
+deps_is_gone() {
+	[[ " $deps_bookworm " = *" $1 "* ]] &&
+		! apt-cache show --no-all-versions "$1" >/dev/null 2>&1
+}
+
+# deps_of_bookworm PACKAGE: downloads it; prints the file
+deps_of_bookworm() {
+	local top dir
+	top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+	dir=$top/build/cache/packages
+	# shellcheck source=scripts/lib/archive.sh
+	. "$top/scripts/lib/archive.sh"
+	if ! compgen -G "$dir/$1_*.deb" >/dev/null; then
+		mkdir -p "$dir"
+		archive_need bookworm && archive_download bookworm "$dir" "$1" || return
+	fi
+	echo "$dir/$1"_*.deb
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then

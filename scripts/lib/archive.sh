@@ -3,7 +3,8 @@
 #
 # Packages of any suite of Debian, without the machine's own apt being touched:
 # each suite has lists and settings of its own in build/cache/apt/SUITE. The
-# machine's proxies hold, and so does its mirror of Debian.
+# machine's proxies hold, and so does its mirror of Debian. SUITE:ARCH is the suite
+# for other machines than this.
 
 archive_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
@@ -16,14 +17,20 @@ archive_mirror() {
 	echo "${mirror:-http://deb.debian.org/debian}"
 }
 
+# archive_here: the machine's own suite
+archive_here() {
+	sed -n 's/^VERSION_CODENAME=//p' /etc/os-release
+}
+
 # archive_sources SUITE: lines for sources.list
 archive_sources() {
 	local mirror line
+	set -- "${1%:*}"
 	mirror=$(archive_mirror)
 	line="deb [signed-by=$archive_keyring] $mirror"
 	echo "$line $1 main"
 	case $1 in
-	sid | *-backports) ;;
+	sid | unstable | *-backports) ;;
 	*)
 		echo "$line $1-updates main"
 		echo "$line-security $1-security main" ;;
@@ -32,12 +39,15 @@ archive_sources() {
 
 # archive_apt SUITE COMMAND...: apt-get, apt-cache... as on a machine of that suite
 archive_apt() {
-	local dir=$top/build/cache/apt/$1 command=$2
+	local dir=$top/build/cache/apt/$1 command=$2 other=()
+	case $1 in *:*)
+		other=(-o "APT::Architecture=${1#*:}" -o "APT::Architectures=${1#*:}") ;;
+	esac
 	shift 2
 	[ -d "$dir/lists/partial" ] ||
 		mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/etc"
 	[ -f "$dir/status" ] || : >"$dir/status"
-	"$command" -qq -o APT::Sandbox::User=root \
+	"$command" -qq "${other[@]}" -o APT::Sandbox::User=root \
 		-o Dir::Etc::SourceList="$dir/sources.list" \
 		-o Dir::Etc::SourceParts="$dir/etc" \
 		-o Dir::Etc::Preferences=/dev/null \
