@@ -25,7 +25,7 @@ CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 all: tools ## the tools in build/bin, and the plugin
 
 help: ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | \
+	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | \
 		while IFS="$$(printf '\t')" read -r target text; do \
 			printf 'make %-18s %s\n' "$$target" "$$text"; \
 		done
@@ -102,7 +102,10 @@ check-long: check check-sanitizers check-debug check-live fuzz ## all that takes
 	@for seed in 1 1000001 2000001 3000001; do \
 		build/bin/crash-sim --cuts 2500000 --seed $$seed || exit 1; \
 	done
-	@tests/deb/run
+	@for suite in bookworm trixie; do \
+		tests/newcomer/run $$suite demo || exit 1; \
+		tests/deb/run $$suite || exit 1; \
+	done
 	@tests/vm/check $(SHORT)
 	@for kernel in $(KERNELS) $(SHORT); do \
 		tests/vm/kill --times 20 $$kernel || exit 1; \
@@ -124,11 +127,14 @@ bench: tests modules ## figures against the peers
 	@scripts/deps.sh bench
 	@bench/run
 
+# For this machine's Debian; make deb SUITE=trixie for another.
 deb: ## Debian packages, in build/deb
-	@scripts/make-deb
+	@scripts/make-deb $(SUITE)
 
+# make iso SUITE=trixie for another.
+LIVE_SUITE = $(or $(SUITE),bookworm)
 iso: ## a bootable live system, in build/live
-	@live/build bookworm dbus
+	@live/build $(LIVE_OPTIONS) $(LIVE_SUITE) dbus
 
 check-boot: iso ## boots of the live system: in memory, and with changes kept
 	@tests/live/run ram persistent

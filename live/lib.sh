@@ -22,13 +22,21 @@ stage_done() {
 
 # ---- the root file system ----
 
+# default_kernel SUITE: 6.12 at least
+default_kernel() {
+	case $1 in
+	bookworm) echo linux-image-6.12-amd64 ;;
+	*) echo linux-image-amd64 ;;
+	esac
+}
+
 # local_repository: our packages, for apt
 local_repository() {
 	local repo=$work/repo
 	rm -rf "$repo"
 	mkdir "$repo"
-	ln "$top"/build/deb/*.deb "$repo/" 2>/dev/null ||
-		cp "$top"/build/deb/*.deb "$repo/"
+	ln "$top/build/deb/$suite"/*.deb "$repo/" 2>/dev/null ||
+		cp "$top/build/deb/$suite"/*.deb "$repo/"
 	(cd "$repo" && dpkg-scanpackages -m . >Packages 2>/dev/null)
 	echo "deb [trusted=yes] copy:$repo ./"
 }
@@ -53,7 +61,7 @@ make_root() {
 	local sources=("${mirrors[@]}")
 	stage root "$suite" "$kernel" "${packages[*]}" "${mirrors[*]}" \
 		"${runs[*]}" "$(overlay_hash)" "$(cat "$here/customize" "$here"/*secrets*)" "$login" \
-		"$(cat "$top/build/deb/.hash")" || [ ! -d "$root" ] || return 0
+		"$(cat "$top/build/deb/$suite/.hash")" || [ ! -d "$root" ] || return 0
 	include=$(printf '%s,' "$kernel" zstd systemd-sysv udev kmod busybox \
 		initramfs-tools e2fsprogs login cloopw-tools \
 		cloopw-initramfs "${packages[@]}")
