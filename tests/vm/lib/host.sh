@@ -2,19 +2,48 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # What mkbase and run share: filling a directory that becomes a cpio archive.
+#
+# sysroot is the directory with the guest's programs and libraries, where they are
+# of another machine than this: scripts/guest-root.
 
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# add_file ROOT PATH [AS]: a file, with the shared libraries it needs, into the
-# tree ROOT under its own path or AS; links become what they point to
+sysroot=''
+
+# find_program NAME: its path in the guest
+find_program() {
+	local dir
+	for dir in ${PATH//:/ }; do
+		[ ! -e "$sysroot$dir/$1" ] || {
+			echo "$dir/$1"
+			return
+		}
+	done
+	return 1
+}
+
+# libraries FILE: what it is linked with, paths in the guest
+libraries() {
+	if [ ! "$sysroot" ]; then
+		# ldd says so and fails where the file is a script or static
+		{ ldd "$1" 2>/dev/null || :; } | { grep -o '/[^ ]*' || :; }
+		return
+	fi
+	readelf -dl "$1" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p
+		s/.*interpreter: .*\/\(.*\)\]/\1/p' | while read -r name; do
+		(cd "$sysroot" && find usr/lib -name "$name" -printf '/%p\n' -quit)
+	done
+}
+
+# add_file ROOT PATH [AS]: a file of the host or the sysroot, with the shared libraries
+# it needs, into the tree ROOT under its own path in the guest or AS; links become what
+# they point to
 add_file() {
-	local lib as=${3-$2}
+	local lib as=${3-${2#"$sysroot"}}
 	[ -e "$1$as" ] || install -D "$2" "$1$as"
-	# ldd says so and fails where the file is a script or static
-	{ ldd "$2" 2>/dev/null || :; } | { grep -o '/[^ ]*' || :; } |
-		while read -r lib; do
-			[ -e "$1$lib" ] || install -D "$lib" "$1$lib"
-		done
+	libraries "$2" | while read -r lib; do
+		[ -e "$1$lib" ] || add_file "$1" "$sysroot$lib"
+	done
 }
 
 # skeleton ROOT: the links of a merged /usr, as the paths of libraries expect
