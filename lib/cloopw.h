@@ -12,7 +12,7 @@
 
 #include "core.h"
 #include "error.h"
-#include "posix_io.h"
+#include "lib/port/posix_io.h"
 
 namespace cloopw {
 

@@ -25,6 +25,12 @@ private:
     int err_;
 };
 
+/* What was asked for is wrong in itself, whatever there is: a tool adds "try 'TOOL --help'". */
+class UsageError : public Error {
+public:
+    using Error::Error;
+};
+
 /* "No such file or directory"; takes errno with either sign. */
 std::string errno_text(int err);
 

@@ -30,11 +30,11 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "lib/cow/cow_file.h"
+#include "lib/cow/image_facts.h"
 #include "lib/escape.h"
 #include "served.h"
 #include "status.h"
-#include "tools/cloopwsetup/cow_file.h"
-#include "tools/cloopwsetup/image_facts.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 

@@ -10,11 +10,11 @@
 #include <utility>
 #include <vector>
 
-#include "lib/cow_chain.h"
-#include "tools/cloopwsetup/cow_file.h"
-#include "tools/cloopwsetup/image_facts.h"
+#include "lib/cow/chain.h"
+#include "lib/cow/cow_file.h"
+#include "lib/cow/image_facts.h"
+#include "lib/size.h"
 #include "tools/cloopwsetup/new_top.h"
-#include "tools/common/size.h"
 
 namespace cloopw {
 namespace {

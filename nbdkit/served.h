@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "lib/cloopw.h"
-#include "tools/cloopwsetup/cow_file.h"
-#include "tools/cloopwsetup/cow_settings.h"
+#include "lib/cow/cow_file.h"
+#include "lib/cow/cow_settings.h"
 
 namespace cloopw {
 

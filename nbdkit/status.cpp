@@ -12,7 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "lib/cow_lock.h"
+#include "lib/cow/lock.h"
 #include "lib/escape.h"
 #include "tools/common/octal.h"
 #include "tools/common/table.h"

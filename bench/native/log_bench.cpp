@@ -18,8 +18,8 @@
 #include <random>
 #include <thread>
 
-#include "cloopw.h"
-#include "log_cow_writer.h"
+#include "lib/cloopw.h"
+#include "lib/cow/log_writer.h"
 
 namespace {
 

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "core.h"
+#include "lib/core.h"
 
 namespace cloopw::crash {
 

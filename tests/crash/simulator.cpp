@@ -7,10 +7,10 @@
 #include <stdexcept>
 #include <thread>
 
-#include "log_cow_writer.h"
+#include "lib/cow/log_writer.h"
 
 extern "C" {
-#include "log.h"
+#include "log/log.h"
 }
 
 namespace cloopw::crash {

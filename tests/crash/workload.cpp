@@ -6,7 +6,7 @@
 
 extern "C" {
 #include "layers.h"
-#include "log.h"
+#include "log/log.h"
 }
 
 namespace cloopw::crash {

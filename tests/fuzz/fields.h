@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "core.h"
+#include "lib/core.h"
 
 extern "C" size_t LLVMFuzzerMutate(u8 *data, size_t size, size_t max_size);
 

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "fields.h"
-#include "image_check.h"
+#include "lib/check/image_check.h"
 
 namespace {
 

@@ -10,11 +10,11 @@
 #include <cstring>
 #include <map>
 
-#include "cow_check.h"
 #include "fields.h"
-#include "image_writer.h"
-#include "log_cow_writer.h"
-#include "log_rebuild.h"
+#include "lib/check/cow_check.h"
+#include "lib/check/log_rebuild.h"
+#include "lib/cow/log_writer.h"
+#include "lib/image/image_writer.h"
 
 namespace {
 

@@ -8,11 +8,11 @@
 #include <algorithm>
 #include <cstring>
 
-#include "log_cow_writer.h"
+#include "lib/cow/log_writer.h"
 #include "workload.h"
 
 extern "C" {
-#include "log.h"
+#include "log/log.h"
 }
 
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "cow_check.h"
 #include "fields.h"
+#include "lib/check/cow_check.h"
 
 namespace {
 

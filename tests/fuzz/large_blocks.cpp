@@ -12,7 +12,7 @@
 #include <map>
 #include <vector>
 
-#include "core.h"
+#include "lib/core.h"
 
 namespace {
 

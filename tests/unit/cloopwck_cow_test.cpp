@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "lib/cow_check.h"
-#include "lib/log_scan.h"
+#include "lib/check/cow_check.h"
+#include "lib/check/log_scan.h"
 #include "support/cloopwck_tool.h"
 #include "support/data.h"
 #include "support/hooks.h"

@@ -16,9 +16,9 @@
 #include <iostream>
 #include <set>
 
-#include "lib/cow_check.h"
-#include "lib/log_end.h"
-#include "lib/uml_cow_writer.h"
+#include "lib/check/cow_check.h"
+#include "lib/check/log_end.h"
+#include "lib/cow/uml_writer.h"
 #include "support/cloopwck_tool.h"
 #include "support/data.h"
 

@@ -3,9 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "lib/cow_lock.h"
+#include "lib/cow/cow_device.h"
+#include "lib/cow/lock.h"
 #include "support/cloopwsetup_tool.h"
-#include "tools/cloopwsetup/cow_device.h"
 
 namespace cloopw::test {
 namespace {

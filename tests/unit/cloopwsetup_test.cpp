@@ -12,8 +12,8 @@
 #include <regex>
 #include <sstream>
 
+#include "lib/cow/cow_file.h"
 #include "support/cloopwsetup_tool.h"
-#include "tools/cloopwsetup/cow_file.h"
 #include "tools/cloopwsetup/driver.h"
 
 namespace cloopw::test {

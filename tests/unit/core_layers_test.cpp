@@ -7,7 +7,7 @@
 #include "core_log_support.h"
 
 extern "C" {
-#include "log.h"
+#include "log/log.h"
 }
 
 namespace cloopw::test {

@@ -6,7 +6,7 @@
 #include "support/hooks.h"
 
 extern "C" {
-#include "log.h"
+#include "log/log.h"
 }
 
 namespace cloopw::test {

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "log_cow_writer.h"
+#include "lib/cow/log_writer.h"
 #include "support/data.h"
 #include "support/test_io.h"
 

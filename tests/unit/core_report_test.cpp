@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "core.h"
+#include "lib/core.h"
 
 namespace cloopw::test {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Finding the files below a COW file. */
-#include "cow_chain.h"
+#include "lib/cow/chain.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -9,14 +9,14 @@
 
 #include <filesystem>
 
-#include "cow_check.h"
-#include "cow_lock.h"
-#include "error.h"
-#include "hint.h"
-#include "log_cow_writer.h"
+#include "lib/check/cow_check.h"
+#include "lib/cow/hint.h"
+#include "lib/cow/lock.h"
+#include "lib/cow/log_writer.h"
+#include "lib/cow/uml_writer.h"
+#include "lib/error.h"
 #include "support/data.h"
 #include "support/scratch_dir.h"
-#include "uml_cow_writer.h"
 
 namespace cloopw::test {
 namespace {

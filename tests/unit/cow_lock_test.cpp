@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* One writer a COW file. */
-#include "cow_lock.h"
+#include "lib/cow/lock.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -12,9 +12,9 @@
 #include <optional>
 #include <thread>
 
-#include "cow_chain.h"
-#include "error.h"
-#include "log_cow_writer.h"
+#include "lib/cow/chain.h"
+#include "lib/cow/log_writer.h"
+#include "lib/error.h"
 #include "support/data.h"
 #include "support/scratch_dir.h"
 

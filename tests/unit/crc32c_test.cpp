@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "lib/crc32c.h"
+#include "lib/port/crc32c.h"
 
 #include <gtest/gtest.h>
 

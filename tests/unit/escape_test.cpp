@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core.h"
+#include "lib/core.h"
 
 /* Not what CaptureLog puts in its place. */
 extern "C" void __real_cw_log_bad(const char *fmt, ...);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "lib/log_cow_writer.h"
+#include "lib/cow/log_writer.h"
 
 #include <gtest/gtest.h>
 

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "lib/log_super.h"
+#include "lib/cow/super.h"
 #include "support/mkcloopw_layers.h"
 
 namespace cloopw::test {

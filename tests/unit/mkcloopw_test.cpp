@@ -15,7 +15,7 @@
 #include <regex>
 #include <thread>
 
-#include "lib/image_writer.h"
+#include "lib/image/image_writer.h"
 #include "support/mkcloopw_tool.h"
 
 namespace cloopw::test {

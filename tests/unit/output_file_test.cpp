@@ -13,7 +13,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "lib/cow_lock.h"
+#include "lib/cow/lock.h"
 #include "support/scratch_dir.h"
 
 namespace cloopw::test {

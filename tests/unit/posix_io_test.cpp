@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "lib/posix_io.h"
+#include "lib/port/posix_io.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

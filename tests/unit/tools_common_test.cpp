@@ -5,9 +5,9 @@
 #include <sstream>
 #include <thread>
 
+#include "lib/size.h"
 #include "support/run_tool.h"
 #include "tools/common/progress.h"
-#include "tools/common/size.h"
 #include "tools/common/table.h"
 #include "tools/common/tool.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "lib/uml_cow_writer.h"
+#include "lib/cow/uml_writer.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "tools/cloopwsetup/userspace_process.h"
+#include "tools/cloopwsetup/userspace/process.h"
 
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -9,7 +9,7 @@
 
 #include <csignal>
 
-#include "tools/cloopwsetup/fd.h"
+#include "lib/fd.h"
 
 namespace cloopw {
 namespace {

@@ -10,14 +10,14 @@
 
 #include "dump.h"
 #include "file_check.h"
-#include "lib/cow_chain.h"
+#include "lib/cow/chain.h"
 #include "lib/escape.h"
 #include "lib/file_kind.h"
+#include "lib/size.h"
 #include "repair.h"
 #include "report.h"
 #include "salvage.h"
 #include "tools/common/progress.h"
-#include "tools/common/size.h"
 
 namespace cloopw {
 

@@ -6,7 +6,7 @@
 #include <ostream>
 #include <string>
 
-#include "lib/check.h"
+#include "lib/check/check.h"
 
 namespace cloopw {
 

@@ -9,11 +9,11 @@
 #include <optional>
 #include <utility>
 
-#include "lib/cow_chain.h"
-#include "lib/cow_lock.h"
-#include "lib/hint.h"
-#include "lib/log_scan.h"
-#include "tools/common/size.h"
+#include "lib/check/log_scan.h"
+#include "lib/cow/chain.h"
+#include "lib/cow/hint.h"
+#include "lib/cow/lock.h"
+#include "lib/size.h"
 
 namespace cloopw {
 

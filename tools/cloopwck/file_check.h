@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "lib/check.h"
-#include "lib/cow_check.h"
-#include "lib/image_check.h"
-#include "lib/patched_io.h"
+#include "lib/check/check.h"
+#include "lib/check/cow_check.h"
+#include "lib/check/image_check.h"
+#include "lib/check/patched_io.h"
 #include "tools/common/table.h"
 
 namespace cloopw {

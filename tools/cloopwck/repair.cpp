@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "lib/cow_lock.h"
+#include "lib/check/log_scan.h"
+#include "lib/cow/lock.h"
 #include "lib/file_kind.h"
-#include "lib/log_scan.h"
 
 namespace cloopw {
 

@@ -11,10 +11,10 @@
 #include <filesystem>
 
 #include "file_check.h"
-#include "lib/cow_chain.h"
-#include "lib/cow_lock.h"
-#include "lib/image_writer.h"
-#include "lib/log_super.h"
+#include "lib/cow/chain.h"
+#include "lib/cow/lock.h"
+#include "lib/cow/super.h"
+#include "lib/image/image_writer.h"
 #include "tools/common/output_file.h"
 
 namespace cloopw {

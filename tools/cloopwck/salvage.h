@@ -5,8 +5,8 @@
 
 #include <string>
 
-#include "lib/check.h"
-#include "lib/cow_salvage.h"
+#include "lib/check/check.h"
+#include "lib/check/salvage.h"
 
 namespace cloopw {
 

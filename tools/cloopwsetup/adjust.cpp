@@ -5,7 +5,7 @@
 #include <cerrno>
 
 #include "lib/error.h"
-#include "tools/common/size.h"
+#include "lib/size.h"
 
 namespace cloopw {
 namespace {

@@ -2,8 +2,8 @@
 #ifndef CLOOPWSETUP_ADJUST_H
 #define CLOOPWSETUP_ADJUST_H
 
-#include "cow_settings.h"
 #include "driver.h"
+#include "lib/cow/cow_settings.h"
 
 namespace cloopw {
 

@@ -8,10 +8,10 @@
 
 #include <sys/stat.h>
 
-#include "cow_file.h"
-#include "cow_settings.h"
 #include "driver.h"
-#include "lib/cow_chain.h"
+#include "lib/cow/chain.h"
+#include "lib/cow/cow_file.h"
+#include "lib/cow/cow_settings.h"
 
 namespace cloopw {
 

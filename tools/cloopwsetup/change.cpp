@@ -10,10 +10,10 @@
 
 #include "adjust.h"
 #include "detach.h"
-#include "fd.h"
+#include "lib/cow/refusal.h"
 #include "lib/error.h"
-#include "refusal.h"
-#include "tools/common/size.h"
+#include "lib/fd.h"
+#include "lib/size.h"
 
 namespace cloopw {
 

@@ -12,9 +12,9 @@
 #include <fstream>
 #include <sstream>
 
-#include "fd.h"
 #include "lib/error.h"
-#include "userspace.h"
+#include "lib/fd.h"
+#include "tools/cloopwsetup/userspace/userspace.h"
 
 namespace cloopw {
 namespace {

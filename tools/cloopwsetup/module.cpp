@@ -8,7 +8,7 @@
 #include <sstream>
 #include <vector>
 
-#include "image_facts.h"
+#include "lib/cow/image_facts.h"
 #include "lib/error.h"
 
 namespace cloopw {

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "attach.h"
-#include "cow_file.h"
-#include "image_facts.h"
-#include "lib/cow_chain.h"
+#include "lib/cow/chain.h"
+#include "lib/cow/cow_file.h"
+#include "lib/cow/image_facts.h"
 
 namespace cloopw {
 

@@ -6,13 +6,13 @@
 #include <cerrno>
 #include <vector>
 
-#include "cow_file.h"
-#include "fd.h"
-#include "lib/cow_chain.h"
-#include "lib/cow_lock.h"
+#include "lib/cow/chain.h"
+#include "lib/cow/cow_file.h"
+#include "lib/cow/lock.h"
+#include "lib/cow/refusal.h"
 #include "lib/error.h"
+#include "lib/fd.h"
 #include "module.h"
-#include "refusal.h"
 
 namespace cloopw {
 namespace {

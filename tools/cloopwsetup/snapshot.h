@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "cow_settings.h"
 #include "driver.h"
+#include "lib/cow/cow_settings.h"
 
 namespace cloopw {
 

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "lib/error.h"
+#include "lib/size.h"
+#include "tools/cloopwsetup/userspace/userspace.h"
 #include "tools/common/error.h"
-#include "tools/common/size.h"
 #include "tools/common/table.h"
-#include "userspace.h"
 
 namespace cloopw {
 namespace {

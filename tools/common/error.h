@@ -19,12 +19,6 @@ struct ExitCodes {
     int cancelled = kExitFailure; /* an Error of EINTR */
 };
 
-/* The command line itself is wrong: run_tool() adds "try 'TOOL --help'". */
-class UsageError : public Error {
-public:
-    using Error::Error;
-};
-
 }  // namespace cloopw
 
 #endif

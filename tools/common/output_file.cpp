@@ -15,11 +15,11 @@
 #include <random>
 #include <utility>
 
-#include "lib/cow_lock.h"
+#include "lib/cow/lock.h"
 #include "lib/file_kind.h"
+#include "lib/image/scratch_file.h"
 #include "lib/new_name.h"
-#include "lib/scratch_file.h"
-#include "size.h"
+#include "lib/size.h"
 
 namespace cloopw {
 

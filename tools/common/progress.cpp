@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "size.h"
+#include "lib/size.h"
 
 namespace cloopw {
 

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <string_view>
 
-#include "lib/scratch_file.h"
+#include "lib/image/scratch_file.h"
 
 namespace cloopw {
 

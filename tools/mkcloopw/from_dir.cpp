@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "ext4_times.h"
-#include "lib/scratch_file.h"
-#include "tools/common/size.h"
+#include "lib/image/scratch_file.h"
+#include "lib/size.h"
 #include "tools/common/table.h"
 #include "tree.h"
 

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "lib/cow_chain.h"
+#include "lib/cow/chain.h"
 #include "lib/file_kind.h"
 
 namespace cloopw {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "input.h"
-#include "lib/image_writer.h"
+#include "lib/image/image_writer.h"
 #include "tools/common/tool.h"
 
 namespace cloopw {

@@ -11,12 +11,12 @@
 #include <new>
 
 #include "lib/cloopw.h"
+#include "lib/cow/log_writer.h"
+#include "lib/cow/super.h"
 #include "lib/escape.h"
-#include "lib/log_cow_writer.h"
-#include "lib/log_super.h"
+#include "lib/size.h"
 #include "tools/common/output_file.h"
 #include "tools/common/progress.h"
-#include "tools/common/size.h"
 
 extern "C" {
 #include "layers.h"

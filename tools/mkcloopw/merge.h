@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "lib/cow_chain.h"
+#include "lib/cow/chain.h"
 #include "tools/common/table.h"
 #include "tools/common/tool.h"
 

@@ -17,11 +17,11 @@
 #include "from_dir.h"
 #include "jobs.h"
 #include "lib/escape.h"
+#include "lib/size.h"
 #include "merge.h"
 #include "summary.h"
 #include "tools/common/error.h"
 #include "tools/common/output_file.h"
-#include "tools/common/size.h"
 
 namespace cloopw {
 

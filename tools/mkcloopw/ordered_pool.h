@@ -17,7 +17,7 @@
 #include <mutex>
 #include <vector>
 
-#include "lib/image_writer.h"
+#include "lib/image/image_writer.h"
 
 namespace cloopw {
 

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "input.h"
-#include "lib/image_writer.h"
+#include "lib/image/image_writer.h"
 
 namespace cloopw {
 

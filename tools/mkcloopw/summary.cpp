@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "lib/escape.h"
-#include "tools/common/size.h"
+#include "lib/size.h"
 
 namespace cloopw {
 

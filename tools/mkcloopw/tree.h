@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "hidden_names.h"
-#include "lib/image_writer.h"
+#include "lib/image/image_writer.h"
 
 namespace cloopw {
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "core_log_support.h"
-#include "lib/cow_chain.h"
+#include "lib/cow/chain.h"
 #include "support/images.h"
 #include "support/make_image.h"
 #include "support/run_tool.h"

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "cloopw.h"
+#include "lib/cloopw.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <string>
 
-#include "lib/image_writer.h"
+#include "lib/image/image_writer.h"
 #include "support/test_io.h"
 
 namespace cloopw::test {

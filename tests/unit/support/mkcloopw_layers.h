@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "lib/cloopw.h"
-#include "lib/cow_chain.h"
-#include "lib/cow_lock.h"
-#include "lib/log_cow_writer.h"
-#include "lib/uml_cow_writer.h"
+#include "lib/cow/chain.h"
+#include "lib/cow/lock.h"
+#include "lib/cow/log_writer.h"
+#include "lib/cow/uml_writer.h"
 #include "support/mkcloopw_tool.h"
 
 namespace cloopw::test {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "core.h"
+#include "lib/core.h"
 
 namespace cloopw::test {
 

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Checks one COW file of any format; what lies under it is not needed. */
+#ifndef CLOOPW_LIB_COW_CHECK_H
+#define CLOOPW_LIB_COW_CHECK_H
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "lib/cloopw.h"
+#include "log_end.h"
+#include "log_scan.h"
+
+namespace cloopw {
+
+/* A COW file opened as if what it was made for were below. */
+class OpenedCow {
+public:
+    explicit OpenedCow(cw_io &io, bool writable = false);
+
+    /* Why it could not be opened, without the file's name; empty: it is open. */
+    const std::string &refusal() const { return refusal_; }
+    cw_cow &get() const { return *cow_; }
+    const cw_cow_identity &identity() const { return *id_; }
+    bool is_log() const { return cow_->format == &cw_cow_log; }
+    cw_log &log() const { return *static_cast<cw_log *>(cow_->priv); }
+
+private:
+    std::unique_ptr<cw_cow_identity> id_;
+    std::unique_ptr<cw_cache, CDeleter<cw_cache_destroy>> cache_;
+    std::unique_ptr<cw_cow, CDeleter<cw_cow_close>> cow_;
+    std::string refusal_;
+};
+
+struct CowTotals {
+    u64 plain_bytes = 0; /* of the device that the file holds */
+    u64 bad_bytes = 0;   /* of these: cannot be read */
+};
+
+/*
+ * Pages of one record, side by side on the device, as the map has them; or
+ * pages that are zeros.
+ */
+struct LogRun {
+    u64 page;
+    u32 pages;
+    log_entry entry; /* of the first */
+    u64 gen;         /* that the record must have */
+};
+
+/* Splits a page of the map into runs. Absent pages are in none. */
+std::vector<LogRun> runs_of(u64 first_page, const u64 *entries, u64 device_pages);
+
+/* Reads records from a log by the map's entries. */
+class LogRecordReader {
+public:
+    explicit LogRecordReader(cw_io &io);
+    ~LogRecordReader();
+    LogRecordReader(const LogRecordReader &) = delete;
+    LogRecordReader &operator=(const LogRecordReader &) = delete;
+
+    using GoodRun = std::function<void(const LogRun &run, const u8 *bytes)>;
+    using BadRun = std::function<void(const LogRun &run, const std::string &why)>;
+
+    /* The run's pages, one behind the other, or nullptr. why: in words. */
+    const u8 *read(const LogRun &run, std::string *why);
+    /* The same, and page by page where that is how it is stored. */
+    void read_all(const LogRun &run, const GoodRun &good, const BadRun &bad);
+    /* The 512 entries of a map page; false: damaged or another one. */
+    bool read_meta(u64 word, cw_log_meta kind, u64 number, u64 *entries);
+    bool decode_meta(const LogRecordAt &at, u64 *entries);
+
+private:
+    bool load(const LogRun &run, u32 len);
+    bool is_sound(const LogRun &run, const log_record &record) const;
+
+    cw_io &io_;
+    cw_workspace_pool pool_{};
+    cw_workspace *ws_ = nullptr;
+};
+
+/* What is to be said of the copies of a log's superblock. */
+void check_log_supers(const LogSupers &supers, Findings &findings);
+
+/* The map, every record that it leads to, and what the segments say of them. */
+CowTotals check_log(OpenedCow &cow, const CheckOptions &options, Findings &findings);
+
+/* Names what they changed; size: of the device. */
+void doubt_end(const LogEnd &end, u64 size, const std::string &text, Findings &findings);
+
+/* What is to be said of records that the superblock does not lead to. */
+void check_log_end(const LogEnd &end, const LogSupers &supers, Findings &findings);
+
+/* That every sector which the bitmap says is there can be read. */
+CowTotals check_uml(OpenedCow &cow, const CheckOptions &options, Findings &findings);
+
+}  // namespace cloopw
+
+#endif

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the engine says of itself outside the kernel: a line on standard error. */
+#include <array>
+#include <atomic>
+#include <cstdarg>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "lib/core.h"
+#include "lib/escape.h"
+
+namespace {
+
+std::atomic<bool> quiet;
+
+}  // namespace
+
+void cw_log_bad_quiet(bool on) { quiet = on; }
+
+/* The names in it are of files, and may be anybody's. Nothing is thrown through the engine. */
+void cw_log_bad(const char *fmt, ...) {
+    if (quiet) {
+        return;
+    }
+    std::array<char, 8192> text = {};
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text.data(), text.size(), fmt, args); /* NOLINT(clang-analyzer-valist.*) */
+    va_end(args);
+    try {
+        const std::string line = cloopw::escaped(text.data()) + "\n";
+        (void)fputs(line.c_str(), stderr);
+    } catch (const std::exception &) {
+        (void)fputs("cloopw: not enough memory for a message\n", stderr);
+    }
+}

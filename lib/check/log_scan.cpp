@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "log_scan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "lib/holes.h"
+
+namespace cloopw {
+
+namespace {
+
+constexpr u64 kLooks = 65536; /* at segments of what may be no log at all: the first 64 GiB */
+constexpr u32 kStep = 4096;   /* what a segment that cannot be read is read in */
+
+bool all_zeros(const u8 *bytes, size_t len) {
+    return std::all_of(bytes, bytes + len, [](u8 byte) { return byte == 0; });
+}
+
+LogSupers::Copy read_copy(cw_io &io, u32 slot, cw_disk_log_super *super) {
+    if (cw_pread(&io, super, sizeof(*super), u64{slot} * CW_LOG_SUPER_STRIDE) != 0) {
+        memset(super, 0, sizeof(*super));
+        return LogSupers::Copy::kUnreadable;
+    }
+    if (cw_log_super_is_sound(super)) {
+        return LogSupers::Copy::kSound;
+    }
+    return all_zeros(reinterpret_cast<const u8 *>(super), sizeof(*super))
+               ? LogSupers::Copy::kEmpty
+               : LogSupers::Copy::kDamaged;
+}
+
+/* Follows the records of one use of a segment. */
+class Walk {
+public:
+    Walk(u32 segment, const u8 *bytes) : first_(log_first_sector(segment)), bytes_(bytes) {}
+
+    LogSegmentInfo run(const std::function<void(const LogRecordAt &)> &on_record,
+                       const std::function<void(const LogGap &)> &on_gap) {
+        u32 expected = 0; /* where the next record should begin */
+        u32 sector = 0;
+        while (sector < CW_LOG_SEGMENT_SECTORS) {
+            LogRecordAt at{};
+            if (!decode(sector, &at)) {
+                sector++;
+                continue;
+            }
+            if (sector != expected) {
+                on_gap({first_ + expected, sector - expected, next_seq()});
+            }
+            adopt(at);
+            on_record(at);
+            sector += at.record.sectors;
+            expected = sector;
+        }
+        return info_;
+    }
+
+private:
+    u64 next_seq() const {
+        return info_.kind == LogSegmentInfo::Kind::kData ? info_.last_seq + 1 : 0;
+    }
+
+    bool decode(u32 sector, LogRecordAt *at) const {
+        const u32 left = (CW_LOG_SEGMENT_SECTORS - sector) * CW_SECTOR_SIZE;
+        at->bytes = bytes_ + size_t{sector} * CW_SECTOR_SIZE;
+        at->sector = first_ + sector;
+        if (cw_log_record_decode(at->bytes, left, &at->record) != 0 ||
+            at->record.sectors * CW_SECTOR_SIZE > left || !belongs(at->record)) {
+            return false;
+        }
+        at->sound =
+            at->record.type == CW_LOG_PAD || cw_log_record_check(at->bytes, &at->record) == 0;
+        return true;
+    }
+
+    /* The first one says which use it is: what is older lies behind it. */
+    bool belongs(const log_record &record) const {
+        const bool meta = record.type == CW_LOG_META;
+        switch (info_.kind) {
+            case LogSegmentInfo::Kind::kMeta:
+                return meta && record.gen == info_.gen;
+            case LogSegmentInfo::Kind::kData:
+                return !meta && record.gen == info_.gen && record.seq > info_.last_seq;
+            default:
+                return true;
+        }
+    }
+
+    void adopt(const LogRecordAt &at) {
+        if (info_.kind == LogSegmentInfo::Kind::kEmpty) {
+            info_.kind = at.record.type == CW_LOG_META ? LogSegmentInfo::Kind::kMeta
+                                                       : LogSegmentInfo::Kind::kData;
+            info_.gen = at.record.gen;
+            info_.first_seq = at.record.seq;
+        }
+        info_.last_seq = at.record.seq;
+    }
+
+    const u64 first_;
+    const u8 *bytes_;
+    LogSegmentInfo info_;
+};
+
+}  // namespace
+
+LogSupers read_log_supers(cw_io &io) {
+    LogSupers supers;
+    for (u32 slot = 0; slot < CW_LOG_SUPERS; slot++) {
+        supers.state[slot] = read_copy(io, slot, &supers.super[slot]);
+        if (supers.state[slot] == LogSupers::Copy::kSound &&
+            (!supers.any() ||
+             cw_from_le64(supers.super[slot].seq) > cw_from_le64(supers.best().seq))) {
+            supers.newest = static_cast<int>(slot);
+        }
+    }
+    return supers;
+}
+
+bool has_log_segments(cw_io &io) {
+    LogScan scan(io);
+    u64 size = 0;
+    (void)cw_size(&io, &size);
+    Holes holes(cw_fd_io_fd(&io), size);
+    u64 looks = 0;
+    for (u64 n = 0; n < scan.segments() && looks < kLooks; n++) {
+        const u64 hole = holes.at(log_sector_offset(log_first_sector(static_cast<u32>(n))));
+        if (hole >= CW_SECTOR_SIZE) {
+            n += (hole - CW_SECTOR_SIZE) / CW_LOG_SEGMENT_LEN; /* none begins there */
+            continue;
+        }
+        looks++;
+        if (scan.look(static_cast<u32>(n)).kind != LogSegmentInfo::Kind::kEmpty) {
+            return true;
+        }
+    }
+    return false;
+}
+
+LogScan::LogScan(cw_io &io) : io_(io), buf_(static_cast<u8 *>(cw_alloc_raw(CW_LOG_SEGMENT_LEN))) {
+    if (!buf_) {
+        throw std::bad_alloc();
+    }
+    u64 size = 0;
+    if (cw_size(&io, &size) == 0 && size > CW_LOG_START) {
+        /* A file that ends in a segment was cut off; of a device that is never one. */
+        const u64 part = io.whole_pages ? 0 : CW_LOG_SEGMENT_LEN - 1;
+        segments_ = static_cast<u32>(
+            std::min<u64>((size - CW_LOG_START + part) / CW_LOG_SEGMENT_LEN, LOG_MAX_SEGMENTS));
+    }
+}
+
+bool LogScan::load(u32 n) {
+    const u64 off = log_sector_offset(log_first_sector(n));
+    if (cw_pread(&io_, buf_.get(), CW_LOG_SEGMENT_LEN, off) == 0) {
+        return true;
+    }
+    for (u32 at = 0; at < CW_LOG_SEGMENT_LEN; at += kStep) {
+        if (cw_pread(&io_, buf_.get() + at, kStep, off + at) != 0) {
+            memset(buf_.get() + at, 0, kStep);
+        }
+    }
+    return false;
+}
+
+LogSegmentInfo LogScan::scan(u32 n, const std::function<void(const LogRecordAt &)> &on_record,
+                             const std::function<void(const LogGap &)> &on_gap) {
+    const bool readable = load(n);
+    LogSegmentInfo info = Walk(n, buf_.get()).run(on_record, on_gap);
+    info.readable = readable;
+    return info;
+}
+
+LogSegmentInfo LogScan::look(u32 n) {
+    LogSegmentInfo info;
+    log_record record{};
+    if (cw_pread(&io_, buf_.get(), CW_SECTOR_SIZE, log_sector_offset(log_first_sector(n))) != 0) {
+        info.readable = false;
+    } else if (cw_log_record_decode(buf_.get(), CW_SECTOR_SIZE, &record) == 0) {
+        info.kind =
+            record.type == CW_LOG_META ? LogSegmentInfo::Kind::kMeta : LogSegmentInfo::Kind::kData;
+        info.gen = record.gen;
+        info.first_seq = record.seq;
+        info.last_seq = record.seq;
+    }
+    return info;
+}
+
+}  // namespace cloopw

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What lies in the segments of a COW log, whatever superblock and map say.
+ * docs/cow-log.md, "Without a map".
+ */
+#ifndef CLOOPW_LIB_LOG_SCAN_H
+#define CLOOPW_LIB_LOG_SCAN_H
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <memory>
+
+#include "lib/cloopw.h"
+
+extern "C" {
+#include "log/log.h"
+}
+
+namespace cloopw {
+
+/* ---- superblocks ---- */
+
+struct LogSupers {
+    enum class Copy {
+        kSound,
+        kEmpty, /* zeros: it was never written */
+        kDamaged,
+        kUnreadable,
+    };
+    std::array<Copy, CW_LOG_SUPERS> state{};
+    std::array<cw_disk_log_super, CW_LOG_SUPERS> super{};
+    int newest = -1; /* of the sound ones */
+
+    bool any() const { return newest >= 0; }
+    const cw_disk_log_super &best() const { return super[static_cast<size_t>(newest)]; }
+    /* Not both are there: the newer one may be what is lost. */
+    bool lost_copy() const {
+        return std::any_of(state.begin(), state.end(), [](Copy c) { return c != Copy::kSound; });
+    }
+    /*
+     * The sound copy says of the log itself all that a lost newer one can have said:
+     * frozen is final, and what freezes writes both copies if the bit is there.
+     */
+    bool says_whether_frozen() const {
+        return (cw_from_le64(best().ro_compat) & CW_LOG_RO_COMPAT_FROZEN) != 0 ||
+               (cw_from_le64(best().compat) & CW_LOG_COMPAT_FROZEN_TWICE) != 0;
+    }
+    /* The log was never written to, so it has only one copy. */
+    bool is_new() const { return newest == 0 && cw_from_le64(best().seq) == 1; }
+};
+
+LogSupers read_log_supers(cw_io &io);
+
+/*
+ * Does a segment of a log begin where one would? Whatever the superblocks are. Looks at
+ * 65536 of them at most, holes not counted.
+ */
+bool has_log_segments(cw_io &io);
+
+/* ---- segments ---- */
+
+/* Does it change what pages there are? */
+inline bool changes_pages(const log_record &record) {
+    return record.type == CW_LOG_WRITE || record.type == CW_LOG_MOVE ||
+           record.type == CW_LOG_DROP || record.type == CW_LOG_WIPE;
+}
+
+/* A record where it lies. */
+struct LogRecordAt {
+    log_record record;
+    u64 sector;
+    const u8 *bytes; /* the whole record, until the next call */
+    bool sound;      /* its payload, too */
+};
+
+/* A place where a record of this generation was and is not sound any more. */
+struct LogGap {
+    u64 sector;
+    u32 sectors;
+    u64 seq; /* of the record that is missing; META: 0 */
+};
+
+struct LogSegmentInfo {
+    enum class Kind { kEmpty, kData, kMeta };
+    Kind kind = Kind::kEmpty;
+    u64 gen = 0;
+    u64 first_seq = 0; /* kData */
+    u64 last_seq = 0;
+    bool readable = true; /* all of it */
+};
+
+class LogScan {
+public:
+    explicit LogScan(cw_io &io);
+
+    u32 segments() const { return segments_; }
+
+    /*
+     * The records of the newest use of a segment, in order, and the gaps
+     * between them. Records of older uses, which are behind them, are not
+     * shown. A record that cannot be recognized is found missing by the next
+     * one; at the end nobody knows.
+     */
+    LogSegmentInfo scan(u32 n, const std::function<void(const LogRecordAt &)> &on_record,
+                        const std::function<void(const LogGap &)> &on_gap);
+
+    /* One look at the first sector: kind and generation of what begins there. */
+    LogSegmentInfo look(u32 n);
+
+private:
+    bool load(u32 n);
+
+    cw_io &io_;
+    u32 segments_ = 0;
+    std::unique_ptr<u8, CDeleter<cw_free>> buf_; /* a segment */
+};
+
+}  // namespace cloopw
+
+#endif

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cow_settings.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "lib/error.h"
+#include "lib/size.h"
+
+namespace cloopw {
+namespace {
+
+/* The first is the default. */
+constexpr std::array kCodecs = {&cw_codec_lz4, &cw_codec_lz4hc, &cw_codec_zstd, &cw_codec_zlib,
+                                &cw_codec_none};
+
+/* Who writes waits for it: an image's default is for those who build once. */
+constexpr int kZstdLevel = 3;
+
+constexpr uint64_t kMostPercent = 100;
+
+const cw_codec *parse_codec(const std::string &name) {
+    auto found = std::ranges::find_if(kCodecs, [&](auto *codec) { return name == codec->name; });
+    if (found == kCodecs.end()) {
+        throw UsageError(fmt::format("--cow-codec {}: there is no such codec; know {}", name,
+                                     cow_codec_names()));
+    }
+    return *found;
+}
+
+void check_level(const CowSettings &settings) {
+    const cw_codec &codec = cow_codec(settings);
+    if (settings.level &&
+        (*settings.level < codec.min_level || *settings.level > codec.max_level)) {
+        throw UsageError(fmt::format("--cow-level {}: codec {} has {}..{}", *settings.level,
+                                     codec.name, codec.min_level, codec.max_level));
+    }
+}
+
+uint64_t parse_limit(const std::string &text, const char *option) {
+    uint64_t limit = parse_size(text, option);
+    if (limit != 0 && limit < kCowLeast) {
+        throw UsageError(
+            fmt::format("{} {}: a COW needs {} or more", option, text, exact_size(kCowLeast)));
+    }
+    return limit;
+}
+
+/* As a tmpfs has it. */
+uint64_t half_of_memory() {
+    return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) / 2 *
+           static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+uint64_t parse_ram(const std::string &text) {
+    uint64_t limit = text == "default" ? half_of_memory() : parse_limit(text, "--ram");
+    if (limit == 0) {
+        throw UsageError("--ram 0: leave the size away for half of the memory");
+    }
+    return limit;
+}
+
+std::string parse_mark(const std::string &text) {
+    if (text.empty() || text.back() != '%') {
+        return std::to_string(parse_size(text, "--low-space"));
+    }
+    uint64_t percent = 0;
+    const char *end = text.data() + text.size() - 1;
+    auto [rest, code] = std::from_chars(text.data(), end, percent);
+    if (code != std::errc() || rest != end || percent > kMostPercent) {
+        throw UsageError(
+            fmt::format("--low-space {}: not a percentage; write 0% to 100%, or a size", text));
+    }
+    return percent == 0 ? "0" : std::to_string(percent) + "%";
+}
+
+}  // namespace
+
+CowSettings parse_cow_settings(const CowArguments &arguments) {
+    CowSettings settings;
+    if (!arguments.codec.empty()) {
+        settings.codec = parse_codec(arguments.codec);
+    }
+    settings.level = arguments.level;
+    check_level(settings);
+    if (!arguments.limit.empty()) {
+        settings.limit = parse_limit(arguments.limit, "--cow-limit");
+    }
+    if (!arguments.low_space.empty()) {
+        settings.low_space = parse_mark(arguments.low_space);
+    }
+    if (!arguments.ram.empty()) {
+        settings.ram = parse_ram(arguments.ram);
+    }
+    settings.overwrite = arguments.overwrite;
+    return settings;
+}
+
+const cw_codec &cow_codec(const CowSettings &settings) {
+    return settings.codec != nullptr ? *settings.codec : *kCodecs.front();
+}
+
+int cow_level(const CowSettings &settings) {
+    const cw_codec &codec = cow_codec(settings);
+    return settings.level.value_or(&codec == &cw_codec_zstd ? kZstdLevel : codec.default_level);
+}
+
+std::string cow_codec_names() {
+    std::string names;
+    for (const cw_codec *codec : kCodecs) {
+        names.append(names.empty() ? "" : ", ").append(codec->name);
+    }
+    return names;
+}
+
+}  // namespace cloopw

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "image_facts.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "lib/cloopw.h"
+#include "lib/file_kind.h"
+#include "lib/size.h"
+#include "refusal.h"
+
+namespace cloopw {
+namespace {
+
+/* Enough to look at the head and the index. */
+constexpr u64 kCacheBytes = 1 << 20;
+
+Fd open_image(const std::string &path, struct stat *st) {
+    if (stat(path.c_str(), st) != 0) {
+        throw io_error(path, "cannot open the image", errno);
+    }
+    if (S_ISDIR(st->st_mode)) {
+        throw Error(path + ": is a directory, not an image; name a file or a block device", EISDIR);
+    }
+    if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode)) {
+        throw Error(path + ": is neither a file nor a block device", EINVAL);
+    }
+    Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (fd.get() < 0) {
+        throw io_error(path, "cannot open the image", errno);
+    }
+    return fd;
+}
+
+Io window_of(int fd, const std::string &path, uint64_t offset, uint64_t sizelimit) {
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) {
+        throw io_error(path, "cannot open the image", errno);
+    }
+    return Io::adopt(copy, path, offset, sizelimit);
+}
+
+void check_window(int fd, const std::string &path, uint64_t offset) {
+    u64 whole = window_of(fd, path, 0, 0).size();
+    if (whole == 0) {
+        throw Error(path + ": is empty, not an image", EINVAL);
+    }
+    if (offset >= whole) {
+        throw Error(path + ": --offset " + exact_size(offset) + " is behind its end, it has " +
+                        exact_size(whole),
+                    EINVAL);
+    }
+}
+
+Image open_with_engine(Io io, const std::string &format) {
+    try {
+        return Image(std::move(io), format, kCacheBytes);
+    } catch (const Error &e) {
+        throw Error(e.what() + remedy_of_refusal(e.what(), e.err()), e.err());
+    }
+}
+
+}  // namespace
+
+ImageFacts inspect_image(const std::string &path, const std::string &format, uint64_t offset,
+                         uint64_t sizelimit) {
+    ImageFacts facts;
+    facts.fd = open_image(path, &facts.st);
+    check_window(facts.fd.get(), path, offset);
+    Image image = open_with_engine(window_of(facts.fd.get(), path, offset, sizelimit), format);
+    facts.format = image.info().format->name;
+    facts.size = image.size();
+    facts.codecs = image.info().codecs;
+    std::copy_n(image.info().uuid, facts.uuid.size(), facts.uuid.begin());
+    if (facts.format == cw_image_raw.name && format.empty()) {
+        refuse_unlikely_raw(image.io(), "--format raw");
+    }
+    return facts;
+}
+
+bool is_image_format(const std::string &name) {
+    return cw_image_format_by_name(name.c_str()) != nullptr;
+}
+
+std::string image_format_names() {
+    std::string names;
+    for (unsigned int i = 0; i < cw_image_formats_count; i++) {
+        names.append(i == 0 ? "" : ", ").append(cw_image_formats[i]->name);
+    }
+    return names;
+}
+
+}  // namespace cloopw

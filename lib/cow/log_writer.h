@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Makes empty COW logs, the native COW format: docs/format.md, format.h. */
+#ifndef CLOOPW_LIB_LOG_COW_WRITER_H
+#define CLOOPW_LIB_LOG_COW_WRITER_H
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "lib/core.h"
+
+namespace cloopw {
+
+struct LogCowConfig {
+    uint64_t size = 0;                            /* bytes of the device, whole sectors */
+    std::array<uint8_t, CW_UUID_LEN> uuid{};      /* of the log */
+    std::array<uint8_t, CW_UUID_LEN> base_uuid{}; /* of what is below; zeros: it has none */
+    std::optional<uint64_t> base_digest;          /* of its content; none: the engine sets it */
+    int64_t base_mtime = 0;                       /* of what is below; 0: not checked */
+    bool over_layer = false;                      /* what is below is a COW layer */
+    std::string parent;                           /* its path, a hint */
+    std::string codec = "lz4";                    /* for new data */
+    int level = 0;                                /* 0: the codec's default */
+    uint64_t limit = 0;                           /* bytes the log may have; 0: any */
+    uint64_t first_generation = 1;                /* of none that the file still holds */
+};
+
+/* Bytes of an empty log. */
+constexpr uint64_t kLogCowEmptyLen = CW_LOG_START;
+
+/*
+ * Writes the superblock into the empty file, or block device, fd. Does not sync. name is for
+ * messages. Throws Error.
+ */
+void write_log_cow(int fd, const std::string &name, const LogCowConfig &config);
+
+/* The superblock alone, for tests that have no file. Throws Error. */
+void encode_log_super(struct cw_disk_log_super *super, const LogCowConfig &config);
+
+}  // namespace cloopw
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Writing compressed images. One file and one row of image_writer_formats() a
+ * format; a format says how a block is stored and where, reading the input and
+ * spreading the work over threads is the caller's.
+ *
+ *     auto writer = format.create(io, options);
+ *     for each block, in any thread:  writer->encode(codec, block)
+ *     for each block, in order:       writer->append(block)
+ *     writer->finish()
+ */
+#ifndef CLOOPW_LIB_IMAGE_WRITER_H
+#define CLOOPW_LIB_IMAGE_WRITER_H
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/cloopw.h"
+
+namespace cloopw {
+
+using Uuid = std::array<u8, CW_UUID_LEN>;
+
+struct ImageWriterOptions {
+    u32 block_size = 65536;
+    const cw_codec *codec = nullptr;
+    int level = 0;
+    bool dedupe = true;      /* where the format can */
+    Uuid uuid = {};          /* zeros: derived from content and options */
+    std::string label;       /* up to CW_LABEL_LEN bytes */
+    u64 created = 0;         /* seconds since 1970; 0: not recorded */
+    std::optional<u64> size; /* of the image, when it is known beforehand */
+};
+
+struct ImageWriterStats {
+    u64 input_bytes = 0;
+    u64 output_bytes = 0; /* set by finish */
+    u64 blocks = 0;
+    u64 zero_blocks = 0;
+    u64 duplicate_blocks = 0;
+    u64 raw_blocks = 0;    /* did not shrink */
+    u64 copied_blocks = 0; /* came as they are stored; not zero_blocks */
+};
+
+/* A block on its way. Buffers are recycled, so they only ever grow. */
+struct Block {
+    /* The caller's. */
+    u64 number = 0;
+    std::vector<u8> plain; /* at least plain_len bytes */
+    u32 plain_len = 0;
+    bool zero = false; /* known to be zeros: plain need not be filled */
+    /*
+     * stored, stored_len, codec and crc are filled and sound: plain need not
+     * be. Only for formats with copies_from.
+     */
+    bool copied = false;
+
+    /* encode's. */
+    std::vector<u8> stored;
+    u32 stored_len = 0; /* 0: nothing to store */
+    u8 codec = CW_CODEC_NONE;
+    u32 crc = 0;
+    std::array<u64, 2> hash = {}; /* of the stored bytes */
+};
+
+class ImageWriter {
+public:
+    virtual ~ImageWriter() = default;
+    ImageWriter(const ImageWriter &) = delete;
+    ImageWriter &operator=(const ImageWriter &) = delete;
+
+    /*
+     * Compresses plain into stored; may swap the two. Any thread, each with a
+     * codec of its own made from the options' codec and level.
+     */
+    virtual void encode(Codec &codec, Block &block) const = 0;
+
+    /*
+     * Stores the next block. One thread at a time; each number once, in their
+     * order unless the format has any_order; all but the last have block_size
+     * bytes.
+     */
+    virtual void append(const Block &block) = 0;
+
+    /*
+     * Writes what makes the file an image; before, it is none. Flushes. Throws
+     * when the image would be empty.
+     */
+    virtual void finish() = 0;
+
+    const ImageWriterStats &stats() const { return stats_; }
+    virtual Uuid uuid() const { return {}; } /* after finish; zeros: has none */
+
+protected:
+    ImageWriter() = default;
+
+    ImageWriterStats stats_;
+};
+
+struct ImageWriterFormat {
+    const char *name; /* as in --format */
+    const char *default_codec;
+    u32 min_block_size;
+    u32 max_block_size;
+    u32 block_size_multiple;
+    bool power_of_two; /* block sizes must be one */
+    bool has_label;    /* and a UUID and a date */
+    bool any_order;    /* blocks may be stored in any */
+    /* Stored blocks of such an image can be stored as they are, or nullptr. */
+    const cw_image_format *copies_from;
+    u32 codecs; /* CW_CODEC_BIT()s it can store */
+
+    /* Borrows io, which must be readable and writable, and the codec. */
+    std::unique_ptr<ImageWriter> (*create)(const Io &io, const ImageWriterOptions &options);
+};
+
+extern const ImageWriterFormat image_writer_cloopw;
+extern const ImageWriterFormat image_writer_cloop2;
+extern const ImageWriterFormat image_writer_cloop4;
+
+std::span<const ImageWriterFormat *const> image_writer_formats();
+/* nullptr when there is none */
+const ImageWriterFormat *image_writer_format(std::string_view name);
+
+/* What is wrong with the options for this format; empty when nothing is. */
+std::string check_options(const ImageWriterFormat &format, const ImageWriterOptions &options);
+
+/* Would encoding a block of this image give what is stored in it? */
+bool can_copy_blocks(const ImageWriterFormat &format, const ImageWriterOptions &options,
+                     const cw_image &image);
+
+/* true when all are zero */
+bool all_zero(const u8 *bytes, size_t len);
+
+}  // namespace cloopw
+
+#endif

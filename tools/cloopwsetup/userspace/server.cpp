@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "server.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+
+#include "lib/cow/cow_device.h"
+#include "lib/error.h"
+#include "tools/cloopwsetup/new_top.h"
+#include "tools/common/table.h"
+#include "way.h"
+
+namespace cloopw {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kEver(24 * 3600 * 1000); /* a large COW file is recovered */
+constexpr milliseconds kStop(120 * 1000);       /* a slow medium is written to */
+constexpr timeval kAnswer = {1, 0};
+
+/* The one that was built with this program, else nbdkit looks for an installed one. */
+std::string plugin() {
+    std::error_code code;
+    const fs::path self = fs::read_symlink("/proc/self/exe", code);
+    const fs::path beside = self.parent_path().parent_path() / "lib/nbdkit-cloopw-plugin.so";
+    return !code && fs::exists(beside, code) ? beside.string() : "cloopw";
+}
+
+std::string absolute(const std::string &path) {
+    std::error_code code;
+    fs::path whole = fs::absolute(path, code);
+    return code ? path : whole.string();
+}
+
+void add(std::vector<std::string> *argv, const char *key, const std::string &value) {
+    if (!value.empty()) {
+        argv->push_back(std::string(key) + "=" + value);
+    }
+}
+
+void add_number(std::vector<std::string> *argv, const char *key, uint64_t number) {
+    if (number != 0) {
+        add(argv, key, std::to_string(number));
+    }
+}
+
+std::vector<std::string> command(const UserspaceState &state, const AttachOptions &options,
+                                 int memory) {
+    std::vector<std::string> argv = {find_program("nbdkit"),    "-f",    "-U", state.socket(), "-P",
+                                     state.dir + "/server.pid", plugin()};
+    add(&argv, "image", absolute(options.image));
+    for (const std::string &cow : options.cows) {
+        add(&argv, "cow", absolute(cow));
+    }
+    if (memory >= 0) {
+        add(&argv, "cow", "/proc/self/fd/" + std::to_string(memory));
+    }
+    add(&argv, "format", options.format);
+    add_number(&argv, "offset", options.offset);
+    add_number(&argv, "sizelimit", options.sizelimit);
+    add_number(&argv, "cache", options.cache_bytes);
+    add(&argv, "readonly", options.read_only ? "true" : "");
+    if (memory < 0) {
+        add(&argv, "cow-format", options.cow_format);
+        add(&argv, "cow-codec", options.cow.codec != nullptr ? options.cow.codec->name : "");
+        add(&argv, "cow-level", options.cow.level ? std::to_string(*options.cow.level) : "");
+        add(&argv, "cow-limit", options.cow.limit ? std::to_string(*options.cow.limit) : "");
+    }
+    add(&argv, "status", state.status_socket());
+    add(&argv, "stay", "true");
+    return argv;
+}
+
+std::string remedy_of(const std::string &words) {
+    return words.find("cannot open plugin") != std::string::npos
+               ? "; 'make install' in the source of cloopw installs it"
+               : "";
+}
+
+Fd connect_status(const UserspaceState &state) {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    const std::string path = state.status_socket();
+    if (path.size() >= sizeof(address.sun_path)) {
+        return {};
+    }
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (fd.get() >= 0 &&
+        (setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswer, sizeof(kAnswer)) != 0 ||
+         connect(fd.get(), reinterpret_cast<sockaddr *>(&address), sizeof(address)) != 0)) {
+        return {};
+    }
+    return fd;
+}
+
+}  // namespace
+
+std::string server_missing() {
+    return find_program("nbdkit").empty() ? "nbdkit is not installed ('apt-get install nbdkit')"
+                                          : "";
+}
+
+void start_server(Driver &driver, UserspaceState &state, const AttachOptions &options,
+                  const ImageFacts &image) {
+    Fd memory;
+    if (options.cow.ram) {
+        memory = create_cow_in_memory(base_of(options, image, {}), options.cow);
+    }
+    start_process(command(state, options, memory.get()), state.log(), memory.get(),
+                  [&](const Process &server) {
+                      state.server = server;
+                      write_state(state);
+                  });
+    bool ended = false;
+    wait_until(driver, kEver, [&] {
+        ended = !is_alive(state.server);
+        return ended || !text_of(state.dir + "/server.pid").empty();
+    });
+    if (ended) {
+        const std::string words = last_words(state.log());
+        throw Error((words.empty() ? "nbdkit: ended without a word" : words) + remedy_of(words),
+                    EINVAL);
+    }
+    driver.say("nbdkit serves " + options.image + " on " + state.socket());
+}
+
+void stop_server(const UserspaceState &state) {
+    std::error_code code;
+    const uintmax_t before = fs::file_size(state.log(), code);
+    if (!is_alive(state.server)) {
+        return;
+    }
+    kill(state.server.pid, SIGINT); /* TERM does not end it while it is in use */
+    if (!wait_for_end(state.server, kStop)) {
+        throw Error("nbdkit (process " + std::to_string(state.server.pid) +
+                        "): still stores what was written; when it has ended, detach again",
+                    EBUSY);
+    }
+    const std::string words = code ? "" : last_words(state.log(), before);
+    if (!words.empty()) {
+        throw Error(words, EIO);
+    }
+}
+
+std::map<std::string, std::string> server_status(const UserspaceState &state) {
+    if (!is_alive(state.server)) {
+        return {};
+    }
+    Fd fd = connect_status(state);
+    std::string text;
+    char buf[4096];
+    ssize_t n = 0;
+    while (fd.get() >= 0 && (n = read(fd.get(), buf, sizeof(buf))) > 0) {
+        text.append(buf, static_cast<size_t>(n));
+    }
+    const Json json = Json::parse(text, nullptr, false);
+    if (!json.is_object()) {
+        return {};
+    }
+    std::map<std::string, std::string> attributes;
+    for (const auto &[key, value] : json.items()) {
+        if (value.is_string()) {
+            attributes[key] = value.get<std::string>();
+        }
+    }
+    return attributes;
+}
+
+}  // namespace cloopw

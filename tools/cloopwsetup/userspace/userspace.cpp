@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "userspace.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <sstream>
+
+#include "lib/cow/image_facts.h"
+#include "lib/error.h"
+#include "server.h"
+#include "tools/cloopwsetup/detach.h"
+#include "tools/cloopwsetup/new_top.h"
+#include "tools/common/error.h"
+#include "tools/common/octal.h"
+#include "tools/common/table.h"
+#include "way.h"
+
+namespace cloopw {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+
+constexpr const char *kAuto = "auto";
+constexpr const char *kMemory = "memory"; /* for the name of a COW */
+constexpr milliseconds kReady(2000);
+constexpr milliseconds kCleared(3 * 60 * 1000); /* a server is given time to store */
+
+bool is_numbered(const std::string &name, const std::string &prefix) {
+    return name.size() > prefix.size() && name.compare(0, prefix.size(), prefix) == 0 &&
+           name.find_first_not_of("0123456789", prefix.size()) == std::string::npos;
+}
+
+std::string last_part(const std::string &path) { return path.substr(path.rfind('/') + 1); }
+
+const UserspaceWay *way_by_name(const std::string &name) {
+    for (const UserspaceWay *way : userspace_ways()) {
+        if (name == way->name) {
+            return way;
+        }
+    }
+    return nullptr;
+}
+
+/* ---- what is asked for ---- */
+
+/* The device: a node of a way's, or a name of the driver's that becomes a link. */
+struct Wanted {
+    const UserspaceWay *way = nullptr; /* nullptr: any */
+    std::string node;                  /* empty: any */
+    std::string link;                  /* empty: none */
+};
+
+Wanted parse_device(Driver &driver, const std::string &device) {
+    Wanted wanted;
+    if (device.empty()) {
+        return wanted;
+    }
+    const std::string name = last_part(device);
+    const std::string path = driver.kernel().dev() + "/" + name;
+    for (const UserspaceWay *way : userspace_ways()) {
+        if (is_numbered(name, way->prefix)) {
+            wanted.way = way;
+            wanted.node = path;
+            return wanted;
+        }
+    }
+    if (!device_number(name)) {
+        throw UsageError(device +
+                         ": not a device for --userspace; name a /dev/loopN, a /dev/nbdN, "
+                         "or a /dev/cloopwN that becomes a link to one; or none");
+    }
+    wanted.link = path;
+    return wanted;
+}
+
+void check_link(Driver &driver, const std::string &link) {
+    struct stat st = {};
+    if (link.empty() || lstat(link.c_str(), &st) != 0) {
+        return;
+    }
+    if (!S_ISLNK(st.st_mode)) {
+        throw Error(link + ": is a device of the driver's; leave --userspace away to use it",
+                    EEXIST);
+    }
+    if (auto owner = find_userspace(driver, link)) {
+        throw Error(
+            link + ": is in use: " + from_octal(owner->userspace->state.attributes.at("image")) +
+                "; detach it with 'cloopwsetup -d " + link + "'",
+            EBUSY);
+    }
+    std::error_code code;
+    throw Error(link + ": leads to " + fs::read_symlink(link, code).string() +
+                    " and was not made by this program; remove it or name another",
+                EEXIST);
+}
+
+/* The first way that can be gone. Throws Error with what each of them is in want of. */
+const UserspaceWay &choose_way(Driver &driver, const UserspaceWay *only) {
+    std::string reasons;
+    for (const UserspaceWay *way : userspace_ways()) {
+        if (only != nullptr && way != only) {
+            continue;
+        }
+        const std::string missing = way->missing(driver);
+        if (missing.empty()) {
+            return *way;
+        }
+        driver.say(std::string(way->name) + ": " + missing);
+        reasons.append(reasons.empty() ? "" : "; ").append(way->name).append(": ").append(missing);
+    }
+    throw Error("cannot attach without the driver: " + reasons, ENOSYS);
+}
+
+void check_settings(const AttachOptions &options) {
+    if (options.direct_io) {
+        throw UsageError("--direct-io: not with --userspace");
+    }
+    if (!options.cow.low_space.empty()) {
+        throw UsageError("--low-space: not with --userspace, there is nobody to send an event");
+    }
+}
+
+/* ---- what there is ---- */
+
+/* Where root's are, and for others where their own are, too. */
+std::vector<std::string> roots(Driver &driver) {
+    std::vector<std::string> found = {driver.kernel().run_dir()};
+    const char *own = getenv("XDG_RUNTIME_DIR");
+    if (!found.front().empty() && !driver.kernel().superuser() && own != nullptr) {
+        found.insert(found.begin(), std::string(own) + "/cloopw");
+    }
+    return found;
+}
+
+bool is_attached(Driver &driver, const UserspaceState &state) {
+    const UserspaceWay *way = way_by_name(state.way);
+    return way != nullptr && way->attached(driver, state);
+}
+
+/*
+ * The driver's word for it: "ok" and so on by the server itself; "not answering"
+ * when that says nothing; "failed" when a part of it has ended; "incomplete" when
+ * there is no device.
+ */
+std::string state_of(Driver &driver, const UserspaceState &state, const std::string &server) {
+    if (!state.complete || !is_attached(driver, state)) {
+        return "incomplete";
+    }
+    const bool needs_client = state.way == kFuseWay.name;
+    if (!is_alive(state.server) || (needs_client && !is_alive(state.client))) {
+        return "failed";
+    }
+    const bool waits = server.empty() || (needs_client && is_stopped(state.client));
+    return waits ? "not answering" : server;
+}
+
+DeviceRef device_of(Driver &driver, const UserspaceState &state) {
+    auto device = std::make_shared<UserspaceDevice>();
+    device->state = state;
+    device->attributes = state.attributes;
+    std::map<std::string, std::string> live = server_status(state);
+    device->attributes["state"] = state_of(driver, state, live["state"]);
+    live.erase("state");
+    if (state.attributes.count("cow") > 0 && state.attributes.at("cow") == kMemory) {
+        live.erase("cow"); /* its descriptor is not for people */
+    }
+    for (const auto &[key, value] : live) {
+        device->attributes[key] = value;
+    }
+    const bool has_device = is_attached(driver, state);
+    const std::string path = !state.link.empty() ? state.link : state.node;
+    return {-1, has_device ? state.node_name() : "", has_device ? path : state.dir, device};
+}
+
+/* Without a state file, all that is known is that somebody began. */
+UserspaceState state_in(const std::string &dir) {
+    auto state = read_state(dir);
+    if (!state) {
+        state.emplace();
+        state->dir = dir;
+    }
+    return *state;
+}
+
+/* ---- the end ---- */
+
+void remove_link(const UserspaceState &state) {
+    std::error_code code;
+    if (!state.link.empty() && fs::read_symlink(state.link, code) == state.node) {
+        unlink(state.link.c_str());
+    }
+}
+
+/* Ends whatever there is of it. Throws Error; all but a device in use is ended then. */
+void end_attachment(Driver &driver, const StateLock &lock) {
+    const UserspaceState state = state_in(lock.dir());
+    const UserspaceWay *way = way_by_name(state.way);
+    const bool served = is_alive(state.server);
+    go_on(state.server);
+    go_on(state.client);
+    const int lost = way != nullptr ? way->detach(driver, state) : 0;
+    remove_link(state);
+    const std::string name = state.node.empty() ? state.dir : state.node;
+    try {
+        stop_server(state);
+    } catch (const Error &e) {
+        if (!is_alive(state.server)) {
+            lock.remove();
+        }
+        throw Error(name + ": detached, but: " + e.what(), e.err());
+    }
+    lock.remove();
+    if (lost != 0 || (state.complete && !served)) {
+        throw Error(name + ": detached, but not all that was written could be stored: " +
+                        (served ? errno_text(lost) : "its server had ended before") +
+                        "; what was flushed is there",
+                    EIO);
+    }
+}
+
+/* A program that was killed while it attached, a device that others detached. */
+bool is_leftover(Driver &driver, const UserspaceState &state) {
+    return !state.complete || !is_attached(driver, state);
+}
+
+bool uses_one_of(const UserspaceState &state, const std::vector<std::string> &cows) {
+    auto used = state.attributes.find("cow");
+    if (used == state.attributes.end()) {
+        return false;
+    }
+    std::istringstream names(used->second);
+    for (std::string name; std::getline(names, name);) {
+        if (std::any_of(cows.begin(), cows.end(), [&](const std::string &cow) {
+                std::error_code code;
+                return fs::equivalent(from_octal(name), cow, code);
+            })) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* While it is locked. One that is just being made has a maker, who is alive. */
+bool is_being_cleared(const UserspaceState &state) {
+    return state.complete || !is_alive(state.maker);
+}
+
+/*
+ * Others may be clearing it away, or detaching it. Who wants its COW files waits for
+ * that; nobody waits for one that is being attached. A program that was killed may
+ * leave a child that has not begun yet and holds the lock for a moment.
+ */
+std::optional<StateLock> take_leftover(Driver &driver, const std::string &dir,
+                                       const std::vector<std::string> &cows) {
+    std::optional<StateLock> lock;
+    wait_until(driver, kCleared, [&] {
+        lock = StateLock::take(dir, false);
+        const UserspaceState state = state_in(dir);
+        return lock || !is_being_cleared(state) || !uses_one_of(state, cows);
+    });
+    return lock;
+}
+
+void clear_leftovers(Driver &driver, const std::vector<std::string> &cows) {
+    for (const std::string &root : roots(driver)) {
+        for (const std::string &dir : state_dirs(root)) {
+            auto lock = take_leftover(driver, dir, cows);
+            if (!lock || !is_leftover(driver, state_in(dir))) {
+                continue;
+            }
+            try {
+                end_attachment(driver, *lock);
+            } catch (const Error &e) {
+                driver.say(dir + ": " + e.what());
+            }
+        }
+    }
+}
+
+/* ---- the beginning ---- */
+
+std::map<std::string, std::string> constant_attributes(const AttachOptions &options,
+                                                       const ImageFacts &image) {
+    std::error_code code;
+    std::string cows;
+    for (const std::string &cow : options.cows) {
+        cows.append(cows.empty() ? "" : "\n").append(to_octal(fs::absolute(cow, code).string()));
+    }
+    if (options.cow.ram) {
+        cows = kMemory;
+    }
+    return {{"image", to_octal(fs::absolute(options.image, code).string())},
+            {"image_format", image.format},
+            {"size", std::to_string(image.size)},
+            {"cow", cows},
+            {"offset", std::to_string(options.offset)},
+            {"sizelimit", std::to_string(options.sizelimit)},
+            {"read_only", options.read_only || cows.empty() ? "1" : "0"},
+            {"uuid", format_uuid(image.uuid.data())}};
+}
+
+void make_link(UserspaceState *state, const std::string &link) {
+    if (link.empty()) {
+        return;
+    }
+    state->link = link;
+    write_state(*state);
+    if (symlink(state->node.c_str(), link.c_str()) != 0) {
+        throw io_error(link, "cannot be made", errno,
+                       errno == EACCES || errno == EPERM ? "run this as root" : "");
+    }
+}
+
+void wait_until_ready(Driver &driver, const UserspaceState &state) {
+    auto has_size = [&] {
+        const std::string size = node_attribute(driver, state, "size");
+        return !size.empty() && size != "0";
+    };
+    if (!wait_until(driver, kReady, has_size)) {
+        throw Error(state.node + ": was attached, but has no size; 'tail " + state.log() +
+                        "' may tell more",
+                    EIO);
+    }
+}
+
+/* Everything after the directory is made. */
+void build(Driver &driver, UserspaceState *state, const AttachOptions &options,
+           const ImageFacts &image, const UserspaceWay &way, const Wanted &wanted) {
+    start_server(driver, *state, options, image);
+    const bool read_only = state->attributes.at("read_only") == "1";
+    way.attach(driver, *state, {wanted.node, read_only, options.partscan});
+    wait_until_ready(driver, *state);
+    make_link(state, wanted.link);
+    state->complete = true;
+    write_state(*state);
+}
+
+}  // namespace
+
+DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const std::string &way) {
+    check_settings(options);
+    Wanted wanted = parse_device(driver, options.device);
+    if (way != kAuto) {
+        const UserspaceWay *named = way_by_name(way);
+        if (wanted.way != nullptr && wanted.way != named) {
+            throw UsageError("--userspace=" + way + ": does not make " + options.device);
+        }
+        wanted.way = named;
+    }
+    const ImageFacts image =
+        inspect_image(options.image, options.format, options.offset, options.sizelimit);
+    const std::string missing = server_missing();
+    if (!missing.empty()) {
+        throw Error("cannot attach without the driver: " + missing, ENOSYS);
+    }
+    const UserspaceWay &chosen = choose_way(driver, wanted.way);
+    clear_leftovers(driver, options.cows);
+    check_link(driver, wanted.link);
+
+    const CowFile top = check_given(options);
+    NewCow made;
+    StateLock lock = StateLock::create(roots(driver).front());
+    UserspaceState state;
+    state.dir = lock.dir();
+    state.way = chosen.name;
+    state.maker = process_of(getpid());
+    state.attributes = constant_attributes(options, image);
+    try {
+        write_state(state);
+        if (top != CowFile::kThere) {
+            make_top(options, image, top, find_layers(options, true, image.st), made);
+        }
+        build(driver, &state, options, image, chosen, wanted);
+        made.keep();
+    } catch (const Error &e) {
+        try {
+            end_attachment(driver, lock);
+        } catch (const Error &end) {
+            driver.say(end.what());
+        }
+        throw;
+    }
+    driver.say(state.node + ": attached " + options.image + ", " + image.format + ", " +
+               std::to_string(image.size) + " bytes, by " + chosen.name);
+    return device_of(driver, state);
+}
+
+std::vector<DeviceRef> userspace_devices(Driver &driver) {
+    std::vector<DeviceRef> devices;
+    for (const std::string &root : roots(driver)) {
+        for (const std::string &dir : state_dirs(root)) {
+            const UserspaceState state = state_in(dir);
+            if (!state.complete && !StateLock::take(dir, false)) {
+                continue; /* somebody is at it */
+            }
+            devices.push_back(device_of(driver, state));
+        }
+    }
+    return devices;
+}
+
+std::optional<DeviceRef> find_userspace(Driver &driver, const std::string &name) {
+    auto has_name = [&](const DeviceRef &device) {
+        const UserspaceState &state = device.userspace->state;
+        const std::vector<std::string> names = {state.node, state.link, state.dir};
+        return std::any_of(names.begin(), names.end(), [&](const std::string &own) {
+            return !own.empty() && (name == own || driver.kernel().dev() + "/" + name == own);
+        });
+    };
+    std::vector<DeviceRef> devices = userspace_devices(driver);
+    /* What a leftover had as its device may be another's by now. */
+    std::stable_partition(devices.begin(), devices.end(),
+                          [](const DeviceRef &device) { return !device.name.empty(); });
+    auto found = std::find_if(devices.begin(), devices.end(), has_name);
+    return found != devices.end() ? std::optional(*found) : std::nullopt;
+}
+
+void detach_userspace(Driver &driver, const DeviceRef &device) {
+    auto lock = StateLock::take(device.userspace->state.dir, true);
+    if (!lock) {
+        throw Error(device.path + ": cannot detach: has no image", ENXIO);
+    }
+    end_attachment(driver, *lock);
+    driver.say(device.path + ": detached");
+}
+
+std::string userspace_way_names() {
+    std::string names = kAuto;
+    for (const UserspaceWay *way : userspace_ways()) {
+        names.append(", ").append(way->name);
+    }
+    return names;
+}
+
+bool is_userspace_way(const std::string &name) {
+    return name == kAuto || way_by_name(name) != nullptr;
+}
+
+}  // namespace cloopw

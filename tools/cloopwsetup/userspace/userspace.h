@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Attaching without the driver: nbdkit with our plugin serves the device on a
+ * socket of this machine, and what there is (see userspace_way.h) makes a
+ * block device of that.
+ */
+#ifndef CLOOPWSETUP_USERSPACE_H
+#define CLOOPWSETUP_USERSPACE_H
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "state.h"
+#include "tools/cloopwsetup/attach.h"
+#include "tools/cloopwsetup/driver.h"
+
+namespace cloopw {
+
+struct UserspaceDevice {
+    UserspaceState state;
+    std::map<std::string, std::string> attributes; /* as the driver's in sysfs */
+};
+
+/*
+ * way: "auto", or the name of the one that has to be gone. options.device:
+ * /dev/loopN or /dev/nbdN; /dev/cloopwN: a link to one that is free; empty:
+ * a free one. Throws Error; then nothing is left behind.
+ */
+DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const std::string &way);
+
+/* All that are attached so, and what is left of those that came to a bad end. */
+std::vector<DeviceRef> userspace_devices(Driver &driver);
+/* By its node, its link, or its directory. nullopt: it is none of these. */
+std::optional<DeviceRef> find_userspace(Driver &driver, const std::string &name);
+
+/* Throws Error; for a device in use nothing has happened then. */
+void detach_userspace(Driver &driver, const DeviceRef &device);
+
+/* "auto, nbd, fuse" */
+std::string userspace_way_names();
+bool is_userspace_way(const std::string &name);
+
+}  // namespace cloopw
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * How a socket that NBD is spoken on becomes a block device. One file and one
+ * row of userspace_ways() a way; the first that can be gone is taken.
+ */
+#ifndef CLOOPWSETUP_USERSPACE_WAY_H
+#define CLOOPWSETUP_USERSPACE_WAY_H
+
+#include <array>
+#include <functional>
+#include <string>
+
+#include "state.h"
+#include "tools/cloopwsetup/driver.h"
+
+namespace cloopw {
+
+struct NodeRequest {
+    std::string device; /* "/dev/loop3"; empty: a free one */
+    bool read_only = false;
+    bool partscan = false;
+};
+
+struct UserspaceWay {
+    const char *name;
+    const char *prefix; /* of its devices: "loop" */
+
+    /* "": it can be gone; else why not, and what helps. May load a module. */
+    std::string (*missing)(Driver &driver);
+
+    /*
+     * Makes the device. Records with write_state() what it is about to do. On
+     * error what was recorded is there or not, detach() ends it. Throws Error.
+     */
+    void (*attach)(Driver &driver, UserspaceState &state, const NodeRequest &request);
+
+    /* Is state.node a device that state.socket() serves? */
+    bool (*attached)(Driver &driver, const UserspaceState &state);
+
+    /*
+     * Ends all that attach() began, as far as it came. 0: all that was written
+     * to the device is with the server, or the errno for which it is not. Throws Error,
+     * for a device in use above all; can be tried again.
+     */
+    int (*detach)(Driver &driver, const UserspaceState &state);
+};
+
+extern const UserspaceWay kNbdWay;
+extern const UserspaceWay kFuseWay;
+
+inline std::array<const UserspaceWay *, 2> userspace_ways() { return {&kNbdWay, &kFuseWay}; }
+
+/* Waits until done, for so long. false: it was not. */
+bool wait_until(Driver &driver, std::chrono::milliseconds most, const std::function<bool()> &done);
+
+/* What a program of ours said last as an error, for people; "" when it said none. */
+std::string last_words(const std::string &log, uintmax_t from = 0);
+
+/* Sends the server what was written to it: 0 or errno. Throws Error for a device in use. */
+int settle_device(Driver &driver, const UserspaceState &state);
+
+/* "/sys/block/loop3/NAME" */
+std::string node_attribute(Driver &driver, const UserspaceState &state, const std::string &name);
+
+/* Its node, for a container that does not get one by itself. Throws Error. */
+void want_node(Driver &driver, const std::string &node);
+
+}  // namespace cloopw
+
+#endif
