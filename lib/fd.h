@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef CLOOPWSETUP_FD_H
-#define CLOOPWSETUP_FD_H
+#ifndef CLOOPW_LIB_FD_H
+#define CLOOPW_LIB_FD_H
 
 #include <unistd.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Numbers of bytes as people write and read them. */
-#ifndef CLOOPW_TOOLS_SIZE_H
-#define CLOOPW_TOOLS_SIZE_H
+#ifndef CLOOPW_LIB_SIZE_H
+#define CLOOPW_LIB_SIZE_H
 
 #include <cstdint>
 #include <string>

@@ -33,8 +33,8 @@
 #include "lib/cow/cow_file.h"
 #include "lib/cow/image_facts.h"
 #include "lib/escape.h"
-#include "served.h"
-#include "status.h"
+#include "lib/serve/served.h"
+#include "lib/serve/status.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -138,8 +138,7 @@ int config(const char *key, const char *value) {
         if (*value == '\0') {
             throw Error(name + "=: is empty; give it a value or leave it out", EINVAL);
         }
-        const bool is_path = name == "image" || name == "cow" || name == "status";
-        if (!set_option(options(), name, is_path ? absolute(value) : value)) {
+        if (!set_option(options(), name, is_path_option(name) ? absolute(value) : value)) {
             throw Error("unknown parameter '" + name + "'; nbdkit cloopw --help lists all", EINVAL);
         }
     });

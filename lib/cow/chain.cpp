@@ -324,24 +324,4 @@ std::string cow_parent_hint(const std::string &above, const std::string &below) 
     return code ? below : (dir / fs::path(below).filename()).string();
 }
 
-Uuid random_uuid() {
-    Uuid uuid{};
-    if (getrandom(uuid.data(), uuid.size(), 0) != static_cast<ssize_t>(uuid.size())) {
-        throw Error("cannot get random numbers for a UUID", errno);
-    }
-    uuid[6] = static_cast<u8>((uuid[6] & 0x0f) | 0x40);
-    uuid[8] = static_cast<u8>((uuid[8] & 0x3f) | 0x80);
-    return uuid;
-}
-
-std::string uuid_text(const Uuid &uuid) {
-    std::string text;
-    for (size_t i = 0; i < uuid.size(); i++) {
-        char digits[3];
-        (void)snprintf(digits, sizeof(digits), "%02x", uuid[i]);
-        text.append(i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "").append(digits);
-    }
-    return text;
-}
-
 }  // namespace cloopw

@@ -8,10 +8,9 @@
 #include <vector>
 
 #include "lib/cloopw.h"
+#include "lib/uuid.h"
 
 namespace cloopw {
-
-using Uuid = std::array<u8, CW_UUID_LEN>;
 
 /* What a COW file says of itself. */
 struct CowLayer {
@@ -60,11 +59,6 @@ std::vector<Io> open_cow_chain(const std::vector<CowLayer> &chain, Io::Mode top)
 /* What a layer in the directory of above should call the file below, so that
  * both can be moved together. */
 std::string cow_parent_hint(const std::string &above, const std::string &below);
-
-/* A random UUID (version 4, RFC 9562). Throws Error. */
-Uuid random_uuid();
-/* "9a1b..-..", as usual. */
-std::string uuid_text(const Uuid &uuid);
 
 }  // namespace cloopw
 

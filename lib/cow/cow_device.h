@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* COW logs that are not files: on block devices and in memory. */
-#ifndef CLOOPWSETUP_COW_DEVICE_H
-#define CLOOPWSETUP_COW_DEVICE_H
+#ifndef CLOOPW_COW_COW_DEVICE_H
+#define CLOOPW_COW_COW_DEVICE_H
 
 #include <cstdint>
 #include <string>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* COW files: what is there, and making what is not. One row a format. */
-#ifndef CLOOPWSETUP_COW_FILE_H
-#define CLOOPWSETUP_COW_FILE_H
+#ifndef CLOOPW_COW_COW_FILE_H
+#define CLOOPW_COW_COW_FILE_H
 
 #include <array>
 #include <cstdint>

@@ -23,25 +23,26 @@ constexpr int kZstdLevel = 3;
 
 constexpr uint64_t kMostPercent = 100;
 
-const cw_codec *parse_codec(const std::string &name) {
+const cw_codec *parse_codec(const std::string &name, const OptionStyle &style) {
     auto found = std::ranges::find_if(kCodecs, [&](auto *codec) { return name == codec->name; });
     if (found == kCodecs.end()) {
-        throw UsageError(fmt::format("--cow-codec {}: there is no such codec; know {}", name,
-                                     cow_codec_names()));
+        throw UsageError(fmt::format("{}cow-codec {}: there is no such codec; know {}",
+                                     style.prefix, name, cow_codec_names()));
     }
     return *found;
 }
 
-void check_level(const CowSettings &settings) {
+void check_level(const CowSettings &settings, const OptionStyle &style) {
     const cw_codec &codec = cow_codec(settings);
     if (settings.level &&
         (*settings.level < codec.min_level || *settings.level > codec.max_level)) {
-        throw UsageError(fmt::format("--cow-level {}: codec {} has {}..{}", *settings.level,
-                                     codec.name, codec.min_level, codec.max_level));
+        throw UsageError(fmt::format("{}cow-level {}: codec {} has {}..{}", style.prefix,
+                                     *settings.level, codec.name, codec.min_level,
+                                     codec.max_level));
     }
 }
 
-uint64_t parse_limit(const std::string &text, const char *option) {
+uint64_t parse_limit(const std::string &text, const std::string &option) {
     uint64_t limit = parse_size(text, option);
     if (limit != 0 && limit < kCowLeast) {
         throw UsageError(
@@ -80,15 +81,15 @@ std::string parse_mark(const std::string &text) {
 
 }  // namespace
 
-CowSettings parse_cow_settings(const CowArguments &arguments) {
+CowSettings parse_cow_settings(const CowArguments &arguments, const OptionStyle &style) {
     CowSettings settings;
     if (!arguments.codec.empty()) {
-        settings.codec = parse_codec(arguments.codec);
+        settings.codec = parse_codec(arguments.codec, style);
     }
     settings.level = arguments.level;
-    check_level(settings);
+    check_level(settings, style);
     if (!arguments.limit.empty()) {
-        settings.limit = parse_limit(arguments.limit, "--cow-limit");
+        settings.limit = parse_limit(arguments.limit, std::string(style.prefix) + "cow-limit");
     }
     if (!arguments.low_space.empty()) {
         settings.low_space = parse_mark(arguments.low_space);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What can be chosen of a COW: by options, checked before anything is done. */
-#ifndef CLOOPWSETUP_COW_SETTINGS_H
-#define CLOOPWSETUP_COW_SETTINGS_H
+#ifndef CLOOPW_COW_COW_SETTINGS_H
+#define CLOOPW_COW_COW_SETTINGS_H
 
 #include <cstdint>
 #include <optional>
@@ -23,6 +23,14 @@ struct CowSettings {
     bool overwrite = false;          /* a block device that holds something */
 };
 
+/* How the user writes options, for messages: --cow-limit, or cow-limit= of a server. */
+struct OptionStyle {
+    const char *prefix = "--";
+    const char *layer = "-c";
+    const char *read_only = "-r";
+};
+constexpr OptionStyle kParameters = {"", "cow=", "readonly=true"};
+
 /* The options as they were written; empty: not given. */
 struct CowArguments {
     std::string codec;
@@ -34,7 +42,7 @@ struct CowArguments {
 };
 
 /* Throws UsageError. */
-CowSettings parse_cow_settings(const CowArguments &arguments);
+CowSettings parse_cow_settings(const CowArguments &arguments, const OptionStyle &style = {});
 
 /* What a COW gets when nothing is said of it. */
 const cw_codec &cow_codec(const CowSettings &settings);

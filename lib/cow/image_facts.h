@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What has to be known of an image before it is attached. */
-#ifndef CLOOPWSETUP_IMAGE_FACTS_H
-#define CLOOPWSETUP_IMAGE_FACTS_H
+#ifndef CLOOPW_COW_IMAGE_FACTS_H
+#define CLOOPW_COW_IMAGE_FACTS_H
 
 #include <sys/stat.h>
 

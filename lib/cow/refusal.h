@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef CLOOPWSETUP_REFUSAL_H
-#define CLOOPWSETUP_REFUSAL_H
+#ifndef CLOOPW_COW_REFUSAL_H
+#define CLOOPW_COW_REFUSAL_H
 
 #include <string>
 #include <vector>

@@ -20,10 +20,9 @@
 #include <vector>
 
 #include "lib/cloopw.h"
+#include "lib/uuid.h"
 
 namespace cloopw {
-
-using Uuid = std::array<u8, CW_UUID_LEN>;
 
 struct ImageWriterOptions {
     u32 block_size = 65536;

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "lib/cloopw.h"
+#include "lib/cow/open_top.h"
 #include "tools/cloopwsetup/attach.h"
-#include "tools/cloopwsetup/new_top.h"
 
 namespace cloopw {
 namespace {

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "lib/size.h"
+#include "lib/uuid.h"
 #include "support/run_tool.h"
 #include "tools/common/progress.h"
 #include "tools/common/table.h"

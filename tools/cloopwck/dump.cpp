@@ -8,6 +8,7 @@
 
 #include "file_check.h"
 #include "lib/escape.h"
+#include "lib/uuid.h"
 
 extern "C" {
 #include "cow_uml_head.h"

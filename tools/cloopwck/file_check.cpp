@@ -14,6 +14,7 @@
 #include "lib/cow/hint.h"
 #include "lib/cow/lock.h"
 #include "lib/size.h"
+#include "lib/uuid.h"
 
 namespace cloopw {
 

@@ -10,16 +10,15 @@
 #include "adjust.h"
 #include "change.h"
 #include "detach.h"
-#include "lib/cow/chain.h"
 #include "lib/cow/cow_device.h"
 #include "lib/cow/cow_file.h"
 #include "lib/cow/image_facts.h"
 #include "lib/cow/lock.h"
+#include "lib/cow/open_top.h"
 #include "lib/cow/refusal.h"
 #include "lib/error.h"
 #include "lib/fd.h"
 #include "module.h"
-#include "new_top.h"
 #include "snapshot.h"
 #include "tools/common/error.h"
 
@@ -32,25 +31,6 @@ constexpr int kFindTries = 32; /* others may take the free device first */
 constexpr milliseconds kFindStep(20);
 constexpr int kReadySteps = 50;
 constexpr milliseconds kReadyStep(20);
-
-bool same_file(const struct stat &a, const struct stat &b) {
-    if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode)) {
-        return a.st_rdev == b.st_rdev;
-    }
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
-const CowFormat *wanted_cow_format(const std::string &name) {
-    if (name.empty()) {
-        return nullptr;
-    }
-    const CowFormat *format = cow_format_by_name(name);
-    if (format == nullptr) {
-        throw UsageError("--cow-format: no format '" + name +
-                         "', there are: " + cow_format_names());
-    }
-    return format;
-}
 
 std::vector<std::string> paths_of(const std::vector<CowLayer> &layers) {
     std::vector<std::string> paths;
@@ -220,7 +200,7 @@ DeviceRef attach_new_top(Driver &driver, AttachOptions options, const std::strin
     if (!chain.empty() && !chain.front().frozen && can_be_frozen(chain.front().format)) {
         return attach_and_freeze(driver, options, top, image);
     }
-    const CowFormat *format = wanted_cow_format(options.cow_format);
+    const CowFormat *format = wanted_cow_format(options);
     NewCow made;
     made.create(top, what, format != nullptr ? *format : default_cow_format(),
                 base_of(options, image, chain), options.cow);
@@ -242,64 +222,6 @@ void want_idle(Driver &driver, const std::string &name) {
 }
 
 }  // namespace
-
-CowFile check_given(const AttachOptions &options) {
-    if (options.cows.size() > CLOOPW_MAX_LAYERS) {
-        throw UsageError("-c: " + std::to_string(options.cows.size()) +
-                         " COW files are more than " + std::to_string(CLOOPW_MAX_LAYERS));
-    }
-    const CowFormat *format = wanted_cow_format(options.cow_format);
-    CowFile top = CowFile::kThere;
-    std::vector<struct stat> seen;
-    for (size_t i = 0; i < options.cows.size(); i++) {
-        const std::string &path = options.cows[i];
-        struct stat st = {};
-        /* What is made, and what is chosen, is the top. */
-        CowFile what = check_cow_file(path, format, i == 0 ? options.cow : CowSettings());
-        if (what != CowFile::kMissing) {
-            if (stat(path.c_str(), &st) != 0) {
-                throw io_error(path, "cannot be looked at", errno);
-            }
-            for (const struct stat &other : seen) {
-                if (same_file(st, other)) {
-                    throw Error(path + ": is given twice with -c", EINVAL);
-                }
-            }
-            seen.push_back(st);
-        }
-        if (what == CowFile::kThere) {
-            continue;
-        }
-        if (i != 0) {
-            throw io_error(path, "cannot open the lower COW layer", ENOENT,
-                           "only the first -c, the top layer, is made when it is missing");
-        }
-        if (options.read_only) {
-            throw io_error(path, "cannot open", ENOENT,
-                           "with -r no COW file is made: leave -r away");
-        }
-        top = what;
-    }
-    return top;
-}
-
-std::vector<CowLayer> find_layers(const AttachOptions &options, bool make_top,
-                                  const struct stat &image) {
-    std::vector<std::string> given(options.cows.begin() + (make_top ? 1 : 0), options.cows.end());
-    std::vector<CowLayer> chain;
-    try {
-        chain = find_cow_chain(given, options.read_only ? Unfinished::kSkip : Unfinished::kFinish);
-    } catch (const Error &e) {
-        throw Error(e.what() + remedy_of_refusal(e.what(), e.err()), e.err());
-    }
-    for (const CowLayer &layer : chain) {
-        struct stat st = {};
-        if (stat(layer.path.c_str(), &st) == 0 && same_file(st, image)) {
-            throw Error(layer.path + ": is the image, it cannot be its own COW file", EINVAL);
-        }
-    }
-    return chain;
-}
 
 DeviceRef attach(Driver &driver, const AttachOptions &options) {
     ImageFacts image =

@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include "lib/error.h"
-#include "tools/common/octal.h"
+#include "lib/octal.h"
 
 namespace cloopw {
 namespace {

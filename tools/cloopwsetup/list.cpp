@@ -12,9 +12,9 @@
 #include <sstream>
 
 #include "lib/escape.h"
+#include "lib/octal.h"
 #include "lib/size.h"
 #include "tools/common/error.h"
-#include "tools/common/octal.h"
 #include "tools/common/table.h"
 
 namespace cloopw {

@@ -37,11 +37,6 @@ private:
     std::vector<std::vector<std::string>> rows_;
 };
 
-/* "0b7a6c5e-...": 16 bytes as a UUID; empty for all zeros. */
-std::string format_uuid(const uint8_t *uuid);
-/* false when the text is not a UUID */
-bool parse_uuid(std::string_view text, uint8_t *uuid);
-
 }  // namespace cloopw
 
 #endif

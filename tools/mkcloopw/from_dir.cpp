@@ -17,6 +17,7 @@
 #include "ext4_times.h"
 #include "lib/image/scratch_file.h"
 #include "lib/size.h"
+#include "lib/uuid.h"
 #include "tools/common/table.h"
 #include "tree.h"
 

@@ -18,6 +18,7 @@
 #include "jobs.h"
 #include "lib/escape.h"
 #include "lib/size.h"
+#include "lib/uuid.h"
 #include "merge.h"
 #include "summary.h"
 #include "tools/common/error.h"

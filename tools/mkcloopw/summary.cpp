@@ -7,6 +7,7 @@
 
 #include "lib/escape.h"
 #include "lib/size.h"
+#include "lib/uuid.h"
 
 namespace cloopw {
 

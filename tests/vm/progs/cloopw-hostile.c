@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/cloopw.h"
+#include "cloopw.h"
 
 static int control, device, image;
 static const char *device_path, *image_path;

@@ -11,8 +11,8 @@
 #include <filesystem>
 
 #include "lib/cow/cow_device.h"
+#include "lib/cow/open_top.h"
 #include "lib/error.h"
-#include "tools/cloopwsetup/new_top.h"
 #include "tools/common/table.h"
 #include "way.h"
 

@@ -10,12 +10,13 @@
 #include <sstream>
 
 #include "lib/cow/image_facts.h"
+#include "lib/cow/open_top.h"
 #include "lib/error.h"
+#include "lib/octal.h"
+#include "lib/uuid.h"
 #include "server.h"
 #include "tools/cloopwsetup/detach.h"
-#include "tools/cloopwsetup/new_top.h"
 #include "tools/common/error.h"
-#include "tools/common/octal.h"
 #include "tools/common/table.h"
 #include "way.h"
 

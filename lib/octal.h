@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Names in lists of lines: what would break one is \ooo, as in /proc/mounts. */
-#ifndef CLOOPW_TOOLS_OCTAL_H
-#define CLOOPW_TOOLS_OCTAL_H
+#ifndef CLOOPW_LIB_OCTAL_H
+#define CLOOPW_LIB_OCTAL_H
 
 #include <string>
 

@@ -8,17 +8,20 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include <cerrno>
 #include <cstdio>
 
 #include "lib/cow/lock.h"
 #include "lib/escape.h"
-#include "tools/common/octal.h"
-#include "tools/common/table.h"
+#include "lib/octal.h"
+#include "lib/uuid.h"
 
 namespace cloopw {
 namespace {
+
+using Json = nlohmann::ordered_json; /* keeps the order */
 
 constexpr int kTendMs = 2000; /* as the driver */
 constexpr int kBacklog = 8;

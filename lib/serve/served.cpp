@@ -10,11 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "lib/cow/chain.h"
-#include "lib/cow/cow_file.h"
-#include "lib/cow/image_facts.h"
 #include "lib/size.h"
-#include "tools/cloopwsetup/new_top.h"
 
 namespace cloopw {
 namespace {
@@ -56,17 +52,6 @@ int parse_level(const std::string &value) {
     return level;
 }
 
-const CowFormat &wanted_cow_format(const std::string &name) {
-    if (name.empty()) {
-        return default_cow_format();
-    }
-    const CowFormat *format = cow_format_by_name(name);
-    if (format == nullptr) {
-        throw Error("cow-format=" + name + ": know " + cow_format_names(), EINVAL);
-    }
-    return *format;
-}
-
 Io open_image(const ServedOptions &options) {
     return Io::open(options.image, Io::Mode::kRead, options.offset, options.sizelimit);
 }
@@ -79,59 +64,32 @@ Device::Config config_of(const ServedOptions &options) {
     return config;
 }
 
-/* What cloopwsetup's options with the same names mean, without their dashes. */
-CowSettings cow_settings(const ServedOptions &options) {
-    try {
-        return parse_cow_settings(options.cow);
-    } catch (const Error &e) {
-        const std::string text = e.what();
-        throw Error(text.substr(text.find_first_not_of('-')), EINVAL);
-    }
-}
-
 /* One that was there has another limit from now on. */
 void set_limit(Device &device, const ServedOptions &options) {
-    const std::optional<uint64_t> limit = cow_settings(options).limit;
+    const std::optional<uint64_t> limit = options.cow.limit;
     int err = limit ? cw_device_set_limit(&device.get(), *limit) : 0;
     if (err != 0) {
-        throw io_error(options.cows.front(), "cow-limit=" + options.cow.limit + ": cannot be set",
-                       err, err == -ENOSPC ? "more of it is in use" : "");
+        throw io_error(options.cows.front(),
+                       "cow-limit=" + options.arguments.limit + ": cannot be set", err,
+                       err == -ENOSPC ? "more of it is in use" : "");
     }
-}
-
-/* As cloopwsetup has them. */
-AttachOptions attach_options(const ServedOptions &options) {
-    AttachOptions attach;
-    attach.image = options.image;
-    attach.cows = options.cows;
-    attach.cow_format = options.cow_format;
-    attach.cow = cow_settings(options);
-    attach.format = options.format;
-    attach.offset = options.offset;
-    attach.sizelimit = options.sizelimit;
-    return attach;
 }
 
 /* Was it made? */
 bool make_missing_top(const ServedOptions &options, const ImageFacts &image, NewCow &made) {
-    const std::string &top = options.cows.front();
-    const CowFormat *wanted =
-        options.cow_format.empty() ? nullptr : &wanted_cow_format(options.cow_format);
-    const CowSettings settings = cow_settings(options);
-    const CowFile what = check_cow_file(top, wanted, settings);
-    if (what == CowFile::kThere) {
+    const CowFile top = check_given(options);
+    if (top == CowFile::kThere) {
         return false;
     }
-    if (options.read_only) {
-        throw Error(top + ": does not exist, and readonly=true makes none", ENOENT);
-    }
-    make_top(attach_options(options), image, what,
-             find_cow_chain({options.cows.begin() + 1, options.cows.end()}, Unfinished::kFinish),
-             made);
+    make_top(options, image, top, find_layers(options, true, image.st), made);
     return true;
 }
 
 }  // namespace
+
+bool is_path_option(std::string_view key) {
+    return key == "image" || key == "cow" || key == "status";
+}
 
 bool set_option(ServedOptions &options, std::string_view key, const std::string &value) {
     if (key == "image") {
@@ -141,13 +99,14 @@ bool set_option(ServedOptions &options, std::string_view key, const std::string 
     } else if (key == "format") {
         options.format = value;
     } else if (key == "cow-format") {
-        options.cow_format = wanted_cow_format(value).name;
+        options.cow_format = value;
+        (void)wanted_cow_format(options);
     } else if (key == "cow-codec") {
-        options.cow.codec = value;
+        options.arguments.codec = value;
     } else if (key == "cow-level") {
-        options.cow.level = parse_level(value);
+        options.arguments.level = parse_level(value);
     } else if (key == "cow-limit") {
-        options.cow.limit = value;
+        options.arguments.limit = value;
     } else if (key == "status") {
         options.status = value;
     } else if (key == "offset") {
@@ -166,14 +125,15 @@ bool set_option(ServedOptions &options, std::string_view key, const std::string 
     return true;
 }
 
-void check_options(const ServedOptions &options) {
+void check_options(ServedOptions &options) {
     if (options.image.empty()) {
         throw Error("image=FILE is missing: what shall be served?", EINVAL);
     }
-    const std::pair<const char *, bool> of_cow[] = {{"cow-format", !options.cow_format.empty()},
-                                                    {"cow-codec", !options.cow.codec.empty()},
-                                                    {"cow-level", options.cow.level.has_value()},
-                                                    {"cow-limit", !options.cow.limit.empty()}};
+    const std::pair<const char *, bool> of_cow[] = {
+        {"cow-format", !options.cow_format.empty()},
+        {"cow-codec", !options.arguments.codec.empty()},
+        {"cow-level", options.arguments.level.has_value()},
+        {"cow-limit", !options.arguments.limit.empty()}};
     for (const auto &[key, given] : of_cow) {
         if (given && options.cows.empty()) {
             throw Error(std::string(key) + ": without cow=FILE there is no COW file", EINVAL);
@@ -182,10 +142,10 @@ void check_options(const ServedOptions &options) {
             throw Error(std::string(key) + ": not for a COW file of format uml", EINVAL);
         }
     }
-    if (options.read_only && !options.cow.limit.empty()) {
+    if (options.read_only && !options.arguments.limit.empty()) {
         throw Error("cow-limit: with readonly=true nothing is written", EINVAL);
     }
-    cow_settings(options);
+    options.cow = parse_cow_settings(options.arguments, options.style);
 }
 
 Device open_served(const ServedOptions &options, NewCow &top) {

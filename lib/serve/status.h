@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Tells on a socket how the device does. */
-#ifndef CLOOPW_NBDKIT_STATUS_H
-#define CLOOPW_NBDKIT_STATUS_H
+#ifndef CLOOPW_SERVE_STATUS_H
+#define CLOOPW_SERVE_STATUS_H
 
 #include <string>
 #include <thread>

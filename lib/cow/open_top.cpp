@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "open_top.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "kernel/cloopw/uapi/cloopw.h"
+#include "lib/cloopw.h"
+#include "lib/error.h"
+#include "refusal.h"
+
+namespace cloopw {
+namespace {
+
+/* A node's time is that of its last event or of the boot, not of its content. */
+int64_t content_time(const struct stat &st) { return S_ISREG(st.st_mode) ? st.st_mtime : 0; }
+
+/* The new one is there, empty, and made for what the layer below it is called from now on. */
+void freeze(const StackOptions &options, const std::vector<CowLayer> &below) {
+    Device::Config config;
+    config.format = options.format;
+    Device device(Io::open(options.image, Io::Mode::kRead, options.offset, options.sizelimit),
+                  open_cow_chain(below, Io::Mode::kReadWrite), config);
+    device.snapshot(Io::open(options.cows.front(), Io::Mode::kReadWrite));
+    device.close();
+}
+
+}  // namespace
+
+bool same_file(const struct stat &a, const struct stat &b) {
+    if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode)) {
+        return a.st_rdev == b.st_rdev;
+    }
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+const CowFormat *wanted_cow_format(const StackOptions &options) {
+    if (options.cow_format.empty()) {
+        return nullptr;
+    }
+    const CowFormat *format = cow_format_by_name(options.cow_format);
+    if (format == nullptr) {
+        throw UsageError(std::string(options.style.prefix) + "cow-format: no format '" +
+                         options.cow_format + "', there are: " + cow_format_names());
+    }
+    return format;
+}
+
+CowFile check_given(const StackOptions &options) {
+    if (options.cows.size() > CLOOPW_MAX_LAYERS) {
+        throw UsageError(std::string(options.style.layer) + ": " +
+                         std::to_string(options.cows.size()) + " COW files are more than " +
+                         std::to_string(CLOOPW_MAX_LAYERS));
+    }
+    const CowFormat *format = wanted_cow_format(options);
+    CowFile top = CowFile::kThere;
+    std::vector<struct stat> seen;
+    for (size_t i = 0; i < options.cows.size(); i++) {
+        const std::string &path = options.cows[i];
+        struct stat st = {};
+        /* What is made, and what is chosen, is the top. */
+        CowFile what = check_cow_file(path, format, i == 0 ? options.cow : CowSettings());
+        if (what != CowFile::kMissing) {
+            if (stat(path.c_str(), &st) != 0) {
+                throw io_error(path, "cannot be looked at", errno);
+            }
+            for (const struct stat &other : seen) {
+                if (same_file(st, other)) {
+                    throw Error(path + ": is given twice with " + options.style.layer, EINVAL);
+                }
+            }
+            seen.push_back(st);
+        }
+        if (what == CowFile::kThere) {
+            continue;
+        }
+        if (i != 0) {
+            throw io_error(path, "cannot open the lower COW layer", ENOENT,
+                           std::string("only the first ") + options.style.layer +
+                               ", the top layer, is made when it is missing");
+        }
+        if (options.read_only) {
+            throw io_error(path, "cannot open", ENOENT,
+                           std::string("with ") + options.style.read_only +
+                               " no COW file is made: leave " + options.style.read_only + " away");
+        }
+        top = what;
+    }
+    return top;
+}
+
+std::vector<CowLayer> find_layers(const StackOptions &options, bool make_top,
+                                  const struct stat &image) {
+    std::vector<std::string> given(options.cows.begin() + (make_top ? 1 : 0), options.cows.end());
+    std::vector<CowLayer> chain;
+    try {
+        chain = find_cow_chain(given, options.read_only ? Unfinished::kSkip : Unfinished::kFinish);
+    } catch (const Error &e) {
+        throw Error(e.what() + remedy_of_refusal(e.what(), e.err()), e.err());
+    }
+    for (const CowLayer &layer : chain) {
+        struct stat st = {};
+        if (stat(layer.path.c_str(), &st) == 0 && same_file(st, image)) {
+            throw Error(layer.path + ": is the image, it cannot be its own COW file", EINVAL);
+        }
+    }
+    return chain;
+}
+
+CowBase base_of(const StackOptions &options, const ImageFacts &image,
+                const std::vector<CowLayer> &below) {
+    if (below.empty()) {
+        return {options.image, content_time(image.st), image.size, image.uuid, false};
+    }
+    const CowLayer &layer = below.front();
+    struct stat st = {};
+    if (stat(layer.path.c_str(), &st) != 0) {
+        throw io_error(layer.path, "cannot be looked at", errno);
+    }
+    return {layer.path, content_time(st), image.size, layer.uuid, true};
+}
+
+void make_top(const StackOptions &options, const ImageFacts &image, CowFile what,
+              const std::vector<CowLayer> &below, NewCow &made) {
+    CowBase base = base_of(options, image, below);
+    const bool freezes =
+        !below.empty() && !below.front().frozen && can_be_frozen(below.front().format);
+    if (freezes) {
+        base.uuid = random_uuid();
+    }
+    const CowFormat *format = wanted_cow_format(options);
+    made.create(options.cows.front(), what, format != nullptr ? *format : default_cow_format(),
+                base, options.cow);
+    if (freezes) {
+        freeze(options, below);
+        made.keep();
+    }
+}
+
+}  // namespace cloopw
