@@ -26,7 +26,7 @@ deps_list() {
 				pkg-config \
 				libcli11-dev libfmt-dev nlohmann-json3-dev \
 				libblkid-dev libdeflate-dev liblz4-dev libzstd-dev \
-				liblzma-dev liblzo2-dev libxxhash-dev \
+				liblzma-dev liblzo2-dev liburing-dev libxxhash-dev \
 				zlib1g-dev nbdkit-plugin-dev scdoc ;;
 		tests)
 			printf '%s\n' libgtest-dev libgmock-dev ;;

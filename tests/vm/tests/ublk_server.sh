@@ -1,0 +1,99 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# cloopw-ublkd alone: reads, writes, discards and flushes of the block device; the end
+# by a signal; a server that is killed under load; a device whose server is lost.
+
+modprobe ublk_drv
+pid=0
+mkdir mnt
+defer 'umount mnt 2>/dev/null || :; kill -INT "$pid" || :; sleep 1; rmmod ublk_drv || :'
+
+truncate -s 64M raw
+mkfs.ext4 -q -d /usr/lib/udev raw
+mkcloopw -q raw image.cloopw
+
+# serve NAME [KEY=VALUE...]: in the background; sets dev when the device can be used
+serve() {
+	local name=$1
+	shift
+	rm -f "$name.pid"
+	cloopw-ublkd image=image.cloopw "cow=$name.cow" "pidfile=$name.pid" "idfile=$name.id" \
+		"$@" 2>"$name.log" &
+	for _ in $(seq 300); do
+		[ ! -s "$name.pid" ] || break
+		sleep 0.1
+	done
+	dev=/dev/ublkb$(cat "$name.id")
+	pid=$(cat "$name.pid")
+}
+
+# finish: ends the server of pid, which must say that all was stored
+finish() {
+	kill -INT "$pid"
+	wait "$pid"
+}
+
+must "this machine can serve" cloopw-ublkd --check
+serve one
+ok "serve"
+check "the device has the image's content" cmp -n 67108864 raw "$dev"
+check "it can be mounted" mount "$dev" mnt
+cp -r /etc mnt/etc
+dd if=/dev/urandom of=mnt/data bs=64k count=160 conv=fsync status=none
+sum=$(sha256sum <mnt/data)
+check "discards reach it" fstrim mnt
+check "unmounted" umount mnt
+check "its end is orderly" finish
+check "and the device is gone" test ! -e "$dev"
+check "the log is sound" cloopwck -c one.cow image.cloopw
+
+serve one
+check "the file system is sound" e2fsck -fn "$dev"
+mount "$dev" mnt
+check "what was written is there" test "$sum" = "$(sha256sum <mnt/data)"
+umount mnt
+check "fio verifies" fio --name=v --filename="$dev" --rw=randrw --bs=4k-64k --size=32M \
+	--verify=crc32c --iodepth=8 --ioengine=libaio --direct=1 --fsync=16
+
+# ---- a server that is killed ----
+
+server_of() {
+	tr -d ' ' <"/proc/$1/task/$1/children"
+}
+
+fio --name=k --filename="$dev" --rw=randwrite --bs=4k --size=32M --verify=crc32c \
+	--iodepth=4 --ioengine=libaio --direct=1 --time_based --runtime=20 --fsync=8 \
+	--do_verify=1 >fio.log 2>&1 &
+fio=$!
+kills=0
+while kill -0 $fio 2>/dev/null && [ $kills -lt 12 ]; do
+	sleep 1.2
+	kill -9 "$(server_of "$pid")" && kills=$((kills + 1))
+done
+check "fio sees no error and no wrong byte over $kills kills" wait $fio
+cp fio.log /tmp/ || :
+check "it was killed more than once" test $kills -gt 4
+check "its end is orderly still" finish
+check "the log is sound" cloopwck -c one.cow image.cloopw
+
+# ---- server and supervisor are lost ----
+
+serve two
+kill -9 "$pid" "$(server_of "$pid")"
+dd if="$dev" of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null &
+reader=$!
+sleep 1
+check "the device can be removed" cloopw-ublkd "remove=$(cat two.id)"
+wait $reader || :
+check "who waited for it does not wait any more" test ! -d /proc/$reader
+check "the device is gone" test ! -e "$dev"
+
+# ---- refusals ----
+
+refuses "an unknown parameter" "unknown parameter 'size'" cloopw-ublkd size=4
+refuses "a device that is no number" 'device=x: is not a number' cloopw-ublkd device=x
+refuses "an image that is not there" 'No such file' cloopw-ublkd image=none
+truncate -s 32M other
+refuses "a COW of another image" 'was made for' \
+	cloopw-ublkd image=other format=raw cow=one.cow

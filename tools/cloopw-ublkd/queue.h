@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One hardware queue of the block device: a thread with a ring of its own. The kernel
+ * takes the commands of a queue from one thread only.
+ */
+#ifndef CLOOPW_UBLKD_QUEUE_H
+#define CLOOPW_UBLKD_QUEUE_H
+
+#include <liburing.h>
+
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "lib/fd.h"
+#include "pool.h"
+
+namespace cloopw {
+
+class Queue : public Completion {
+public:
+    /* node: the character device. Throws Error. */
+    Queue(cw_device &device, Pool &pool, int node, unsigned int id, unsigned int depth);
+    Queue(const Queue &) = delete;
+    Queue &operator=(const Queue &) = delete;
+    /* Waits for the thread, which ends when the kernel has stopped the device. */
+    ~Queue() override;
+
+    /* Fetches requests until the device is stopped. */
+    void start();
+    void complete(unsigned int tag, int result) override;
+
+private:
+    using Done = std::vector<std::pair<unsigned int, int>>;
+
+    io_uring_sqe *next_sqe();
+    void command(unsigned int op, unsigned int tag, int result);
+    void watch_wake();
+    void run();
+    void take(unsigned int tag, int result);
+    void commit_done();
+
+    cw_device &device_;
+    Pool &pool_;
+    const int node_;
+    const unsigned int id_;
+    const unsigned int depth_;
+    io_uring ring_ = {};
+    const ublksrv_io_desc *requests_ = nullptr; /* the kernel writes them; one a tag */
+    size_t mapped_ = 0;                         /* bytes */
+    Fd wake_;                                   /* eventfd: done_ has something */
+    uint64_t woken_ = 0;                        /* what is read from it */
+    unsigned int fetching_ = 0;                 /* tags that the kernel or the pool has */
+    RequestBuffer buffer_;                      /* the queue thread's */
+    std::vector<Pool::Job> jobs_;               /* of this round */
+    std::mutex lock_;                           /* guards done_ */
+    Done done_;
+    std::thread thread_;
+};
+
+}  // namespace cloopw
+
+#endif

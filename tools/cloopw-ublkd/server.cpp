@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "server.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "control.h"
+#include "lib/error.h"
+#include "lib/fd.h"
+#include "lib/serve/status.h"
+#include "pool.h"
+#include "queue.h"
+
+namespace cloopw {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr unsigned int kMostQueues = 4;
+constexpr unsigned int kDepth = 64;
+constexpr unsigned int kSectorShift = 9;
+constexpr auto kNode = 2s; /* for the character device to appear */
+
+unsigned int processors() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+/* Decompression wants the processors, and who waits for a medium leaves them alone. */
+unsigned int pool_threads(const UblkOptions &options) {
+    constexpr unsigned int kLeast = 4;
+    return options.threads != 0 ? options.threads : std::max(kLeast, 2 * processors());
+}
+
+ublksrv_ctrl_dev_info wanted_device(const UblkOptions &options) {
+    ublksrv_ctrl_dev_info info = {};
+    const unsigned int queues = options.queues != 0 ? options.queues : processors();
+    info.nr_hw_queues = static_cast<uint16_t>(std::min(queues, kMostQueues));
+    info.queue_depth = static_cast<uint16_t>(options.depth != 0 ? options.depth : kDepth);
+    info.max_io_buf_bytes = kMostBytes;
+    info.dev_id = options.device;
+    info.ublksrv_pid = getpid();
+    info.flags = ublk::kUserCopy | ublk::kIoctlEncode | ublk::kUserRecovery | ublk::kReissue;
+    return info;
+}
+
+uint8_t shift_of(uint32_t bytes) { return static_cast<uint8_t>(std::bit_width(bytes) - 1); }
+
+ublk_params params_of(const cw_device_info &device) {
+    constexpr uint32_t kMostSectors = UINT32_MAX >> kSectorShift;
+    ublk_params params = {};
+    params.types = UBLK_PARAM_TYPE_BASIC;
+    ublk_param_basic &basic = params.basic;
+    basic.attrs = device.writable ? UBLK_ATTR_VOLATILE_CACHE | UBLK_ATTR_FUA : UBLK_ATTR_READ_ONLY;
+    basic.logical_bs_shift = kSectorShift;
+    basic.physical_bs_shift = shift_of(CW_PAGE_SIZE);
+    basic.io_min_shift = shift_of(CW_PAGE_SIZE);
+    basic.io_opt_shift = shift_of(CW_PAGE_SIZE);
+    basic.max_sectors = kMostBytes >> kSectorShift;
+    basic.dev_sectors = device.size >> kSectorShift;
+    if (device.writable) {
+        params.types |= UBLK_PARAM_TYPE_DISCARD;
+        params.discard.discard_granularity = CW_PAGE_SIZE;
+        params.discard.max_discard_sectors = device.can_discard ? kMostSectors : 0;
+        params.discard.max_write_zeroes_sectors = kMostSectors;
+        params.discard.max_discard_segments = 1;
+    }
+    return params;
+}
+
+/* For a container that gets no node by itself. */
+bool make_node(const std::string &path, const std::string &name) {
+    std::ifstream file("/sys/class/ublk-char/" + name + "/dev");
+    unsigned int major = 0;
+    unsigned int minor = 0;
+    char colon = 0;
+    return (file >> major >> colon >> minor) &&
+           mknod(path.c_str(), S_IFCHR | S_IRUSR | S_IWUSR, makedev(major, minor)) == 0;
+}
+
+Fd open_node(uint32_t id) {
+    const std::string name = "ublkc" + std::to_string(id);
+    const std::string path = "/dev/" + name;
+    const auto until = std::chrono::steady_clock::now() + kNode;
+    for (;;) {
+        Fd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
+        if (fd.get() >= 0) {
+            return fd;
+        }
+        const int err = errno;
+        if (std::chrono::steady_clock::now() >= until) {
+            throw io_error(path, "cannot be opened", err);
+        }
+        if (err != ENOENT || !make_node(path, name)) {
+            std::this_thread::sleep_for(1ms);
+        }
+    }
+}
+
+/* Whole or not at all. */
+void write_number(const std::string &path, uint64_t number) {
+    if (path.empty()) {
+        return;
+    }
+    const std::string part = path + ".new";
+    std::ofstream file(part);
+    file << number << '\n';
+    if (!file.flush() || rename(part.c_str(), path.c_str()) != 0) {
+        throw io_error(path, "cannot be written", errno);
+    }
+}
+
+/* The device's threads. It is there, with a server or without, before and after. */
+class Service {
+public:
+    Service(cw_device &device, const ublksrv_ctrl_dev_info &info, unsigned int threads)
+        : node_(open_node(info.dev_id)), pool_(device, node_.get(), threads) {
+        for (unsigned int i = 0; i < info.nr_hw_queues; i++) {
+            queues_.push_back(
+                std::make_unique<Queue>(device, pool_, node_.get(), i, info.queue_depth));
+        }
+        for (const auto &queue : queues_) {
+            queue->start();
+        }
+    }
+
+private:
+    Fd node_;
+    Pool pool_;
+    std::vector<std::unique_ptr<Queue>> queues_; /* end before the pool */
+};
+
+/* Those that end a server come to sigwait(), in all threads. */
+sigset_t ending_signals(bool stay) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    for (int number : {SIGTERM, SIGHUP}) {
+        if (stay) {
+            (void)std::signal(number, SIG_IGN);
+        } else {
+            sigaddset(&set, number);
+        }
+    }
+    (void)std::signal(SIGXFSZ, SIG_IGN); /* a COW that may not grow is full */
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    return set;
+}
+
+void wait_for_end(const sigset_t &set) {
+    int number = 0;
+    while (sigwait(&set, &number) == EINTR) {
+    }
+}
+
+/* A device that is removed unless it is kept. */
+class Added {
+public:
+    Added(UblkControl &control, uint32_t id, ServerState &state)
+        : control_(control), id_(id), state_(state) {
+        state_.device = id;
+    }
+    Added(const Added &) = delete;
+    Added &operator=(const Added &) = delete;
+    ~Added() {
+        try {
+            control_.stop(id_);
+        } catch (const Error &) {
+            /* it was never started, or is stopped */
+        }
+    }
+
+private:
+    UblkControl &control_;
+    const uint32_t id_;
+    ServerState &state_;
+};
+
+}  // namespace
+
+void check_machine() {
+    UblkControl control;
+    if ((control.features() & ublk::kUserCopy) == 0) {
+        throw Error(
+            "ublk: this kernel's driver cannot move data by read and write, which Linux "
+            "has from 6.5 on",
+            EOPNOTSUPP);
+    }
+}
+
+void remove_device(uint32_t id) {
+    UblkControl control;
+    try {
+        control.stop(id);
+    } catch (const Error &e) {
+        if (e.err() == ENODEV) {
+            throw;
+        }
+    }
+    control.remove(id);
+}
+
+void serve(const UblkOptions &options, ServerState &state) {
+    const sigset_t ending = ending_signals(options.served.stay);
+    const uint32_t before = state.device;
+    const bool recovers = before != UINT32_MAX;
+    NewCow top;
+    Device device = open_served(options.served, top);
+    StatusServer status;
+    status.listen(options.served.status);
+    UblkControl control;
+    if (recovers) {
+        control.start_recovery(before);
+    }
+    const ublksrv_ctrl_dev_info info =
+        recovers ? control.info(before) : control.add(wanted_device(options));
+    {
+        const Added added(control, info.dev_id, state);
+        write_number(options.idfile, info.dev_id);
+        if (!recovers) {
+            control.set_params(info.dev_id, params_of(device.info()));
+        }
+        Service service(device.get(), info, pool_threads(options));
+        if (recovers) {
+            control.end_recovery(info.dev_id);
+        } else {
+            control.start(info.dev_id);
+        }
+        status.start(device);
+        top.keep();
+        state.ready = true;
+        write_number(options.pidfile, static_cast<uint64_t>(getppid()));
+        wait_for_end(ending);
+        control.stop(info.dev_id);
+    }
+    status.stop();
+    control.remove(info.dev_id);
+    state.device = UINT32_MAX;
+    device.close();
+}
+
+}  // namespace cloopw
