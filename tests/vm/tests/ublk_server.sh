@@ -28,10 +28,10 @@ serve() {
 	pid=$(cat "$name.pid")
 }
 
-# finish: ends the server of pid, which must say that all was stored
+# finish NAME: ends the server of pid, which must say that all was stored
 finish() {
 	kill -INT "$pid"
-	wait "$pid"
+	if wait "$pid"; then ok "$1"; else fail "$1" "status $?"; fi
 }
 
 must "this machine can serve" cloopw-ublkd --check
@@ -44,7 +44,7 @@ dd if=/dev/urandom of=mnt/data bs=64k count=160 conv=fsync status=none
 sum=$(sha256sum <mnt/data)
 check "discards reach it" fstrim mnt
 check "unmounted" umount mnt
-check "its end is orderly" finish
+finish "its end is orderly"
 check "and the device is gone" test ! -e "$dev"
 check "the log is sound" cloopwck -c one.cow image.cloopw
 
@@ -71,10 +71,13 @@ while kill -0 $fio 2>/dev/null && [ $kills -lt 12 ]; do
 	sleep 1.2
 	kill -9 "$(server_of "$pid")" && kills=$((kills + 1))
 done
-check "fio sees no error and no wrong byte over $kills kills" wait $fio
-cp fio.log /tmp/ || :
+if wait $fio; then
+	ok "fio sees no error and no wrong byte over $kills kills"
+else
+	fail "fio sees no error and no wrong byte over $kills kills" "$(tail -5 fio.log)"
+fi
 check "it was killed more than once" test $kills -gt 4
-check "its end is orderly still" finish
+finish "its end is orderly still"
 check "the log is sound" cloopwck -c one.cow image.cloopw
 
 # ---- server and supervisor are lost ----
