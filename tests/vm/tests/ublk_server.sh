@@ -95,6 +95,7 @@ check "the device is gone" test ! -e "$dev"
 # ---- refusals ----
 
 refuses "an unknown parameter" "unknown parameter 'size'" cloopw-ublkd size=4
+refuses "a word without a value" 'cow: is not KEY=VALUE' cloopw-ublkd cow
 refuses "a device that is no number" 'device=x: is not a number' cloopw-ublkd device=x
 refuses "an image that is not there" 'No such file' cloopw-ublkd image=none
 truncate -s 32M other
