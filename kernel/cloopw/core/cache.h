@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Cache of decompressed clusters and index pages, shared by the base and the
- * COW layers of a device.
+ * Cache of decompressed clusters and index pages. The base and the COW layers
+ * of a device share one cache.
  *
- * An entry is filled by the first who asks for it; others who ask meanwhile
- * wait for that one fill. What is not in use is kept in LRU order up to a
- * number of bytes, and given back to the system when that asks for memory.
+ * The first caller that asks for an entry fills it. Callers that ask meanwhile
+ * wait for that one fill. Entries without users stay in LRU order. The cache
+ * evicts the oldest of them beyond its limit, which is in bytes, and when a
+ * shrinker asks for memory.
+ *
+ * All functions take the cache's lock themselves, and any thread may call them.
+ * They sleep, but for the three that say so.
  */
 #ifndef CLOOPW_CACHE_H
 #define CLOOPW_CACHE_H
@@ -14,7 +18,10 @@
 
 struct cw_cache;
 
-/* Owners get their id from cw_cache_new_owner(); pos is theirs to define. */
+/*
+ * An owner comes from cw_cache_new_owner(). The owner defines the meaning of
+ * pos.
+ */
 struct cw_cache_key {
 	u64 owner;
 	u64 pos;
@@ -28,22 +35,25 @@ struct cw_cache_entry {
 	u32 users;                                  /* cache lock */
 	bool hashed;                                /* cache lock */
 	int state;                                  /* cache lock; see cache.c */
-	int error;                                  /* cache lock; of a failed fill */
-	u8 *data; /* written by the filler, constant once the entry is ready */
+	/* cache lock; the fill's, if it failed */
+	int error;
+	u8 *data; /* the filler writes it; constant once the entry is ready */
 };
 
-/* Fills buf (len bytes); returns 0 or -errno, which all who wait get. */
+/*
+ * Fills buf (len bytes). Returns 0 or -errno, and all waiting callers get that.
+ */
 typedef int (*cw_cache_fill)(void *arg, u64 pos, u8 *buf, u32 len);
 
 /*
- * A limit that caches have in common. Beyond it, whichever of them could give
- * most gives what it has used longest ago.
+ * A limit that several caches share. Beyond it, the cache that can give most
+ * evicts its oldest entries.
  */
 struct cw_cache_budget {
-	struct cw_mutex lock;       /* before that of a cache */
+	struct cw_mutex lock;       /* taken before a cache's lock */
 	struct cw_cache *first;     /* lock */
 	struct cw_atomic64 limit;
-	struct cw_atomic64 bytes;   /* that all of them hold */
+	struct cw_atomic64 bytes;   /* held by all these caches */
 };
 
 struct cw_cache_stats {
@@ -53,22 +63,30 @@ struct cw_cache_stats {
 	u64 limit;
 };
 
+/*
+ * NULL: no memory. limit_bytes may be 0: the cache then keeps no unused entry.
+ */
 struct cw_cache *cw_cache_create(u64 limit_bytes);
 void cw_cache_destroy(struct cw_cache *cache); /* NULL is fine; no users left */
 
 void cw_cache_budget_init(struct cw_cache_budget *budget, u64 limit_bytes);
-void cw_cache_budget_destroy(struct cw_cache_budget *budget); /* none is in it */
+/* after its last cache */
+void cw_cache_budget_destroy(struct cw_cache_budget *budget);
 void cw_cache_budget_set_limit(struct cw_cache_budget *budget, u64 limit_bytes);
 
-/* Before anything is in the cache; until it is destroyed. */
+/*
+ * Adds the cache to the budget until cw_cache_destroy(). Call it before the
+ * first cw_cache_get().
+ */
 void cw_cache_join(struct cw_cache *cache, struct cw_cache_budget *budget);
 
+/* A number that no other owner in this cache has. */
 u64 cw_cache_new_owner(struct cw_cache *cache);
 
 /*
- * Takes the entry, filling it when it is not there. On 0 the caller must
- * cw_cache_put() it. -ENOMEM when nothing could be allocated or evicted: the
- * caller then does without the cache.
+ * Takes the entry, and fills it when it is not there. On 0 the caller must
+ * cw_cache_put() it. -ENOMEM: there is no memory for an entry, and the caller
+ * does without the cache. Other errors are those of the fill.
  */
 int cw_cache_get(struct cw_cache *cache, u64 owner, u64 pos, u32 len,
 		 cw_cache_fill fill, void *arg, struct cw_cache_entry **entry);
@@ -80,19 +98,20 @@ void cw_cache_put(struct cw_cache *cache, struct cw_cache_entry *entry);
 
 /*
  * Copies [skip, skip + len) of an entry that is there and ready. Never sleeps:
- * false also when somebody has the lock.
+ * returns false also when another thread holds the lock.
  */
 bool cw_cache_copy(struct cw_cache *cache, u64 owner, u64 pos, u32 skip,
 		   u32 len, void *buf);
 
-/* Forgets an entry; users that hold it keep it until they put it. */
+/* Drops an entry. Users that hold the entry keep it until they put it. */
 void cw_cache_drop(struct cw_cache *cache, u64 owner, u64 pos);
-/* Forgets all of an owner's entries; nobody may use them any more. */
+/* Drops all entries of an owner, which nobody may use from then on. */
 void cw_cache_drop_owner(struct cw_cache *cache, u64 owner);
 
 /*
- * For a shrinker: bytes that could go, and let at least so many go. Never
- * blocks on the cache's lock; returns bytes freed.
+ * For a shrinker: the bytes that could go, and a call that frees at least so
+ * many if it can. Neither waits for the cache's lock: they return 0 when
+ * another thread holds it. cw_cache_shrink() returns the bytes that it freed.
  */
 u64 cw_cache_evictable(struct cw_cache *cache);
 u64 cw_cache_shrink(struct cw_cache *cache, u64 bytes);

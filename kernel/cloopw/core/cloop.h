@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the versions of cloop images have in common: header, index, blocks. */
+/* The parts that all versions of cloop images share: header, index, blocks. */
 #ifndef CLOOPW_CLOOP_H
 #define CLOOPW_CLOOP_H
 
@@ -9,14 +9,15 @@
 /* One entry of the index: where a block begins, and how it is compressed. */
 struct cw_cloop_entry {
 	u64 offset;
-	u8 codec; /* CW_CODEC_IDS: none that is known */
+	u8 codec; /* CW_CODEC_IDS: an unknown codec */
 };
 
-/* How a version has it. */
+/* The properties in which the versions differ. */
 struct cw_cloop_version {
 	u32 entry_len;
 	u32 codecs;   /* CW_CODEC_BIT()s that can occur */
-	u32 overhead; /* 1 / overhead of a block, and some bytes, it may grow */
+	/* a block may grow by 1 / overhead of its length, and some bytes */
+	u32 overhead;
 	struct cw_cloop_entry (*decode)(const u8 *disk);
 };
 
@@ -24,8 +25,8 @@ struct cw_cloop_version {
 bool cw_cloop_has_signature(const u8 *head, u32 len, const char *signature);
 
 /*
- * For formats' open, close and locate. trailing: index and header are the end
- * of the file, not its beginning.
+ * The formats' open, close and locate. trailing: index and header are at the
+ * end of the file, not at its beginning.
  */
 int cw_cloop_open(struct cw_image *img, const struct cw_cloop_version *version,
 		  bool trailing, struct cw_report *report);

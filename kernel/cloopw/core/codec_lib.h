@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The codec libraries behind one calling convention, for codec_*.c. Implemented
- * over the kernel's own in codec_lib_linux.c, over those of userspace in
- * lib/codec_lib_posix.c.
+ * The codec libraries behind one calling convention, for codec_*.c. The
+ * kernel's libraries are in codec_lib_linux.c, and userspace's in
+ * lib/port/codec_lib_posix.c.
  *
  *   cw_X_create()      a context for blocks of up to max_len bytes; level < 0
  *                      makes one that only decompresses. 0 or -errno.
@@ -12,7 +12,8 @@
  *   cw_X_decompress()  0, or -EIO unless src is one stream of exactly dst_len
  *                      bytes
  *
- * In the kernel xz and lzo only decompress: create() with a level returns -EOPNOTSUPP.
+ * In the kernel xz and lzo only decompress: create() with a level returns
+ * -EOPNOTSUPP.
  */
 #ifndef CLOOPW_CODEC_LIB_H
 #define CLOOPW_CODEC_LIB_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The device: a stack of COW layers over a base image, read and written as one.
- * This is the engine's interface to the Linux side and to the library.
+ * This is the engine's interface to the driver and to the library.
  */
 #ifndef CLOOPW_DEVICE_H
 #define CLOOPW_DEVICE_H
@@ -22,18 +22,19 @@ struct cw_device_config {
 	const struct cw_image_format *format; /* NULL: probe */
 	struct cw_io *const *layers;          /* the top first */
 	u32 nr_layers;
-	bool read_only;     /* the top layer is not written either */
+	bool read_only;     /* the top layer is not written, either */
 	u64 cache_bytes;    /* 0: CW_DEFAULT_CACHE_BYTES */
-	struct cw_cache_budget *cache_budget; /* of several devices; NULL: none */
+	/* shared with other devices; NULL: none */
+	struct cw_cache_budget *cache_budget;
 };
 
 struct cw_device_info {
 	u64 size;           /* bytes, whole sectors */
 	bool writable;
 	bool can_discard;
-	bool can_zero;      /* write-zeroes without writing zeros */
-	u32 cluster;        /* bytes that are read at once best; 0: any */
-	u32 granularity;    /* writes of less than this cost a read */
+	bool can_zero;      /* zeroes without writing zeros */
+	u32 cluster;        /* best length of a read, in bytes; 0: any */
+	u32 granularity;    /* shorter writes cost a read */
 	u32 extent;         /* bytes that a write compresses at once; 0: none */
 	const struct cw_image *image;
 	u32 nr_layers;
@@ -43,111 +44,129 @@ struct cw_device_stats {
 	u64 read_errors;
 	u64 write_errors;
 	struct cw_cache_stats cache;
-	struct cw_cow_stat cow; /* of the top layer; zeros when there is none */
+	struct cw_cow_stat cow; /* the top layer's; zeros when there is none */
 };
 
-/* The ios of config are borrowed until close. *out is NULL on error. */
+/*
+ * The ios of config are borrowed until close. On error *out is NULL, and the
+ * report says why.
+ */
 int cw_device_open(const struct cw_device_config *config,
 		   struct cw_device **out, struct cw_report *report);
 
-/* Nothing may be in flight. Flushes; returns what the flush did. */
+/*
+ * Flushes and frees the device. Returns the result of the flush. Nothing may be
+ * in flight.
+ */
 int cw_device_close(struct cw_device *dev); /* NULL is fine */
 
 void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info);
 void cw_device_get_stats(struct cw_device *dev, struct cw_device_stats *stats);
 
 /*
- * Takes over the size of a raw base that has changed. Nothing may be in flight.
- * A COW layer was made for a size: -EOPNOTSUPP when there is one. On error
- * nothing has changed.
+ * Takes over the new size of a raw base. Nothing may be in flight. -EOPNOTSUPP:
+ * there is a COW layer, which was made for one size, or the base is not raw. On
+ * error nothing has changed.
  */
 int cw_device_resize(struct cw_device *dev, struct cw_report *report);
 
-/* Those of this moment: constant, and there until close. */
+/* The layers of this moment. They are constant, and exist until close. */
 const struct cw_layers *cw_device_layers(struct cw_device *dev);
 
-/* Of the top layer; read-only when there is none. Without I/O. */
+/*
+ * The space of the top layer, without I/O. Without a layer the state is
+ * read-only.
+ */
 void cw_device_get_space(struct cw_device *dev, struct cw_cow_space *space);
-/* Of the medium of the top layer, or CW_CAPACITY_UNKNOWN. */
+/* Capacity of the top layer's medium in bytes, or CW_CAPACITY_UNKNOWN. */
 u64 cw_device_capacity(struct cw_device *dev);
-/* -EROFS, or -EOPNOTSUPP and others as of struct cw_cow_format. */
+/*
+ * Sets the top layer's limit in bytes. -EROFS: the device is not writable.
+ * -EOPNOTSUPP: the format has no limit. Others as set_limit in struct
+ * cw_cow_format.
+ */
 int cw_device_set_limit(struct cw_device *dev, u64 bytes);
-/* To be called now and then, see struct cw_cow_format. */
+/* The driver calls this now and then: tend in struct cw_cow_format. */
 void cw_device_tend(struct cw_device *dev);
 
 /* For a shrinker and for tests. */
 struct cw_cache *cw_device_cache(struct cw_device *dev);
-/* Name of layer i (0: the top), of its format, and its figures. */
+/*
+ * Names of layer i (0: the top) and of its format. i must be below nr_layers.
+ */
 const char *cw_device_layer_name(struct cw_device *dev, u32 i);
 const char *cw_device_layer_format(struct cw_device *dev, u32 i);
 
 /*
- * Freezes the top layer and puts the one in io over it, which must be empty
- * and made for that: it names what is below by a UUID of its own choice, which
- * the top layer gets. io is borrowed until close. What was written before is
- * below, what is written from now on in the new layer; other calls may be
- * under way and wait for a moment at most. On error nothing has changed.
+ * Freezes the top layer and puts the layer in io over it.
+ *
+ * The new layer must be empty and made for that. It names the layer below by a
+ * UUID of its own choice, and the old top gets that UUID. io is borrowed until
+ * close. Data written before is in the old top, data written from now on in the
+ * new one. Other calls may be under way, and wait for a moment at most. On
+ * error nothing has changed.
  */
 int cw_device_snapshot(struct cw_device *dev, struct cw_io *io,
 		       struct cw_report *report);
 
 /*
- * All may be called from many threads at once, return 0 or -errno, and take
- * any range within the device; -EINVAL outside. Writes to a device that is
- * not writable get -EROFS. Two calls that overlap in time and range leave
- * each sector with the data of one of them.
+ * All these functions take any range within the device, from many threads at
+ * once. They return 0 or -errno: -EINVAL outside of the device, and -EROFS for
+ * a write to a device that is not writable. When two calls overlap in time and
+ * range, each sector has the data of one of them.
  *
- * After flush returned 0, all that returned before flush was called is
- * durable.
+ * When flush returns 0, all writes that had returned before it are durable.
  */
 int cw_device_read(struct cw_device *dev, u64 off, u32 len, void *buf);
 /*
- * All of a range is read soon. A hint, for a base with blocks: what lies side by
- * side there is fetched at once, where layers do not hold it.
+ * A hint: all of the range is read soon. A base with blocks fetches stored
+ * blocks that lie side by side at once, where no layer holds the range.
  */
 void cw_device_will_read(struct cw_device *dev, u64 off, u64 len);
 /*
- * Where the start of a range is: CW_COW_MISS: in the base, CW_COW_HIT: in a
- * layer, CW_COW_ZERO: nowhere, a layer says that it is zeros; for *n bytes,
- * 0 < *n <= len.
+ * Finds the place of the start of a range. CW_COW_MISS: the base. CW_COW_HIT: a
+ * layer. CW_COW_ZERO: nowhere, because a layer says that it is zeros. The
+ * answer counts for *n bytes, 0 < *n <= len.
  */
 int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n);
 /*
- * Is the start of a range known to be zeros, without reading it? 1, 0 or
- * -errno, and for *n bytes: 0 < *n <= len.
+ * Is the start of a range known to be zeros, without a read? Returns 1, 0 or
+ * -errno. The answer counts for *n bytes, 0 < *n <= len.
  */
 int cw_device_is_zero(struct cw_device *dev, u64 off, u64 len, u64 *n);
 int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf);
 int cw_device_zero(struct cw_device *dev, u64 off, u64 len);
 int cw_device_discard(struct cw_device *dev, u64 off, u64 len);
 int cw_device_flush(struct cw_device *dev);
-/* A flush that also leaves nothing to be recovered by the next attach. */
+/* A flush that also leaves the next attach nothing to recover. */
 int cw_device_checkpoint(struct cw_device *dev);
 
 /*
  * Short ways, for callers that try them before cw_device_read(). Neither
- * sleeps, and both may not know for reasons that pass.
+ * sleeps. Both may fail for reasons that pass.
  *
- * The first tells where all of the range lies as it is, uncompressed: the
- * io, and *pos in it; NULL: nowhere. The second reads what is in the cache, or
- * returns -EAGAIN with anything in buf.
+ * cw_device_locate() finds the file in which all of the range lies
+ * uncompressed: its io, and *pos in it. NULL: there is none.
+ * cw_device_read_cached() reads from the cache. It returns -EAGAIN with
+ * anything in buf when the cache has not all of it.
  */
 struct cw_io *cw_device_locate(struct cw_device *dev, u64 off, u32 len,
 			       u64 *pos);
 int cw_device_read_cached(struct cw_device *dev, u64 off, u32 len, void *buf);
 
 /*
- * And one for writes, which may sleep: where all of the range goes as it is.
- * NULL: nowhere, use cw_device_write(). Otherwise the caller writes it there
- * and says with the other that it did; when it could not, it says nothing.
+ * A short way for writes, which may sleep. cw_device_place() finds where all of
+ * the range goes uncompressed. NULL: nowhere, use cw_device_write(). Otherwise
+ * the caller writes the data there and then calls cw_device_placed(). If the
+ * write failed, the caller does not call it.
  */
 struct cw_io *cw_device_place(struct cw_device *dev, u64 off, u32 len,
 			      u64 *pos);
 void cw_device_placed(struct cw_device *dev, u64 off, u32 len);
 
 /*
- * Would a write of that range take little but copying? Not so when it is
- * compressed, or put together with what is there.
+ * Would a write of the range be little more than a copy? False when the layer
+ * compresses it, or merges it with the data that is there.
  */
 bool cw_device_writes_plain(struct cw_device *dev, u64 off, u32 len);
 

@@ -22,13 +22,13 @@
 #define CW_SUPER_LEN 4096u /* the superblock's place; data starts behind it */
 
 /*
- * A reference to stored bytes: a block of data or a page of the index.
- * All zero: nothing is stored, the block (or all below the page) is zeros.
+ * A reference to stored bytes: a block of data or a page of the index. All
+ * zeros: nothing is stored, and the block (or all below the page) is zeros.
  */
 struct cw_disk_ref {
 	__le64 where;  /* bits 0..47 byte offset, 48..55 codec, 56..63 zero */
-	__le32 stored; /* bytes there; equal to the block's length: not shrunk */
-	__le32 crc;    /* crc32c of them */
+	__le32 stored; /* bytes there; the block's length: not compressed */
+	__le32 crc;    /* crc32c of the stored bytes */
 };
 CW_ASSERT_SIZE(struct cw_disk_ref, 16);
 
@@ -52,7 +52,7 @@ struct cw_disk_index_page {
 CW_ASSERT_SIZE(struct cw_disk_index_page, CW_INDEX_PAGE_LEN);
 
 /*
- * Feature words. A reader that finds a bit it does not know in
+ * Feature words. They say what a reader does that finds an unknown bit in
  *   compat     goes on,
  *   ro_compat  may read but must not write (a tool that changes images),
  *   incompat   must refuse the image.
@@ -72,10 +72,11 @@ struct cw_disk_super {
 	__le64 size;       /* bytes of the image, decompressed, exact */
 	__le64 file_bytes; /* length of this file: less means truncated */
 	__le32 block_size; /* power of two, 4 KiB .. 1 MiB */
-	__le32 levels;     /* of the index: the root page is of levels - 1 */
+	/* levels of the index; the root page is of levels - 1 */
+	__le32 levels;
 	__le32 codecs;     /* bit n: blocks of codec n occur */
-	__le32 codec;      /* what it was made with: codec, for information */
-	__le32 level;      /* and level, two's complement */
+	__le32 codec;      /* codec it was made with, for information */
+	__le32 level;      /* level for that codec, two's complement */
 	__le32 reserved0;
 	__le64 created;    /* seconds since 1970; 0: not recorded */
 	struct cw_disk_ref root;
@@ -97,10 +98,11 @@ CW_ASSERT_AT(struct cw_disk_super, reserved, 184);
 
 /*
  * ---- cloop V0.68, V2.0, V4.0 (big-endian) ----
- * Described in the header comment of cloop.h (Debian package cloop-src): a
- * 128-byte preamble, a shell script whose text names the version, then block
- * size and count, then the index of where each block begins and the last ends.
- * V4.0 may have index and header, in this order, at the end of the file.
+ * The header comment of cloop.h describes it (Debian package cloop-src). A file
+ * begins with a preamble of 128 bytes, a shell script whose text names the
+ * version. Block size and count follow. Then the index says where each block
+ * begins and where the last one ends. V4.0 may have index and header, in this
+ * order, at the end of the file.
  */
 
 #define CW_CLOOP_PREAMBLE_LEN 128u
@@ -128,8 +130,8 @@ enum cw_cloop4_codec {
 };
 
 /*
- * ---- User-mode Linux COW file (big-endian; version 1: as its writer) ----
- * Described by arch/um/drivers/cow_user.c of the Linux kernel.
+ * ---- User-mode Linux COW file (big-endian; version 1: its writer's order) ----
+ * The source arch/um/drivers/cow_user.c of the Linux kernel describes it.
  */
 
 #define CW_UML_MAGIC 0x4f4f4f4du /* "OOOM" */
@@ -160,10 +162,10 @@ CW_ASSERT_SIZE(struct cw_disk_uml2, 4120);
 struct cw_disk_uml3 {
 	__be32 magic;
 	__be32 version;
-	__be32 mtime;      /* of the base file, low 32 bits */
+	__be32 mtime;      /* mtime of the base file, low 32 bits */
 	__be64 size;       /* bytes of the base */
 	__be32 sector_size;
-	__be32 alignment;  /* of the data, bytes */
+	__be32 alignment;  /* alignment of the data, bytes */
 	__be32 cow_format;
 	char base[CW_UML_PATH_LEN];
 } __attribute__((packed));
@@ -173,8 +175,8 @@ CW_ASSERT_SIZE(struct cw_disk_uml3, 4128);
 struct cw_disk_uml3_padded {
 	__be32 magic;
 	__be32 version;
-	__be32 mtime;      /* where a little-endian machine put it */
-	__be32 mtime_be;   /* where a big-endian one did */
+	__be32 mtime;      /* its place on a little-endian machine */
+	__be32 mtime_be;   /* its place on a big-endian one */
 	__be64 size;
 	__be32 sector_size;
 	__be32 alignment;
@@ -186,7 +188,8 @@ CW_ASSERT_SIZE(struct cw_disk_uml3_padded, 4136);
 
 /*
  * ---- cloopw COW log, version 1 (little-endian) ----
- * Two superblocks, then segments. docs/format.md, docs/cow-log.md.
+ * Two superblocks, then segments. docs/format.md has the bytes, docs/cow-log.md
+ * the reasons.
  */
 
 #define CW_LOG_MAGIC "cloopwC\n" /* 8 bytes */
@@ -198,16 +201,16 @@ CW_ASSERT_SIZE(struct cw_disk_uml3_padded, 4136);
 #define CW_LOG_SEGMENT_SHIFT 20
 #define CW_LOG_SEGMENT_LEN (1u << CW_LOG_SEGMENT_SHIFT)
 #define CW_LOG_SEGMENT_SECTORS (CW_LOG_SEGMENT_LEN / CW_SECTOR_SIZE)
-#define CW_LOG_EXTENT_PAGES 16u    /* of 4 KiB that one record can hold */
+#define CW_LOG_EXTENT_PAGES 16u    /* pages of 4 KiB that one record can hold */
 #define CW_LOG_PARENT_LEN 1024u
 
-/* compat: whoever freezes it says so in both superblocks */
+/* compat: each freeze of this log marks both superblocks */
 #define CW_LOG_COMPAT_FROZEN_TWICE 1ull
 /* compat: base_digest is set */
 #define CW_LOG_COMPAT_BASE_DIGEST 2ull
 /* ro_compat: never written again, so other layers may lie over it */
 #define CW_LOG_RO_COMPAT_FROZEN 1ull
-/* incompat: what is below is a COW layer, not an image */
+/* incompat: the file below is a COW layer, not an image */
 #define CW_LOG_INCOMPAT_OVER_LAYER 1ull
 
 #define CW_LOG_COMPAT_KNOWN \
@@ -216,8 +219,8 @@ CW_ASSERT_SIZE(struct cw_disk_uml3_padded, 4136);
 #define CW_LOG_INCOMPAT_KNOWN CW_LOG_INCOMPAT_OVER_LAYER
 
 /*
- * Where a page is: an entry of the map, and of the pages that refer to map
- * pages. Zero: nowhere, what is below shows.
+ * The place of a page: an entry of the map, and of the pages that refer to map
+ * pages. Zero: no place, and the layer below shows.
  */
 #define CW_LOG_ENTRY_SECTOR_BITS 40 /* 0..39: sector / 512, from segment 0 */
 #define CW_LOG_ENTRY_INDEX_SHIFT 40 /* 40..43: which of the record's pages */
@@ -248,38 +251,41 @@ CW_ASSERT_SIZE(struct cw_disk_log_page, CW_PAGE_SIZE);
 
 #define CW_LOG_MAP_ROOTS 64u   /* each: 512 x 512 map pages, 512 GiB */
 #define CW_LOG_USAGE_ROOTS 16u /* each: 512 usage pages, 256 GiB of file */
-#define CW_LOG_MAX_SIZE (1ull << 45) /* of a device: what the roots lead to */
+/* longest device: what the roots lead to */
+#define CW_LOG_MAX_SIZE (1ull << 45)
 
 struct cw_disk_log_super {
 	u8 magic[8];
 	__le32 version;
-	__le32 crc;           /* crc32c of these 4096 bytes, this field 0 */
-	__le64 compat;        /* feature words, as in the image */
+	__le32 crc;           /* crc32c of these 4096 bytes with this field 0 */
+	__le64 compat;        /* feature words, with the image's rules */
 	__le64 ro_compat;
 	__le64 incompat;
-	u8 uuid[16];          /* a new one when it is frozen */
-	__le64 seq;           /* of the checkpoint; the higher one is valid */
+	u8 uuid[16];          /* UUID; a freeze replaces it */
+	/* number of the checkpoint; the higher one is valid */
+	__le64 seq;
 	__le64 size;          /* bytes of the device */
-	u8 base_uuid[16];     /* of what is below; zeros: see base_mtime */
+	/* UUID of the file below; zeros: see base_mtime */
+	u8 base_uuid[16];
 	__le64 base_mtime;    /* seconds since 1970; 0: not checked */
 	__le32 codec;         /* enum cw_codec_id for new data */
 	__le32 codec_level;   /* two's complement */
-	__le64 limit;         /* bytes the file may have; 0: any number */
-	__le64 gen_limit;     /* no generation handed out is this or more */
-	__le64 segments;      /* that the usage pages describe */
+	__le64 limit;         /* bytes that the file may have; 0: any number */
+	__le64 gen_limit;     /* all generations handed out are below */
+	__le64 segments;      /* segments that the usage pages describe */
 	__le64 log_gen;       /* generation of the segment to recover from */
 	__le64 log_seq;       /* sequence number of the first record there */
-	__le32 log_segment;   /* which segment; all ones: nothing to recover */
-	__le32 log_sector;    /* where in it */
-	__le32 meta_segment;  /* where the next map page goes */
+	__le32 log_segment;   /* its number; all ones: nothing to recover */
+	__le32 log_sector;    /* first sector of the log in it */
+	__le32 meta_segment;  /* place of the next map page */
 	__le32 meta_sector;
 	__le64 map_root[CW_LOG_MAP_ROOTS];
 	__le64 usage_root[CW_LOG_USAGE_ROOTS];
-	char parent[CW_LOG_PARENT_LEN]; /* name of what is below, a hint */
-	__le32 codec_hc;      /* 1: codec lz4 by its thorough compressor */
+	char parent[CW_LOG_PARENT_LEN]; /* name of the file below, a hint */
+	__le32 codec_hc;      /* 1: lz4's thorough compressor makes lz4 data */
 	__le32 reserved0;
-	__le64 plain_pages;   /* of the device that the map has */
-	__le64 base_digest;   /* of the content of what is below; see compat */
+	__le64 plain_pages;   /* pages of the device that the map has */
+	__le64 base_digest;   /* digest of the content below; see compat */
 	u8 reserved[2248];
 };
 CW_ASSERT_SIZE(struct cw_disk_log_super, CW_LOG_SUPER_LEN);
@@ -292,17 +298,18 @@ _Static_assert(CW_LOG_MAX_SIZE == (u64)CW_LOG_MAP_ROOTS * CW_LOG_FANOUT *
 #define CW_LOG_RECORD_MAGIC 0x52576c63u /* "clWR" */
 
 enum cw_log_record_type {
-	CW_LOG_SEGMENT = 1, /* first of a segment of data */
-	CW_LOG_JUMP = 2,    /* last of one: the log goes on elsewhere */
+	CW_LOG_SEGMENT = 1, /* first record of a data segment */
+	CW_LOG_JUMP = 2,    /* last record of one: the log goes on elsewhere */
 	CW_LOG_WRITE = 3,   /* pages with data, and zero pages among them */
-	CW_LOG_MOVE = 4,    /* the same, copied by the cleaner */
+	CW_LOG_MOVE = 4,    /* pages with data, copied by the cleaner */
 	CW_LOG_DROP = 5,    /* a range of pages is absent */
 	CW_LOG_WIPE = 6,    /* a range of pages is zeros */
-	CW_LOG_PAD = 7,     /* nothing: fills a block, or was not written */
+	/* nothing: fills a block, or replaces a failed record */
+	CW_LOG_PAD = 7,
 	CW_LOG_META = 8,    /* a page of the map or of what leads to it */
 };
 
-/* What a META record is, in its field from. */
+/* The kind of a META record, in its field from. */
 enum cw_log_meta {
 	CW_LOG_META_MAP = 1,       /* 512 entries, one a device page */
 	CW_LOG_META_MAP_DIR = 2,   /* 512 entries, one a map page */
@@ -312,28 +319,29 @@ enum cw_log_meta {
 };
 
 /*
- * Begins each record, at a multiple of 512 bytes. With codec none one
- * __le32 crc32c a stored page follows, then the payload; with others the
- * payload follows at once.
+ * Each record begins with this, at a multiple of 512 bytes. With codec none,
+ * one __le32 crc32c a stored page follows, and then the payload. With other
+ * codecs the payload follows at once.
  */
 struct cw_disk_log_record {
 	__le32 magic;
-	__le32 header_crc;  /* of the header with this field 0, and page crcs */
-	__le64 gen;         /* of the segment */
+	/* crc32c of the header, this field 0, and of the page crcs */
+	__le32 header_crc;
+	__le64 gen;         /* generation of the segment */
 	__le64 seq;         /* one more than the record before */
 	__le64 page;        /* first device page; META: number of the page */
 	__le32 pages;       /* WRITE, MOVE: 1..16; DROP, WIPE: 1.. */
 	__le32 stored;      /* bytes of payload */
-	__le32 payload_crc; /* crc32c of it; codec none: 0 */
+	__le32 payload_crc; /* crc32c of the payload; codec none: 0 */
 	u8 type;
 	u8 codec;
 	__le16 data_mask;   /* WRITE, MOVE: bit n: page + n is in the payload */
 	__le16 zero_mask;   /* WRITE: bit n: page + n is zeros */
-	__le16 sectors;     /* of the record, all in all */
+	__le16 sectors;     /* length of the record */
 	__le32 reserved;
-	/* MOVE: sector it was at; JUMP: next segment; META: enum cw_log_meta */
+	/* MOVE: the old sector; JUMP: next segment; META: enum cw_log_meta */
 	__le64 from;
-	/* JUMP: generation of the next segment; MOVE: of the one from is in */
+	/* JUMP: generation of the next segment; MOVE: of the segment of from */
 	__le64 next_gen;
 };
 CW_ASSERT_SIZE(struct cw_disk_log_record, 72);

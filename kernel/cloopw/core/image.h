@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Base images, read-only. One file and one row of cw_image_formats[] a format.
+ * Base images, read-only. A format is one file and one row of
+ * cw_image_formats[].
  *
- * A format says where a block is stored (locate); reading, checking,
- * decompressing and caching are image.c's and the same for all. A format
- * without blocks (raw) has no locate: its bytes are read as they are.
+ * A format's locate says where a block is stored. image.c reads, checks,
+ * decompresses and caches for all formats. A format without blocks (raw) has no
+ * locate: image.c reads its bytes directly.
  */
 #ifndef CLOOPW_IMAGE_H
 #define CLOOPW_IMAGE_H
@@ -24,7 +25,7 @@
 
 struct cw_image;
 
-/* Where a block's bytes are. stored == 0: the block is zeros. */
+/* The place of a block's bytes. stored == 0: the block is zeros. */
 struct cw_extent {
 	u64 offset;   /* in the backing file */
 	u32 stored;   /* bytes there */
@@ -32,13 +33,17 @@ struct cw_extent {
 	u8 codec;     /* enum cw_codec_id */
 	bool has_crc;
 	/*
-	 * So many blocks from here on have the same answer, known without
-	 * looking further: zeros, or that their place is not known. 1 or more.
+	 * So many blocks from here on have the same answer, 1 or more: they are
+	 * zeros, or their place is not known. locate knows this without a
+	 * further look.
 	 */
 	u64 alike;
 };
 
-/* Where a file tells what it is; a short one has less of both. */
+/*
+ * The head and tail of a file, which tell its format. A short file has less of
+ * both.
+ */
 struct cw_image_ends {
 	u32 head_len;
 	u32 tail_len;
@@ -50,23 +55,24 @@ struct cw_image_format {
 	const char *name;
 
 	/*
-	 * Does the file look like one? Only the magic is asked for: a damaged
-	 * file of this format is still this format, and open says what is
-	 * wrong with it.
+	 * Does the file look like one? Only the magic counts: a damaged file of
+	 * this format is still of this format, and open says what is wrong with
+	 * it.
 	 */
 	bool (*probe)(const struct cw_image_ends *ends);
 
 	/*
-	 * Sets size, block_size, codecs, priv and what else it knows; checks
-	 * everything it read. On error nothing is left behind.
+	 * Sets size, block_size, codecs, priv and the other fields that the
+	 * format knows. Checks all that it reads. On error nothing is left
+	 * behind.
 	 */
 	int (*open)(struct cw_image *img, struct cw_report *report);
 	void (*close)(struct cw_image *img);
 
 	/*
-	 * Where block n (< img->blocks) is. The extent lies within the file
-	 * and is at most img->max_stored long; -EIO when the index lies.
-	 * Sets alike, also with -EIO, or leaves it 0.
+	 * Finds the place of block n (< img->blocks). The extent lies within
+	 * the file and is at most img->max_stored long. -EIO: the index is
+	 * damaged. Sets alike, also with -EIO, or leaves it 0.
 	 */
 	int (*locate)(struct cw_image *img, u64 n, struct cw_extent *extent);
 };
@@ -76,29 +82,33 @@ struct cw_image {
 	const struct cw_image_format *format;
 	struct cw_io *io;
 	struct cw_cache *cache;
-	u64 owner;       /* in the cache: decompressed blocks, by number */
-	u64 index_owner; /* in the cache: index pages, by file offset */
+	u64 owner;       /* cache owner of decompressed blocks; pos: number */
+	u64 index_owner; /* cache owner of index pages; pos: file offset */
 	u64 io_size;     /* bytes in the backing file */
 
-	/* Set by open, constant afterwards; sizes until cw_image_resize(). */
+	/*
+	 * Set by open, constant afterwards; the sizes until cw_image_resize().
+	 */
 	u64 size;        /* bytes of the decompressed image, exact */
 	u32 block_size;  /* 0 for a format without blocks */
 	u64 blocks;
 	u32 max_stored;  /* longest stored block */
 	u32 codecs;      /* CW_CODEC_BIT()s that occur */
-	u64 stored_bytes; /* how large it is compressed, for statistics */
-	/* What it was made with, if the format says; else NULL. */
+	u64 stored_bytes; /* compressed length, for statistics */
+	/*
+	 * The codec the image was made with, if the format says so; else NULL.
+	 */
 	const struct cw_codec *made_codec;
 	int made_level;
 	u8 uuid[CW_UUID_LEN]; /* zeros when the format has none */
-	u64 digest; /* of the content, cheap; 0 when the format has none */
+	u64 digest; /* cheap digest of the content; 0: the format has none */
 	char label[CW_LABEL_LEN + 1];
 	void *priv;
 
 	struct cw_workspace_pool workspaces;
 	struct cw_atomic64 errors; /* blocks that could not be read */
 
-	/* An index page for when the cache gets no memory. */
+	/* An index page for use when the cache gets no memory. */
 	struct cw_mutex spare_lock;
 	u8 spare_page[CW_PAGE_SIZE]; /* spare_lock */
 };
@@ -109,10 +119,11 @@ extern const struct cw_image_format cw_image_cloop2;
 extern const struct cw_image_format cw_image_cloop4;
 extern const struct cw_image_format cw_image_cloopw;
 
-/* In the order in which they are probed; raw, which is anything, is last. */
+/* In the order of probing. raw probes true for any file, so it is last. */
 extern const struct cw_image_format *const cw_image_formats[];
 extern const unsigned int cw_image_formats_count;
 
+/* NULL: there is none. */
 const struct cw_image_format *cw_image_format_by_name(const char *name);
 
 /*
@@ -125,57 +136,59 @@ int cw_image_open(struct cw_io *io, struct cw_cache *cache,
 void cw_image_close(struct cw_image *img); /* NULL is fine */
 
 /*
- * Takes over the size that the file has by now. Nobody may read meanwhile. A
- * format with blocks has the size it was made with: -EOPNOTSUPP.
+ * Takes over the present size of the file. Nobody may read meanwhile. A format
+ * with blocks has a fixed size: -EOPNOTSUPP.
  */
 int cw_image_resize(struct cw_image *img, struct cw_report *report);
 
 /*
- * Reads [off, off + len). What lies behind the image's last byte reads as
- * zeros, so that a device of whole sectors can end in a part of one.
- * -EIO when a block is damaged. Any thread, any alignment.
+ * Reads [off, off + len). Bytes behind the image's last byte read as zeros, so
+ * that a device of whole sectors can end in a part of one. -EIO: a block is
+ * damaged. Any thread, any alignment.
  */
 int cw_image_read(struct cw_image *img, u64 off, u32 len, void *buf);
 
 /*
- * All of a range is read soon: has the file fetch what its blocks are stored
- * in, those that lie side by side at once. A hint; may sleep.
+ * A hint: all of the range is read soon. The file fetches the stored blocks,
+ * neighbours at once. May sleep.
  */
 void cw_image_will_read(struct cw_image *img, u64 off, u64 len);
 
 /*
- * Is the start of a range known to be zeros, without reading it? 1 or 0, and
- * for *n bytes: 0 < *n <= len.
+ * Is the start of a range known to be zeros, without a read? Returns 1 or 0.
+ * The answer counts for *n bytes, 0 < *n <= len.
  */
 int cw_image_is_zero(struct cw_image *img, u64 off, u64 len, u64 *n);
 
 /*
- * Where block n is stored, and for how many more blocks that says it all.
- * -EIO when the index cannot tell; extent->alike is set then, too.
+ * Finds the place of block n, and in extent->alike how many blocks have the
+ * same answer. -EIO: the index cannot tell; extent->alike is set then, too.
  */
 int cw_image_locate(struct cw_image *img, u64 n, struct cw_extent *extent);
 
 /*
- * Reads block n as it is stored, and checks it as far as that is possible
- * without decompressing. stored has room for img->max_stored bytes.
+ * Reads block n in its stored form, and checks what can be checked without
+ * decompression. stored has room for img->max_stored bytes.
  */
 int cw_image_read_stored(struct cw_image *img, u64 n, struct cw_extent *extent,
 			 void *stored);
 
 /*
- * cw_image_read() of what is in the cache, without waiting for anything; -EAGAIN
- * when not all of it is, and when the range is not within the image.
+ * Reads from the cache without waiting for anything. -EAGAIN: the cache has not
+ * all of the range, the range is not within the image, or the format has no
+ * blocks.
  */
 int cw_image_read_cached(struct cw_image *img, u64 off, u32 len, void *buf);
 
-/* Decompressed length of block n: block_size but for the last. */
+/* Decompressed length of block n: block_size, less for the last block. */
 u32 cw_image_block_len(const struct cw_image *img, u64 n);
 
 /*
- * For formats' locate: reads from the index through the cache. The first
- * takes any range of the file; the second a page that the format defines
- * (at most CW_PAGE_SIZE long and within the file), whose checksum is checked
- * when it is read in, and copies [skip, skip + len) of it.
+ * For formats' locate: reads from the index through the cache.
+ * cw_image_read_index() takes any range of the file. cw_image_read_index_page()
+ * takes a page that the format defines, within the file and at most
+ * CW_PAGE_SIZE long. It checks the page's crc, unless crc is NULL, when the
+ * page is read in, and copies [skip, skip + len) of it.
  */
 int cw_image_read_index(struct cw_image *img, u64 off, u32 len, void *buf);
 int cw_image_read_index_page(struct cw_image *img, u64 pos, u32 page_len,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A backing file as the engine sees it: a file or a block device, a memory
- * buffer in tests. The Linux side implements it in backing.c, the library in
- * lib/posix_io.c, the crash simulator with a recorder.
+ * A backing file in the engine's view: a file or a block device, or a memory
+ * buffer in tests. backing.c implements it in the driver and
+ * lib/port/posix_io.c in the library. The crash simulator has one that records.
  *
- * All calls block, may come from many threads at once and return 0 or -errno.
- * Offsets and lengths are in bytes, of any alignment.
+ * All calls block, may come from many threads at once, and return 0 or -errno.
+ * Offsets and lengths are in bytes, with any alignment.
  */
 #ifndef CLOOPW_IO_H
 #define CLOOPW_IO_H
@@ -15,37 +15,39 @@
 struct cw_io;
 
 struct cw_io_ops {
-	/* All of [off, off + len), or -errno; -EIO when the file ends before. */
+	/*
+	 * Reads all of [off, off + len), or -errno. -EIO: the file ends before.
+	 */
 	int (*pread)(struct cw_io *io, void *buf, size_t len, u64 off);
 
-	/* The same into two buffers; NULL: as two calls. */
+	/* The same into two buffers. NULL: cw_pread_two() makes two calls. */
 	int (*pread_two)(struct cw_io *io, void *first, size_t first_len,
 			 void *second, size_t second_len, u64 off);
 
-	/* All of [off, off + len) is read soon: a hint. NULL: of no use here. */
+	/* A hint: all of [off, off + len) is read soon. NULL: no use here. */
 	void (*will_read)(struct cw_io *io, u64 off, u64 len);
 
 	/*
-	 * All of it, or -errno and an unknown part of it. Extends the file.
-	 * A quota, a limit of the process and the largest file that there can
-	 * be are as a full disk: callers of cw_pwrite() and cw_allocate() get
-	 * -ENOSPC for each.
+	 * Writes all of buf. On -errno an unknown part is written. Extends the
+	 * file. A full quota, a limit of the process and the largest possible
+	 * file count as a full disk. Callers of cw_cow_pwrite() and
+	 * cw_allocate() get -ENOSPC for each.
 	 */
 	int (*pwrite)(struct cw_io *io, const void *buf, size_t len, u64 off);
 
-	/* When it returns 0, all that was written before the call is durable. */
+	/* On 0, all data written before the call is durable. */
 	int (*flush)(struct cw_io *io);
 
 	/*
-	 * Writes to [off, off + len) will find space; the file is extended.
-	 * -ENOSPC when there is none, -EOPNOTSUPP (or NULL) when the medium
+	 * Makes sure that writes to [off, off + len) find space, and extends
+	 * the file. -ENOSPC: there is none. -EOPNOTSUPP (or NULL): the medium
 	 * cannot tell in advance.
 	 */
 	int (*allocate)(struct cw_io *io, u64 off, u64 len);
 
 	/*
-	 * Gives the space of [off, off + len) back; the file keeps its size.
-	 * Afterwards it reads as zeros or as before. -EOPNOTSUPP when the
+	 * Gives the space of [off, off + len) back. The file keeps its size.
+	 * Afterwards the range reads as zeros or as before. -EOPNOTSUPP: the
 	 * medium cannot.
 	 */
 	int (*punch)(struct cw_io *io, u64 off, u64 len);
@@ -54,29 +56,31 @@ struct cw_io_ops {
 	int (*size)(struct cw_io *io, u64 *size);
 
 	/*
-	 * How many bytes there is space for, those stored already included:
-	 * of a file, of a device. No more than the largest file that there can
-	 * be. NULL or -errno: that cannot be told.
+	 * How many bytes of a file or device there is space for, with those
+	 * already stored. At most the largest possible file. NULL or -errno:
+	 * unknown.
 	 */
 	int (*capacity)(struct cw_io *io, u64 *bytes);
 
 	/*
-	 * Where data begins at off or behind it: all before it reads as zeros.
-	 * Behind the end when there is none. NULL, or off: that cannot be told.
+	 * Returns where data begins, at off or behind it: all before reads as
+	 * zeros. Without data, returns a place behind the end. NULL, or the
+	 * value off: unknown.
 	 */
 	u64 (*next_data)(struct cw_io *io, u64 off);
 };
 
 struct cw_io {
 	const struct cw_io_ops *ops;
-	const char *name; /* for messages; owned by whoever made the io */
+	const char *name; /* for messages; owned by the creator of the io */
 	s64 mtime;        /* modification time, seconds since 1970; 0: unknown */
 	/*
-	 * Bytes that the medium writes as one, so that a write which power cuts
-	 * off may destroy all of them; 0: a sector. A power of two.
+	 * Bytes that the medium writes as one. A write that power cuts off may
+	 * destroy all of them. A power of two; 0: a sector.
 	 */
 	u32 physical_block;
-	bool whole_pages; /* to write a part of a page may be to read it first */
+	/* a write of a part of a page may read the page first */
+	bool whole_pages;
 };
 
 static inline int cw_pread(struct cw_io *io, void *buf, size_t len, u64 off)
@@ -113,7 +117,7 @@ static inline int cw_pwrite(struct cw_io *io, const void *buf, size_t len,
 	return io->ops->pwrite(io, buf, len, off);
 }
 
-/* There is no space, whoever limits it: the file system, a quota, a ulimit. */
+/* No space is -ENOSPC, whether a file system, a quota or a ulimit says so. */
 static inline int cw_as_no_space(int err)
 {
 	return err == -EFBIG || err == -EDQUOT ? -ENOSPC : err;

@@ -2,24 +2,24 @@
 /*
  * The only door between the engine and the world it is compiled in.
  *
- * Two implementations of one small API: ../platform_linux.h for the module,
- * lib/platform_posix.h for the library. Nothing else in core/ may know which
- * of them is in use. Each must provide:
+ * One small API has two implementations: ../platform_linux.h for the module,
+ * and lib/port/platform_posix.h for the library. Nothing else in core/ may know
+ * which of them is in use. Each must provide:
  *
  *   types      u8 u16 u32 u64 s32 s64 bool size_t, __le16..__be64
  *   byte order cw_from_le{16,32,64}() cw_to_le{16,32,64}()
  *              cw_from_be{32,64}()    cw_to_be{32,64}()
- *   memory     for who can be refused what it asks for, as an attach can:
+ *   memory     for a caller that can fail, such as an attach:
  *              cw_alloc()   zeroed, any size, may sleep, NULL when there is none
  *              cw_alloc_raw() the same, not zeroed
- *              and for a request, which others wait for to get memory; zeroed:
+ *              for a request, which others wait for to get memory; zeroed:
  *              cw_try_alloc() NULL soon: the caller has a way without it
  *              cw_need_alloc() there is no such way: waits until there is some.
- *                           A program has NULL, and its request fails
- *              cw_free()    of all these; accepts NULL
- *              cw_alloc_cached() as cw_try_alloc() and not zeroed, of what is
- *                           given back when memory is short, and counted as such
- *              cw_free_cached() that, of so many bytes
+ *                           In a program it returns NULL, and the request fails
+ *              cw_free()    frees all these; accepts NULL
+ *              cw_alloc_cached() like cw_try_alloc(), not zeroed, for memory that
+ *                           a shrinker gives back, and counted as such
+ *              cw_free_cached() frees that; takes its length
  *   locks      struct cw_mutex   cw_mutex_{init,destroy,lock,trylock,unlock}
  *              struct cw_rwsem   cw_rwsem_{init,destroy,read_lock,read_trylock,
  *                                read_unlock,write_lock,write_unlock}
@@ -27,15 +27,15 @@
  *                                wait drops the mutex while it sleeps and may
  *                                wake without cause; signal wakes one
  *   atomics    struct cw_atomic64  cw_atomic64_{read,set,add,inc}
- *              cw_load_acquire(p), cw_store_release(p, v): whoever reads the
- *              pointer finds all that was written before it was stored
+ *              cw_load_acquire(p), cw_store_release(p, v): a reader of the
+ *              pointer finds all that was written before its store
  *   checksum   cw_crc32c(buf, len): the usual CRC-32C (seed and final xor ~0)
  *   bits       cw_popcount(): how many of 32 are set
  *   processors cw_cpus(): how many can run at once
  *   messages   cw_vformat(): vsnprintf; cw_log_bad(): one rate-limited line
  *   codecs     codec_lib.h; CW_ZLIB_MAX_LEVEL: its libraries differ in that
  *
- * All functions may be called from any thread that is allowed to sleep.
+ * Any thread that is allowed to sleep may call all functions.
  */
 #ifndef CLOOPW_PLATFORM_H
 #define CLOOPW_PLATFORM_H
@@ -66,13 +66,13 @@ static inline u64 cw_max(u64 a, u64 b)
 	return a > b ? a : b;
 }
 
-/* a + b in *sum; true when it does not fit 64 bits */
+/* *sum = a + b; true when the sum does not fit 64 bits */
 static inline bool cw_add_overflows(u64 a, u64 b, u64 *sum)
 {
 	return __builtin_add_overflow(a, b, sum);
 }
 
-/* a * b in *product; true when it does not fit 64 bits */
+/* *product = a * b; true when the product does not fit 64 bits */
 static inline bool cw_mul_overflows(u64 a, u64 b, u64 *product)
 {
 	return __builtin_mul_overflow(a, b, product);

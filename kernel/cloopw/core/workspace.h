@@ -2,9 +2,10 @@
 /*
  * Workspaces: the memory that one block needs on its way through a codec.
  *
- * All of it is allocated when the pool is made, so that reads and writes make
- * progress when memory is short: a caller waits for a workspace, it never
- * allocates one. As many as processors, since more could not run at once.
+ * The pool allocates all of it when it is made. So reads and writes make
+ * progress when memory is short: a caller waits for a workspace and never
+ * allocates one. A pool has one workspace a processor, because more cannot run
+ * at once.
  */
 #ifndef CLOOPW_WORKSPACE_H
 #define CLOOPW_WORKSPACE_H
@@ -19,11 +20,11 @@ struct cw_workspace {
 };
 
 struct cw_workspace_config {
-	u32 codecs;      /* CW_CODEC_BIT()s whose contexts are wanted */
+	u32 codecs;      /* CW_CODEC_BIT()s of the wanted contexts */
 	u32 stored_len;  /* bytes in ->stored */
 	u32 plain_len;   /* bytes in ->plain, 0 for none */
 	u32 max_len;     /* longest decompressed block */
-	/* When set: contexts also compress, with this codec and level. */
+	/* Not NULL: its contexts also compress, with this codec and level. */
 	const struct cw_codec *compressor;
 	int level;
 };
@@ -37,15 +38,20 @@ struct cw_workspace_pool {
 	bool ready; /* init began: destroy has something to do */
 };
 
+/* 0, -ENOMEM or a codec's error. On error the pool is destroyed again. */
 int cw_workspace_pool_init(struct cw_workspace_pool *pool,
 			   const struct cw_workspace_config *config);
-/* All workspaces must be back. Accepts a pool whose init failed or zeros. */
+/*
+ * All workspaces must be back. Accepts a pool of zeros, or one whose init
+ * failed.
+ */
 void cw_workspace_pool_destroy(struct cw_workspace_pool *pool);
 
+/* Waits for a free workspace. Never fails, and allocates nothing. */
 struct cw_workspace *cw_workspace_get(struct cw_workspace_pool *pool);
 void cw_workspace_put(struct cw_workspace_pool *pool, struct cw_workspace *ws);
 
-/* As the codec's decompress; -EIO for an id the pool was not made for. */
+/* The codec's decompress; -EIO for an id that the pool was not made for. */
 int cw_workspace_decompress(struct cw_workspace_pool *pool,
 			    struct cw_workspace *ws, unsigned int codec,
 			    void *dst, u32 dst_len, const void *src,
