@@ -109,19 +109,24 @@ static int open_engine(struct cloopw_attachment *att,
 	if (!att->info.size)
 		return cw_refuse(report, -EINVAL, "%s: is empty",
 				 att->image->io.name);
-	/* What a block is stored in is known: more would be read in vain. */
+	/*
+	 * The index says what a block is stored in, so read-ahead would be in
+	 * vain.
+	 */
 	if (att->info.cluster)
 		cw_backing_expect_random(att->image);
 	return 0;
 }
 
 /*
- * Who only writes to a file has it for himself: others would spin for its
- * inode's lock, and the log's records wait for those before them. What is to be
- * compressed first all processors do. And who only reads one from start to end
- * does so in order. A small request with no other beside it is most likely
- * waited for: the processor that asks serves it, which is idle else, and none
- * has to be woken.
+ * Four queues.
+ * - workers: requests that compress or decompress go to all processors.
+ * - writer: plain writes to one file go one after another. Several workers would
+ *   spin for the inode's lock, and a log's records wait for those before them.
+ * - streamer: a stream of plain reads of one file stays in order.
+ * - local: a small request alone is probably one that a program waits for. The
+ *   submitting processor serves it: it is idle otherwise, and nobody has to be
+ *   woken.
  */
 static int start_workers(struct cloopw_attachment *att, const char *name)
 {
@@ -186,7 +191,7 @@ destroy:
 	return err;
 }
 
-/* ---- what a process wants and a worker does ---- */
+/* ---- errands: a worker runs them for a process ---- */
 
 struct errand {
 	struct work_struct work;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * All that a disk has while an image is attached to it: the engine, the files
- * behind it and the threads that serve it. Made before the disk sees it, and
- * constant from then on, but for what a snapshot adds, the size in info, which
- * the disk's lock guards, and how the image is read.
+ * All that a disk has while an image is attached: the engine, the files behind
+ * it and its threads. The driver makes an attachment before the disk sees it,
+ * and it is constant from then on. There are three exceptions. A snapshot adds a
+ * layer, the disk's lock guards the size in info, and direct I/O of the image
+ * can be switched.
  */
 #ifndef CLOOPW_ATTACHMENT_H
 #define CLOOPW_ATTACHMENT_H
@@ -17,11 +18,11 @@
 
 struct cloopw_disk;
 
-/* What was asked for, decoded and checked. */
+/* The arguments of an attach, decoded and checked. */
 struct cloopw_setup {
 	u32 flags; /* CLOOPW_F_* */
 	int image_fd;
-	struct file *image_file; /* instead of it; NULL: none */
+	struct file *image_file; /* instead of image_fd; NULL: none */
 	u32 nr_layers;
 	int layer_fds[CW_MAX_LAYERS]; /* the top first */
 	u64 offset;
@@ -36,8 +37,9 @@ struct cloopw_attachment {
 	u64 sizelimit;
 	struct cw_backing *image;
 	/*
-	 * What the engine's layers lie in: as attached, the top first, then
-	 * what snapshots have added. Of who attaches, makes a snapshot, clears.
+	 * The backings of the engine's layers: first those of the attach, the
+	 * top first, then those of snapshots. Only attach, snapshot and clear
+	 * use them, one at a time.
 	 */
 	u32 nr_layers;
 	struct cw_backing *layers[CW_MAX_LAYERS];
@@ -48,11 +50,12 @@ struct cloopw_attachment {
 	struct workqueue_struct *writer;  /* NULL: nobody writes */
 	struct workqueue_struct *streamer; /* NULL: there are no streams */
 	struct workqueue_struct *local; /* one small request at a time */
-	atomic_t busy;  /* requests that workers have; a hint for the next */
+	atomic_t busy;  /* requests that workers have; a hint for queue_of() */
 	/*
-	 * The reads that were asked for last and lie side by side, and what of
-	 * them has been fetched; no stream is fetched yet where end is less than
-	 * start. Sectors; hints, read and written without a lock.
+	 * The latest stream: reads that lie side by side. Its range, and the
+	 * part of it that a worker has fetched. No part is fetched while
+	 * fetched_end < fetched_start. In sectors. Hints, so no lock guards
+	 * them.
 	 */
 	u64 stream_start, stream_end;
 	u64 fetched_start, fetched_end;
@@ -60,34 +63,37 @@ struct cloopw_attachment {
 	struct cloopw_watch *watch;
 };
 
-/* On error *out is NULL and the report says why. */
+/*
+ * Opens the files and the engine, and starts the workers. On error *out is NULL
+ * and the report says why.
+ */
 int cloopw_attachment_create(struct cloopw_disk *disk,
 			     const struct cloopw_setup *setup,
 			     struct cloopw_attachment **out,
 			     struct cw_report *report);
 
 /*
- * Puts the file on top of the layers, while requests are served; one at a
- * time. elsewhere: the caller knows that it does not lie on the disk. On error
- * nothing has changed and the report says why.
+ * Puts the layer in the file fd on top of the layers, while requests are
+ * served. One caller at a time. elsewhere: the caller knows that the file does
+ * not lie on the disk. On error nothing has changed and the report says why.
  */
 int cloopw_attachment_snapshot(struct cloopw_attachment *att,
 			       struct cloopw_disk *disk, int fd, bool elsewhere,
 			       struct cw_report *report);
 
 /*
- * Has a worker call run(att, arg), as it serves requests, and returns what that
- * does. What changes a COW file goes this way: what the caller is sent, such as
- * SIGKILL, and what it may, such as RLIMIT_FSIZE, would make writing fail
- * halfway, which is a failure of the file to the engine and to all who write.
+ * Has a worker call run(att, arg) in the context of requests, and returns the
+ * result. All changes of a COW file go this way. A signal to the caller, such
+ * as SIGKILL, or a limit of the caller, such as RLIMIT_FSIZE, would stop a
+ * write halfway. To the engine that would be a failure of the file.
  */
 int cloopw_attachment_run(struct cloopw_attachment *att,
 			  int (*run)(struct cloopw_attachment *att, void *arg),
 			  void *arg);
 
 /*
- * Nothing may be in flight. Flushes and frees all of it; returns what the
- * flush did. NULL is fine, and so is one that was made by half.
+ * Flushes, frees all of it, and returns the result of the flush. Nothing may be
+ * in flight. NULL is fine, and so is a half made one.
  */
 int cloopw_attachment_destroy(struct cloopw_attachment *att);
 

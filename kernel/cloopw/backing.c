@@ -22,13 +22,10 @@
 #include "disk.h"
 #include "stack.h"
 
-/* Workers read at several places at once, in turn; each is to find its part. */
+/* Read-ahead must be large: workers read in turn at several places at once. */
 #define READAHEAD_PAGES (SZ_1M / PAGE_SIZE)
 
-/*
- * All backings there are, so that a file that one device writes is not used
- * by another.
- */
+/* All backings, so that no device uses a file that another device writes. */
 static LIST_HEAD(backings); /* backings_lock */
 static DEFINE_MUTEX(backings_lock);
 
@@ -37,7 +34,7 @@ static struct cw_backing *to_backing(struct cw_io *io)
 	return container_of(io, struct cw_backing, io);
 }
 
-/* Of the file's data; for a block device not the inode of its node. */
+/* The inode of the data. A block device's node has another inode. */
 static struct inode *data_inode(const struct file *file)
 {
 	return file->f_mapping->host;
@@ -71,7 +68,10 @@ static int file_write(struct file *file, const u8 *buf, size_t len, loff_t pos)
 	return 0;
 }
 
-/* Where [off, off + len) of the window is in the file; false: nowhere. */
+/*
+ * The place of [off, off + len) of the window in the file; false: there is
+ * none.
+ */
 static bool in_file(const struct cw_backing *b, u64 off, u64 len, loff_t *pos)
 {
 	u64 start, end;
@@ -155,8 +155,8 @@ static int backing_flush(struct cw_io *io)
 }
 
 /*
- * A file that is only in memory (a memfd) and has no limit but the COW's own: what
- * is allocated there before it is needed is memory that is taken for nothing.
+ * Is the file only in memory (a memfd), with no limit but the COW's own? Memory
+ * that is allocated there in advance is wasted.
  */
 static bool is_in_memory(const struct cw_backing *b)
 {
@@ -166,7 +166,7 @@ static bool is_in_memory(const struct cw_backing *b)
 	       !vfs_statfs(&b->file->f_path, &stat) && !stat.f_blocks;
 }
 
-/* The space of a block device is there; a file gets its blocks now. */
+/* The space of a block device is there. A file gets its blocks now. */
 static int backing_allocate(struct cw_io *io, u64 off, u64 len)
 {
 	struct cw_backing *b = to_backing(io);
@@ -359,7 +359,7 @@ const char *cw_backing_mark(struct cw_io *io)
 	struct file *file = to_backing(io)->file;
 	size_t len = strlen(io->name), more = strlen(mark);
 
-	/* What was opened without a name says so in it. */
+	/* The name of a file that was already unlinked says so. */
 	if (!S_ISREG(data_inode(file)->i_mode) ||
 	    !d_unlinked(file->f_path.dentry) ||
 	    (len >= more && !strcmp(io->name + len - more, mark)))
@@ -395,7 +395,7 @@ static int check_access(struct file *file, const char *name,
 	return 0;
 }
 
-/* What /proc and the like offer as files cannot be read by the kernel. */
+/* The kernel cannot read the files of /proc and the like. */
 static int check_operations(struct file *file, const char *name,
 			    const struct cw_backing_request *request,
 			    struct cw_report *report)
@@ -412,10 +412,11 @@ static int check_operations(struct file *file, const char *name,
 
 /*
  * A device must not become its own backing, directly or through others. While
- * it is not attached it can only be through one of ours that is not, either:
- * one that is attached has all of its backings, and none of them can be this
- * device. The file has been opened, so that it cannot be detached after the
- * check. A new layer of a device in use is looked at by check_stack(), too.
+ * the device is not attached, the way to it leads through another unattached
+ * device of this driver. An attached one has all of its backings, and none of
+ * them can be this device. The file is open, so an attached device below cannot
+ * be detached after the check. For a new layer of a device in use,
+ * check_stack() looks further.
  */
 static int check_disk(struct file *file, const char *name,
 		      const struct cw_backing_request *request,
@@ -492,7 +493,7 @@ static int check_window(struct file *file, const char *name,
 	return 0;
 }
 
-/* Our own open of the same file: others cannot set O_APPEND on it. */
+/* Opens the file again, so that nobody can set O_APPEND on our open file. */
 static struct file *open_again(struct file *user, bool writable)
 {
 	int flags = O_LARGEFILE | O_NOATIME | (writable ? O_RDWR : O_RDONLY);
@@ -501,8 +502,9 @@ static struct file *open_again(struct file *user, bool writable)
 }
 
 /*
- * Of the device, or of that below the file system. Some have none: those in
- * memory do not outlive power at all; of others nobody can tell.
+ * The block of the device, or of the device below the file system. Some file
+ * systems have none: one in memory does not outlive power, and of others nobody
+ * can tell.
  */
 static u32 physical_block(struct inode *inode)
 {
@@ -527,7 +529,7 @@ static int fill_stat(struct cw_backing *b)
 	b->dev = huge_encode_dev(stat.dev);
 	b->ino = stat.ino;
 	b->rdev = huge_encode_dev(stat.rdev);
-	/* That of a device's node changes with its permissions. */
+	/* A device node's mtime changes with its permissions. */
 	if (S_ISREG(stat.mode))
 		b->io.mtime = stat.mtime.tv_sec;
 	b->io.whole_pages = S_ISBLK(stat.mode);
@@ -535,7 +537,7 @@ static int fill_stat(struct cw_backing *b)
 	return 0;
 }
 
-/* Enters it in the list unless it conflicts with one there. */
+/* Enters the backing in the list, unless it conflicts with another. */
 static int announce(struct cw_backing *b, struct cw_report *report)
 {
 	struct inode *inode = data_inode(b->file);
@@ -578,9 +580,9 @@ static int claim(struct cw_backing *b, struct gendisk *disk, const char *role,
 }
 
 /*
- * After writing back failed, the page cache may show what is not on the medium and
- * never will be: it takes it for written. A log must not be recovered from that. And
- * that the write of an earlier user failed is no fault of ours.
+ * When writeback fails, the page cache may show data that never reaches the
+ * medium, because it counts as written. A log must not be recovered from such
+ * data. An error of an earlier user's write is not reported to this one.
  */
 static int forget_unwritten(struct cw_backing *b, struct cw_report *report)
 {

@@ -16,52 +16,69 @@ struct gendisk;
 struct request;
 
 struct cw_backing_request {
-	int fd;               /* of the process that asks */
-	struct file *file;    /* instead of it; NULL: none */
+	int fd;               /* file descriptor of the calling process */
+	struct file *file;    /* instead of fd; NULL: none */
 	const char *role;     /* "image", "COW layer": for messages */
 	bool writable;
-	bool direct;          /* can be read past the page cache */
-	u64 offset;           /* where the window begins in the file */
-	u64 sizelimit;        /* and how long it is; 0: up to the file's end */
-	struct gendisk *disk; /* the device it is for */
-	bool in_use;          /* that is, so it may lie on it, through others */
+	bool direct;          /* cw_backing_set_direct() may be called */
+	u64 offset;           /* the window's first byte in the file */
+	u64 sizelimit;        /* the window's length; 0: up to the file's end */
+	struct gendisk *disk; /* the device that uses it */
+	/* the device is in use, so the file may lie on it */
+	bool in_use;
 	bool elsewhere;       /* the caller knows that it does not */
 };
 
 struct cw_backing {
-	struct cw_io io;       /* constant, as all but what says else */
-	struct file *file;     /* opened by us: its flags are nobody else's */
-	struct file *user;     /* what was given to us: with its locks */
+	struct cw_io io;       /* constant, like all fields without a comment */
+	/* opened by us, so nobody else changes its flags */
+	struct file *file;
+	struct file *user;     /* the caller's file, which holds its locks */
 	u64 offset;
 	u64 sizelimit;         /* U64_MAX: none */
-	bool writable;         /* changed by who has it alone; backings_lock */
+	bool writable;         /* backings_lock; its only user changes it */
 	u64 dev;               /* st_dev, st_ino and st_rdev of the file */
 	u64 ino;
 	u64 rdev;
-	struct gendisk *disk;  /* that it is for */
+	struct gendisk *disk;  /* the device that uses it */
 	struct cw_direct *direct; /* NULL: always through the page cache */
-	struct cw_claim claim;    /* of a block device */
+	struct cw_claim claim;    /* the claim of a block device */
 	struct list_head node; /* backings_lock */
 };
 
-/* On error *out is NULL and the report says why. */
+/*
+ * Opens the file again, checks it, claims a block device, and enters it in the
+ * list of backings. On error *out is NULL and the report says why.
+ */
 int cw_backing_open(const struct cw_backing_request *request,
 		    struct cw_backing **out, struct cw_report *report);
-/* It is not written any more, so others may read it. */
+/* The device does not write it any more, so other devices may read it. */
 void cw_backing_set_read_only(struct cw_backing *backing);
 void cw_backing_close(struct cw_backing *backing); /* NULL is fine */
 
-/* " (deleted)" behind the name of a file that has lost it, as in /proc; else "". */
+/*
+ * " (deleted)", behind the name of a regular file that has no name any more;
+ * else "".
+ */
 const char *cw_backing_mark(struct cw_io *io);
 
-/* For what was opened so: it is read past the page cache, or not any more. */
+/*
+ * Switches reads past the page cache on or off. The request must have had
+ * direct. 0 or -ENOMEM.
+ */
 int cw_backing_set_direct(struct cw_backing *backing, bool wanted);
 enum cw_direct_mode cw_backing_direct_mode(const struct cw_backing *backing);
 
-/* It is read in pieces here and there; whoever knows better says it with will_read. */
+/*
+ * A hint: reads come in pieces here and there, so the file's read-ahead is of
+ * no use. will_read tells the exceptions.
+ */
 void cw_backing_expect_random(struct cw_backing *backing);
 
-/* Reads or writes the request's data from pos of the engine's io on. */
+/*
+ * Reads or writes the request's data, from pos of the engine's io on. Returns 0
+ * or -errno; a part of the data may have moved.
+ */
 int cw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "core/device.h"
 
-#define SHARE 4 /* of the memory */
+#define SHARE 4 /* a quarter of the memory */
 
 struct cw_cache_budget cloopw_budget;
 

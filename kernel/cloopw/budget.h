@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The memory that the caches of all devices may have together. */
+/* The limit of memory that the caches of all devices share. */
 #ifndef CLOOPW_BUDGET_H
 #define CLOOPW_BUDGET_H
 
@@ -9,6 +9,7 @@ extern struct cw_cache_budget cloopw_budget;
 
 void cloopw_budget_init(void);
 void cloopw_budget_exit(void);
+/* In bytes. */
 u64 cloopw_budget_limit(void);
 
 #endif

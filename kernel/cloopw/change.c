@@ -15,7 +15,7 @@
 static_assert(sizeof(struct cloopw_snapshot) == CLOOPW_SNAPSHOT_SIZE_1);
 static_assert(sizeof(struct cloopw_resize) == CLOOPW_RESIZE_SIZE_1);
 
-/* For one change at a time. */
+/* Takes the right to change the attachment, which one thread has at a time. */
 static int hold(struct cloopw_disk *disk, struct cw_report *report)
 {
 	int err = cloopw_disk_hold(disk, true);
@@ -27,7 +27,7 @@ static int hold(struct cloopw_disk *disk, struct cw_report *report)
 					 "nothing is attached to it");
 }
 
-/* Makes the change, or says where the message goes why it was not made. */
+/* Makes the change, or writes the reason of the failure to message. */
 static int change(struct cloopw_disk *disk, void *request, u64 message,
 		  u32 message_len,
 		  int (*make)(struct cloopw_disk *disk, void *request,
@@ -91,9 +91,10 @@ static int snapshot(struct cloopw_disk *disk, const void __user *arg)
 /* ---- resize ---- */
 
 /*
- * The size changes while no request is under way, and nobody looks at it. Where
- * requests wait, neither the lock is waited for, whose holders may wait for the
- * log's, nor a worker that others make changes with. Requests need no lock.
+ * The size changes while no request is under way and nobody looks at it. The
+ * lock comes before the freeze, because its holders may wait for the log's
+ * lock. And no worker makes this change: other changes may occupy it. Requests
+ * need no lock.
  */
 static int take_size(struct cloopw_disk *disk, struct cw_report *report)
 {

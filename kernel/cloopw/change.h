@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Changes of what is attached: snapshot, resize, flush, limit. */
+/* Changes of an attachment: snapshot, resize, flush, limit, direct I/O. */
 #ifndef CLOOPW_CHANGE_H
 #define CLOOPW_CHANGE_H
 
@@ -8,14 +8,21 @@
 
 struct cloopw_disk;
 
+/* CLOOPW_SNAPSHOT, _RESIZE and _FLUSH; -ENOTTY for others. */
 int cloopw_change_ioctl(struct cloopw_disk *disk, unsigned int cmd,
 			void __user *arg);
-/* On error nothing has changed and the report says why. */
+/*
+ * Takes over the new size of a raw image, in bytes. On error nothing has
+ * changed and the report says why.
+ */
 int cloopw_resize(struct cloopw_disk *disk, u64 *size,
 		  struct cw_report *report);
-/* Of the bytes that the COW file may take; 0: no limit. */
+/*
+ * Limits the bytes of the COW file; 0: no limit. Errors as of
+ * cw_device_set_limit(); -ENXIO: nothing is attached.
+ */
 int cloopw_set_limit(struct cloopw_disk *disk, u64 bytes);
-/* mode: what came of it. */
+/* Switches direct I/O of the image. On 0, *mode is the result. */
 int cloopw_set_direct(struct cloopw_disk *disk, bool wanted,
 		      enum cw_direct_mode *mode);
 

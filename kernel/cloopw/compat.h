@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What differs between kernels. The code has the newest kernel's form; here
- * older ones are given that form. Distributions bring newer interfaces to older
- * kernels, so config.h tells what the headers have, not the version: probe writes
- * it from the list of features.
+ * The differences between kernels. The code has the newest kernel's form; this
+ * file gives older kernels that form. Distributions bring newer interfaces to
+ * older kernels. So config.h tells what the headers have, not the version.
+ * probe writes config.h from the list of features.
  */
 #ifndef CLOOPW_COMPAT_H
 #define CLOOPW_COMPAT_H
@@ -70,8 +70,9 @@ static inline int cw_compat_prepare_to_claim(struct block_device *bdev,
 /* ---- claiming a device below ---- */
 
 /*
- * As an exclusive open has it; who has the same holder can claim it, too. Given
- * up by cw_compat_give_up_device(), at once. ERR_PTR(-EBUSY): others have it.
+ * Claims a device, like an exclusive open. Another claim with the same holder
+ * succeeds, too. cw_compat_give_up_device() ends it at once. ERR_PTR(-EBUSY):
+ * others have the device.
  */
 #if defined(CW_HAVE_BDEV_FILE)
 
@@ -105,7 +106,7 @@ static inline void cw_compat_give_up_device(cw_claim_t *claim)
 
 #elif defined(CW_HAVE_HOLDER_OPS)
 
-/* Given up by whom it was claimed for, so that is kept. */
+/* The release needs the holder, so the claim keeps it. */
 typedef struct cw_claimed {
 	struct block_device *bdev;
 	void *holder;
@@ -155,8 +156,8 @@ static inline void cw_compat_give_up_device(cw_claim_t *claim)
 /* ---- reading and writing files and the page cache ---- */
 
 /*
- * Who writes holds off the freezing of the file system: since it does so by
- * itself there is a function to check that nobody has begun it.
+ * A writer holds off the freezing of the file system. On kernels where
+ * vfs_iter_write() does that itself, the caller must not.
  */
 static inline ssize_t cw_compat_iter_write(struct file *file,
 					   struct iov_iter *iter, loff_t *pos)
@@ -198,7 +199,7 @@ static inline void bvec_set_page(struct bio_vec *bv, struct page *page,
 	disk_force_media_change(disk, DISK_EVENT_MEDIA_CHANGE)
 #endif
 
-/* Limits of a new disk's queue cannot be given but afterwards. */
+/* On these kernels a new disk's limits can only be set afterwards. */
 #ifndef CW_HAVE_ALLOC_DISK_LIMITS
 #undef blk_mq_alloc_disk
 #define blk_mq_alloc_disk(set, limits, queuedata)		\
@@ -210,7 +211,9 @@ static inline void bvec_set_page(struct bio_vec *bv, struct page *page,
 })
 #endif
 
-/* Who freezes a queue must not wait for requests to it when memory is short. */
+/*
+ * A thread that freezes a queue must not wait for its requests to get memory.
+ */
 #ifndef CW_HAVE_FREEZE_MEMFLAGS
 
 static inline unsigned int cw_compat_freeze(struct request_queue *queue)
@@ -233,7 +236,7 @@ static inline void cw_compat_unfreeze(struct request_queue *queue,
 
 #endif
 
-/* What all queues do that are not told otherwise. */
+/* The flags of an ordinary queue. */
 #ifdef CW_HAVE_SHOULD_MERGE
 #define CW_COMPAT_TAG_FLAGS BLK_MQ_F_SHOULD_MERGE
 #else
@@ -246,7 +249,7 @@ typedef int cw_node_t;
 typedef unsigned int cw_node_t;
 #endif
 
-/* Work goes to the processor that asks for it where nothing else is said. */
+/* On these kernels work without WQ_UNBOUND stays on its processor. */
 #ifndef CW_HAVE_WQ_PERCPU
 #define WQ_PERCPU 0
 #endif
@@ -254,12 +257,12 @@ typedef unsigned int cw_node_t;
 /* ---- limits of a queue ---- */
 
 struct cw_limits {
-	u32 physical_block; /* bytes, as all here */
+	u32 physical_block; /* bytes, like all of these */
 	u32 io_opt;
 	u32 chunk;          /* requests do not cross a multiple; 0: any */
 	u32 max_transfer;
 	u32 max_segments;
-	u32 max_change;     /* of one discard or write-zeroes */
+	u32 max_change;     /* length of one discard or write-zeroes */
 	bool writable;      /* volatile cache and FUA */
 	bool discard;
 	bool zero;
@@ -267,7 +270,7 @@ struct cw_limits {
 
 #ifdef CW_HAVE_LIMITS_FEATURES
 
-/* Begun before the queue is frozen, for who changes limits by sysfs does, too. */
+/* Call it before the freeze: a change of limits in sysfs has the same order. */
 static inline struct queue_limits cw_compat_begin_limits(struct gendisk *disk)
 {
 	return queue_limits_start_update(disk->queue);
@@ -416,7 +419,7 @@ static inline void cw_compat_shrinker_stop(struct cw_compat_shrinker *s)
 
 /* ---- CRC-32C ---- */
 
-/* Older kernels have a driver's and a table's; newer ones choose by themselves. */
+/* Older kernels have a driver's and a table's; newer ones choose themselves. */
 #ifdef CW_HAVE_CRC32C_LE
 #define CW_COMPAT_CHOOSE_CRC32C
 #endif

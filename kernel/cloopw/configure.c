@@ -21,7 +21,7 @@ static_assert(CLOOPW_MAX_LAYERS == CW_MAX_LAYERS);
 static_assert(CLOOPW_MESSAGE_LEN == CW_REPORT_LEN);
 static_assert(CLOOPW_LABEL_LEN == CW_LABEL_LEN + 1);
 
-/* ---- what the caller wants ---- */
+/* ---- the arguments ---- */
 
 /* On the heap: too large for the stack below file systems. */
 struct config_request {
@@ -119,7 +119,7 @@ static int decode_config(struct config_request *request)
 	return 0;
 }
 
-/* That it cannot be written is no other failure. */
+/* A bad address of the message is not another failure. */
 void cloopw_write_message(const struct cw_report *report, u64 message,
 			  u32 message_len)
 {
@@ -136,7 +136,9 @@ void cloopw_write_message(const struct cw_report *report, u64 message,
 
 /* ---- phases ---- */
 
-/* Goes from one phase to another; the error when it was in none of the two. */
+/*
+ * These go from one phase to the next, or return an error in any other phase.
+ */
 static int begin_configure(struct cloopw_disk *disk)
 {
 	int err = 0;
@@ -151,7 +153,10 @@ static int begin_configure(struct cloopw_disk *disk)
 	return err;
 }
 
-/* From here to its end nobody can open it; the caller has it open. */
+/*
+ * From here to the end of the clear nobody can open the disk. The caller has it
+ * open.
+ */
 static int begin_clear(struct cloopw_disk *disk)
 {
 	int err = 0;
@@ -192,9 +197,8 @@ static int install(struct cloopw_disk *disk, struct cloopw_attachment *att)
 }
 
 /*
- * Shows the attachment to the world; one event tells of it. The caller, who
- * has the disk open, cannot have it detached meanwhile but by itself, so only
- * what was copied before may be used behind set_phase().
+ * Shows the attachment to the world, with one event. From set_phase() on,
+ * another thread may detach it, so the rest uses only copies.
  */
 static void publish(struct cloopw_disk *disk,
 		    const struct cloopw_attachment *att)
@@ -246,8 +250,8 @@ static int attach(struct cloopw_disk *disk, const struct cloopw_setup *setup,
 }
 
 /*
- * Who has the disk open alone, or with others but not exclusively, can
- * configure it; a claim keeps others from opening it exclusively meanwhile.
+ * The caller has the disk open exclusively, or nobody has. A claim keeps others
+ * from opening it exclusively meanwhile.
  */
 int cloopw_attach(struct cloopw_disk *disk, bool exclusive,
 		  const struct cloopw_setup *setup, struct cw_report *report)
@@ -336,10 +340,10 @@ static void retract(struct cloopw_disk *disk)
 }
 
 /*
- * Others may have written and closed it, and the page cache could not be written
- * back. Who detaches is told that once, and has it attached as before: there may
- * be room yet, and the cache may still show what is lost. Asked again, it
- * detaches in any case.
+ * Other programs may have written and closed the disk, and writeback may have
+ * failed. The first call that finds this reports it, and leaves the disk
+ * attached, because there may be room later. The cache may still have the data.
+ * The second call detaches.
  */
 int cloopw_clear(struct cloopw_disk *disk)
 {
@@ -368,9 +372,9 @@ int cloopw_clear(struct cloopw_disk *disk)
 	return err;
 }
 
-/* ---- the same image, attached otherwise ---- */
+/* ---- the same image, with other settings ---- */
 
-/* What is not asked for stays as it was. */
+/* Keeps the cache's limit and the file. setup has the rest. */
 static int attach_again(struct cloopw_disk *disk,
 			const struct cloopw_attachment *old,
 			const struct cloopw_setup *wanted,
@@ -414,7 +418,7 @@ int cloopw_reattach(struct cloopw_disk *disk, const struct cloopw_setup *setup,
 		if (err)
 			set_phase(disk, CLOOPW_IDLE);
 	}
-	module_put(THIS_MODULE); /* of old, or what publish() added to that */
+	module_put(THIS_MODULE); /* old's, or the second of publish() */
 	return err;
 }
 

@@ -11,24 +11,45 @@ struct cloopw_disk;
 int cloopw_ioctl(struct block_device *bdev, blk_mode_t mode,
 		 unsigned int cmd, unsigned long arg);
 
-/* exclusive: the caller has the disk open so. On error the report says why. */
+/*
+ * exclusive: the caller has opened the disk with O_EXCL. -EBUSY: the disk is
+ * attached or in use. On error the report says why.
+ */
 int cloopw_attach(struct cloopw_disk *disk, bool exclusive,
 		  const struct cloopw_setup *setup, struct cw_report *report);
+/*
+ * Detaches. -ENXIO: nothing is attached. -EBUSY: others have the disk open.
+ * When not all data could be written back, the first call reports that and
+ * leaves the disk attached. Other errors: detached, but not all data is safe.
+ */
 int cloopw_clear(struct cloopw_disk *disk);
 /*
- * Attaches the same image with the flags, offset and size limit of setup; the
- * caller alone has the disk open. On error it is attached as before.
+ * Attaches the same image with the flags, offset and size limit of setup. Only
+ * the caller has the disk open. On error the disk is attached as before, if
+ * that is possible.
  */
 int cloopw_reattach(struct cloopw_disk *disk, const struct cloopw_setup *setup,
 		    struct cw_report *report);
 
+/*
+ * Checks a window of an image's file, in bytes. The offset must be a multiple
+ * of the sector size, and the end must fit a loff_t. 0, -EINVAL or -EOVERFLOW,
+ * with a report.
+ */
 int cloopw_check_window(u64 offset, u64 sizelimit, struct cw_report *report);
-/* That of a structure, which is its first field: least once. */
+/*
+ * Reads the size of the caller's structure, its first field. -EINVAL: less than
+ * least. -E2BIG: more than a page.
+ */
 int cloopw_read_size(const void __user *arg, size_t least, u32 *size);
-/* A structure that begins with its size: len bytes now, least once. */
+/*
+ * Copies the caller's structure, which begins with its size. len is its length
+ * in this driver, least its first published length. Missing fields are 0;
+ * -E2BIG: unknown fields are not 0.
+ */
 int cloopw_read_request(void *request, size_t len, const void __user *arg,
 			size_t least);
-/* The reason for a failure, to an address of the caller's. */
+/* Copies the reason of a failure to the caller's address. 0: no address. */
 void cloopw_write_message(const struct cw_report *report, u64 message,
 			  u32 message_len);
 

@@ -15,8 +15,9 @@
 
 /*
  * The crypto driver's instruction is some ten times faster than tables on
- * hardware, and several times slower where it is emulated bit by bit. As for
- * RAID's parity, measuring tells better than the processor's features do.
+ * hardware, and several times slower where it is emulated bit by bit. A
+ * measurement tells better than the processor's features, like for RAID's
+ * parity.
  */
 #define ROUNDS 8
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* CRC-32C by whichever of the kernel's ways is the fastest on this machine. */
+/* CRC-32C by the fastest of the kernel's implementations on this machine. */
 #ifndef CLOOPW_CRC32C_LINUX_H
 #define CLOOPW_CRC32C_LINUX_H
 
 #include <linux/types.h>
 
-/* Called once, before anything is attached. */
+/* Chooses one. Call it once, before the first attach. */
 void cw_crc32c_choose(void);
 
 u32 cw_crc32c(const void *buf, size_t len);

@@ -131,8 +131,9 @@ static struct miscdevice ctl_device = {
 };
 
 /*
- * What can fail comes first: disks that are there may be open, and could not
- * be taken back. So one that could not be made is only a pity.
+ * Registering the control device can fail, so it comes first: an existing disk
+ * may be open, and could not be removed again. A disk that cannot be made is no
+ * error.
  */
 int cloopw_ctl_init(unsigned int devices)
 {

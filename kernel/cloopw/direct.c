@@ -20,7 +20,7 @@
 
 #include "compat.h"
 
-/* No block device or file system asks for more. */
+/* No block device or file system wants a larger alignment. */
 #define ALIGNMENT PAGE_SIZE
 #define BOUNCE_SIZE SZ_256K
 #define BOUNCE_PAGES (BOUNCE_SIZE / PAGE_SIZE)
@@ -33,15 +33,15 @@ struct bounce {
 
 struct cw_direct {
 	struct file *cached; /* constant, and so is the next */
-	struct file *file;   /* of the same, with O_DIRECT; NULL: it cannot */
+	struct file *file;   /* the same file with O_DIRECT; NULL: it cannot */
 	int mode;            /* enum cw_direct_mode; READ_ONCE() */
-	unsigned int bounces; /* of who sets the mode */
+	unsigned int bounces; /* only cw_direct_set() uses it */
 	spinlock_t lock;
 	struct list_head idle; /* lock */
 	wait_queue_head_t returned;
 };
 
-/* ---- buffers: made when the mode is set, so that reads need no memory ---- */
+/* ---- buffers: made with the mode, because reads must not need memory ---- */
 
 static void free_bounce(struct bounce *bounce)
 {
@@ -92,7 +92,7 @@ static struct bounce *take_idle(struct cw_direct *direct)
 	return bounce;
 }
 
-/* Who has one reads from the file, and needs nothing else for that. */
+/* A holder of a bounce buffer waits for nothing but the file. */
 static struct bounce *get_bounce(struct cw_direct *direct)
 {
 	struct bounce *bounce;
@@ -101,7 +101,7 @@ static struct bounce *get_bounce(struct cw_direct *direct)
 	return bounce;
 }
 
-/* One a processor: each can be decompressing what it has read. */
+/* One a processor: each processor can decompress what it has read. */
 static int make_bounces(struct cw_direct *direct)
 {
 	unsigned int wanted = min(num_online_cpus(), MAX_BOUNCES);
@@ -118,7 +118,7 @@ static int make_bounces(struct cw_direct *direct)
 
 /* ---- reading ---- */
 
-/* The file may end behind what is wanted, but within the last page of it. */
+/* The file may end within the last page of the aligned range. */
 static int fill_bounce(struct file *file, struct bounce *bounce, loff_t pos,
 		       size_t wanted)
 {
@@ -191,8 +191,8 @@ struct file *cw_direct_file(const struct cw_direct *direct, loff_t pos,
 }
 
 /*
- * The page at the end stays: the next extent begins there. The one at the start
- * goes, of which the extent before has left its part.
+ * The page at the end stays, because the next extent begins there. The page at
+ * the start goes, because the extent before is read.
  */
 void cw_direct_read_cached(const struct cw_direct *direct, loff_t pos,
 			   size_t len)
@@ -213,7 +213,7 @@ enum cw_direct_mode cw_direct_mode(const struct cw_direct *direct)
 	return READ_ONCE(direct->mode);
 }
 
-/* Some can be opened for it, and say only then that they cannot. */
+/* Some files can be opened with O_DIRECT, and fail only in the read. */
 static bool can_read(struct cw_direct *direct)
 {
 	u8 byte;

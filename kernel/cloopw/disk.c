@@ -217,8 +217,8 @@ free_disk:
 }
 
 /*
- * Nobody has it open, and who tries to meanwhile is told off under open_mutex,
- * which del_gendisk() takes too: behind it nobody knows the disk any more.
+ * Nobody has the disk open. An open meanwhile fails under open_mutex.
+ * del_gendisk() takes that, too, so nobody knows the disk afterwards.
  */
 int cloopw_disk_remove(struct cloopw_disk *disk)
 {

@@ -3,8 +3,9 @@
  * A disk, /dev/cloopwN, from CLOOPW_CTL_ADD to CLOOPW_CTL_REMOVE.
  *
  * Locks, in the order in which they are taken: ctl.c's lock, the block layer's
- * open_mutex of the disk, struct cloopw_disk's lock. Nothing slow is done
- * under the last: who configures or clears marks the phase and lets it go.
+ * open_mutex of the disk, struct cloopw_disk's lock. Configure and clear mark
+ * the phase and drop the last lock, so that nobody waits for them. Only a
+ * resize is slow under it: it freezes the queue.
  */
 #ifndef CLOOPW_DISK_H
 #define CLOOPW_DISK_H
@@ -18,9 +19,10 @@ struct cloopw_sysfs;
 
 enum cloopw_phase {
 	CLOOPW_IDLE,        /* no attachment */
-	CLOOPW_CONFIGURING, /* who set this phase makes one */
+	CLOOPW_CONFIGURING, /* the thread that set this phase attaches */
 	CLOOPW_ATTACHED,
-	CLOOPW_CLEARING,    /* who set this phase takes it away; no opens */
+	/* the thread that set this phase detaches; no opens */
+	CLOOPW_CLEARING,
 	CLOOPW_REMOVED,     /* soon gone; no opens */
 };
 
@@ -32,14 +34,15 @@ struct cloopw_disk {
 
 	struct mutex lock;       /* guards what follows */
 	enum cloopw_phase phase;
-	unsigned int openers;    /* of the disk and of its partitions */
-	unsigned int holders;    /* need the attachment to stay */
-	bool changing;           /* one of the holders changes it */
+	unsigned int openers;    /* opens of the disk and of its partitions */
+	/* calls of cloopw_disk_hold() without a release */
+	unsigned int holders;
+	bool changing;           /* a holder changes the attachment alone */
 
 	/*
-	 * Changed in phases CONFIGURING and CLEARING by who set the phase,
-	 * with the queue frozen. So it is stable for a request, and for who
-	 * holds the lock in phase ATTACHED.
+	 * Only the thread that set phase CONFIGURING or CLEARING changes it,
+	 * with the queue frozen. So it is stable for a request, and for a
+	 * holder of the lock in phase ATTACHED.
 	 */
 	struct cloopw_attachment *attachment;
 };
@@ -50,19 +53,20 @@ void cloopw_disk_exit(void);
 struct cloopw_disk *cloopw_disk_add(int number); /* or ERR_PTR */
 int cloopw_disk_remove(struct cloopw_disk *disk); /* -EBUSY: in use */
 bool cloopw_disk_is_idle(struct cloopw_disk *disk);
-/* Is it one of ours, without an attachment? */
+/* Is it a disk of this driver, without an attachment? */
 bool cloopw_is_unattached(struct gendisk *gd);
 bool cloopw_is_ours(const struct gendisk *gd);
 
 /*
- * What is attached stays so until release. alone: nobody else changes it
- * meanwhile. -ENXIO: nothing is attached, -EBUSY: not now, -EINTR.
+ * Keeps the attachment until release. alone: no other holder changes it
+ * meanwhile. -ENXIO: nothing is attached. -EBUSY: not now. -EINTR.
  */
 int cloopw_disk_hold(struct cloopw_disk *disk, bool alone);
 void cloopw_disk_release(struct cloopw_disk *disk, bool alone);
 /*
- * Has what is in the page cache written; the error is that of what could not be
- * written now, or earlier when nobody was told. Attached or being cleared.
+ * Writes back the page cache of the disk and its partitions. Returns the error
+ * of that, or an earlier one that nobody has been told. Call it while attached,
+ * or while clearing.
  */
 int cloopw_disk_sync(struct cloopw_disk *disk);
 

@@ -18,7 +18,7 @@
 
 #define CLEAR_STEP_MS 50
 #define CLEAR_STEPS 20
-/* What can be asked for in addition to being read-only. */
+/* Allowed flags; the attachment is always read-only. */
 #define KNOWN_FLAGS \
 	(LO_FLAGS_READ_ONLY | LO_FLAGS_PARTSCAN | LO_FLAGS_DIRECT_IO)
 
@@ -355,7 +355,7 @@ static int set_capacity_again(struct cloopw_disk *disk)
 		      cloopw_resize(disk, &size, &request->report));
 }
 
-/* As loop: an error where there is none. */
+/* Like loop: an error when the file has no direct I/O. */
 static int set_direct_io(struct cloopw_disk *disk, bool wanted)
 {
 	enum cw_direct_mode mode;

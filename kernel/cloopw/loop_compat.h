@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Ioctls of loop, so that programs that were made for it (and for cloop, which
- * had them) can attach an image read-only. What is not understood is refused;
- * the reason is in the kernel's log, as there is no other place for it.
+ * The ioctls of loop, which cloop had, too. So programs made for those can
+ * attach an image read-only. The driver refuses what it does not understand.
+ * The reason is in the kernel's log, because these ioctls have no other place
+ * for it.
  */
 #ifndef CLOOPW_LOOP_COMPAT_H
 #define CLOOPW_LOOP_COMPAT_H
@@ -12,7 +13,7 @@
 struct cloopw_disk;
 
 bool cloopw_is_loop_ioctl(unsigned int cmd);
-/* exclusive: the caller has the disk open so. */
+/* exclusive: the caller has opened the disk with O_EXCL. */
 int cloopw_loop_ioctl(struct cloopw_disk *disk, bool exclusive,
 		      unsigned int cmd, unsigned long arg);
 

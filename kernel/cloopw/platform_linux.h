@@ -73,8 +73,8 @@ static inline __be64 cw_to_be64(u64 v)
 }
 
 /*
- * Workers run under PF_MEMALLOC_NOIO, which turns GFP_KERNEL into NOIO. What a
- * file asks for may be more than kvmalloc() takes without a warning.
+ * Workers run under PF_MEMALLOC_NOIO, which turns GFP_KERNEL into NOIO. A
+ * damaged file may ask for more than kvmalloc() takes without a warning.
  */
 static inline void *cw_alloc_raw(size_t size)
 {
@@ -89,8 +89,8 @@ static inline void *cw_alloc(size_t size)
 #define CW_GFP_TRY (__GFP_NORETRY | __GFP_NOWARN)
 
 /*
- * Nothing is reclaimed for it. What is more than a few pages is put together of
- * single ones, which only who may sleep can: it looks for them once.
+ * Reclaims nothing for small sizes. kvzalloc() puts larger ones together of
+ * single pages, which takes a caller that may sleep; it looks for them once.
  */
 static inline void *cw_try_alloc(size_t size)
 {
@@ -109,7 +109,7 @@ static inline void cw_free(void *p)
 	kvfree(p);
 }
 
-/* Counts what the system may have back. What is less than a page is not. */
+/* Counts memory that a shrinker gives back. Less than a page does not count. */
 static inline void cw_count_reclaimable(const void *p, size_t size, int sign)
 {
 	struct page *page = is_vmalloc_addr(p) ? vmalloc_to_page(p) :
@@ -120,7 +120,7 @@ static inline void cw_count_reclaimable(const void *p, size_t size, int sign)
 			    sign * pages);
 }
 
-/* As large ones of cw_try_alloc(). */
+/* Like cw_try_alloc() of a large size. */
 static inline void *cw_alloc_cached(size_t size)
 {
 	void *p = NULL;
@@ -157,7 +157,7 @@ static inline __printf(3, 0) void cw_vformat(char *buf, size_t size,
 }
 
 struct cw_mutex {
-	struct mutex m; /* guards what its owner says */
+	struct mutex m; /* its owner says what it guards */
 };
 
 /* A macro, so that lockdep sees a class for each place that makes a lock. */
@@ -228,7 +228,9 @@ static inline void cw_cond_destroy(struct cw_cond *cond)
 {
 }
 
-/* Queued before the mutex is dropped: no wake-up can fall in between. */
+/*
+ * The waiter is queued before the mutex is dropped, so that no wake-up is lost.
+ */
 static inline void cw_cond_wait(struct cw_cond *cond, struct cw_mutex *mutex)
 {
 	DEFINE_WAIT(wait);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What this version of the driver can do, for programs of another version. */
+/* Tells programs of other versions what this version of the driver can do. */
 #ifndef CLOOPW_QUERY_H
 #define CLOOPW_QUERY_H
 
-int cloopw_query(void __user *arg); /* of a struct cloopw_query */
+int cloopw_query(void __user *arg); /* arg: struct cloopw_query */
 
 #endif

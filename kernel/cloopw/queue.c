@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Requests. Each is a work item of its own, so that as many as the machine has
- * processors are decompressed at once while others wait for their files.
+ * Requests. Each is a work item of its own. So all processors decompress at
+ * once, while other requests wait for their files.
  */
 #include <linux/backing-dev.h>
 #include <linux/blk-cgroup.h>
@@ -22,13 +22,15 @@
 
 #define QUEUE_DEPTH 128
 #define MAX_TRANSFER SZ_1M
-#define MAX_CODED SZ_256K /* of what is compressed, for all processors' sake */
+/* for compressed data, so that all processors get a part */
+#define MAX_CODED SZ_256K
 #define MIN_READAHEAD SZ_1M
-#define LOG_READAHEAD SZ_2M /* so that workers are busy while a part is used */
+#define LOG_READAHEAD SZ_2M /* workers are busy while the reader uses a part */
 #define READAHEAD_CLUSTERS 4
-#define MAX_FETCH SZ_4M /* more than any stream that is asked for at once */
-#define MAX_INLINE SZ_16K /* what is copied in the context of the submitter */
-#define PHYSICAL_BLOCK CW_PAGE_SIZE /* the COW's page: less costs a read */
+#define MAX_FETCH SZ_4M /* more than any stream asks for at once */
+#define MAX_INLINE SZ_16K /* largest copy in the submitter's context */
+/* the COW's page: shorter writes cost a read */
+#define PHYSICAL_BLOCK CW_PAGE_SIZE
 
 struct request_work {
 	struct work_struct work;
@@ -51,8 +53,8 @@ static int move(const struct transfer *t, u64 skip, u32 len, void *buf)
 /* ---- the pages of a request as one range of addresses ---- */
 
 /*
- * The queue's virt_boundary sees to it that the pages of a request have no
- * gaps. Where they follow each other in the direct map too, that is the range.
+ * The queue's virt_boundary ensures that the pages of a request have no gaps.
+ * Pages that also follow each other in the direct map are that range.
  */
 static void *direct_range(struct request *rq)
 {
@@ -73,9 +75,9 @@ static void *direct_range(struct request *rq)
 }
 
 /*
- * Otherwise they are mapped. Adds the pages of a piece that begins where *end
- * is, or at the start of a page when that is the end of one, to n others;
- * returns how many there are then, 0 when it does not fit to them.
+ * Otherwise the driver maps the pages. Adds the pages of a piece to the n pages
+ * before it. The piece must begin at *end, or both *end and the piece at the
+ * start of a page. Returns the new number; 0: the piece does not fit.
  */
 static unsigned int add_piece(struct page **page, unsigned int n,
 			      unsigned int max, u8 **end, struct bio_vec *bv)
@@ -95,7 +97,7 @@ static unsigned int add_piece(struct page **page, unsigned int n,
 	return n;
 }
 
-/* Returns how many there are; 0: they do not fit to each other. */
+/* Returns the number of pages; 0: they do not fit to each other. */
 static unsigned int collect_pages(struct request *rq, struct page **page,
 				  unsigned int max)
 {
@@ -112,7 +114,7 @@ static unsigned int collect_pages(struct request *rq, struct page **page,
 	return n;
 }
 
-/* Returns where the data begins, or NULL. */
+/* Returns the start of the data, or NULL. */
 static void *map_range(struct request *rq, unsigned int *pages)
 {
 	/* It may begin inside a page. */
@@ -145,7 +147,7 @@ static int transfer_mapped(const struct transfer *t, u32 len, void *buf)
 	return err;
 }
 
-/* When they cannot be mapped, as memory is short: piece by piece. */
+/* Without memory for a mapping: piece by piece. */
 static int transfer_pieces(const struct transfer *t, struct request *rq)
 {
 	struct req_iterator iter;
@@ -162,7 +164,7 @@ static int transfer_pieces(const struct transfer *t, struct request *rq)
 	return 0;
 }
 
-/* For processors whose caches tell addresses of one page apart. */
+/* For processors whose caches hold one page under several addresses. */
 static void flush_pages(struct request *rq)
 {
 	struct req_iterator iter;
@@ -205,7 +207,9 @@ static int transfer(struct cw_device *engine, struct request *rq)
 
 /* ---- short ways, which need no mapping ---- */
 
-/* What lies in a file as it is goes straight to the request's pages. */
+/*
+ * Data that lies uncompressed in a file goes straight to the request's pages.
+ */
 static bool read_plain(struct cw_device *engine, struct request *rq)
 {
 	u64 off = (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
@@ -219,7 +223,7 @@ static bool read_plain(struct cw_device *engine, struct request *rq)
 	return true;
 }
 
-/* And what goes to one as it is comes straight from them. */
+/* Data that goes uncompressed to a file comes straight from them. */
 static bool write_plain(struct cw_device *engine, struct request *rq)
 {
 	u64 off = (u64)blk_rq_pos(rq) << SECTOR_SHIFT;
@@ -264,7 +268,7 @@ static int serve(struct cw_device *engine, struct request *rq)
 
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
-		/* Errors are found, counted and told on the usual way. */
+		/* The usual way finds, counts and reports errors. */
 		return read_plain(engine, rq) ? 0 : transfer(engine, rq);
 	case REQ_OP_WRITE:
 		err = write_plain(engine, rq) ? 0 : transfer(engine, rq);
@@ -285,9 +289,9 @@ static int serve(struct cw_device *engine, struct request *rq)
 }
 
 /*
- * Streams of reads: each goes on where the one before ended, as those do that
- * read-ahead asks for at once; or ends where that began, as 6.1 issues what is
- * plugged from its end. Takes note of a read that was asked for; does it go on?
+ * Does the read go on a stream? Read-ahead asks for several reads at once, and
+ * each begins where the one before ended. Linux 6.1 issues plugged reads from
+ * the end, so each ends where the one before began. Takes note of the read.
  */
 static bool goes_on(struct cloopw_attachment *att, struct request *rq)
 {
@@ -315,9 +319,9 @@ static void fetch(struct cloopw_attachment *att, u64 start, u64 end)
 }
 
 /*
- * Each worker would have the file fetch the few KiB of its own block; so the
- * first of them has all fetched that the stream asked for by now. What is read
- * alone is fetched when it is read.
+ * Alone, each worker would have the file fetch a few KiB. So the first worker
+ * has everything fetched that the stream asked for by now. A read without a
+ * stream fetches nothing in advance.
  */
 static void fetch_stream(struct cloopw_attachment *att, struct request *rq)
 {
@@ -340,9 +344,10 @@ static void fetch_stream(struct cloopw_attachment *att, struct request *rq)
 }
 
 /*
- * What a read has others read, and the page cache that takes, is of the group
- * that asks. Not so for writes: a record holds what several have written, and
- * who waits for the limits of one group would wait with what all need.
+ * The cgroup of a read pays for the I/O below and for the page cache that it
+ * fills. Writes are not charged to their cgroup. A record holds data of several
+ * cgroups. A worker that waits for the limits of one would wait with locks that
+ * all need.
  */
 #if defined(CONFIG_BLK_CGROUP) && defined(CONFIG_MEMCG)
 
@@ -412,8 +417,8 @@ static void serve_work(struct work_struct *work)
 }
 
 /*
- * Does it lie in a file that holds it as it is? Several workers that read such a
- * stream in turn look to the file's read-ahead as if they jumped.
+ * Does the range lie uncompressed in one file? Several workers that read such a
+ * stream in turn look like random reads to the file's read-ahead.
  */
 static bool is_in_file(struct cloopw_attachment *att, struct request *rq)
 {
@@ -424,7 +429,9 @@ static bool is_in_file(struct cloopw_attachment *att, struct request *rq)
 				blk_rq_bytes(rq), &pos);
 }
 
-/* What is to be durable at once would keep the others from being written. */
+/*
+ * Can the writer serve it? A FUA write flushes, and would keep others waiting.
+ */
 static bool is_plain(struct cloopw_attachment *att, struct request *rq)
 {
 	return !(rq->cmd_flags & REQ_FUA) &&
@@ -499,13 +506,13 @@ void cloopw_queue_exit(struct cloopw_disk *disk)
 }
 
 /*
- * Pages may change while they are written, as for loop: what goes to a file is
- * copied to its page cache, and a log compresses a copy, so that no checksum is
- * of what was there before.
+ * Pages may change while they are written, as for loop. A write to a file
+ * copies them to the page cache, and a log compresses a copy. So no checksum is
+ * of older content.
  *
- * Reads are split where clusters are, so that each is decompressed by a
- * processor of its own, and read-ahead asks for several at once. io_min stays
- * the COW's page: file systems pad their logs to it.
+ * Reads are split at clusters, so that a processor of its own decompresses
+ * each. Read-ahead asks for several at once. io_min stays the COW's page,
+ * because file systems pad their logs to it.
  */
 int cloopw_queue_set_limits(struct cloopw_disk *disk,
 			    const struct cloopw_attachment *att,
@@ -517,7 +524,7 @@ int cloopw_queue_set_limits(struct cloopw_disk *disk,
 		.physical_block = PHYSICAL_BLOCK,
 		.max_transfer = cluster || info->extent ? MAX_CODED :
 							  MAX_TRANSFER,
-		/* A page each, and it may begin and end inside of one. */
+		/* A page each; the first and the last may be partial. */
 		.max_segments = MAX_TRANSFER / PAGE_SIZE + 1,
 		.max_change = round_down(UINT_MAX, PHYSICAL_BLOCK),
 		.writable = info->writable,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How requests are served, and how all is done that they may wait for, as who
- * does it holds locks of the engine. It must not wait for requests in turn:
+ * The context in which requests are served. All work that requests may wait for
+ * runs in it, too, because that work holds locks of the engine. Such work must
+ * not wait for requests in turn:
  *
  * - to get memory, by writing to the device that is served: PF_MEMALLOC_NOIO;
- * - until there are fewer dirty pages, of the device again, when it makes some
- *   of a file below: PF_LOCAL_THROTTLE looks at those of that file only.
+ * - for fewer dirty pages, also those of the device, when it dirties pages of a
+ *   file below: PF_LOCAL_THROTTLE looks at the pages of that file only.
  */
 #ifndef CLOOPW_SERVING_H
 #define CLOOPW_SERVING_H
@@ -14,7 +15,7 @@
 
 #define CLOOPW_SERVING (PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE)
 
-/* Returns what cloopw_serving_end() needs. */
+/* Returns the value that cloopw_serving_end() needs. */
 static inline unsigned int cloopw_serving_begin(void)
 {
 	unsigned int before = current->flags;

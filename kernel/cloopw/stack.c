@@ -6,7 +6,7 @@
 #include <linux/major.h>
 #include <linux/string.h>
 
-#define MAX_DEPTH 16 /* of our devices over each other */
+#define MAX_DEPTH 16 /* devices of the driver over each other */
 
 static int look_at_file(struct file *file, void *arg);
 
@@ -17,7 +17,7 @@ static enum cw_stack_verdict decide(struct cw_stack *stack, const char *where,
 	return verdict;
 }
 
-/* Hardware has a parent; what is made of other disks, or of files, has none. */
+/* Hardware has a parent. A disk made of other disks or of files has none. */
 static enum cw_stack_verdict look_at_disk(struct cw_stack *stack,
 					  struct gendisk *gd)
 {
@@ -50,7 +50,7 @@ static int look_at_file(struct file *file, void *arg)
 
 	if (S_ISBLK(inode->i_mode))
 		return look_at_disk(stack, I_BDEV(inode)->bd_disk);
-	/* Of overlayfs that below. */
+	/* In overlayfs, take the file below. */
 	sb = d_real_inode(file->f_path.dentry)->i_sb;
 	if (sb->s_bdev)
 		return look_at_disk(stack, sb->s_bdev->bd_disk);

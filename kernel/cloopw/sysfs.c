@@ -19,13 +19,13 @@
 
 typedef ssize_t (*show_fn)(const struct cloopw_attachment *att, char *buf);
 
-/* Of the directory cloopw, which lies in that of the disk's device. */
+/* The disk of the directory cloopw, which lies in the disk's device. */
 static struct cloopw_disk *disk_of(struct kobject *dir)
 {
 	return dev_to_disk(kobj_to_dev(dir->parent))->private_data;
 }
 
-/* The disk's lock keeps what is attached from being detached meanwhile. */
+/* The disk's lock keeps the attachment from being detached meanwhile. */
 static ssize_t show_attached(struct kobject *dir, char *buf, show_fn show)
 {
 	struct cloopw_disk *disk = disk_of(dir);
@@ -57,7 +57,7 @@ static ssize_t show_attached(struct kobject *dir, char *buf, show_fn show)
 	}								\
 	ATTACHED_ATTR(name)
 
-/* What is set for whoever is attached; store returns 0 or -errno. */
+/* A setting of the attachment; store returns 0 or -errno. */
 static ssize_t store_attached(struct kobject *dir, const char *buf,
 			      size_t count,
 			      int (*store)(struct cloopw_attachment *att,

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Watches how the top COW layer does, and tells user space by events when that
- * changes: the device's KOBJ_CHANGE with
+ * Watches the state of the top COW layer. When the state changes, the device
+ * sends user space the event KOBJ_CHANGE with
  *
  *   CLOOPW_STATE=ok|full|read-only|failed
- *   CLOOPW_LOW_SPACE=0|1       what is available is at the mark, or below
- *   CLOOPW_AVAILABLE=BYTES     empty when that cannot be told
+ *   CLOOPW_LOW_SPACE=0|1       the available space is at the mark, or below
+ *   CLOOPW_AVAILABLE=BYTES     empty when that is unknown
  *
- * It looks every two seconds, since space is also taken and given back by
- * others. So that is also the highest rate of events.
+ * The watch looks every two seconds, because others also take space and give it
+ * back. So events come at most that often.
  */
 #ifndef CLOOPW_WATCH_H
 #define CLOOPW_WATCH_H
@@ -21,28 +21,28 @@ struct gendisk;
 
 /* The low-space mark; all zero: none. */
 struct cloopw_mark {
-	u32 percent; /* of what the layer can have */
+	u32 percent; /* percent of what the layer can have */
 	u64 bytes;
 };
 
 struct cloopw_watch;
 
-/* Of the module. */
+/* For the module. 0 or -ENOMEM. */
 int cloopw_watch_init(void);
 void cloopw_watch_exit(void);
 
 /* NULL: no memory. */
 struct cloopw_watch *cloopw_watch_create(struct gendisk *gd,
 					 struct cw_device *engine);
-/* Does nothing where nothing is written. */
+/* Does nothing when the layer is read-only. */
 void cloopw_watch_start(struct cloopw_watch *watch);
-/* Waits until nothing of it runs. NULL is fine. */
+/* Waits until it does not run any more. NULL is fine. */
 void cloopw_watch_destroy(struct cloopw_watch *watch);
 
 struct cloopw_mark cloopw_watch_get_mark(struct cloopw_watch *watch);
 void cloopw_watch_set_mark(struct cloopw_watch *watch,
 			   struct cloopw_mark mark);
-/* When it last looked, or CW_CAPACITY_UNKNOWN. */
+/* Available bytes when the watch last looked, or CW_CAPACITY_UNKNOWN. */
 u64 cloopw_watch_available(struct cloopw_watch *watch);
 
 #endif

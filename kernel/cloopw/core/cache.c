@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "cache.h"
 
-/* A bucket for so many bytes of the limit, within bounds. */
+/* One bucket for so many bytes of the limit, within bounds. */
 #define CACHE_BUCKET_BYTES (32u << 10)
 #define CACHE_MIN_BITS 8
 #define CACHE_MAX_BITS 16
 #define BUDGET_MAX (~0ull >> 1)
-#define BUDGET_STEP (1u << 20) /* before it is asked again who has most */
+/* evicted from one cache before the next choice */
+#define BUDGET_STEP (1u << 20)
 
 /*
- * An entry that is no longer in the hash (its fill failed, or it was dropped)
- * is freed by its last user.
+ * An entry may leave the hash with users: its fill failed, or it was dropped.
+ * Its last user frees it.
  */
 enum entry_state {
 	ENTRY_FILLING, /* its first user fills it; others wait */
@@ -27,8 +28,8 @@ struct cw_cache {
 	struct cw_cache_entry lru; /* list head; next is the oldest */
 	u64 next_owner;
 	u64 limit;
-	u64 bytes;     /* of all entries in the hash */
-	u64 evictable; /* of those in the LRU list, which nobody uses */
+	u64 bytes;     /* bytes of all entries in the hash */
+	u64 evictable; /* bytes of entries in the LRU list */
 	u64 hits;
 	u64 misses;
 	struct cw_cache_budget *budget; /* constant; NULL: none */

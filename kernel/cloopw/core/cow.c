@@ -8,7 +8,7 @@ const struct cw_cow_format *const cw_cow_formats[] = {
 const unsigned int cw_cow_formats_count =
 	sizeof(cw_cow_formats) / sizeof(cw_cow_formats[0]);
 
-/* Its format, but for raw, which is anything; NULL: it is no image. */
+/* The image's format, but for raw, which takes any file. NULL: no image. */
 static const struct cw_image_format *
 image_format_of(const struct cw_image_ends *ends)
 {

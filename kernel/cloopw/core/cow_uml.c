@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * User-mode Linux COW files: a header, a bitmap with one bit a sector, and
- * the data at the sector's own offset behind it. Described by
- * arch/um/drivers/cow_user.c of the Linux kernel; read and written by
- * uml_mkcow, uml_moo and the ubd driver.
+ * User-mode Linux COW files: a header, a bitmap with one bit a sector, and the
+ * data at the sector's own offset behind it. The source
+ * arch/um/drivers/cow_user.c of the Linux kernel describes them. uml_mkcow,
+ * uml_moo and the ubd driver read and write them.
  *
  * Order of writes. A set bit on the disk promises that the sector's data is
  * there, so bits follow the data:
  *   1. write() puts data into the file, then sets bits in memory.
  *   2. flush() copies the changed bitmap pages aside, makes all data written
  *      so far durable, writes the copies, makes those durable.
- * A crash before the last step of flush loses sectors that were not flushed,
- * which then show the base again. A sector whose bit was durable before is
- * overwritten in place, as a disk does it.
+ * A crash before the last step of flush loses sectors that were not flushed.
+ * They then show the base again. A sector whose bit was durable before is
+ * overwritten in place, as on a disk.
  */
 #include "cow.h"
 #include "cow_uml_head.h"
 
 #define UML_BITS_PER_PAGE (CW_PAGE_SIZE * 8)
-#define COUNT_LEN (64u << 10) /* of the bitmap, at once */
+#define COUNT_LEN (64u << 10) /* read of the bitmap at once */
 
 struct bitmap_page {
 	u64 n;                  /* constant: which page of the bitmap */
@@ -44,9 +44,9 @@ struct uml {
 	u64 set;                    /* lock: bits of the whole bitmap */
 	bool full;                  /* lock: the last write got ENOSPC */
 	/*
-	 * lock: -errno, a flush failed. What it was to make durable may be
-	 * lost, and the next flush of the file would not tell: nothing is
-	 * written any more.
+	 * lock: -errno, a flush failed. Its data may be lost, and the next
+	 * flush of the file would not report that. So the layer writes nothing
+	 * any more.
 	 */
 	int failed;
 };
@@ -70,7 +70,10 @@ static int check_base(const struct cw_cow *cow, const struct cw_uml_head *head,
 	return 0;
 }
 
-/* Their programs are gone, and their bitmap may lack the last sectors. */
+/*
+ * The programs for these versions are gone, and the bitmap may lack the last
+ * sectors.
+ */
 static int check_writable(const struct cw_cow *cow,
 			  const struct cw_uml_head *head,
 			  struct cw_report *report)
@@ -97,8 +100,8 @@ static void place_3(struct uml *uml, const struct cw_uml_head *head)
 }
 
 /*
- * Versions 1 and 2 count the bitmap's bytes rounded down, and the bits that are
- * left over stand in the gap before the data, if there is one.
+ * Versions 1 and 2 round the number of the bitmap's bytes down. The remaining
+ * bits stand in the gap before the data, if there is one.
  */
 static void place_1_2(struct uml *uml, const struct cw_uml_head *head)
 {
@@ -167,7 +170,7 @@ static int read_header(struct cw_io *io, struct cw_uml_head **out,
 	return err;
 }
 
-/* There is no UUID in it, and nothing that says what kind of file is below. */
+/* The file has no UUID, and does not say of what kind the file below is. */
 static int uml_identify(struct cw_io *io, struct cw_cow_identity *id,
 			struct cw_report *report)
 {
@@ -214,7 +217,9 @@ static u64 count_bits(const u8 *bits, u32 len)
 	return count;
 }
 
-/* Where the bitmap goes on behind a hole that begins at pos; its end: nowhere. */
+/*
+ * Where the bitmap goes on behind a hole that begins at pos; its end: nowhere.
+ */
 static u64 skip_hole(struct cw_cow *cow, u64 pos)
 {
 	struct uml *uml = cow->priv;
@@ -224,9 +229,9 @@ static u64 skip_hole(struct cw_cow *cow, u64 pos)
 }
 
 /*
- * Once, here: who asks later is anybody, and the bitmap may be long, though most of
- * it is holes. What cannot be read counts as if nothing was there; who reads its
- * sectors is told.
+ * Counts once, here. Later callers may be many, and the bitmap may be long,
+ * though most of it is holes. An unreadable part counts as empty; a read of its
+ * sectors reports the error.
  */
 static int count_all(struct cw_cow *cow)
 {
@@ -294,7 +299,9 @@ static int load_page(struct cw_cow *cow, u64 n)
 	cw_rwsem_read_unlock(&uml->lock);
 	if (there)
 		return 0;
-	/* It stays: bits that are set are to be found until they are flushed. */
+	/*
+	 * The page stays, because its bits are needed until they are flushed.
+	 */
 	page = cw_need_alloc(sizeof(*page));
 	if (!page)
 		return -ENOMEM;
@@ -514,7 +521,7 @@ static void save_dirty_pages(struct uml *uml)
 	cw_rwsem_write_unlock(&uml->lock);
 }
 
-/* As cw_flush(); an error is final. */
+/* cw_flush(), after whose first error the layer is not written. */
 static int flush_file(struct cw_cow *cow)
 {
 	struct uml *uml = cow->priv;
@@ -593,7 +600,7 @@ static void uml_space(struct cw_cow *cow, struct cw_cow_space *space)
 {
 	struct uml *uml = cow->priv;
 
-	/* What a sparse file needs is not known without reading all of it. */
+	/* A sparse file's need is unknown without a read of all of it. */
 	*space = (struct cw_cow_space){ .state = CW_COW_OK };
 	cw_rwsem_read_lock(&uml->lock);
 	if (!cow->writable)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Version 1 is in the byte order of the machine that wrote it, so its magic
- * tells which. Version 3 was written by some 64-bit programs with a time of 64
- * bits and padding; then the file's format, which is 0, is where the name of
- * the base begins, which is never empty.
+ * tells which. Some 64-bit programs wrote version 3 with a time of 64 bits and
+ * padding. Then the format of the file stands where the name of the base begins
+ * otherwise. The format is 0, and the name is never empty.
  */
 #include "cow_uml_head.h"
 

@@ -2,14 +2,15 @@
 #include "device.h"
 
 /*
- * Writes go to the top layer in regions of this size, each under a lock that
- * regions share by number. Whole granules are written with the lock shared; a
- * part of one reads the rest, puts the two together and writes them with the
- * lock held alone, so that no other write to the granule falls in between.
+ * Writes go to the top layer in regions of this size. Each region has a lock,
+ * which it shares with other regions. A writer of whole granules holds the lock
+ * shared. A writer of a part of a granule holds it exclusively: it reads the
+ * rest, merges the two and writes the granule. So no other write falls in
+ * between.
  *
  * A call that changes many regions at once does not take all their locks. It
- * excludes those who put granules together anywhere, through merge_lock, which
- * they hold shared.
+ * takes merge_lock exclusively. All threads that merge granules hold merge_lock
+ * shared.
  */
 #define REGION_SHIFT 16
 #define REGION_SIZE (1u << REGION_SHIFT)
@@ -21,12 +22,13 @@ struct cw_device {
 	struct cw_cache *cache;
 	struct cw_image *image;
 	/*
-	 * Replaced by a snapshot, which holds top_lock alone; who writes holds
-	 * it shared. Who reads takes the one there is at the moment: what it
-	 * finds in there stays as it was.
+	 * A snapshot replaces it, with top_lock held exclusively. Writers hold
+	 * top_lock shared. A reader takes the layers of the moment, which stay
+	 * as they are.
 	 */
 	struct cw_layers *layers;      /* cw_load_acquire() */
-	struct cw_mutex snapshot_lock; /* one at a time; before top_lock */
+	/* one snapshot at a time; before top_lock */
+	struct cw_mutex snapshot_lock;
 	struct cw_rwsem top_lock;      /* before merge_lock */
 	struct cw_rwsem merge_lock;    /* before a region_lock */
 	struct cw_rwsem region_lock[REGION_LOCKS];
@@ -71,7 +73,7 @@ static int open_layers(struct cw_device *dev,
 			      dev->cache, &base, &dev->layers, report);
 }
 
-/* Layers that come later are logs. */
+/* Layers that come later are logs, whose granule is a page. */
 static int make_spare(struct cw_device *dev)
 {
 	dev->spare = cw_alloc_raw(cw_max(top_of(dev)->granularity,
@@ -169,8 +171,8 @@ int cw_device_resize(struct cw_device *dev, struct cw_report *report)
 }
 
 /*
- * Reads the start of a range from the topmost layer that holds it, or from
- * the base; *n bytes of it, as many as come from the same place.
+ * Reads the start of a range from the topmost layer that holds it, or from the
+ * base. *n is the number of bytes that come from the same place.
  */
 static int read_start(struct cw_device *dev, u64 off, u32 len, u8 *buf, u32 *n)
 {
@@ -251,8 +253,8 @@ void cw_device_will_read(struct cw_device *dev, u64 off, u64 len)
 }
 
 /*
- * The layer that holds the range as it is, NULL when none holds any of it.
- * A write that comes in between is one that this read overlaps in time.
+ * Finds the layer that holds the range uncompressed; NULL: no layer holds any
+ * of it. A write that comes in between overlaps this read in time.
  */
 static int locate_in_layers(struct cw_device *dev, u64 off, u32 len, u64 *pos,
 			    struct cw_cow **layer)
@@ -312,7 +314,7 @@ int cw_device_is_zero(struct cw_device *dev, u64 off, u64 len, u64 *n)
 	return place == CW_COW_HIT ? 0 : place == CW_COW_ZERO ? 1 : place;
 }
 
-/* Where there is no memory, the one that the device keeps, one after another. */
+/* Without memory, all threads take the device's spare granule in turn. */
 static u8 *get_granule(struct cw_device *dev, u32 len)
 {
 	u8 *granule = cw_try_alloc(len);
@@ -332,7 +334,10 @@ static void put_granule(struct cw_device *dev, u8 *granule)
 		cw_free(granule);
 }
 
-/* A part of one granule; src NULL: zeros. The region's lock is held alone. */
+/*
+ * Writes a part of one granule; src NULL: zeros. The region's lock is held
+ * exclusively.
+ */
 static int merge_granule(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 {
 	struct cw_cow *cow = top_of(dev);
@@ -354,7 +359,7 @@ static int merge_granule(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 	return err;
 }
 
-/* Whole granules; src NULL: zeros. */
+/* Writes whole granules; src NULL: zeros. */
 static int write_granules(struct cw_cow *cow, u64 off, u64 len, const u8 *src)
 {
 	static const u8 zeros[CW_PAGE_SIZE];
@@ -377,7 +382,7 @@ static int write_granules(struct cw_cow *cow, u64 off, u64 len, const u8 *src)
 	return 0;
 }
 
-/* A range that may begin and end within a granule. */
+/* Writes a range that may begin and end within a granule. */
 static int merge_range(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 {
 	struct cw_cow *top = top_of(dev);
@@ -412,7 +417,7 @@ static struct cw_rwsem *lock_of(struct cw_device *dev, u64 off)
 	return &dev->region_lock[(off >> REGION_SHIFT) % REGION_LOCKS];
 }
 
-/* A range within one region; src NULL: zeros. */
+/* Writes a range within one region; src NULL: zeros. */
 static int write_region(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 {
 	struct cw_rwsem *lock = lock_of(dev, off);
@@ -462,9 +467,9 @@ int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf)
 }
 
 /*
- * It needs no region's lock: where sectors are written as they are nobody puts
- * granules together. Nor does it need top_lock: what can be frozen has no such
- * places, so the top is still the same when the data is there.
+ * Placed writes need no region's lock: where sectors are written uncompressed,
+ * nobody merges granules. They do not need top_lock: a layer that can be frozen
+ * has no such places. So the top is still the same when the data is there.
  */
 static bool can_place(const struct cw_cow *top)
 {
@@ -589,7 +594,7 @@ int cw_device_flush(struct cw_device *dev)
 	return err;
 }
 
-/* Whether the checkpoint works shows when it is flushed. */
+/* The flush reports the error of a checkpoint that matters. */
 int cw_device_checkpoint(struct cw_device *dev)
 {
 	struct cw_cow *top;
@@ -605,15 +610,15 @@ int cw_device_checkpoint(struct cw_device *dev)
 }
 
 /*
- * 1. The new layer is opened. It is durable by then, and empty; it names what
- *    is below by a UUID that no layer has yet.
- * 2. Nobody writes any more. The top layer is made durable and, with the same
+ * 1. The new layer is opened. It is durable by then, and empty; it names the
+ *    layer below by a UUID that no layer has yet.
+ * 2. Writers wait. The top layer is made durable and, with the same
  *    superblock, frozen under that UUID.
- * 3. The new layer is the top, and writing goes on.
+ * 3. The new layer is the top, and writers go on.
  *
  * A crash before the end of 2 leaves the old top, which alone can be attached:
- * the new layer has nothing to lie on. One afterwards leaves the new layer over
- * the old top, which cannot be written any more.
+ * the new layer has nothing to lie on. A crash afterwards leaves the new layer
+ * over the old top, which cannot be written any more.
  */
 int cw_device_snapshot(struct cw_device *dev, struct cw_io *io,
 		       struct cw_report *report)

@@ -31,7 +31,7 @@ static int read_ends(struct cw_image *img, struct cw_image_ends *ends,
 	err = cw_pread(img->io, ends->head, ends->head_len, 0);
 	if (err)
 		return err;
-	/* Most formats are known by the head, and do without. */
+	/* Most formats are known by the head, and do without the tail. */
 	*tail_err = cw_pread(img->io, ends->tail, ends->tail_len,
 			     img->io_size - ends->tail_len);
 	if (*tail_err)
@@ -64,7 +64,7 @@ static int choose_format(struct cw_image *img,
 	for (i = 0; !img->format; i++) /* raw, the last, takes anything */
 		if (cw_image_formats[i]->probe(ends))
 			img->format = cw_image_formats[i];
-	/* What is taken for raw may be of another format. */
+	/* The probe of raw takes a file of another format, too. */
 	if (tail_err && !wanted && img->format == &cw_image_raw)
 		err = cw_refuse(report, tail_err,
 				"%s: its end cannot be read (%s)",
@@ -84,7 +84,7 @@ static int check_size(const struct cw_image *img, u64 size,
 	return 0;
 }
 
-/* What every format must have set, checked in one place. */
+/* Checks the fields that every format must have set. */
 static int check_geometry(struct cw_image *img, struct cw_report *report)
 {
 	int err = check_size(img, img->size, report);
@@ -341,7 +341,7 @@ int cw_image_is_zero(struct cw_image *img, u64 off, u64 len, u64 *n)
 		block += alike;
 	}
 	block = cw_min(block, end);
-	/* What lies behind the last block is zeros. */
+	/* Zeros follow the last block. */
 	if (block < img->blocks || !zero)
 		*n = cw_min(len, block * img->block_size - off);
 	return zero;
@@ -469,7 +469,7 @@ int cw_image_read_cached(struct cw_image *img, u64 off, u32 len, void *buf)
 
 struct index_fill {
 	struct cw_image *img;
-	const u32 *crc; /* of the page; NULL: the format has none */
+	const u32 *crc; /* crc32c of the page; NULL: the format has none */
 };
 
 static int fill_index(void *arg, u64 pos, u8 *buf, u32 len)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * cloop V0.68, from before cloop 1.0: zlib streams behind an index of 32-bit
- * offsets. Its preamble names no version, so more is asked of it: it is a
- * script that speaks of cloop, or the first block lies where the index ends.
+ * offsets. Its preamble names no version, so the probe asks for more: the
+ * preamble is a script that speaks of cloop, or the first block lies where the
+ * index ends.
  */
 #include "cloop.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cloop V4.0: as V2.0, but each block has a codec of its own, in the top bits
- * of its offset, and header and index may be the end of the file.
+ * cloop V4.0: V2.0 with two changes. Each block has a codec of its own, in the
+ * top bits of its offset. Header and index may be at the end of the file.
  */
 #include "cloop.h"
 

@@ -7,7 +7,7 @@
 struct native {
 	struct cw_extent root; /* stored == 0: the whole image is zeros */
 	u32 levels;
-	u64 end; /* of the file, as the superblock says; <= io_size */
+	u64 end; /* length of the file in the superblock; <= io_size */
 };
 
 static bool native_probe(const struct cw_image_ends *ends)
@@ -122,8 +122,8 @@ static int check_geometry(const struct cw_disk_super *super, u64 io_size,
 }
 
 /*
- * The codec that the image says it was made with, for those who make another
- * of it; two share an id, and the level tells them apart.
+ * The codec that made the image, for a tool that makes another image of it. Two
+ * codecs share an id, and the level tells them apart.
  */
 static void adopt_maker(struct cw_image *img, const struct cw_disk_super *super)
 {

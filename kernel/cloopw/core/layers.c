@@ -3,7 +3,7 @@
 
 /* ---- opening ---- */
 
-/* What a layer over this one must have been made for. */
+/* The base for a layer over this one. */
 static struct cw_cow_base base_over(const struct cw_cow *cow)
 {
 	struct cw_cow_base base = {
@@ -17,7 +17,7 @@ static struct cw_cow_base base_over(const struct cw_cow *cow)
 	return base;
 }
 
-/* It may have changed since something was put over it. */
+/* A layer that is not frozen may have changed after another was put over it. */
 static int check_lower(const struct cw_cow *cow, struct cw_report *report)
 {
 	if (!cow->format->freeze || cow->frozen)
@@ -27,7 +27,10 @@ static int check_lower(const struct cw_cow *cow, struct cw_report *report)
 			 cow->io->name);
 }
 
-/* From the bottom up, as each is checked against what is below. */
+/*
+ * Opens from the bottom up, because each layer is checked against the one
+ * below.
+ */
 static int open_all(struct cw_layers *layers, struct cw_io *const *ios, u32 nr,
 		    bool writable, struct cw_cache *cache,
 		    const struct cw_cow_base *image, struct cw_report *report)
@@ -120,7 +123,7 @@ static int check_new(const struct cw_cow_identity *id, const char *name,
 	return 0;
 }
 
-/* What it is for, by the UUID that what is below will have. */
+/* The new layer is checked against the UUID that the present top will get. */
 static int open_new(const struct cw_cow *top, struct cw_io *io,
 		    struct cw_cache *cache, struct cw_cow **out, u8 *below,
 		    struct cw_report *report)

@@ -9,13 +9,13 @@
  *                       _CONFIGURE, _CLR_FD, _SET_STATUS and _GET_STATUS (also
  *                       64), _SET_CAPACITY, _SET_DIRECT_IO of <linux/loop.h>
  *
- * Structures begin with their size as the caller knows it. The kernel takes
- * those of older versions (what is missing counts as 0) and longer ones whose
- * unknown rest is 0; others get E2BIG. Unknown flags and non-zero reserved
- * fields get EINVAL.
+ * Structures begin with their size in the caller's version. The kernel takes
+ * shorter ones of older versions, and missing fields count as 0. It takes
+ * longer ones whose unknown rest is 0; others get E2BIG. Unknown flags and
+ * non-zero reserved fields get EINVAL.
  *
- * The files of an attach are not opened O_EXCL by the caller: the kernel claims
- * block devices among them, and who has them otherwise gets EBUSY.
+ * The caller does not open the files of an attach with O_EXCL. The kernel
+ * claims the block devices among them. EBUSY: another user has claimed one.
  */
 #ifndef _UAPI_CLOOPW_H
 #define _UAPI_CLOOPW_H
@@ -33,8 +33,8 @@
 #define CLOOPW_F_READ_ONLY (1u << 0) /* no layer is written */
 #define CLOOPW_F_PARTSCAN (1u << 1)  /* look for a partition table */
 /*
- * Read the image past the page cache. Where its file system cannot, what was
- * read is dropped from there, and the status does not have the flag.
+ * Read the image past the page cache. On a file system that cannot, the kernel
+ * drops the pages that it has read, and the status does not have the flag.
  */
 #define CLOOPW_F_DIRECT_IO (1u << 2)
 #define CLOOPW_F_ALL \
@@ -47,15 +47,16 @@ struct cloopw_config {
 	__s32 image_fd;  /* file or block device, open for reading */
 	__u32 nr_layers; /* COW layers, 0..CLOOPW_MAX_LAYERS */
 	/*
-	 * address of __s32[nr_layers], the top first and open for writing, too;
-	 * what they have opened stays open, with its locks, until the detach
+	 * address of __s32[nr_layers]: the top first, also open for writing.
+	 * The kernel keeps these files open, with their locks, until the
+	 * detach.
 	 */
 	__u64 layer_fds;
-	__u64 offset;    /* bytes, where the image starts in its file */
-	__u64 sizelimit; /* bytes of the file from there; 0: all */
-	__u64 cache_bytes; /* of decompressed clusters; 0: the default */
-	char format[CLOOPW_FORMAT_LEN]; /* of the image; empty: look at it */
-	/* address of char[message_len] for the reason of a failure, or 0 */
+	__u64 offset;    /* bytes, the image's start in its file */
+	__u64 sizelimit; /* length from there, in bytes; 0: all */
+	__u64 cache_bytes; /* for decompressed clusters; 0: default */
+	char format[CLOOPW_FORMAT_LEN]; /* the image's format; empty: probe */
+	/* address of char[message_len] for the reason of a failure; 0: none */
 	__u64 message;
 	__u32 message_len;
 	__u32 reserved;
@@ -66,7 +67,7 @@ enum cloopw_state {
 	CLOOPW_STATE_OK = 1,
 	CLOOPW_STATE_FULL = 2,      /* writes get ENOSPC until there is space */
 	CLOOPW_STATE_READ_ONLY = 3,
-	CLOOPW_STATE_FAILED = 4,    /* the COW cannot be written; reading goes on */
+	CLOOPW_STATE_FAILED = 4,    /* the COW cannot be written; reads go on */
 };
 
 struct cloopw_status {
@@ -83,7 +84,7 @@ struct cloopw_status {
 	__u64 image_ino;
 	__u32 block_size;  /* bytes of a compressed block; 0: none */
 	__u32 reserved;
-	__u64 cow_live;    /* bytes, of the top layer */
+	__u64 cow_live;    /* bytes; these four are the top layer's */
 	__u64 cow_dead;
 	__u64 cow_total;
 	__u64 cow_plain;
@@ -93,22 +94,22 @@ struct cloopw_status {
 	__u64 cache_limit;
 	__u64 read_errors;
 	__u64 write_errors;
-	__u8 uuid[16];     /* of the image */
+	__u8 uuid[16];     /* UUID of the image */
 	char label[CLOOPW_LABEL_LEN];
 	char format[CLOOPW_FORMAT_LEN];
-	char cow_format[CLOOPW_FORMAT_LEN]; /* of the top layer */
+	char cow_format[CLOOPW_FORMAT_LEN]; /* the top layer's */
 	__u8 reserved2[7];
 };
 
 /*
  * cloopw_snapshot.flags: the caller knows that the layer does not lie on the
- * device itself. Without it the kernel refuses one that lies on what it cannot
- * look into: loop, dm, md, network file systems and the like.
+ * device itself. Without the flag the kernel refuses a layer on something that
+ * it cannot look into: loop, dm, md, network file systems and the like.
  */
 #define CLOOPW_SNAPSHOT_ELSEWHERE (1u << 0)
 
 /*
- * Puts a new, empty COW layer on top of those of a device that is in use. The
+ * Puts a new, empty COW layer on top of the layers of a device in use. The
  * present top is never written again. On error nothing has changed.
  */
 struct cloopw_snapshot {
@@ -116,19 +117,19 @@ struct cloopw_snapshot {
 	__u32 flags;    /* CLOOPW_SNAPSHOT_* */
 	__s32 layer_fd; /* the new layer, open for reading and writing */
 	__u32 message_len;
-	__u64 message;  /* as in struct cloopw_config */
+	__u64 message;  /* like message in struct cloopw_config */
 };
 
 /*
- * Takes over the size of a raw image whose file or block device has become
- * longer or shorter. What is compressed, or has a COW layer, has the size it
- * was made with: EOPNOTSUPP. On error nothing has changed.
+ * Takes over the new size of a raw image's file or block device. EOPNOTSUPP:
+ * the image is compressed or has a COW layer, so its size is fixed. On error
+ * nothing has changed.
  */
 struct cloopw_resize {
 	__u32 size;        /* sizeof(struct cloopw_resize) */
 	__u32 flags;       /* 0 */
 	__u64 device_size; /* bytes, set by the kernel */
-	__u64 message;     /* as in struct cloopw_config */
+	__u64 message;     /* like message in struct cloopw_config */
 	__u32 message_len;
 	__u32 reserved;    /* 0 */
 };
@@ -137,35 +138,37 @@ struct cloopw_resize {
 #define CLOOPW_FEATURE_SNAPSHOT (1ull << 0)    /* CLOOPW_SNAPSHOT */
 #define CLOOPW_FEATURE_RESIZE (1ull << 1)      /* CLOOPW_RESIZE */
 #define CLOOPW_FEATURE_DIRECT_IO (1ull << 2)   /* CLOOPW_F_DIRECT_IO */
-#define CLOOPW_FEATURE_CLAIMS (1ull << 3)      /* of block devices below */
-#define CLOOPW_FEATURE_LOOP_IOCTLS (1ull << 4) /* those of <linux/loop.h> */
+/* block devices below are claimed */
+#define CLOOPW_FEATURE_CLAIMS (1ull << 3)
+/* the ioctls of <linux/loop.h> */
+#define CLOOPW_FEATURE_LOOP_IOCTLS (1ull << 4)
 #define CLOOPW_FEATURES                                        \
 	(CLOOPW_FEATURE_SNAPSHOT | CLOOPW_FEATURE_RESIZE |     \
 	 CLOOPW_FEATURE_DIRECT_IO | CLOOPW_FEATURE_CLAIMS |    \
 	 CLOOPW_FEATURE_LOOP_IOCTLS)
 
-/* What the driver that is loaded can do. Names have a blank between them. */
+/* The abilities of the loaded driver. A blank separates names. */
 struct cloopw_query {
 	__u32 size;       /* sizeof(struct cloopw_query), set by the caller */
-	__u32 max_layers; /* all that follows is set by the kernel */
+	__u32 max_layers; /* the kernel sets this and all that follows */
 	__u64 features;   /* CLOOPW_FEATURE_* */
 	char version[32];
 	char image_formats[80];
 	char cow_formats[32];
-	char codecs[80];     /* of images and COW files that are read */
-	char cow_codecs[80]; /* of COW files that are written */
+	char codecs[80];     /* codecs of images and COW files, for reading */
+	char cow_codecs[80]; /* codecs of COW files, for writing */
 };
 
 /*
- * Documentation/userspace-api/ioctl/ioctl-number.rst of Linux 6.12 has nothing
- * from 0xD0 to 0xDA, and no header of the kernel's uses 0xD6 for an ioctl; we
- * take 00-1F of it.
+ * In Linux 6.12, Documentation/userspace-api/ioctl/ioctl-number.rst has nothing
+ * from 0xD0 to 0xDA, and no header uses 0xD6 for an ioctl. cloopw takes 00-1F
+ * of it.
  */
 #define CLOOPW_IOC_MAGIC 0xD6
 
 /*
- * The structures as they were first published; none is shorter. The numbers of
- * ioctls have these sizes: a structure may grow, its number stays.
+ * The first published lengths of the structures; none is shorter. The numbers
+ * of ioctls contain these lengths: a structure may grow, and its number stays.
  */
 #define CLOOPW_CONFIG_SIZE_1 80
 #define CLOOPW_STATUS_SIZE_1 280
@@ -173,7 +176,7 @@ struct cloopw_query {
 #define CLOOPW_RESIZE_SIZE_1 32
 #define CLOOPW_QUERY_SIZE_1 320
 
-/* Read by the kernel, and read and written by it. */
+/* The kernel reads the structure, or reads and writes it. */
 #define CLOOPW_IOW(nr, size) _IOC(_IOC_WRITE, CLOOPW_IOC_MAGIC, nr, size)
 #define CLOOPW_IOWR(nr, size) \
 	_IOC(_IOC_READ | _IOC_WRITE, CLOOPW_IOC_MAGIC, nr, size)
@@ -195,8 +198,8 @@ struct cloopw_query {
 /* struct cloopw_resize */
 #define CLOOPW_RESIZE CLOOPW_IOWR(0x14, CLOOPW_RESIZE_SIZE_1)
 /*
- * All that was written to the device so far is durable, and the next attach
- * has nothing to recover. No argument.
+ * Makes all data written so far durable, and leaves the next attach nothing to
+ * recover. No argument.
  */
 #define CLOOPW_FLUSH _IO(CLOOPW_IOC_MAGIC, 0x15)
 

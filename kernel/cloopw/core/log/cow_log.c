@@ -8,9 +8,9 @@ static bool log_probe(const u8 *head, u32 len)
 }
 
 /*
- * Only the second superblock is left. A crash tears one, it does not remove its
- * magic number; so the first may have been the newer one and the second lead to
- * old data, which takes a look at all of the log to tell.
+ * Is only the second superblock left? A crash tears a superblock, but does not
+ * remove its magic number. So the first may have been the newer one, and the
+ * second may lead to old data. Only a look at all of the log can tell.
  */
 static bool log_remains(struct cw_io *io, void *buf)
 {
@@ -20,7 +20,7 @@ static bool log_remains(struct cw_io *io, void *buf)
 
 /* ---- opening ---- */
 
-/* What a layer that is only read does not need, some megabytes. */
+/* Frees some megabytes that a read-only layer does not need. */
 static void free_writing(struct cw_log *log)
 {
 	cw_workspace_pool_destroy(&log->workspaces);
@@ -73,7 +73,7 @@ static int allocate_tables(struct cw_log *log)
 	return 0;
 }
 
-/* What cannot be a block is taken for a sector, as all media have them. */
+/* An impossible block counts as a sector, which all media have. */
 static u32 block_sectors(const struct cw_io *io)
 {
 	u32 sectors = io->physical_block / CW_SECTOR_SIZE;
@@ -105,7 +105,10 @@ static struct cw_log *create(struct cw_cow *cow)
 	return log;
 }
 
-/* Decompression of whatever may be in the log; the codec comes later. */
+/*
+ * Contexts for all codecs that may be in the log, because recovery comes before
+ * the choice of the codec.
+ */
 static int create_workspaces(struct cw_log *log, struct cw_workspace_pool *pool,
 			     const struct cw_codec *codec, int level)
 {
@@ -121,7 +124,7 @@ static int create_workspaces(struct cw_log *log, struct cw_workspace_pool *pool,
 	return cw_workspace_pool_init(pool, &config);
 }
 
-/* The superblock names the codec, so that all who write use the same. */
+/* The superblock names the codec, so that all writers use the same. */
 static int choose_codec(struct cw_log *log, struct cw_report *report)
 {
 	u32 id = cw_from_le32(log->super->codec);
@@ -143,7 +146,7 @@ static int choose_codec(struct cw_log *log, struct cw_report *report)
 	log->codec = codec;
 	if (!log->cow->writable)
 		return 0;
-	/* Replaces the one that could only decompress, for recovery. */
+	/* Replaces recovery's pool, which could only decompress. */
 	cw_workspace_pool_destroy(&log->meta_workspaces);
 	err = create_workspaces(log, &log->meta_workspaces, codec, level);
 	if (err)
@@ -151,7 +154,7 @@ static int choose_codec(struct cw_log *log, struct cw_report *report)
 	return create_workspaces(log, &log->workspaces, codec, level);
 }
 
-/* A file that is full can be attached all the same: reading works. */
+/* A full file can be attached all the same: reading works. */
 static int begin_writing(struct cw_log *log, struct cw_report *report)
 {
 	int err = cw_log_make_room(log, LOG_FOR_BEGIN);
@@ -204,7 +207,7 @@ static void log_close(struct cw_cow *cow)
 {
 	struct cw_log *log = cow->priv;
 
-	/* Not needed for what was flushed, only for a quick attach. */
+	/* Flushed data does not need it; it makes the next attach quick. */
 	if (cow->writable && !log->failed)
 		cw_log_reclaim(log, LOG_RECLAIM_LAST);
 	cw_cache_drop_owner(cow->cache, log->owner);
@@ -216,7 +219,7 @@ static void log_close(struct cw_cow *cow)
 
 static void log_before_freeze(struct cw_cow *cow)
 {
-	/* Whether it works shows when it counts. */
+	/* freeze reports an error that matters. */
 	cw_log_reclaim(cow->priv, LOG_RECLAIM_ALL);
 }
 

@@ -44,7 +44,7 @@ u32 cw_log_payload_at(const struct log_record *record)
 	return at;
 }
 
-/* Of the header in buf, taking its own crc for 0. */
+/* The header's crc, which counts itself as 0. */
 static u32 header_crc(const u8 *buf, const struct log_record *record)
 {
 	u8 copy[sizeof(struct cw_disk_log_record) +
@@ -235,7 +235,7 @@ u64 cw_log_entry_for(const struct log_record *record, u64 sector, u32 i)
 	return (u64)CW_LOG_ZERO << CW_LOG_ENTRY_STATE_SHIFT;
 }
 
-/* Is this still where the cleaner took the page from? */
+/* Is the page still where the cleaner took it from? */
 static bool is_at(u64 word, u64 sector)
 {
 	struct log_entry entry;
@@ -258,9 +258,9 @@ static void apply_extent(struct cw_log *log, struct log_append *append)
 		if (!((record->data_mask | record->zero_mask) & (1u << i)))
 			continue;
 		/*
-		 * A page that was overwritten while the cleaner copied it
-		 * stays as it is. Recovery decides the same, since it applies
-		 * the same records in the same order.
+		 * A page that was overwritten while the cleaner copied it stays
+		 * as it is. Recovery decides the same, because it applies the
+		 * same records in the same order.
 		 */
 		if (record->type == CW_LOG_MOVE &&
 		    !is_at(map->entry[slot], record->from))
@@ -305,7 +305,7 @@ static void wait_for_place(struct cw_log *log)
 		cw_cond_wait(&log->changed, &log->lock);
 }
 
-/* Holds the place, with the lock given up meanwhile. */
+/* Holds the place of the next record, and drops the lock meanwhile. */
 static void begin_preparing(struct cw_log *log)
 {
 	log->preparing = true;
@@ -320,9 +320,9 @@ static void end_preparing(struct cw_log *log)
 }
 
 /*
- * A record without payload, into one sector. A medium that takes pages as a
- * whole gets one where it begins, as nothing is behind it yet: see
- * zero_ahead(). The caller holds the place.
+ * Writes a record without payload into one sector. On a medium that takes whole
+ * pages it writes a page where the mark begins one, because nothing is behind
+ * it yet: see zero_ahead(). The caller holds the place.
  */
 static int write_mark(struct cw_log *log, u64 sector, struct log_record *record)
 {
@@ -335,7 +335,9 @@ static int write_mark(struct cw_log *log, u64 sector, struct log_record *record)
 			     at);
 }
 
-/* What leads from one segment to the next, and where the first of them goes. */
+/*
+ * The marks that lead from one segment to the next, and the place of the jump.
+ */
 struct marks {
 	struct log_record begin;
 	struct log_record jump; /* without type: there is none */
@@ -370,8 +372,9 @@ static void plan_marks(struct cw_log *log, u32 next, struct marks *marks)
 }
 
 /*
- * The jump in the old segment is written after the beginning of the new one, and
- * only counts when both are there: recovery stops at whatever is missing.
+ * Writes the beginning of the new segment, and then the jump in the old one.
+ * Recovery stops at what is missing, so the jump only counts when both are
+ * there.
  */
 static int write_marks(struct cw_log *log, struct marks *marks)
 {
@@ -427,16 +430,19 @@ static bool needs_zeros(const struct cw_log *log, u32 sectors)
 }
 
 /*
- * The space of a new segment is allocated, but to a file system it was never
- * written: each first write there is a change of its metadata, which a flush
- * has to commit. So a log that is flushed often has zeros written some way
- * ahead of the record that comes next, to be there when the flush for it comes;
- * those after it find blocks that were written. And a medium that takes pages
- * as a whole would read the one in which a record ends: a few are zeroed in
- * time. From the page with the record's end on, as the record is still to be
- * written; nobody has a place behind log->sector yet, nor takes one meanwhile,
- * but before it others have. An error will meet the records too. With lock held,
- * which it drops.
+ * Writes zeros ahead of the next record.
+ *
+ * The space of a new segment is allocated, but the file system has never
+ * written it. Each first write there changes metadata, which a flush has to
+ * commit. So a log that is flushed often writes zeros some way ahead of the
+ * next record. They become durable with that record's flush, and later records
+ * find written blocks. A medium that takes whole pages would read the page in
+ * which a record ends. So the log zeroes a few in time.
+ *
+ * The zeros begin with the page of the record's end, because the record is
+ * still to be written. No record has a place behind log->sector, and none takes
+ * one meanwhile; records before it have. An error will meet the records, too.
+ * The caller holds lock, which the function drops.
  */
 static void zero_ahead(struct cw_log *log, u32 sectors)
 {
@@ -519,8 +525,8 @@ static int reserve(struct cw_log *log, struct log_append *append)
 }
 
 /*
- * The place is taken and others may be behind it: say that nothing is here.
- * If even that cannot be written, nothing behind it would be found again.
+ * The place is taken, and other records may be behind it. A PAD says that
+ * nothing is here. Without it, recovery would find nothing behind it.
  */
 static int pad_out(struct cw_log *log, struct log_append *append, u8 *buf)
 {
@@ -538,9 +544,10 @@ static int pad_out(struct cw_log *log, struct log_append *append, u8 *buf)
 }
 
 /*
- * The log has a hole. What is on its way gets an error, as it is behind the
- * hole or might be; what was acknowledged is before it. The next write begins
- * the log anew in another segment, with a checkpoint that leads there.
+ * The log has a hole. Records on their way get an error, because they are
+ * behind the hole or might be. Acknowledged records are before it. The next
+ * write begins the log anew in another segment, with a checkpoint that leads
+ * there.
  */
 static void break_log(struct cw_log *log, int err)
 {
@@ -552,7 +559,7 @@ static void break_log(struct cw_log *log, int err)
 	cw_mutex_unlock(&log->lock);
 }
 
-/* Retires all that are written up to the first that is not; lock is held. */
+/* Retires all written records up to the first unwritten one; lock is held. */
 static void retire(struct cw_log *log)
 {
 	struct log_append *append;
@@ -575,7 +582,7 @@ static void retire(struct cw_log *log)
 
 /*
  * Writes len bytes of a record that has its place, waits for all before it and
- * retires it. buf has room for a sector at least. With the lock taken.
+ * retires it. buf has room for at least a sector. Takes lock and keeps it.
  */
 static int write_placed(struct cw_log *log, struct log_append *append, u8 *buf,
 			u32 len)

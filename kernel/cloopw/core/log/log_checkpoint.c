@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Checkpoints: what makes the map durable.
+ * Checkpoints make the map durable.
  *
  *   1. Snapshot, under lock: the dirty map pages, the usage of the segments,
  *      and the place in the log up to which they know it.
@@ -8,18 +8,20 @@
  *   3. Flush: pages, and all records the pages refer to, are durable.
  *   4. The superblock copy that is not in use is written with the new roots.
  *   5. Flush: from here on recovery begins with this checkpoint.
- *   6. Only now what the previous checkpoint needed is given free.
+ *   6. Only now the log frees what the previous checkpoint needed.
  *
- * A crash before 5 leaves the previous checkpoint and all it refers to, since
+ * A crash before 5 leaves the previous checkpoint and all it refers to, because
  * nothing of that is overwritten before 6.
  */
 #include "log.h"
 
 /* The longest record of a map page: header and 4096 bytes. */
 #define META_SECTORS 9u
-/* Pages that lead to map pages that cleaning makes a checkpoint move. */
+/* Pages above map pages that cleaning adds to a checkpoint, for each array. */
 #define TOUCH_MAX 32u
-/* Of map pages: each is a sector at least. */
+/*
+ * The shares of the map pages that cleaning moves; each is at least a sector.
+ */
 #define TOUCH_SHARES (LOG_DIRTY_MAX / 4 * CW_LOG_EXTENT_PAGES)
 
 u32 cw_log_super_crc(struct cw_disk_log_super *super)
@@ -108,8 +110,9 @@ static struct log_segment *next_meta_victim(struct cw_log *log)
 }
 
 /*
- * As many as there are more than twice what lives in them needs, but no more
- * than one checkpoint can empty: half of each would free nothing.
+ * Chooses so many victims that the map's segments become twice its live data,
+ * at most as many as one checkpoint can empty. Half a victim would free
+ * nothing.
  */
 static u32 choose_meta_victims(struct cw_log *log)
 {
@@ -136,8 +139,8 @@ static u32 choose_meta_victims(struct cw_log *log)
 }
 
 /*
- * Map pages are cleaned by writing them anew: what lives in the emptiest of
- * their segments is marked as changed, and the checkpoint moves it.
+ * Cleans map pages by writing them anew. It marks the live pages of the map's
+ * emptiest segments as changed, and the checkpoint moves them.
  */
 static int clean_meta(struct cw_log *log)
 {
@@ -187,7 +190,9 @@ static void snapshot_position(struct cw_log *log, struct log_snapshot *snap)
 	snap->log_gen = 0;
 	if (log->segment == CW_LOG_NO_SEGMENT)
 		return;
-	/* What is on its way is not in the map yet: begin with that. */
+	/*
+	 * The map does not have records on their way, so begin with the first.
+	 */
 	if (first) {
 		sector = first->sector;
 		snap->log_seq = first->record.seq;
@@ -198,8 +203,7 @@ static void snapshot_position(struct cw_log *log, struct log_snapshot *snap)
 }
 
 /*
- * A segment without live data before that place is needed by nothing but the
- * checkpoints before this one.
+ * Only earlier checkpoints need a segment without live data before that place.
  */
 static bool is_dying(const struct log_segment *segment, u64 oldest_gen)
 {
@@ -494,7 +498,7 @@ static void commit(struct cw_log *log, const struct log_snapshot *snap,
 			page->saving = false;
 		}
 	}
-	/* What was touched after the snapshot is for the next one. */
+	/* The next checkpoint takes what was touched after the snapshot. */
 	memset(log->usage_touched, 0, LOG_USAGE_PAGES * sizeof(bool));
 	log->nr_usage_touched = 0;
 	for (n = 0; n < snap->nr_segments; n++) {
@@ -566,7 +570,7 @@ static u32 meta_segments(const struct cw_log *log, u64 sectors)
 
 	if (log->meta_segment != CW_LOG_NO_SEGMENT)
 		left = CW_LOG_SEGMENT_SECTORS - next_meta_block(log);
-	/* At the end of each a record may not fit any more. */
+	/* At the end of each segment a record may not fit any more. */
 	left -= cw_min(left, META_SECTORS);
 	if (sectors <= left)
 		return 0;
@@ -578,7 +582,7 @@ u32 cw_log_checkpoint_need(struct cw_log *log, u32 more)
 	u64 pages = cw_min(log->dirty_pages + log->reserved_pages + more,
 			   log->map_pages);
 	u64 usage_pages = cw_div_up(log->nr_segments + 1, CW_LOG_FANOUT);
-	/* The checkpoint itself takes segments, of which it frees others. */
+	/* The checkpoint itself takes segments, and frees others. */
 	u64 usage = cw_min(log->nr_usage_touched + 2 + TOUCH_MAX, usage_pages);
 
 	pages += cw_min(pages + TOUCH_MAX, log->map_dirs) +
@@ -601,9 +605,9 @@ static void set_frozen(struct cw_log *log, bool frozen, const u8 *uuid)
 }
 
 /*
- * The checkpoint there counts on, and so does the log from the place it names.
- * It refers to nothing new, so nothing has to be durable before it. Both copies
- * are written: what they say of the log is not lost with one of them.
+ * Writes both superblocks for the present checkpoint and the log that follows
+ * it. They refer to nothing new, so nothing has to be durable before. Both
+ * copies are written, so that damage to one does not lose the change.
  */
 int cw_log_rewrite_super(struct cw_log *log)
 {
@@ -622,13 +626,16 @@ int cw_log_rewrite_super(struct cw_log *log)
 }
 
 /*
- * The superblock of the last checkpoint says it, so it is frozen with all that
- * it holds or not at all: what was acknowledged becomes durable with it. The
- * checkpoint makes attaching quick; without room for one it goes without. Then
- * both copies say it, so that damage to one cannot make the log writable again.
- * When a superblock could not be written, nobody knows which of the two holds;
- * then the next checkpoint says that it is not frozen, or, if a crash comes
- * first, nothing is lost but that layers have to be put over it.
+ * The last checkpoint's superblock marks the log as frozen. So the log is
+ * frozen with all its data or not at all: acknowledged data becomes durable
+ * with it. The checkpoint makes attaching quick; without room for one, the log
+ * does without.
+ *
+ * Then both copies are marked, so that damage to one cannot make the log
+ * writable again. When a superblock could not be written, either copy may
+ * count. The next checkpoint says that the log is not frozen. After a crash
+ * before that, the log may be frozen: writing needs a layer over it, and no
+ * data is lost.
  */
 int cw_log_freeze(struct cw_log *log, const u8 *uuid)
 {

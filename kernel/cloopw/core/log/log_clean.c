@@ -1,35 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Room: growing the file, taking back segments that are dead, cleaning those
- * that are mostly dead, giving free ones back to the file system.
+ * Room: growing the file, taking back dead segments, cleaning mostly dead ones,
+ * giving free ones back to the file system.
  *
- * There is no thread for it. Who finds no free segment makes room and the
- * others wait for it, which also slows writers down to what cleaning can do.
+ * No thread does this. The writer that finds no free segment makes room, and
+ * the others wait for it. That also slows writers down to the speed of the
+ * cleaner.
  */
 #include "log.h"
 
 /*
- * Segments that the file may have before cleaning is tried, for what lives in
- * them: live * 11/8 + 6. Leaves the cleaner victims that are 3/4 full on
- * average, and the file within 1.5 times what lives plus 8 MiB.
+ * Segments that the file may have before the cleaner runs, by its live data:
+ * live * 11/8 + 6. So victims are 3/4 full on average, and the file stays
+ * within 1.5 times its live data plus 8 MiB.
  */
 #define GROW_NUM 11u
 #define GROW_DEN 8u
 #define GROW_EXTRA 6u
-/* The same where much was discarded: what is open, and one. */
+/* The same after many discards: the open segments, and one. */
 #define TIDY_EXTRA 3u
 /* Victims above this are not worth their copy: nothing would be won. */
 #define CLEAN_MAX_SHARES (LOG_SHARES / 8 * 7)
-#define CLEAN_BATCH 16u /* victims at a time, or segments won: */
+/* A victim above this is not worth its copy: nearly nothing would be won. */
+#define CLEAN_BATCH 16u
 #define CLEAN_GOAL 4u
 #define CLEAN_ROOM 4u /* segments to move them to */
-/* Dead segments that are worth a checkpoint by themselves. */
+/* A checkpoint is worth it for so many dead segments. */
 #define RECLAIM_DEAD 4u
 /* Segments that are punched at once. */
 #define PUNCH_MAX 1024u
-/* Free segments that stay allocated, for the next writes. */
+/* Segments that one punch frees at most. */
 #define KEEP_FREE 1u
-/* What was to be moved cannot be read; other errors are those of writing. */
+/* A record to be moved cannot be read. Other errors are of writing. */
 #define DAMAGED (-EBADMSG)
 
 static u32 live_segments(struct cw_log *log)
@@ -38,8 +40,8 @@ static u32 live_segments(struct cw_log *log)
 }
 
 /*
- * The map's segments that are not open hold at most twice what lives in them,
- * see clean_meta(), and while a checkpoint moves that there is one more.
+ * The map's closed segments hold at most twice their live data, see
+ * clean_meta(). While a checkpoint moves that, there is one segment more.
  */
 static u32 meta_reserve(struct cw_log *log)
 {
@@ -59,7 +61,7 @@ static u32 reserve_for(struct cw_log *log, enum log_purpose purpose)
 {
 	u32 reserve = meta_reserve(log) + purpose;
 
-	/* Room for the cleaner to do much at a time, where that is little. */
+	/* Room for the cleaner to do much at a time; a small log needs less. */
 	if (purpose == LOG_FOR_DATA)
 		reserve += cw_min(live_segments(log) / 16, CLEAN_ROOM);
 	return reserve;
@@ -82,8 +84,8 @@ static bool is_spent(const struct cw_log *log)
 }
 
 /*
- * Discards and cleaning must go on when nothing is free but the reserve, or
- * the file stays full for ever. Let m be what checkpoints may need. Data is
+ * Discards and cleaning must go on when only the reserve is free, or the file
+ * stays full for ever. Let m be the segments that checkpoints may need. Data is
  * written while m + 3 segments are free and leaves as many. Below that:
  *
  * - at m + 2, a discard may take one. Only discards go into it, so when it is
@@ -115,8 +117,8 @@ static u32 bound(struct cw_log *log, u32 extra)
 }
 
 /*
- * Only what is in older segments than those being written is all in the map:
- * records on their way would be taken for dead ones.
+ * Only older segments than those of records on their way can be cleaned. The
+ * map has all of their records; it would call younger ones dead.
  */
 static bool is_cleanable(const struct log_segment *segment, u64 oldest_gen)
 {
@@ -177,14 +179,20 @@ static int find_unbacked(struct cw_log *log, u32 *found)
 			break;
 	log->unbacked_from = n;
 	*found = n;
-	/* By the number, too: one that was lowered is not at the file's end. */
+	/*
+	 * Counts the segments, too: after the limit was lowered, some lie
+	 * behind it.
+	 */
 	if (n >= log->max_segments ||
 	    log->nr_used + log->nr_free >= log->max_segments)
 		return -ENOSPC;
 	return 0;
 }
 
-/* Allocates space for one more free segment; alloc: what memory that takes. */
+/*
+ * Grows the file by one segment, or backs a free one. alloc: the caller's
+ * allocator.
+ */
 static int grow(struct cw_log *log, cw_log_alloc alloc)
 {
 	u32 before, n;
@@ -235,7 +243,7 @@ static u16 live_pages(const struct log_append *append, u64 sector)
 	return live & record->data_mask;
 }
 
-/* Takes the pages of mask out of all that the record holds, to the front. */
+/* Keeps only the pages of mask, at the front, of all that the record holds. */
 static u32 keep_pages(u8 *pages, u16 all, u16 mask)
 {
 	u32 from = 0, to = 0, i;
@@ -251,7 +259,7 @@ static u32 keep_pages(u8 *pages, u16 all, u16 mask)
 	return to;
 }
 
-/* The record's bytes into ws->stored: as they are, or without the dead pages. */
+/* The record's bytes into ws->stored, unchanged or without the dead pages. */
 static int copy_record(struct cw_log *log, struct cw_workspace *ws,
 		       const u8 *buf, struct log_record *record, u16 live)
 {
@@ -273,7 +281,7 @@ static int copy_record(struct cw_log *log, struct cw_workspace *ws,
 	return 0;
 }
 
-/* Appends what lives of the record at sector; buf holds the record. */
+/* Appends the live pages of the record at sector; buf holds the record. */
 static int append_move(struct cw_log *log, struct log_append *append,
 		       u64 sector, const u8 *buf, u16 live)
 {
@@ -295,7 +303,7 @@ static int append_move(struct cw_log *log, struct log_append *append,
 	return err;
 }
 
-/* Moves what lives of the record at sector; buf holds the record. */
+/* Moves the live pages of the record at sector; buf holds the record. */
 static int move_record(struct cw_log *log, u64 sector, const u8 *buf,
 		       const struct log_record *record)
 {
@@ -360,13 +368,16 @@ static int clean_segment(struct cw_log *log, u32 n)
 	}
 	if (err && err != DAMAGED)
 		return err;
-	/* All that lived was moved; what is left could not be read. */
+	/*
+	 * All readable pages were moved; a live page that is left could not be
+	 * read.
+	 */
 	if (err || look_at(log, n).live)
 		mark_bad(log, n);
 	return 0;
 }
 
-/* The segment with least in it, or CW_LOG_NO_SEGMENT. */
+/* The segment with the fewest live shares, or CW_LOG_NO_SEGMENT. */
 static u32 choose_victim(struct cw_log *log, u32 max_shares)
 {
 	u32 best = CW_LOG_NO_SEGMENT;
@@ -390,8 +401,8 @@ static u32 choose_victim(struct cw_log *log, u32 max_shares)
 }
 
 /*
- * Is there a segment to move the victim to? A first one must find a whole one,
- * or what is moved of it might use up the last place and free nothing.
+ * Is there a segment to move the victim to? For the first victim there must be
+ * a whole one. Otherwise its copy might use up the last place and free nothing.
  */
 static bool can_clean(struct cw_log *log, u32 victim, bool first)
 {
@@ -430,7 +441,7 @@ static int clean_some(struct cw_log *log, u32 max_shares)
 	return cleaned;
 }
 
-/* With lock held. The free segment has no space any more. */
+/* With lock held. Takes a free segment's space away before the punch. */
 static bool take_for_punching(struct cw_log *log, u32 n, u32 keep)
 {
 	struct log_segment *segment = &log->segments[n];
@@ -447,7 +458,7 @@ static bool take_for_punching(struct cw_log *log, u32 n, u32 keep)
 	return true;
 }
 
-/* The next ones to punch before *end, side by side; how many. */
+/* The next segments to punch before *end, side by side. Returns how many. */
 static u32 find_for_punching(struct cw_log *log, u32 *end, u32 keep)
 {
 	u32 count = 0;
@@ -466,7 +477,10 @@ static u32 find_for_punching(struct cw_log *log, u32 *end, u32 keep)
 	return count;
 }
 
-/* From the end: what is used stays near the beginning. With maint held. */
+/*
+ * Punches from the end, so that used segments stay near the beginning. With
+ * maint held.
+ */
 static void punch_free(struct cw_log *log, u32 keep)
 {
 	u32 end, count, i;
@@ -482,7 +496,10 @@ static void punch_free(struct cw_log *log, u32 keep)
 		err = cw_punch(log->io, log_sector_offset(log_first_sector(end)),
 			       (u64)count << CW_LOG_SEGMENT_SHIFT);
 	}
-	/* The medium cannot: whoever wants them allocates them again. */
+	/*
+	 * The medium cannot punch: whoever needs these segments allocates them
+	 * again.
+	 */
 	cw_mutex_lock(&log->lock);
 	for (i = end; i < end + count; i++)
 		log->segments[i].held = true;
@@ -501,7 +518,7 @@ static bool has_room(struct cw_log *log, enum log_purpose purpose)
 	return room;
 }
 
-/* Only a checkpoint allows more generations to be handed out. */
+/* Only a checkpoint makes more generations durable. */
 static bool needs_generations(struct cw_log *log)
 {
 	bool needs;
@@ -554,9 +571,9 @@ static s64 slack(struct cw_log *log)
 }
 
 /*
- * Cleans and makes the result usable; true when something was won. Each
- * segment cleaned turns what was dead in it, an eighth or more, into free
- * space, if only a part of a segment; so this cannot go on for ever.
+ * Cleans and makes the result usable; true when something was won. Each cleaned
+ * segment frees its dead part, an eighth or more, if only a part of a segment.
+ * So this cannot go on for ever.
  */
 static bool regain(struct cw_log *log)
 {
@@ -583,7 +600,7 @@ static int make_some_room(struct cw_log *log)
 	return -ENOSPC;
 }
 
-/* What is on its way in a log that is broken ends before a new one begins. */
+/* Records on their way in a broken log must end before the log begins anew. */
 static void wait_for_broken(struct cw_log *log)
 {
 	cw_mutex_lock(&log->lock);
@@ -594,12 +611,11 @@ static void wait_for_broken(struct cw_log *log)
 }
 
 /*
- * Before the first record: a segment of its own for the log, and a checkpoint
- * that says that what was recovered is what counts and that the log goes on
- * there. So nothing that the last user may have left half written behind the
- * log's end is ever taken for a part of it. The generations used here are not
- * durable yet; until they are, nothing but the mark that begins the segment is
- * written with them.
+ * Begins the log before the first record: opens a segment of its own, and
+ * writes a checkpoint for the recovered state that leads there. So the log
+ * never takes half-written records behind its old end for its own. The
+ * generations used here are not durable yet. Until they are, only the mark that
+ * begins the segment is written with them.
  */
 static int begin(struct cw_log *log)
 {
@@ -611,7 +627,7 @@ static int begin(struct cw_log *log)
 	cw_mutex_lock(&log->lock);
 	log->gen_limit = log->next_gen + LOG_GEN_STEP;
 	cw_mutex_unlock(&log->lock);
-	/* Without a log there is nothing to recover but the map. */
+	/* Without a log, recovery needs only the map. */
 	if (err == -ENOSPC && count_dead(log))
 		err = cw_log_checkpoint(log);
 	if (err)
@@ -673,7 +689,7 @@ static bool is_full(struct cw_log *log)
 	return full;
 }
 
-/* A full log takes what space there is, as a writer would; no more than that. */
+/* A full log takes the space that there is, as a writer would, and no more. */
 static void look_for_room(struct cw_log *log)
 {
 	int err = 0;
@@ -694,7 +710,7 @@ void cw_log_tend(struct cw_cow *cow)
 	struct cw_log *log = cow->priv;
 	u32 keep;
 
-	/* Whoever holds it makes room or will look again. */
+	/* The holder of maint makes room, or a later tend looks again. */
 	if (!cw_mutex_trylock(&log->maint))
 		return;
 	if (is_full(log))
@@ -739,15 +755,15 @@ void cw_log_checkpoint_if_due(struct cw_log *log)
 	if (!due || !cw_mutex_trylock(&log->maint))
 		return;
 	/*
-	 * What was written is in the log all the same; whoever needs the
-	 * checkpoint to go on gets its error.
+	 * The record is in the log all the same. A caller that needs the
+	 * checkpoint gets its error.
 	 */
 	if (!cw_log_checkpoint(log))
 		punch_free(log, count_worth_keeping(log, true));
 	cw_mutex_unlock(&log->maint);
 }
 
-/* While it is in use the next checkpoint must find a place, or writers do not. */
+/* While the log is in use, the next checkpoint must find a place. */
 static u32 count_to_keep(struct cw_log *log, enum log_reclaim how)
 {
 	u32 keep = 0;
@@ -778,7 +794,7 @@ int cw_log_reclaim(struct cw_log *log, enum log_reclaim how)
 	due = due && (all || count_dead(log) >= RECLAIM_DEAD);
 	if (due)
 		err = cw_log_checkpoint(log);
-	/* Then down to less, so that not every discard finds something. */
+	/* Then down to a lower bound, so that not every discard cleans. */
 	tidy = due || is_bloated(log, GROW_EXTRA);
 	while (!err && tidy && is_bloated(log, TIDY_EXTRA) &&
 	       clean_some(log, LOG_SHARES / 2) > 0)

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Making durable: the only caller of fdatasync.
+ * Making data durable: the only caller of fdatasync.
  *
- * A kernel tells an error of writing back once for each open file, to the first
- * who asks. Two that asked at the same time could get an error and a success for
- * the same lost data. So one asks for all: flushes and checkpoints take part in
- * the next fdatasync, and its error is kept before another one can begin.
+ * A kernel reports a writeback error once for each open file, to the first
+ * caller. Two callers at the same time could get an error and a success for the
+ * same lost data. So one thread calls for all. Flushes and checkpoints take
+ * part in the next fdatasync, and its error is kept before another one can
+ * begin.
  */
 #include "log.h"
 
-/* Nothing is written any more: what is durable is not known. With lock held. */
+/* Ends writing, because the durable state is not known. With lock held. */
 static void fail(struct cw_log *log, int err)
 {
 	if (log->failed)
@@ -19,7 +20,7 @@ static void fail(struct cw_log *log, int err)
 		   log->io->name, cw_error_text(err));
 }
 
-/* For all who asked until now; with lock held, which it drops. */
+/* One fdatasync for all callers until now. With lock held, which it drops. */
 static void sync_once(struct cw_log *log)
 {
 	u64 mine = ++log->flushes_begun;
@@ -62,9 +63,9 @@ int cw_log_sync(struct cw_log *log)
 }
 
 /*
- * All that is acknowledged is in the file with nothing missing before it, so
- * one fdatasync is all. When it fails, what was acknowledged may be lost: the
- * log ends there, as what is on the disk is not known any more.
+ * All acknowledged records are in the file with nothing missing before them, so
+ * one fdatasync is enough. When it fails, acknowledged data may be lost. The
+ * log ends there, because the state of the disk is not known any more.
  */
 int cw_log_flush(struct cw_cow *cow)
 {

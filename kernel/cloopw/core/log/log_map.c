@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Map pages in memory: where each page of the device is. Clean pages without
- * users go when there are too many; dirty ones stay until a checkpoint.
+ * Map pages in memory: the place of each page of the device. The log evicts
+ * clean pages without users when there are too many. Dirty ones stay until a
+ * checkpoint.
  */
 #include "log.h"
 
@@ -87,7 +88,7 @@ static bool may_grow(struct cw_log *log)
 	return may;
 }
 
-/* Memory for a page: a new one while there may be more, else an old one. */
+/* Memory for a page: a new one below the limit, or else an evicted one. */
 static struct log_page *new_page(struct cw_log *log)
 {
 	struct log_page *page = NULL;
@@ -99,7 +100,7 @@ static struct log_page *new_page(struct cw_log *log)
 	cw_mutex_lock(&log->lock);
 	page = evict(log);
 	cw_mutex_unlock(&log->lock);
-	/* Those that are in use or dirty are bounded, and so is this. */
+	/* Pages in use and dirty pages are bounded, and so is this. */
 	return page ? page : cw_need_alloc(sizeof(*page));
 }
 
@@ -154,8 +155,7 @@ put:
 
 /*
  * Reads a map page that is not in memory. Its segment is pinned meanwhile, so
- * that the place is not reused; whether it is still the page's place is looked
- * at again when it is put in.
+ * that nothing reuses the place. put_in() checks that the page is still there.
  */
 static int load(struct cw_log *log, u32 n, u64 word, struct log_page *page)
 {
@@ -184,8 +184,8 @@ static struct log_page *look_up(struct cw_log *log, u32 n, u64 *word)
 }
 
 /*
- * An entry of a sound map leads to a segment of data. What the file says is
- * free or the map's would be overwritten while a reader still looks there.
+ * An entry of a sound map leads to a segment of data. If the file calls that
+ * segment free or the map's, the log would overwrite it under a reader.
  */
 static void distrust_liars(struct cw_log *log, const struct log_page *page)
 {
@@ -203,7 +203,7 @@ static void distrust_liars(struct cw_log *log, const struct log_page *page)
 	}
 }
 
-/* With lock held: puts a page in unless things have moved on. */
+/* With lock held: puts a page in, unless the map has changed meanwhile. */
 static bool put_in(struct cw_log *log, struct log_page *page, u64 word)
 {
 	if (find(log, page->n) || log->map_at[page->n] != word)

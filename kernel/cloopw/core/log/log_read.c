@@ -2,11 +2,12 @@
 /* Reading from the log: what the map says of a range, and its records. */
 #include "log.h"
 
-/* Entries that one read can serve: the same place, or one record's pages. */
+/* Entries that one read can serve: they have the same place, or one record. */
 struct run {
-	struct log_entry entry; /* of the first page */
+	struct log_entry entry; /* the first page's entry */
 	u32 pages;
-	u64 gen;                /* of its segment, which is pinned if DATA */
+	/* its segment's generation; the segment is pinned if DATA */
+	u64 gen;
 };
 
 static bool continues(const struct log_entry *first,
@@ -72,7 +73,7 @@ static int bad_record(struct cw_log *log, const struct run *run, int err)
 	return -EIO;
 }
 
-/* Is this the record that the map speaks of? */
+/* Is this the record that the map means? */
 static int check_identity(const struct run *run, const struct log_record *record,
 			  u64 page)
 {
@@ -105,13 +106,13 @@ static int read_record(struct cw_log *log, struct cw_workspace *ws,
 	return err ? bad_record(log, run, err) : 0;
 }
 
-/* A record with codec none, as far as it is needed. */
+/* The needed parts of a record with codec none. */
 struct plain {
 	u8 header[CW_SECTOR_SIZE];
 	u64 payload; /* where in the file */
 };
 
-/* Whether the record agrees with the map, check_header() sees. */
+/* check_header() checks whether the record agrees with the map. */
 static u32 plain_payload_at(const struct run *run)
 {
 	const struct log_record record = {
@@ -144,7 +145,7 @@ static int check_pages(const struct plain *plain, u32 index, u32 pages,
 	return err;
 }
 
-/* From its page index on. */
+/* Reads from the record's page index on. */
 static int read_pages(struct cw_log *log, const struct plain *plain, u32 index,
 		      u32 pages, u8 *to)
 {
@@ -154,7 +155,7 @@ static int read_pages(struct cw_log *log, const struct plain *plain, u32 index,
 	return err ? err : check_pages(plain, index, pages, to);
 }
 
-/* From its first page on, in one go. */
+/* Reads from the record's first page on, in one call. */
 static int read_from_start(struct cw_log *log, const struct run *run, u64 page,
 			   u32 pages, u8 *to)
 {
@@ -181,7 +182,7 @@ static int read_part_of_page(struct cw_log *log, const struct plain *plain,
 	return err;
 }
 
-/* The header, then what is asked for, page by page where it is a part. */
+/* Reads the header, then the range; a part of a page needs a workspace. */
 static int read_somewhere(struct cw_log *log, const struct run *run, u64 page,
 			  u32 skip, u32 len, u8 *buf)
 {
@@ -213,8 +214,8 @@ static int read_somewhere(struct cw_log *log, const struct run *run, u64 page,
 }
 
 /*
- * Pages that are stored as they are: reads those alone, and the header. Whole
- * ones need no workspace, so that nobody waits for one.
+ * Reads uncompressed pages: only those, and the header. Whole pages need no
+ * workspace, so nobody waits for one.
  */
 static int read_plain(struct cw_log *log, const struct run *run, u64 page,
 		      u32 skip, u32 len, u8 *buf)
@@ -258,8 +259,8 @@ static int read_part_uncached(struct cw_log *log, const struct run *run,
 }
 
 /*
- * A part of a compressed record, through the cache. The key is made of the
- * segment's generation: a place that is reused has another key.
+ * Reads a part of a compressed record through the cache. The key contains the
+ * segment's generation, so a reused place has another key.
  */
 static int read_part(struct cw_log *log, const struct run *run, u64 page,
 		     u32 from, u32 len, u8 *buf)
@@ -277,7 +278,7 @@ static int read_part(struct cw_log *log, const struct run *run, u64 page,
 		return read_part_uncached(log, run, page, from, len, buf);
 	if (err)
 		return err;
-	/* The pages a record has never change, but a file may lie. */
+	/* The pages of a record never change, but a file may lie. */
 	if (from + len > entry->len)
 		err = bad_record(log, run, -EIO);
 	else

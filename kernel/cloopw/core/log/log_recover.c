@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Attaching a COW log: the newer sound superblock, the map and the usage it
- * refers to, then all sound records that follow in the log. Nothing is
- * written here; cow_log.c writes a checkpoint afterwards.
+ * refers to, then all sound records that follow in the log. Recovery writes
+ * nothing; cow_log.c writes a checkpoint afterwards.
  *
- * Everything read is hostile until checked.
+ * All that is read is hostile until checked.
  */
 #include "log.h"
 
 /*
- * Segments that a file can have got since its last checkpoint; a block device
+ * Segments that a file can have got since its last checkpoint. A block device
  * has more, which were never used.
  */
 #define HELD_MAX 256u
@@ -22,7 +22,7 @@ bool cw_log_super_is_sound(struct cw_disk_log_super *super)
 	       cw_log_super_crc(super) == cw_from_le32(super->crc);
 }
 
-/* Can it be understood at all? */
+/* Can this driver understand it? */
 static int check_features(struct cw_disk_log_super *super, const char *name,
 			  struct cw_report *report)
 {
@@ -42,9 +42,9 @@ static int check_features(struct cw_disk_log_super *super, const char *name,
 }
 
 /*
- * A copy that cannot be read may be the newer one: what the other leads to may
- * be old, and to write there would make it so for good. Of a file that ends
- * before it is read as zeros.
+ * An unreadable copy may be the newer one. Then the other leads to old data,
+ * and writing there would lose the newer data for good. Bytes behind the end of
+ * the file read as zeros.
  */
 static int read_copy(struct cw_io *io, u32 slot, struct cw_disk_log_super *super,
 		     struct cw_report *report)
@@ -181,8 +181,8 @@ static int check_kind_of_base(const struct cw_log *log,
 
 /*
  * An image can be built again under the UUID of another. A log that was never
- * written is bound to the content it is attached to first; an older one, which
- * says nothing of the content, too, but not silently.
+ * written is bound to the content of its first attach. An older log does not
+ * name the content: it is bound, too, and the kernel's log says so.
  */
 static int check_digest(struct cw_log *log, const struct cw_cow_base *base,
 			struct cw_report *report)
@@ -297,8 +297,8 @@ static int adopt_super(struct cw_log *log, struct cw_report *report)
 /* ---- map and usage ---- */
 
 /*
- * Notes that a page of the map lives in this segment, which makes it one of
- * the map's. False when the entry cannot be.
+ * Counts a page of the map in this segment, which makes the segment the map's.
+ * False when the entry is impossible.
  */
 static bool claim_meta(struct cw_log *log, u64 word)
 {
@@ -322,7 +322,7 @@ static bool claim_meta(struct cw_log *log, u64 word)
 	return true;
 }
 
-/* Roots behind those that nr entries two levels below need lead nowhere. */
+/* Roots behind those for nr entries two levels below must be zero. */
 static bool ends_after(const u64 *roots, u32 max, u64 nr)
 {
 	u32 i;
@@ -374,7 +374,10 @@ static int read_map(struct cw_log *log)
 	return err;
 }
 
-/* A segment of data with nothing live is free; one of the map is not data. */
+/*
+ * A segment of data without live pages is free. A segment of the map is not
+ * data.
+ */
 static int adopt_usage(struct cw_log *log, u32 n, u64 word)
 {
 	struct log_segment *segment = &log->segments[n];
@@ -414,7 +417,7 @@ static int read_usage(struct cw_log *log)
 				 known);
 	for (n = 0; !err && n < known; n++)
 		err = adopt_usage(log, n, usage[n]);
-	/* Whatever the checkpoint does not know of may have space. */
+	/* A segment that the checkpoint does not know may have space. */
 	for (; !err && n < log->nr_segments && n < known + HELD_MAX; n++)
 		log->segments[n].held = true;
 	return err;
@@ -463,7 +466,7 @@ static int replay(struct cw_log *log, struct roll *roll,
 		return err;
 	cw_mutex_lock(&log->lock);
 	cw_log_apply(log, &append);
-	/* A checkpoint would have come before: the file lies. */
+	/* A checkpoint would have come before, so the file lies. */
 	if (log->dirty_pages > LOG_DIRTY_MAX)
 		err = -EIO;
 	log->appended_sectors += record->sectors;
@@ -493,7 +496,9 @@ static int read_segment(struct cw_log *log, struct roll *roll, u64 next,
 	return 0;
 }
 
-/* A jump counts when what it leads to was begun; else the log ends before. */
+/*
+ * A jump counts when the next segment was begun; otherwise the log ends before.
+ */
 static int follow_jump(struct cw_log *log, struct roll *roll,
 		       const struct log_record *jump)
 {
@@ -564,7 +569,10 @@ static int roll_forward(struct cw_log *log)
 	err = read_segment(log, &roll, segment, cw_from_le64(super->log_gen));
 	if (err)
 		return err == -ENODATA ? -EIO : err;
-	/* In use, even if nothing in it lives: the log goes on in it. */
+	/*
+	 * The segment is in use even without live pages, because the log goes
+	 * on in it.
+	 */
 	log->segments[segment].state = SEGMENT_DATA;
 	log->segments[segment].gen = roll.gen;
 	roll.sector = cw_from_le32(super->log_sector);
@@ -576,7 +584,7 @@ static int roll_forward(struct cw_log *log)
 	return err == -ENODATA ? 0 : err;
 }
 
-/* What the map, the usage and the log do not need is free. */
+/* Segments that the map, the usage and the log do not need are free. */
 static void count_free(struct cw_log *log)
 {
 	struct log_segment *segment;

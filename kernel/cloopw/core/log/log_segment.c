@@ -2,7 +2,7 @@
 /* The segments of the file and what lives in them. */
 #include "log.h"
 
-/* Puts a larger array in the place of the one there is, which it returns. */
+/* Replaces the array by a larger one. Returns the old array. */
 static struct log_segment *replace(struct cw_log *log, struct log_segment *more,
 				   u32 room)
 {
@@ -44,9 +44,9 @@ struct log_segment *cw_log_segment_at(struct cw_log *log, u64 sector)
 }
 
 /*
- * An entry appears in the map (sign 1) or goes (-1). Shares are computed from
- * the entry alone, so that what was added is what is taken away, and a segment
- * is empty exactly when nothing refers to it.
+ * An entry appears in the map (sign 1) or goes (-1). Shares come from the entry
+ * alone, so an entry takes away what it added. So a segment is empty exactly
+ * when no entry refers to it.
  */
 void cw_log_account(struct cw_log *log, u64 word, int sign)
 {
@@ -120,7 +120,10 @@ void cw_log_segment_distrust(struct cw_log *log, u32 n)
 	log->segments[n].bad = true;
 }
 
-/* The first one: what is used stays near the beginning of the file. */
+/*
+ * Takes the first one, so that used segments stay near the beginning of the
+ * file.
+ */
 u32 cw_log_take_free_segment(struct cw_log *log, u8 state)
 {
 	u32 n;

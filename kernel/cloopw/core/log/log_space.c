@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* How a log does, how much space it needs, and how much it may have. */
+/* The log's state, the space it needs, and its limit. */
 #include "log.h"
 
 u64 cw_log_segments_within(u64 limit)
@@ -46,8 +46,8 @@ static void use_limit(struct cw_log *log, u64 bytes)
 }
 
 /*
- * Never below what is used and what discards and checkpoints need besides, or
- * nothing could be given back any more.
+ * The limit is never below the used segments and the reserve for discards and
+ * checkpoints. Otherwise nothing could be given back any more.
  */
 int cw_log_set_limit(struct cw_cow *cow, u64 bytes)
 {

@@ -5,8 +5,8 @@
 /* ---- getting ready to change the map ---- */
 
 /*
- * May two more pages become dirty, that is: could a checkpoint be written of
- * them and of all others? With lock held.
+ * May two more pages become dirty? A checkpoint must be possible for them and
+ * all others. With lock held.
  */
 static bool may_get_dirty(struct cw_log *log, bool maint_held)
 {
@@ -14,13 +14,13 @@ static bool may_get_dirty(struct cw_log *log, bool maint_held)
 
 	if (total > LOG_DIRTY_MAX)
 		return false;
-	/* Half is kept for whoever makes room for the others. */
+	/* Half is kept for a thread that makes room for the others. */
 	if (!maint_held && log->reserved_pages + 2 > LOG_DIRTY_MAX / 2)
 		return false;
 	if (!log->begun ||
 	    cw_log_checkpoint_need(log, 2) <= cw_log_checkpoint_most(log))
 		return true;
-	/* A checkpoint or others that finish would not help. */
+	/* Neither a checkpoint nor a wait for others would help. */
 	return !log->dirty_pages && (maint_held || !log->reserved_pages);
 }
 
@@ -36,7 +36,7 @@ static bool reserve_dirty(struct cw_log *log, bool maint_held)
 	return ok;
 }
 
-/* Waits for others to finish when that is what it takes; false: it is not. */
+/* Waits for other writers to finish, if that helps; false: it does not. */
 static bool wait_for_reserved(struct cw_log *log)
 {
 	bool wait;
@@ -61,7 +61,7 @@ static bool has_begun(struct cw_log *log)
 	return begun;
 }
 
-/* Makes dirty pages clean, unless somebody else has done it meanwhile. */
+/* Cleans dirty pages with a checkpoint, unless another thread has done so. */
 static int clean_dirty(struct cw_log *log)
 {
 	bool needed;
@@ -170,7 +170,7 @@ void cw_log_fill_record(struct cw_log *log, struct cw_workspace *ws,
 	record->codec = log->codec->id;
 	plain_sectors = cw_div_up(sizeof(struct cw_disk_log_record) +
 				  nr * sizeof(__le32) + len, CW_SECTOR_SIZE);
-	/* Worth it when it saves a sector. */
+	/* Compression is worth it when it saves a sector. */
 	cap = (plain_sectors - 1) * CW_SECTOR_SIZE -
 	      sizeof(struct cw_disk_log_record);
 	stored = log->codec->compress(ws->ctx[record->codec],
@@ -194,7 +194,7 @@ static bool page_is_zeros(const u8 *page)
 	u32 i;
 
 	for (i = 0; i < CW_PAGE_SIZE; i += sizeof(word)) {
-		memcpy(&word, page + i, sizeof(word)); /* of any alignment */
+		memcpy(&word, page + i, sizeof(word)); /* any alignment */
 		if (word)
 			return false;
 	}
@@ -213,11 +213,12 @@ static u16 find_zero_pages(const u8 *buf, u32 pages)
 }
 
 /*
- * Copies the pages of mask, one behind the other. A copy even when that is all
- * of them: whoever owns buf may change it meanwhile (direct I/O, a page under
- * writeback), and a compressor that sees two contents of one page can make
- * another page, which refers to it, wrong. Without a codec it goes where the
- * record is put together.
+ * Copies the pages of mask, one behind the other.
+ *
+ * It copies even when the mask has all pages, because the owner of buf may
+ * change it meanwhile (direct I/O, a page under writeback). A compressor that
+ * sees two contents of one page can damage another page that refers to it.
+ * Without a codec the copy goes where the record is put together.
  */
 static const u8 *gather(struct cw_log *log, struct cw_workspace *ws,
 			const u8 *buf, struct log_record *record)
@@ -293,8 +294,8 @@ int cw_log_write(struct cw_cow *cow, u64 off, u32 len, const void *buf)
 }
 
 /*
- * With lock held: would the record change anything? Also what is not in the map,
- * where a record that failed might be found again by recovery.
+ * With lock held: would the record change anything? After a hole, recovery may
+ * find a failed record again, so a page absent from the map counts, too.
  */
 static bool is_needed(const struct cw_log *log, const struct log_append *append)
 {
@@ -315,7 +316,7 @@ static int change_range(struct cw_log *log, u8 type, u64 page, u32 pages)
 {
 	struct log_append append = {
 		.record = { .type = type, .page = page, .pages = pages },
-		/* What gives space back must work when there is none. */
+		/* A discard must work without space. */
 		.purpose = type == CW_LOG_DROP ? LOG_FOR_SPACE : LOG_FOR_DATA,
 	};
 	struct cw_workspace *ws;
