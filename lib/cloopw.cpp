@@ -36,9 +36,9 @@ void check_at(int err, const char *name, const char *what, u64 off) {
 }
 
 /*
- * A block device that is written is claimed, as file systems do it: mkfs and the like
- * get EBUSY. Who has it may be about to end, so that is given a moment. For files
- * O_EXCL alone means nothing.
+ * A block device for writing is claimed, as file systems do: mkfs and the like get EBUSY. A
+ * present holder may be about to end, so it gets a moment. For files O_EXCL alone means
+ * nothing.
  */
 int open_alone(const std::string &path) {
     constexpr std::chrono::milliseconds kStep(20);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The engine for C++: objects that own what they opened and throw
- * cloopw::Error with the engine's own words.
+ * The engine for C++. The objects own what they opened. They throw cloopw::Error with the
+ * engine's own words.
  */
 #ifndef CLOOPW_LIB_CLOOPW_H
 #define CLOOPW_LIB_CLOOPW_H
@@ -30,12 +30,13 @@ public:
     enum class Mode { kRead, kReadWrite };
 
     /*
-     * offset and limit open a window; limit 0: to the end. A block device to be
-     * written is had alone.
+     * offset and limit open a window, in bytes; limit 0: to the end. A block device for
+     * writing is claimed: nobody else may have it. Throws Error.
      */
     static Io open(const std::string &path, Mode mode, u64 offset = 0, u64 limit = 0);
     /* Takes the descriptor over, also when it throws. */
     static Io adopt(int fd, const std::string &name, u64 offset = 0, u64 limit = 0);
+    /* A file in memory with a copy of bytes, which grows up to max bytes. */
     static Io memory(const std::string &name, const std::vector<u8> &bytes = {},
                      u64 max = u64{1} << 40);
 
@@ -45,6 +46,7 @@ public:
     /* -1 for memory */
     int fd() const { return cw_fd_io_fd(io_.get()); }
 
+    /* All of the range, or Error. write extends a file. */
     void read(void *buf, size_t len, u64 off) const;
     void write(const void *buf, size_t len, u64 off) const;
     void flush() const;
@@ -58,7 +60,7 @@ private:
 /* A base image of any format, open for reading. Any thread may read. */
 class Image {
 public:
-    /* format empty: look at the file */
+    /* format empty: probe. Throws Error with the engine's reason. */
     explicit Image(Io io, const std::string &format = {}, u64 cache_bytes = CW_DEFAULT_CACHE_BYTES);
 
     u64 size() const { return image_->size; }
@@ -66,7 +68,7 @@ public:
     const cw_image &info() const { return *image_; }
     const Io &io() const { return io_; }
 
-    /* What lies behind size() reads as zeros. */
+    /* Bytes behind size() read as zeros. Throws Error for a damaged block. */
     void read(void *buf, u32 len, u64 off) const;
 
 private:
@@ -75,22 +77,25 @@ private:
     std::unique_ptr<cw_image, CDeleter<cw_image_close>> image_;
 };
 
-/* A base image with COW layers over it, as the driver would show it. */
+/* A base image with COW layers over it, as the driver shows it. */
 class Device {
 public:
-    /* layers: the top first */
+    /* The engine's settings of a device. */
     struct Config {
-        std::string format; /* of the base; empty: look at it */
+        std::string format; /* the base's; empty: probe */
         bool read_only = false;
         u64 cache_bytes = 0; /* 0: the engine's default */
     };
 
+    /* layers: the top first. Takes the ios over. Throws Error with the engine's reason. */
     Device(Io base, std::vector<Io> layers, const Config &config);
     ~Device();
     Device(Device &&) = default;
     Device &operator=(Device &&) = default;
 
-    /* Flushes and closes; the only way to learn that the flush failed. */
+    /*
+     * Flushes and closes. Only this reports that the flush failed; the destructor does not.
+     */
     void close();
 
     cw_device_info info() const;
@@ -99,17 +104,17 @@ public:
     const cw_image &image() const { return *info().image; }
     u64 size() const { return info().size; }
 
-    /* Any thread, any alignment within the device. */
+    /* Any thread, any alignment within the device. Each throws Error. */
     void read(void *buf, u32 len, u64 off) const;
-    /* Where the start of a range is, and how far. */
+    /* The place of the start of a range, and how many bytes of the range have it. */
     struct Span {
         enum class Place { kBase, kLayer, kZero } place;
         u64 len;
     };
     Span where(u64 off, u64 len) const;
-    /* True when no layer has any of it. */
+    /* True when no layer has any of the range. */
     bool untouched(u64 off, u64 len) const;
-    /* Block n of the base as it is stored there; room for max_stored bytes. */
+    /* Block n of the base in its stored form; stored has room for max_stored bytes. */
     cw_extent read_stored(u64 n, void *stored) const;
 
     void write(const void *buf, u32 len, u64 off);
@@ -117,7 +122,10 @@ public:
     void discard(u64 off, u64 len);
     void flush();
 
-    /* Freezes the top layer and puts this one, empty and made for that, over it. */
+    /*
+     * Freezes the top layer and puts this new, empty one over it. Takes layer over. On
+     * Error nothing has changed.
+     */
     void snapshot(Io layer);
 
     /* The engine's own object, for calls that return -errno. */
@@ -133,16 +141,17 @@ private:
     std::unique_ptr<cw_device, Closer> device_;
 };
 
-/* One codec's context at one level: for one thread at a time. */
+/* One codec's context at one level, for one thread at a time. */
 class Codec {
 public:
+    /* level < 0: only decompresses. max_len: longest block in bytes. Throws Error. */
     Codec(const cw_codec &codec, int level, u32 max_len);
     ~Codec();
     Codec(const Codec &) = delete;
     Codec &operator=(const Codec &) = delete;
 
     const cw_codec &info() const { return codec_; }
-    /* Length of the result; 0: does not fit in cap. */
+    /* Returns the length of the result; 0: it does not fit in cap. */
     u32 compress(void *dst, u32 cap, const void *src, u32 len);
 
 private:

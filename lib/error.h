@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * What the C++ side throws: a text for people and the errno behind it.
- */
+/* The exceptions of the C++ side: a text for people and the errno behind it. */
 #ifndef CLOOPW_LIB_ERROR_H
 #define CLOOPW_LIB_ERROR_H
 
@@ -12,7 +10,7 @@
 
 namespace cloopw {
 
-/* what() is a whole message without the program's name: "FILE: what failed: reason; remedy". */
+/* A whole message without the program's name: "FILE: what failed: reason; remedy". */
 class Error : public std::runtime_error {
 public:
     explicit Error(const std::string &message, int err = 0)
@@ -25,16 +23,16 @@ private:
     int err_;
 };
 
-/* What was asked for is wrong in itself, whatever there is: a tool adds "try 'TOOL --help'". */
+/* The user's arguments are wrong in themselves. A tool adds "try 'TOOL --help'". */
 class UsageError : public Error {
 public:
     using Error::Error;
 };
 
-/* "No such file or directory"; takes errno with either sign. */
+/* "No such file or directory"; err has either sign. */
 std::string errno_text(int err);
 
-/* "FILE: what: reason" or "FILE: what: reason; remedy". err with either sign. */
+/* "FILE: what: reason" or "FILE: what: reason; remedy". err has either sign. */
 Error io_error(std::string_view file, std::string_view what, int err, std::string_view remedy = {});
 
 }  // namespace cloopw

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Text that came from a file, a medium or another user, made fit to be printed. */
+/* Makes text of a file, a medium or another user fit for output. */
 #ifndef CLOOPW_LIB_ESCAPE_H
 #define CLOOPW_LIB_ESCAPE_H
 
@@ -9,9 +9,9 @@
 namespace cloopw {
 
 /*
- * The text in UTF-8 that moves no cursor, begins no line and turns no direction: control
- * characters become \n, \t, \r, \x1b or \u0085, marks of direction and format \u202e, and
- * bytes that are not UTF-8 \xe9. All else stays as it is, a backslash, too.
+ * Returns the text in UTF-8. It moves no cursor, begins no line and turns no direction.
+ * Control characters become \n, \t, \r, \x1b or \u0085, and marks of direction and format
+ * become \u202e. Bytes that are not UTF-8 become \xe9. All else stays, also a backslash.
  */
 std::string escaped(std::string_view text);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a file is, by its content. Anything can be a raw image, so what is likely a
- * mistake has to be insisted on.
+ * The kind of a file, by its content. Any file can be a raw image, so the user must insist
+ * on an unlikely one.
  */
 #ifndef CLOOPW_LIB_FILE_KIND_H
 #define CLOOPW_LIB_FILE_KIND_H
@@ -16,28 +16,31 @@ namespace cloopw {
 /* A file of other programs, or a page of text. */
 struct ForeignKind {
     std::string name;    /* "a qcow2 image" */
-    std::string command; /* that makes what we read of FILE; empty: there is none */
+    std::string command; /* makes what we read of FILE; empty: none */
 };
 
+/*
+ * nullopt: none of these. Throws Error for a file that cannot be read, like all of these.
+ */
 std::optional<ForeignKind> foreign_kind(const Io &io);
 
-/* The name of a compressed image's format; empty: it is none. */
+/* The name of a compressed image's format; empty: it is no such image. */
 std::string image_kind(const Io &io);
 
-/* Does it begin as a COW file of any format? */
+/* Does it begin like a COW file of any format? */
 bool is_cow_file(const Io &io);
 
-/* "ext4", "gpt", "swap".., what disks have, as libblkid names it; empty: nothing of that. */
+/* "ext4", "gpt", "swap"..: the content of a disk, by libblkid's name; empty: none. */
 std::string disk_signature(const Io &io);
 
 /*
- * Throws Error for what is most likely no raw image: a COW file, what other programs have
- * formats for, a page of text, what is only named as a compressed image. insist: what the
- * user may say to have it all the same, "-I raw".
+ * Throws Error for a file that is most likely no raw image. That is a COW file, a file of
+ * another program's format, a page of text, or a file that is only named like a compressed
+ * image. insist: the option with which the user takes it all the same, "-I raw".
  */
 void refuse_unlikely_raw(const Io &io, const std::string &insist);
 
-/* The same, and for what shows nothing that disks have. */
+/* The same, and throws for a file without a signature of a disk. */
 void refuse_unknown_raw(const Io &io, const std::string &insist);
 
 }  // namespace cloopw

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Where a file is sparse, so that nobody reads terabytes of nothing. */
+/* The holes of a sparse file, so that nobody reads terabytes of nothing. */
 #ifndef CLOOPW_LIB_HOLES_H
 #define CLOOPW_LIB_HOLES_H
 
@@ -7,13 +7,13 @@
 
 namespace cloopw {
 
-/* The holes of a file up to a size. One thread; quick from the front to the back. */
+/* The holes of a file up to a size. For one thread; quick from the front to the back. */
 class Holes {
 public:
-    /* fd is borrowed; -1, or a file that cannot tell: there are none. */
+    /* fd is borrowed. -1, or a file that cannot tell: there are no holes. */
     Holes(int fd, u64 size) : fd_(fd), size_(size), known_(fd >= 0) {}
 
-    /* How many bytes from off on are in one hole; 0: there is data. */
+    /* How many bytes from off on lie in one hole; 0: there is data. */
     u64 at(u64 off) {
         if (known_ && (off < looked_from_ || off >= data_end_)) {
             find_data(off);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A file gets a name that nobody else may have got meanwhile. */
+/* Gives a file a name that no other file has got meanwhile. */
 #ifndef CLOOPW_LIB_NEW_NAME_H
 #define CLOOPW_LIB_NEW_NAME_H
 
@@ -8,13 +8,13 @@
 namespace cloopw {
 
 /*
- * Renames from to a name that does not exist: 0, or errno; EEXIST when it does.
- * NFS, ntfs-3g, exFAT by FUSE and others cannot check that in the rename itself:
- * there a hard link does, and where there are none, a look just before.
+ * Renames from to a name that does not exist. Returns 0 or errno; EEXIST: the name exists.
+ * NFS, ntfs-3g, exFAT by FUSE and others cannot check that in the rename itself. There a
+ * hard link checks it. Without hard links, a look just before does.
  */
 int rename_to_new(const std::string &from, const std::string &to);
 
-/* The ways that are left where the kernel or the file system has no RENAME_NOREPLACE. */
+/* The other ways, for a kernel or file system without RENAME_NOREPLACE. */
 int rename_to_new_by_link(const std::string &from, const std::string &to);
 
 }  // namespace cloopw

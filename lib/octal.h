@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Names in lists of lines: what would break one is \ooo, as in /proc/mounts. */
+/*
+ * Names in lists of lines: a character that breaks a line becomes \ooo, as in /proc/mounts.
+ */
 #ifndef CLOOPW_LIB_OCTAL_H
 #define CLOOPW_LIB_OCTAL_H
 
@@ -7,10 +9,12 @@
 
 namespace cloopw {
 
-/* Text in UTF-8 that is one line; of a name that is that already only backslashes change. */
+/*
+ * Returns one line of UTF-8. In a name that is one line already, only backslashes change.
+ */
 std::string to_octal(const std::string &name);
 
-/* The name again. Also of what the kernel wrote so. */
+/* Returns the name again, also of the kernel's text of that form. */
 std::string from_octal(const std::string &text);
 
 }  // namespace cloopw

@@ -10,9 +10,9 @@
 namespace cloopw {
 
 /*
- * "4096", "64K", "64KiB", "1M", "2G", "1T", "1P" are powers of 1024, upper or
- * lower case; "64KB", "1MB".. powers of 1000, as losetup has it. Throws
- * UsageError that names what ("--block-size") and the text.
+ * Parses a number of bytes. "4096", "64K", "64KiB", "1M", "2G", "1T", "1P" are powers of
+ * 1024, in upper or lower case. "64KB", "1MB".. are powers of 1000, like for losetup.
+ * Throws UsageError that names what ("--block-size") and the text.
  */
 uint64_t parse_size(std::string_view text, std::string_view what);
 

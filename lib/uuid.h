@@ -11,14 +11,14 @@ namespace cloopw {
 
 using Uuid = std::array<uint8_t, 16>; /* zeros: none */
 
-/* Version 4. Throws Error without random numbers. */
+/* A random UUID, version 4. Throws Error without random numbers. */
 Uuid random_uuid();
 
 /* "0b7a6c5e-...": 16 bytes as a UUID; empty for all zeros. */
 std::string format_uuid(const uint8_t *uuid);
-/* The same, and zeros are written out. */
+/* The same, but zeros are written out. */
 std::string uuid_text(const Uuid &uuid);
-/* false when the text is not a UUID */
+/* False: the text is not a UUID. */
 bool parse_uuid(std::string_view text, uint8_t *uuid);
 
 }  // namespace cloopw

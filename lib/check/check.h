@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a check of a file finds, and what it needs from whoever asked for it. */
+/* The findings of a check, and its options. */
 #ifndef CLOOPW_LIB_CHECK_H
 #define CLOOPW_LIB_CHECK_H
 
@@ -21,7 +21,7 @@ struct ByteRange {
 struct Finding {
     enum class Severity {
         kNote,  /* worth knowing; nothing is wrong */
-        kError, /* something is */
+        kError, /* something is wrong */
     };
     Severity severity;
     std::string what; /* which part: "superblock", "index", "block", "map".. */
@@ -31,11 +31,11 @@ struct Finding {
     bool repaired = false;
 };
 
-/* All that was found in one file; a number of them at most, the rest is counted. */
+/* All findings of one file. It keeps a limited number of them and counts the rest. */
 class Findings {
 public:
     static constexpr size_t kMax = 1000;
-    static constexpr size_t kMaxLost = 200000; /* where the list is what matters */
+    static constexpr size_t kMaxLost = 200000; /* for a list that is the result itself */
 
     Findings() = default;
     explicit Findings(size_t max) : max_(max) {}
@@ -43,14 +43,14 @@ public:
     void note(const std::string &what, const std::string &text);
     void error(const std::string &what, const std::string &text);
     void repairable(const std::string &what, const std::string &text);
-    /* Joined with the last one when that is side by side and the same. */
+    /* Joins the range with the last finding's, when they are side by side and alike. */
     void damage(const std::string &what, const std::string &text, ByteRange range);
     void doubt(const std::string &what, const std::string &text, ByteRange range);
 
     const std::vector<Finding> &all() const { return all_; }
     std::vector<Finding> &all() { return all_; }
     u64 left_out() const { return left_out_; }
-    u64 errors() const { return errors_; } /* those left out included */
+    u64 errors() const { return errors_; } /* with the ones left out */
 
 private:
     void add(Finding finding);
@@ -63,8 +63,11 @@ private:
 };
 
 struct CheckOptions {
-    bool quick = false; /* what leads to the data, not the data itself */
-    /* Called now and then with bytes done since; may throw to end the check. */
+    bool quick = false; /* checks what leads to the data, not the data */
+    /*
+     * Called now and then with the bytes done since the last call. May throw to end the
+     * check.
+     */
     std::function<void(u64 bytes)> progress;
 
     void advance(u64 bytes) const {
@@ -74,7 +77,7 @@ struct CheckOptions {
     }
 };
 
-/* The engine's text begins with the file's name; what is left without it. */
+/* Removes the file's name, with which the engine's text begins. */
 std::string without_name(const std::string &text, const std::string &name);
 
 }  // namespace cloopw

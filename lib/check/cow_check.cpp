@@ -13,7 +13,7 @@ namespace {
 constexpr u64 kCacheBytes = u64{4} << 20;
 constexpr u32 kUmlChunk = 1u << 20;
 
-/* What the file was made for, in its own words. */
+/* The base for which the file was made, by its own description. */
 cw_cow_base base_of(const cw_cow_identity &id) {
     cw_cow_base base = {};
     base.size = id.size > ~u64{0} - CW_SECTOR_SIZE ? id.size : cw_round_up(id.size, CW_SECTOR_SIZE);
@@ -102,7 +102,7 @@ bool LogRecordReader::load(const LogRun &run, u32 len) {
     if (run.entry.codec != CW_CODEC_NONE) {
         return false;
     }
-    /* What is stored as it is can be read in part: the header and these pages. */
+    /* An uncompressed record can be read in part: the header and these pages. */
     const u32 first =
         static_cast<u32>(sizeof(cw_disk_log_record) + run.entry.pages * sizeof(__le32)) +
         run.entry.index * CW_PAGE_SIZE;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Checks one COW file of any format; what lies under it is not needed. */
+/* Checks one COW file of any format. It does not need the file below. */
 #ifndef CLOOPW_LIB_COW_CHECK_H
 #define CLOOPW_LIB_COW_CHECK_H
 
@@ -15,7 +15,7 @@
 
 namespace cloopw {
 
-/* A COW file opened as if what it was made for were below. */
+/* A COW file, opened over an invented base that fits it. The io is borrowed. */
 class OpenedCow {
 public:
     explicit OpenedCow(cw_io &io, bool writable = false);
@@ -35,19 +35,16 @@ private:
 };
 
 struct CowTotals {
-    u64 plain_bytes = 0; /* of the device that the file holds */
-    u64 bad_bytes = 0;   /* of these: cannot be read */
+    u64 plain_bytes = 0; /* bytes of the device that the file holds */
+    u64 bad_bytes = 0;   /* bytes of these that cannot be read */
 };
 
-/*
- * Pages of one record, side by side on the device, as the map has them; or
- * pages that are zeros.
- */
+/* Pages of one record, side by side on the device, by the map; or pages of zeros. */
 struct LogRun {
     u64 page;
     u32 pages;
-    log_entry entry; /* of the first */
-    u64 gen;         /* that the record must have */
+    log_entry entry; /* the first page's entry */
+    u64 gen;         /* generation that the record must have */
 };
 
 /* Splits a page of the map into runs. Absent pages are in none. */
@@ -64,11 +61,14 @@ public:
     using GoodRun = std::function<void(const LogRun &run, const u8 *bytes)>;
     using BadRun = std::function<void(const LogRun &run, const std::string &why)>;
 
-    /* The run's pages, one behind the other, or nullptr. why: in words. */
+    /*
+     * Returns the run's pages, one behind the other, until the next call. nullptr: they
+     * cannot be read, and *why says the reason.
+     */
     const u8 *read(const LogRun &run, std::string *why);
-    /* The same, and page by page where that is how it is stored. */
+    /* The same; reads uncompressed pages one by one. */
     void read_all(const LogRun &run, const GoodRun &good, const BadRun &bad);
-    /* The 512 entries of a map page; false: damaged or another one. */
+    /* Reads the 512 entries of a map page. False: the page is damaged, or another one. */
     bool read_meta(u64 word, cw_log_meta kind, u64 number, u64 *entries);
     bool decode_meta(const LogRecordAt &at, u64 *entries);
 
@@ -81,19 +81,22 @@ private:
     cw_workspace *ws_ = nullptr;
 };
 
-/* What is to be said of the copies of a log's superblock. */
+/* Reports on the copies of a log's superblock. */
 void check_log_supers(const LogSupers &supers, Findings &findings);
 
-/* The map, every record that it leads to, and what the segments say of them. */
+/* Checks the map, every record that it leads to, and the usage of the segments. */
 CowTotals check_log(OpenedCow &cow, const CheckOptions &options, Findings &findings);
 
-/* Names what they changed; size: of the device. */
+/*
+ * Names the ranges that records behind the end changed as doubtful; size: bytes of the
+ * device.
+ */
 void doubt_end(const LogEnd &end, u64 size, const std::string &text, Findings &findings);
 
-/* What is to be said of records that the superblock does not lead to. */
+/* Reports on the records to which the superblock does not lead. */
 void check_log_end(const LogEnd &end, const LogSupers &supers, Findings &findings);
 
-/* That every sector which the bitmap says is there can be read. */
+/* Checks that every sector with a set bit can be read. */
 CowTotals check_uml(OpenedCow &cow, const CheckOptions &options, Findings &findings);
 
 }  // namespace cloopw

@@ -14,7 +14,7 @@ namespace {
 
 constexpr u64 kCacheBytes = u64{4} << 20;
 constexpr u32 kRawChunk = 1u << 20;
-constexpr u32 kRawStep = 4096; /* what a chunk that cannot be read is read in */
+constexpr u32 kRawStep = 4096; /* step in an unreadable chunk */
 
 class Visitor {
 public:

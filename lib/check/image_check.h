@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Reads an image of any format block by block and says what cannot be read. */
+/* Reads an image of any format block by block, and reports unreadable blocks. */
 #ifndef CLOOPW_LIB_IMAGE_CHECK_H
 #define CLOOPW_LIB_IMAGE_CHECK_H
 
@@ -11,10 +11,10 @@
 
 namespace cloopw {
 
-/* A base image over an io that is borrowed. */
+/* A base image over a borrowed io. */
 class OpenedImage {
 public:
-    /* format empty: look at the file. */
+    /* format empty: probe. */
     OpenedImage(cw_io &io, const std::string &format);
 
     /* Why it could not be opened, without the file's name; empty: it is open. */
@@ -27,12 +27,12 @@ private:
     std::string refusal_;
 };
 
-/* One block, or a run of blocks of which the same is to be said. */
+/* One block, or a run of blocks in the same state. */
 struct ImagePart {
     enum class State { kZero, kStored, kBad };
     ByteRange range;
     State state;
-    const u8 *plain = nullptr;  /* kStored, unless the check is a quick one */
+    const u8 *plain = nullptr;  /* kStored, but for a quick check */
     const char *what = nullptr; /* kBad: "index", "block" */
     const char *why = nullptr;  /* kBad */
 };
@@ -42,14 +42,16 @@ struct ImageTotals {
     u64 zero_blocks = 0;
     u64 bad_blocks = 0;
     u64 bad_bytes = 0;
-    bool complete = true; /* false: ended early, the index has no end */
+    bool complete = true; /* false: ended early, because the index has no end */
 };
 
-/* All of the image from its first byte to its last. Memory: a block or two. */
+/*
+ * Visits all of the image from the first byte to the last. Needs memory for a block or two.
+ */
 ImageTotals visit_image(cw_image &image, const CheckOptions &options,
                         const std::function<void(const ImagePart &)> &visit);
 
-/* The same into findings. */
+/* The same, into findings. */
 ImageTotals check_image(cw_image &image, const CheckOptions &options, Findings &findings);
 
 }  // namespace cloopw

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the engine says of itself outside the kernel: a line on standard error. */
+/* Outside the kernel, the engine reports to standard error: a line for each report. */
 #include <array>
 #include <atomic>
 #include <cstdarg>

@@ -25,7 +25,7 @@ public:
     }
 
 private:
-    /* As recovery does. */
+    /* Follows the log like recovery. */
     void follow() {
         u32 segment = cw_from_le32(super_.log_segment);
         seq_ = cw_from_le64(super_.log_seq);
@@ -40,7 +40,7 @@ private:
         }
     }
 
-    /* What was there before the checkpoint, at least the mark of the begin. */
+    /* Is a record there from before the checkpoint, at least the mark of the beginning? */
     bool has_begin(u32 segment) {
         const u64 place = log_first_sector(segment) + sector_;
         bool found = false;
@@ -101,7 +101,7 @@ private:
     void look_at(u32 n) {
         LogSegmentInfo info = scan_.look(n);
         end_.unreadable = end_.unreadable || !info.readable;
-        /* What cannot be told from the first sector may be a damaged one. */
+        /* A damaged first sector does not tell the kind, so scan the segment. */
         if (info.kind == LogSegmentInfo::Kind::kMeta ||
             (info.kind == LogSegmentInfo::Kind::kData && !may_count(info.gen))) {
             return;
@@ -140,8 +140,8 @@ private:
     }
 
     /*
-     * A segment that was begun, be it by an attach or by a jump that is not
-     * there, is no loss, unless there were records between it and the end.
+     * A segment that an attach or a lost jump began is no loss, unless there were records
+     * between its beginning and the end.
      */
     bool is_evidence(const log_record &record) const {
         return record.type == CW_LOG_SEGMENT ? record.seq > seq_ + 1
@@ -149,7 +149,7 @@ private:
     }
 
     const cw_disk_log_super &super_;
-    const u64 pages_; /* of the device */
+    const u64 pages_; /* device's length */
     LogScan scan_;
     LogEnd end_;
     u64 seq_ = 0;

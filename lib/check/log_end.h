@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Where a COW log ends for recovery that begins with a superblock, and which
- * records are there all the same. docs/cow-log.md, "Without a map", says what
- * these mean.
+ * The end of a COW log in recovery from one superblock, and the records that are there all
+ * the same. docs/cow-log.md, "Without a map", says what they mean.
  */
 #ifndef CLOOPW_LIB_LOG_END_H
 #define CLOOPW_LIB_LOG_END_H
@@ -19,20 +18,22 @@ struct PageRange {
 };
 
 struct LogEnd {
-    u64 next_seq = 0;        /* of the first record that the superblock does not lead to */
+    u64 next_seq = 0;        /* number of the first record that the superblock does not lead to */
     u64 behind = 0;          /* records that it does not lead to */
-    u64 newer = 0;           /* of these: such as only a later superblock can have allowed */
-    bool torn = false;       /* the record at the end is there, but not all of it */
-    bool cut = false;        /* where the log begins or goes on, there is nothing to be read */
-    bool unreadable = false; /* so is some segment, which may be of the log */
-    /* What those that are there changed; what is missing is not known. */
+    u64 newer = 0;           /* records of these that only a later superblock can have allowed */
+    bool torn = false;       /* the record at the end is there in part */
+    bool cut = false;        /* nothing can be read where the log begins or goes on */
+    bool unreadable = false; /* a segment that may be the log's cannot be read */
+    /* The ranges that the records behind the end changed. Missing records are unknown. */
     std::vector<PageRange> pages;
 
-    /* Do all records that there were since count? lost_copy: of the superblock. */
+    /*
+     * Does the log contain every record that ever counted? lost_copy: a superblock is lost.
+     */
     bool leads_to_all(bool lost_copy) const {
         return newer == 0 && (!lost_copy || (behind == 0 && !cut && !unreadable));
     }
-    /* All that there is of the log counts. */
+    /* True when all records of the log count. */
     bool is_clean() const { return behind == 0 && !torn && !cut; }
 };
 

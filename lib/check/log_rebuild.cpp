@@ -42,13 +42,12 @@ LogRebuild::LogRebuild(cw_io &io, u64 device_bytes, const LogSupers &supers, Tru
     set_ends();
 }
 
-/* ---- what there is ---- */
+/* ---- the survey ---- */
 
 /*
- * A device may hold records of a log that was on it before. Logs begin with
- * random generations below 2^46, and theirs follow closely. What the superblock
- * says, or the first segment there is, is of this log: segments are taken from
- * the front.
+ * A device may hold records of a log that was on it before. Logs begin with random
+ * generations below 2^46, and later ones follow closely. The superblock, or the first
+ * segment, is this log's: the log takes segments from the front.
  */
 LogRebuild::Gens LogRebuild::own_gens(LogScan &scan, const LogSupers &supers) {
     std::vector<u64> gens;
@@ -208,16 +207,15 @@ void LogRebuild::survey_meta() {
 }
 
 /*
- * A log that was begun anew goes on with the number of the first record that
- * was not found then; what has that number or a higher one in older segments
- * was given up.
+ * A log that began anew goes on with the number of the first record that recovery did not
+ * find. So records of that number or a higher one in older segments were given up.
  */
 void LogRebuild::set_ends() {
     end_.assign(order_.size(), kNever);
     u64 end = kNever;
     for (size_t i = order_.size(); i-- > 0;) {
         end_[i] = end;
-        /* Those of one generation were begun at one place. */
+        /* Segments of one generation begin at one place. */
         if (i > 0 && info_[order_[i - 1]].gen == info_[order_[i]].gen) {
             continue;
         }
@@ -266,9 +264,9 @@ void LogRebuild::apply_to(Page *page, u32 slot, const LogRecordAt &at, u32 i) co
     }
     if (record.type == CW_LOG_MOVE && !is_at(page->word[slot], record.from)) {
         /*
-         * The record it was copied from may be gone: then it counts unless the
-         * page was changed after that. What changed it while it was copied is
-         * in a younger segment than what was copied.
+         * The record it was copied from may be gone. Then it counts unless the page was
+         * changed later. A change during the copy is in a younger segment than the copied
+         * record.
          */
         const u64 from_gen = record.next_gen != 0 ? record.next_gen : record.gen;
         if (page->complete || page->touched[slot] >= from_gen) {

@@ -11,8 +11,8 @@ namespace cloopw {
 
 namespace {
 
-constexpr u64 kLooks = 65536; /* at segments of what may be no log at all: the first 64 GiB */
-constexpr u32 kStep = 4096;   /* what a segment that cannot be read is read in */
+constexpr u64 kLooks = 65536; /* at segments of a file that may be no log: its first 64 GiB */
+constexpr u32 kStep = 4096;   /* step in an unreadable segment */
 
 bool all_zeros(const u8 *bytes, size_t len) {
     return std::all_of(bytes, bytes + len, [](u8 byte) { return byte == 0; });

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What lies in the segments of a COW log, whatever superblock and map say.
- * docs/cow-log.md, "Without a map".
+ * The content of a COW log's segments, without superblock and map. docs/cow-log.md,
+ * "Without a map".
  */
 #ifndef CLOOPW_LIB_LOG_SCAN_H
 #define CLOOPW_LIB_LOG_SCAN_H
@@ -24,23 +24,23 @@ namespace cloopw {
 struct LogSupers {
     enum class Copy {
         kSound,
-        kEmpty, /* zeros: it was never written */
+        kEmpty, /* zeros: never written */
         kDamaged,
         kUnreadable,
     };
     std::array<Copy, CW_LOG_SUPERS> state{};
     std::array<cw_disk_log_super, CW_LOG_SUPERS> super{};
-    int newest = -1; /* of the sound ones */
+    int newest = -1; /* index of the newest sound one; -1: none */
 
     bool any() const { return newest >= 0; }
     const cw_disk_log_super &best() const { return super[static_cast<size_t>(newest)]; }
-    /* Not both are there: the newer one may be what is lost. */
+    /* True when a copy is not sound: it may be the newer one. */
     bool lost_copy() const {
         return std::any_of(state.begin(), state.end(), [](Copy c) { return c != Copy::kSound; });
     }
     /*
-     * The sound copy says of the log itself all that a lost newer one can have said:
-     * frozen is final, and what freezes writes both copies if the bit is there.
+     * Does the sound copy say for certain whether the log is frozen? Frozen is final, and
+     * with the other bit a freeze writes both copies.
      */
     bool says_whether_frozen() const {
         return (cw_from_le64(best().ro_compat) & CW_LOG_RO_COMPAT_FROZEN) != 0 ||
@@ -53,32 +53,32 @@ struct LogSupers {
 LogSupers read_log_supers(cw_io &io);
 
 /*
- * Does a segment of a log begin where one would? Whatever the superblocks are. Looks at
- * 65536 of them at most, holes not counted.
+ * Is there a segment's beginning at a segment's place? Ignores the superblocks. Looks at
+ * most at 65536 places that are not holes.
  */
 bool has_log_segments(cw_io &io);
 
 /* ---- segments ---- */
 
-/* Does it change what pages there are? */
+/* Does the record change which pages the log has? */
 inline bool changes_pages(const log_record &record) {
     return record.type == CW_LOG_WRITE || record.type == CW_LOG_MOVE ||
            record.type == CW_LOG_DROP || record.type == CW_LOG_WIPE;
 }
 
-/* A record where it lies. */
+/* A record and its place. */
 struct LogRecordAt {
     log_record record;
     u64 sector;
     const u8 *bytes; /* the whole record, until the next call */
-    bool sound;      /* its payload, too */
+    bool sound;      /* the payload is sound, too */
 };
 
-/* A place where a record of this generation was and is not sound any more. */
+/* A place where a record of this generation was, and is not sound any more. */
 struct LogGap {
     u64 sector;
     u32 sectors;
-    u64 seq; /* of the record that is missing; META: 0 */
+    u64 seq; /* number of the missing record; META: 0 */
 };
 
 struct LogSegmentInfo {
@@ -97,15 +97,16 @@ public:
     u32 segments() const { return segments_; }
 
     /*
-     * The records of the newest use of a segment, in order, and the gaps
-     * between them. Records of older uses, which are behind them, are not
-     * shown. A record that cannot be recognized is found missing by the next
-     * one; at the end nobody knows.
+     * Reports the records of the newest use of a segment in order, and the gaps between
+     * them. Records of older uses, which lie behind them, are not reported. The next record
+     * shows that one before it is missing; at the end nothing shows it.
      */
     LogSegmentInfo scan(u32 n, const std::function<void(const LogRecordAt &)> &on_record,
                         const std::function<void(const LogGap &)> &on_gap);
 
-    /* One look at the first sector: kind and generation of what begins there. */
+    /*
+     * Looks at the first sector only: kind and generation of the record that begins there.
+     */
     LogSegmentInfo look(u32 n);
 
 private:
@@ -113,7 +114,7 @@ private:
 
     cw_io &io_;
     u32 segments_ = 0;
-    std::unique_ptr<u8, CDeleter<cw_free>> buf_; /* a segment */
+    std::unique_ptr<u8, CDeleter<cw_free>> buf_; /* room for a segment */
 };
 
 }  // namespace cloopw

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A file as it would be if it were whole: it has the length that it should
- * have, and some of its bytes are others. What is not there cannot be read.
+ * A view of a file as if it were whole: with the right length, and with some bytes
+ * replaced. Bytes behind the real end cannot be read. The io below is borrowed.
  */
 #ifndef CLOOPW_LIB_PATCHED_IO_H
 #define CLOOPW_LIB_PATCHED_IO_H
@@ -20,7 +20,7 @@ public:
     PatchedIo &operator=(const PatchedIo &) = delete;
 
     cw_io &get() { return *this; }
-    /* Says it has so many bytes; reads behind the file's end get -EIO. */
+    /* Claims so many bytes; reads behind the file's end get -EIO. */
     void claim_size(u64 bytes) { claimed_ = bytes; }
     void patch(u64 off, const void *bytes, size_t len);
 
@@ -32,7 +32,7 @@ private:
     static int do_size(cw_io *io, u64 *size);
 
     cw_io &below_;
-    u64 claimed_ = 0; /* 0: what there is */
+    u64 claimed_ = 0; /* 0: the file's */
     std::map<u64, std::vector<u8>> patches_;
 };
 

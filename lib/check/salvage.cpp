@@ -27,7 +27,7 @@ public:
         if (!cache_) {
             throw std::bad_alloc();
         }
-        /* What is written in another order may need more for a while. */
+        /* Another order of records may need more room for a while. */
         LogCowConfig unlimited = config;
         unlimited.limit = 0;
         write_log_cow(out.fd(), out.name(), unlimited);
@@ -124,7 +124,7 @@ private:
         }
     }
 
-    /* What is in the records that are not used, or that may be of after a gap. */
+    /* Names the ranges of records that are not used, or that may be from after a gap. */
     void doubt_end(const LogEnd &end, const LogRebuild::Trust &trust) {
         const std::string text =
             trust.past_gaps

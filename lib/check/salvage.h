@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Copies what is readable of a damaged COW file into a new one. */
+/* Copies the readable part of a damaged COW file into a new one. */
 #ifndef CLOOPW_LIB_COW_SALVAGE_H
 #define CLOOPW_LIB_COW_SALVAGE_H
 
@@ -11,9 +11,9 @@ namespace cloopw {
 
 struct SalvageResult {
     /*
-     * Errors: what is lost, by ranges; there the new file shows what is below,
-     * or zeros. Notes with ranges: what may be older or newer than it should
-     * be; notes without: what else is to be said.
+     * Errors: the lost ranges. There the new file shows the layer below, or zeros. Notes
+     * with ranges may be older or newer than they should be. Notes without ranges say the
+     * rest.
      */
     Findings findings{Findings::kMaxLost};
     u64 copied_bytes = 0;
@@ -21,17 +21,19 @@ struct SalvageResult {
 };
 
 /*
- * Into out, which is empty and can be written, a log of this configuration;
- * frozen like the old one when that is asked for.
+ * Writes a log of this configuration into out, which must be empty and writable. frozen:
+ * marks it as frozen, like the old one. Throws Error.
  */
 struct LogSalvageOptions {
     bool frozen = false;
-    bool past_gaps = false; /* records behind a gap in the log are used, too */
+    bool past_gaps = false; /* also use records behind a gap */
 };
 SalvageResult salvage_log(cw_io &io, const Io &out, const LogCowConfig &config,
                           const LogSalvageOptions &how, const CheckOptions &options);
 
-/* A copy, byte by byte, with holes where it cannot be read; len: of all of it. */
+/*
+ * Copies byte by byte, and leaves holes for unreadable bytes. len: bytes of the whole file.
+ */
 SalvageResult copy_readable(cw_io &io, const Io &out, u64 len, const CheckOptions &options);
 
 }  // namespace cloopw

@@ -271,7 +271,10 @@ bool has_parent(const CowLayer &layer) {
     }
 }
 
-/* Of a pair that a snapshot left as it was between its steps, as is asked for. */
+/*
+ * Adds the layer. A snapshot may have left this pair between its steps; unfinished says
+ * what to do then.
+ */
 void put_below(std::vector<CowLayer> *chain, CowLayer layer, Unfinished unfinished) {
     if (!chain->empty() && is_unfinished(chain->back(), layer) && !has_parent(chain->back())) {
         if (unfinished == Unfinished::kFinish) {

@@ -53,7 +53,7 @@ void write_zeros_at(int fd, const std::string &name, uint64_t off, uint64_t len)
     }
 }
 
-/* Of the log that is there; zeros: there is none. */
+/* The UUID of the log on the device; zeros: there is none. */
 Uuid uuid_of(int fd, const std::string &path) {
     Uuid uuid{};
     if (auto super = read_log_super(fd, path)) {
@@ -68,11 +68,11 @@ void try_to_make_blank(int fd, const std::string &path) {
         make_blank(fd, path, device_size(fd, path));
         (void)fsync(fd);
     } catch (const Error &) {
-        return; /* what failed before is what is told */
+        return; /* the caller reports the first failure */
     }
 }
 
-/* What is mounted or otherwise claimed is refused. */
+/* Refuses a device that is mounted or otherwise claimed. */
 Fd open_alone(const std::string &path) {
     Fd fd(open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
     if (fd.get() < 0) {
@@ -129,7 +129,7 @@ void remove_cow_from_device(const std::string &path, const Uuid &uuid) {
             try_to_make_blank(fd.get(), path);
         }
     } catch (const Error &) {
-        return; /* what failed before is what is told */
+        return; /* the caller reports the first failure */
     }
 }
 

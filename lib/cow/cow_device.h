@@ -14,22 +14,25 @@ namespace cloopw {
 /* Begin and end of a device, where file systems and others have their marks. */
 constexpr uint64_t kDeviceMarks = uint64_t{1} << 20;
 
-/* Has it nothing but zeros in its first and last kDeviceMarks? Throws Error. */
+/* Are the first and last kDeviceMarks zeros? Throws Error. */
 bool is_blank(int fd, const std::string &name, uint64_t size);
 
-/* Zeros there. Throws Error. */
+/* Writes zeros there. Throws Error. */
 void make_blank(int fd, const std::string &name, uint64_t size);
 
 /*
- * Makes a COW log of the block device, which is blank or may be overwritten.
- * Durable. Returns its UUID. Throws Error, also when others use the device.
+ * Makes a COW log on a block device, which must be blank unless the settings allow
+ * overwriting. The log is durable afterwards. Returns its UUID. Throws Error, also when
+ * others use the device.
  */
 Uuid create_cow_on_device(const std::string &path, const CowBase &base,
                           const CowSettings &settings);
-/* Blank again, if it is that one still. Best effort. */
+/* Makes the device blank again, if it still has the log of this UUID. Reports no errors. */
 void remove_cow_from_device(const std::string &path, const Uuid &uuid);
 
-/* A COW log in memory, which is gone when the last who has it open closes it. */
+/*
+ * A COW log in memory. It vanishes when the last descriptor of it is closed. Throws Error.
+ */
 Fd create_cow_in_memory(const CowBase &base, const CowSettings &settings);
 
 }  // namespace cloopw

@@ -27,7 +27,7 @@
 namespace cloopw {
 namespace {
 
-/* What is written to a device is its owner's business. */
+/* Only the owner of a device's changes may read them. */
 constexpr mode_t kMode = 0600;
 
 /* UML compares the time of a block device's node, too. */
@@ -71,7 +71,7 @@ const struct cw_cow_format *probe(const std::string &path, int fd) {
     return nullptr;
 }
 
-/* What a COW log was made with stays. */
+/* A COW log keeps its codec and level. */
 void check_settings(const std::string &path, int fd, const struct cw_cow_format &format,
                     const CowSettings &settings) {
     if (settings.codec == nullptr && !settings.level) {
@@ -110,7 +110,7 @@ void refuse_image(const std::string &path, int fd) {
     }
 }
 
-/* Of what no format knows: a log that has only its second superblock left. */
+/* Refuses a log that has only its second superblock left, which no format probes. */
 void refuse_overwritten(const std::string &path, int fd, const std::string &or_else = "") {
     if (read_log_super(fd, path)) {
         throw Error(path + ": the beginning of this COW file is overwritten; 'cloopwck " + path +
@@ -207,7 +207,7 @@ private:
 };
 
 void create_renamed(const std::string &path, const std::function<void(int)> &fill) {
-    /* Of no part of the other name, which may be as long as one can be. */
+    /* The temporary name has no part of the other, which may have the maximum length. */
     std::string temporary = directory_of(path) + "/.cloopw.XXXXXX";
     Fd fd(mkostemp(temporary.data(), O_CLOEXEC));
     if (fd.get() < 0) {

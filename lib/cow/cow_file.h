@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* COW files: what is there, and making what is not. One row a format. */
+/* COW files: checks the existing ones, and makes missing ones. A format is one row. */
 #ifndef CLOOPW_COW_COW_FILE_H
 #define CLOOPW_COW_COW_FILE_H
 
@@ -14,13 +14,13 @@
 
 namespace cloopw {
 
-/* What a new COW file is made for. */
+/* The file and device for which a new COW file is made. */
 struct CowBase {
-    std::string path;               /* of the image or the layer below, as given */
-    int64_t mtime = 0;              /* of that path */
-    uint64_t size = 0;              /* of the device, bytes */
-    std::array<uint8_t, 16> uuid{}; /* of what is below; zeros: it has none */
-    bool is_layer = false;          /* what is below is a COW file */
+    std::string path;               /* path of the image or the layer below, from the user */
+    int64_t mtime = 0;              /* mtime of that path */
+    uint64_t size = 0;              /* bytes of the device */
+    std::array<uint8_t, 16> uuid{}; /* UUID of the file below; zeros: it has none */
+    bool is_layer = false;          /* the file below is a COW file */
 };
 
 struct CowFormat {
@@ -30,36 +30,40 @@ struct CowFormat {
                   const CowSettings &settings);
 };
 
-/* CowFormat's write() for the default, also for a block device. */
+/* The write() of the default CowFormat, which also takes a block device. */
 void write_cow_log(int fd, const std::string &name, const CowBase &base,
                    const CowSettings &settings);
 
-/* nullptr: what is made when the user does not say. */
+/* nullptr: there is no such format. */
 const CowFormat *cow_format_by_name(const std::string &name);
+/* The format of a new COW file when the user names none. */
 const CowFormat &default_cow_format();
 const CowFormat &layer_cow_format(); /* for snapshots */
-/* A COW file of this format can be told never to change again. */
+/* Can a COW file of this format be frozen? */
 bool can_be_frozen(const std::string &format);
 std::string cow_format_names(); /* "log, uml" */
 
 enum class CowFile { kMissing, kThere, kBlankDevice };
 
 /*
- * Looks at a COW file before the kernel does. Throws Error for what is none:
- * it must not be overwritten, but for a block device when settings say so.
- * format: it has to be of this one; nullptr: any. And it has to be as settings
- * want it.
+ * Checks a COW file before the engine opens it. Throws Error for another kind of file,
+ * which nobody may overwrite; settings allow that for a block device. format: the file must
+ * be of this one; nullptr: of any. The codec and level of settings, if given, must be the
+ * file's.
  */
 CowFile check_cow_file(const std::string &path, const CowFormat *format,
                        const CowSettings &settings);
 
-/* Makes the file, whole or not at all, and durable: open. Throws Error, also when it exists. */
+/*
+ * Makes the file, whole or not at all, and durable. Returns it open. Throws Error, also
+ * when the path exists.
+ */
 Fd create_cow_file(const std::string &path, const CowFormat &format, const CowBase &base,
                    const CowSettings &settings);
 
 /*
- * A COW that is being made; removed again unless it is to be kept. What has its
- * name by then, but was made by others, stays, and so does one that others use.
+ * A new COW. The destructor removes it, unless keep() was called. It leaves another file
+ * that has got the name meanwhile, and a file that others use.
  */
 class NewCow {
 public:
@@ -67,7 +71,7 @@ public:
     NewCow(const NewCow &) = delete;
     NewCow &operator=(const NewCow &) = delete;
     ~NewCow();
-    /* what: kMissing or kBlankDevice. Throws Error. */
+    /* The state of the path is kMissing or kBlankDevice. Throws Error. */
     void create(const std::string &path, CowFile what, const CowFormat &format, const CowBase &base,
                 const CowSettings &settings);
     void keep();
@@ -75,19 +79,19 @@ public:
 private:
     std::string path_; /* empty: nothing to remove */
     CowFile what_ = CowFile::kMissing;
-    Fd file_;     /* what was made, if it is a file */
-    Uuid uuid_{}; /* of the log that was made on a device */
+    Fd file_;     /* the new file; none for a device */
+    Uuid uuid_{}; /* UUID of the new log on a device */
 };
 
-/* How a file that has to appear as a whole comes to its name. */
+/* The ways in which a file gets its name only when it is whole. */
 enum class Appear {
-    kUnnamed, /* O_TMPFILE and link: nothing is left whatever happens */
-    kRenamed, /* temporary name and rename: for file systems without the above */
+    kUnnamed, /* O_TMPFILE and link: leaves nothing behind in any case */
+    kRenamed, /* temporary name and rename: for other file systems */
 };
 
 /*
- * Makes path with what fill writes into it, synced. false when the file system
- * cannot do it in this way; nothing is there then. Throws Error.
+ * Makes path with the content that fill writes, and syncs file and directory. False: the
+ * file system cannot do it in this way, and nothing is there. Throws Error.
  */
 bool create_whole_file(const std::string &path, Appear how, const std::function<void(int)> &fill);
 

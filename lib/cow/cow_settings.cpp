@@ -18,7 +18,7 @@ namespace {
 constexpr std::array kCodecs = {&cw_codec_lz4, &cw_codec_lz4hc, &cw_codec_zstd, &cw_codec_zlib,
                                 &cw_codec_none};
 
-/* Who writes waits for it: an image's default is for those who build once. */
+/* A writer waits for the codec; an image's default level is for building once. */
 constexpr int kZstdLevel = 3;
 
 constexpr uint64_t kMostPercent = 100;
@@ -51,7 +51,7 @@ uint64_t parse_limit(const std::string &text, const std::string &option) {
     return limit;
 }
 
-/* As a tmpfs has it. */
+/* The default of tmpfs. */
 uint64_t half_of_memory() {
     return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) / 2 *
            static_cast<uint64_t>(sysconf(_SC_PAGESIZE));

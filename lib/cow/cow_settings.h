@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What can be chosen of a COW: by options, checked before anything is done. */
+/* The settings of a COW, checked before anything is done. */
 #ifndef CLOOPW_COW_COW_SETTINGS_H
 #define CLOOPW_COW_COW_SETTINGS_H
 
@@ -11,19 +11,19 @@
 
 namespace cloopw {
 
-/* Less than this has no room for data besides what discards need. */
+/* A smaller limit leaves no room for data besides what discards need. */
 constexpr uint64_t kCowLeast = uint64_t{8} << 20;
 
 struct CowSettings {
-    const cw_codec *codec = nullptr; /* nullptr: the default for a new one */
-    std::optional<int> level;        /* of codec, or of the default codec */
+    const cw_codec *codec = nullptr; /* nullptr: a new COW's default */
+    std::optional<int> level;        /* level of codec, or of the default codec */
     std::optional<uint64_t> limit;   /* bytes; 0: none */
-    std::string low_space;           /* as the driver takes it; empty: its default */
-    std::optional<uint64_t> ram;     /* a COW in memory of at most so many bytes */
+    std::string low_space;           /* in the driver's syntax; empty: its default */
+    std::optional<uint64_t> ram;     /* bytes that a COW in memory may have */
     bool overwrite = false;          /* a block device that holds something */
 };
 
-/* How the user writes options, for messages: --cow-limit, or cow-limit= of a server. */
+/* The style of the user's options, for messages: --cow-limit, or cow-limit= of a server. */
 struct OptionStyle {
     const char *prefix = "--";
     const char *layer = "-c";
@@ -31,7 +31,7 @@ struct OptionStyle {
 };
 constexpr OptionStyle kParameters = {"", "cow=", "readonly=true"};
 
-/* The options as they were written; empty: not given. */
+/* The options as written; empty: not given. */
 struct CowArguments {
     std::string codec;
     std::optional<int> level;
@@ -41,10 +41,10 @@ struct CowArguments {
     bool overwrite = false;
 };
 
-/* Throws UsageError. */
+/* Throws UsageError that names the option. */
 CowSettings parse_cow_settings(const CowArguments &arguments, const OptionStyle &style = {});
 
-/* What a COW gets when nothing is said of it. */
+/* The codec and level of a new COW: the given ones, or the defaults. */
 const cw_codec &cow_codec(const CowSettings &settings);
 int cow_level(const CowSettings &settings);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a header names is a hint of whoever wrote the medium, and no more. It is looked
- * for beside the file that names it and nowhere else.
+ * A name in a header is only a hint of the medium's author. The tools look for it beside
+ * the file that names it, and nowhere else.
  */
 #ifndef CLOOPW_LIB_HINT_H
 #define CLOOPW_LIB_HINT_H
@@ -15,16 +15,19 @@
 
 namespace cloopw {
 
-/* The directory of the file, and that of what it is a link to, if that is another. */
+/* The directory of the file. If the file is a link, also the directory of its target. */
 std::vector<std::filesystem::path> hint_directories(const std::string &file);
 
-/* Where that may be which the header of the file calls so: there, by its last name. */
+/*
+ * The places where the file may be that a header calls so: its last name, in those
+ * directories.
+ */
 std::vector<std::filesystem::path> hint_places(const std::string &file, const std::string &hint);
 
 /*
- * Opens for reading, if it is a regular file or a block device; nullopt: it is not, or
- * cannot be. A link is followed to a block device only. Nothing else is ever opened, as
- * that may wait for ever, or do something.
+ * Opens a regular file or a block device for reading. nullopt: it is neither, or cannot be
+ * opened. It follows a link to a block device only. It never opens another kind of file,
+ * because the open may wait for ever, or do something.
  */
 std::optional<Io> open_hint(const std::filesystem::path &path);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What has to be known of an image before it is attached. */
+/* Facts about an image that a tool needs before the attach. */
 #ifndef CLOOPW_COW_IMAGE_FACTS_H
 #define CLOOPW_COW_IMAGE_FACTS_H
 
@@ -15,16 +15,17 @@ namespace cloopw {
 
 struct ImageFacts {
     Fd fd;                          /* open for reading */
-    struct stat st = {};            /* of path */
+    struct stat st = {};            /* stat of path */
     std::string format;             /* "raw", "cloop2", "cloopw" */
     uint64_t size = 0;              /* bytes of the decompressed image */
     std::array<uint8_t, 16> uuid{}; /* zeros: it has none */
-    uint32_t codecs = 0;            /* CW_CODEC_BIT() of those that occur */
+    uint32_t codecs = 0;            /* CW_CODEC_BIT()s that occur */
 };
 
 /*
- * Opens the file and looks at it with the engine. format: empty, or what it
- * has to be. Throws Error for what cannot be attached.
+ * Opens the file and probes it with the engine. format: the required one; empty: any.
+ * offset and sizelimit are in bytes; sizelimit 0: all. Throws Error for a file that cannot
+ * be attached.
  */
 ImageFacts inspect_image(const std::string &path, const std::string &format, uint64_t offset,
                          uint64_t sizelimit);

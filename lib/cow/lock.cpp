@@ -63,7 +63,7 @@ bool is_frozen(int fd, const std::string &name) {
     }
 }
 
-/* Those of network and FUSE file systems that have not got any. */
+/* Errors of network and FUSE file systems that have no locks. */
 bool has_no_locks(int err) { return err == ENOLCK || err == EOPNOTSUPP || err == ENOSYS; }
 
 bool is_held(int err) { return err == EAGAIN || err == EACCES; }

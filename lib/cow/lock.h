@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Who writes a COW file has it alone, in all programs: locks of the open file
- * (F_OFD_SETLK), as QEMU takes them on images. The driver keeps the descriptor
- * it was given open, and so its lock, until the device is detached.
+ * The writer of a COW file has it alone, in all programs. That takes locks of the open file
+ * (F_OFD_SETLK), like QEMU's on images. The driver keeps its descriptor open until the
+ * detach, and so the lock.
  */
 #ifndef CLOOPW_LIB_COW_LOCK_H
 #define CLOOPW_LIB_COW_LOCK_H
@@ -12,19 +12,23 @@
 namespace cloopw {
 
 /*
- * For as long as what fd has opened stays open: to write it, or to read it,
- * which several may do at once. Throws Error that says who has it, as far as
- * that can be told. A frozen layer is read without regard to a lock: nobody
- * writes it any more, though a device may have a lock on it from when it did.
- * On a file system without locks there are none. Another that has it is given a
- * moment to end. One to write that has not this name any more is refused.
+ * Locks the open file behind fd until its last descriptor is closed: exclusively for
+ * writing, or shared for reading.
+ *
+ * Throws Error that names the holder, if that is known. It first gives the holder a moment
+ * to end. Reading a frozen layer needs no lock: nobody writes it any more, though a device
+ * may still hold its old lock. On a file system without locks there are none. Error also
+ * for writing, when the file does not have this name any more.
  */
 void lock_cow(int fd, const std::string &name, bool writable);
 
-/* Locks it to write, if nobody else has it at this moment. */
+/*
+ * Takes the lock for writing, without a wait; false: another has it. True on a file system
+ * without locks.
+ */
 bool is_locked_alone(int fd);
 
-/* Is what is open the file of this name? */
+/* Is the open file the file of this name? */
 bool has_name(int fd, const std::string &name);
 
 }  // namespace cloopw

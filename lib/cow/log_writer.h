@@ -14,24 +14,26 @@ namespace cloopw {
 
 struct LogCowConfig {
     uint64_t size = 0;                            /* bytes of the device, whole sectors */
-    std::array<uint8_t, CW_UUID_LEN> uuid{};      /* of the log */
-    std::array<uint8_t, CW_UUID_LEN> base_uuid{}; /* of what is below; zeros: it has none */
-    std::optional<uint64_t> base_digest;          /* of its content; none: the engine sets it */
-    int64_t base_mtime = 0;                       /* of what is below; 0: not checked */
-    bool over_layer = false;                      /* what is below is a COW layer */
-    std::string parent;                           /* its path, a hint */
-    std::string codec = "lz4";                    /* for new data */
-    int level = 0;                                /* 0: the codec's default */
-    uint64_t limit = 0;                           /* bytes the log may have; 0: any */
-    uint64_t first_generation = 1;                /* of none that the file still holds */
+    std::array<uint8_t, CW_UUID_LEN> uuid{};      /* UUID of the log */
+    std::array<uint8_t, CW_UUID_LEN> base_uuid{}; /* UUID of the file below; zeros: it has none */
+    /* digest of its content; none: the engine sets it */
+    std::optional<uint64_t> base_digest;
+    int64_t base_mtime = 0;    /* mtime of the file below; 0: not checked */
+    bool over_layer = false;   /* the file below is a COW layer */
+    std::string parent;        /* path of the file below, a hint */
+    std::string codec = "lz4"; /* for new data */
+    int level = 0;             /* 0: the codec's default */
+    uint64_t limit = 0;        /* bytes that the log may have; 0: any number */
+    /* above all generations that the file still holds */
+    uint64_t first_generation = 1;
 };
 
 /* Bytes of an empty log. */
 constexpr uint64_t kLogCowEmptyLen = CW_LOG_START;
 
 /*
- * Writes the superblock into the empty file, or block device, fd. Does not sync. name is for
- * messages. Throws Error.
+ * Writes the superblock into the empty file, or block device, fd. Does not sync. name is
+ * for messages. Throws Error.
  */
 void write_log_cow(int fd, const std::string &name, const LogCowConfig &config);
 

@@ -59,7 +59,7 @@ CowFile check_given(const StackOptions &options) {
     for (size_t i = 0; i < options.cows.size(); i++) {
         const std::string &path = options.cows[i];
         struct stat st = {};
-        /* What is made, and what is chosen, is the top. */
+        /* The settings are for a new COW, and that is the top. */
         CowFile what = check_cow_file(path, format, i == 0 ? options.cow : CowSettings());
         if (what != CowFile::kMissing) {
             if (stat(path.c_str(), &st) != 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The policy of opening an image with COW layers: which are there, which are found
- * below them, which is made, and what is frozen for it. The driver's tool and the
- * servers have it from here.
+ * The policy of opening an image with COW layers. It finds the layers below the given ones,
+ * makes a missing top, and freezes the layer below that. The driver's tool and the servers
+ * share it.
  */
 #ifndef CLOOPW_COW_OPEN_TOP_H
 #define CLOOPW_COW_OPEN_TOP_H
@@ -22,36 +22,42 @@ namespace cloopw {
 struct StackOptions {
     std::string image;
     std::vector<std::string> cows; /* the top first */
-    std::string cow_format;        /* of a COW to be made; empty: the default */
+    std::string cow_format;        /* format of a new COW; empty: the default */
     CowSettings cow;
-    std::string format; /* of the image; empty: look at it */
+    std::string format; /* the image's; empty: probe */
     uint64_t offset = 0;
     uint64_t sizelimit = 0; /* 0: all */
     bool read_only = false; /* no layer is made or written */
     OptionStyle style;
 };
 
-/* nullptr: the user did not say. Throws UsageError. */
+/* The format that the user names; nullptr: none. Throws UsageError. */
 const CowFormat *wanted_cow_format(const StackOptions &options);
 
-/* The same file or block device under two names. */
+/* Are these the same file or block device, perhaps under two names? */
 bool same_file(const struct stat &a, const struct stat &b);
 
-/* What the top layer is; kThere when there is none. Throws Error for layers that cannot be used. */
+/*
+ * Checks the given layers and returns the top's state; kThere without a top. Throws Error
+ * for a layer that cannot be used.
+ */
 CowFile check_given(const StackOptions &options);
 
-/* The layers that are there, the top first: those that were given and all they lie over. */
+/*
+ * Finds the existing layers, the top first: the given ones and all below them. make_top:
+ * the first of options.cows does not exist yet. Throws Error.
+ */
 std::vector<CowLayer> find_layers(const StackOptions &options, bool make_top,
                                   const struct stat &image);
 
-/* For the image of options, or for the layer that is below. Throws Error. */
+/* The base of a new top: the layer below it, or else the image. Throws Error. */
 CowBase base_of(const StackOptions &options, const ImageFacts &image,
                 const std::vector<CowLayer> &below);
 
 /*
- * Makes options.cows.front() over the layers below, the top of them first. One of
- * these that may still be written is frozen first, and the new one stays then.
- * Throws Error.
+ * Makes options.cows.front() over the layers below (the top of them first). If the first of
+ * these may still be written, it is frozen first, and then the new top stays also on a
+ * later error. Throws Error.
  */
 void make_top(const StackOptions &options, const ImageFacts &image, CowFile what,
               const std::vector<CowLayer> &below, NewCow &made);

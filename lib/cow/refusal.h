@@ -10,14 +10,14 @@
 namespace cloopw {
 
 /*
- * What the user can do about a refusal of the engine's, here or in the kernel:
- * "; remedy", or nothing. err is a positive errno.
+ * Returns the user's remedy for a refusal of the engine or the kernel: "; remedy", or "".
+ * err is a positive errno.
  */
 std::string remedy_of_refusal(const std::string &message, int err);
 
 /*
- * A refusal of the driver's as an Error. Its message, which may be empty,
- * begins with one of these files, or what comes before it. err with either
+ * Makes an Error of the driver's refusal. message, which may be empty, begins with the file
+ * that it is about. When that is none of files, the Error begins with what. err has either
  * sign.
  */
 Error refused(const std::string &what, const std::vector<std::string> &files, std::string message,

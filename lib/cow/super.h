@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a COW log says of itself, for programs that do not open it. */
+/* Reads a COW log's superblock, for programs that do not open the log. */
 #ifndef CLOOPW_LIB_LOG_SUPER_H
 #define CLOOPW_LIB_LOG_SUPER_H
 
@@ -10,13 +10,13 @@
 
 namespace cloopw {
 
-/* The superblock in use; nullopt: neither is sound. name is for messages. */
+/* The superblock in use; nullopt: neither is sound. name is for messages. Throws Error. */
 std::optional<struct cw_disk_log_super> read_log_super(int fd, const std::string &name);
 
-/* Of the content that it lies over; nullopt: it does not say. */
+/* Digest of the content below; nullopt: the log does not say. */
 std::optional<u64> base_digest_of(const struct cw_disk_log_super &super);
 
-/* What it wants new data compressed with; nullptr: unknown. */
+/* The codec for new data; nullptr: unknown. */
 const cw_codec *codec_of(const struct cw_disk_log_super &super);
 
 }  // namespace cloopw

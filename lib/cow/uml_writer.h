@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Makes empty User-mode Linux COW files of version 3, byte for byte as
- * uml_mkcow makes them. The layout is described by arch/um/drivers/cow_user.c
- * of the Linux kernel and by struct cw_disk_uml3.
+ * Makes empty User-mode Linux COW files of version 3, byte for byte like uml_mkcow. The
+ * source arch/um/drivers/cow_user.c of the Linux kernel and struct cw_disk_uml3 describe
+ * the layout.
  */
 #ifndef CLOOPW_LIB_UML_COW_WRITER_H
 #define CLOOPW_LIB_UML_COW_WRITER_H
@@ -12,10 +12,10 @@
 
 namespace cloopw {
 
-/* What a COW file says of the file it was made for. */
+/* A COW file's description of the file below. */
 struct UmlCowBase {
     std::string path;  /* absolute */
-    int64_t mtime = 0; /* st_mtime of that path, of a block device's node too */
+    int64_t mtime = 0; /* st_mtime of that path, also of a block device's node */
     uint64_t size = 0; /* bytes of the device; the file rounds it up to sectors */
 };
 
@@ -31,13 +31,13 @@ struct UmlCowLayout {
 UmlCowLayout uml_cow_layout(uint64_t size);
 
 /*
- * The path as uml_mkcow records it: the directory resolved, the last component
- * as it was given. Throws Error when there is no such directory.
+ * The path in uml_mkcow's form: a resolved directory, and the given last component. Throws
+ * Error when there is no such directory.
  */
 std::string uml_base_path(const std::string &path);
 
 /*
- * Writes header and length into the empty file fd; bitmap and data are holes.
+ * Writes the header and sets the length of the empty file fd; bitmap and data are holes.
  * Does not sync. name is for messages. Throws Error.
  */
 void write_uml_cow(int fd, const std::string &name, const UmlCowBase &base);

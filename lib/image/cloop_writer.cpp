@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cloop: a 128-byte preamble, block size and count, big-endian offsets,
- * streams. For old media and old tools: extract_compressed_fs reads the
- * streams one behind the other from where the offsets end, so they are stored
- * in order and without gaps, also when blocks are equal.
+ * cloop: a 128-byte preamble, block size and count, big-endian offsets, streams. For old
+ * media and old tools. extract_compressed_fs reads the streams one behind the other from
+ * where the offsets end. So the streams are stored in order and without gaps, also when
+ * blocks are equal.
  */
 #include "cloop_writer.h"
 
@@ -19,7 +19,7 @@ namespace cloopw {
 
 namespace {
 
-/* What the old tools have room for. */
+/* The room that the old tools have. */
 u32 max_stored(u32 block_size) { return block_size + block_size / 1000 + 16; }
 
 u64 index_len(u64 blocks) { return (blocks + 1) * sizeof(__be64); }
@@ -114,7 +114,7 @@ void CloopWriter::append(const Block &block) {
     stream_.append(block.zero ? zero_.stored.data() : block.stored.data(), block.stored_len);
 }
 
-/* Of the stream that comes next. */
+/* Adds the entry of the next stream. */
 void CloopWriter::add_entry(u8 codec) {
     __be64 entry = cw_to_be64(stream_.end() | version_.flags(codec));
     index_.append(&entry, sizeof(entry));
@@ -165,7 +165,7 @@ void CloopWriter::finish() {
     if (room_ != 0 && room_ != len) {
         throw Error("the input is not as long as it said", EIO);
     }
-    add_entry(CW_CODEC_ZLIB); /* of no stream: where the last one ends */
+    add_entry(CW_CODEC_ZLIB); /* the last entry: the end of the streams */
     stream_.write_out();
     index_.write_out();
     if (index_file_) {

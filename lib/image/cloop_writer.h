@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Writing cloop images with the header first; a version differs in little. */
+/* Writes cloop images with the header first. The versions differ in little. */
 #ifndef CLOOPW_LIB_CLOOP_WRITER_H
 #define CLOOPW_LIB_CLOOP_WRITER_H
 
@@ -11,13 +11,13 @@ namespace cloopw {
 
 struct CloopVersion {
     /*
-     * A script, since images were once executable. Ours only says what it is.
-     * Readers look for the version at CW_CLOOP_SIGNATURE_AT.
+     * A script, because images were once executable. Ours only says what it is. Readers
+     * look for the version at CW_CLOOP_SIGNATURE_AT.
      */
     std::string_view preamble;
-    /* A block that does not shrink is stored as it is; else it grows. */
+    /* A block that does not shrink is stored uncompressed; otherwise it grows. */
     bool stores_plain;
-    /* What is set in the index entry of a block of this codec. */
+    /* The bits in the index entry of a block of this codec. */
     u64 (*flags)(u8 codec);
 };
 

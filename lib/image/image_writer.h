@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Writing compressed images. One file and one row of image_writer_formats() a
- * format; a format says how a block is stored and where, reading the input and
- * spreading the work over threads is the caller's.
+ * Writes compressed images. A format is one file and one row of image_writer_formats(). The
+ * format says how and where a block is stored. The caller reads the input and spreads the
+ * work over threads.
  *
  *     auto writer = format.create(io, options);
  *     for each block, in any thread:  writer->encode(codec, block)
@@ -28,11 +28,11 @@ struct ImageWriterOptions {
     u32 block_size = 65536;
     const cw_codec *codec = nullptr;
     int level = 0;
-    bool dedupe = true;      /* where the format can */
+    bool dedupe = true;      /* if the format can */
     Uuid uuid = {};          /* zeros: derived from content and options */
     std::string label;       /* up to CW_LABEL_LEN bytes */
     u64 created = 0;         /* seconds since 1970; 0: not recorded */
-    std::optional<u64> size; /* of the image, when it is known beforehand */
+    std::optional<u64> size; /* bytes of the image, if known beforehand */
 };
 
 struct ImageWriterStats {
@@ -42,28 +42,28 @@ struct ImageWriterStats {
     u64 zero_blocks = 0;
     u64 duplicate_blocks = 0;
     u64 raw_blocks = 0;    /* did not shrink */
-    u64 copied_blocks = 0; /* came as they are stored; not zero_blocks */
+    u64 copied_blocks = 0; /* came in their stored form; without zero_blocks */
 };
 
 /* A block on its way. Buffers are recycled, so they only ever grow. */
 struct Block {
-    /* The caller's. */
+    /* The caller sets these. */
     u64 number = 0;
     std::vector<u8> plain; /* at least plain_len bytes */
     u32 plain_len = 0;
-    bool zero = false; /* known to be zeros: plain need not be filled */
+    bool zero = false; /* known to be zeros: plain may be unset */
     /*
-     * stored, stored_len, codec and crc are filled and sound: plain need not
-     * be. Only for formats with copies_from.
+     * stored, stored_len, codec and crc are set and sound, so plain may be unset. Only for
+     * formats with copies_from.
      */
     bool copied = false;
 
-    /* encode's. */
+    /* encode sets these. */
     std::vector<u8> stored;
     u32 stored_len = 0; /* 0: nothing to store */
     u8 codec = CW_CODEC_NONE;
     u32 crc = 0;
-    std::array<u64, 2> hash = {}; /* of the stored bytes */
+    std::array<u64, 2> hash = {}; /* hash of the stored bytes */
 };
 
 class ImageWriter {
@@ -73,20 +73,20 @@ public:
     ImageWriter &operator=(const ImageWriter &) = delete;
 
     /*
-     * Compresses plain into stored; may swap the two. Any thread, each with a
-     * codec of its own made from the options' codec and level.
+     * Compresses plain into stored, and may swap the two. Any thread; each has a codec of
+     * its own, of the options' codec and level. Throws Error.
      */
     virtual void encode(Codec &codec, Block &block) const = 0;
 
     /*
-     * Stores the next block. One thread at a time; each number once, in their
-     * order unless the format has any_order; all but the last have block_size
-     * bytes.
+     * Stores the next block. One thread at a time, each number once. The numbers rise,
+     * unless the format has any_order. All blocks but the last have block_size bytes.
+     * Throws Error.
      */
     virtual void append(const Block &block) = 0;
 
     /*
-     * Writes what makes the file an image; before, it is none. Flushes. Throws
+     * Completes the image; without finish the file is none. Flushes. Throws Error, also
      * when the image would be empty.
      */
     virtual void finish() = 0;
@@ -101,15 +101,15 @@ protected:
 };
 
 struct ImageWriterFormat {
-    const char *name; /* as in --format */
+    const char *name; /* argument of --format */
     const char *default_codec;
     u32 min_block_size;
     u32 max_block_size;
     u32 block_size_multiple;
     bool power_of_two; /* block sizes must be one */
     bool has_label;    /* and a UUID and a date */
-    bool any_order;    /* blocks may be stored in any */
-    /* Stored blocks of such an image can be stored as they are, or nullptr. */
+    bool any_order;    /* append takes blocks in any order */
+    /* A format whose stored blocks this one can take over, or nullptr. */
     const cw_image_format *copies_from;
     u32 codecs; /* CW_CODEC_BIT()s it can store */
 
@@ -125,10 +125,10 @@ std::span<const ImageWriterFormat *const> image_writer_formats();
 /* nullptr when there is none */
 const ImageWriterFormat *image_writer_format(std::string_view name);
 
-/* What is wrong with the options for this format; empty when nothing is. */
+/* Returns the fault of the options for this format; empty: there is none. */
 std::string check_options(const ImageWriterFormat &format, const ImageWriterOptions &options);
 
-/* Would encoding a block of this image give what is stored in it? */
+/* Would encoding a block of this image give its stored form? */
 bool can_copy_blocks(const ImageWriterFormat &format, const ImageWriterOptions &options,
                      const cw_image &image);
 

@@ -10,8 +10,8 @@
 namespace cloopw {
 
 /*
- * It has no name, so that it ends with us, whatever ends us. In $TMPDIR, else in
- * /var/tmp: /tmp is often memory. what is for messages.
+ * The file has no name, so it vanishes with the process in any case. It is in $TMPDIR, or
+ * else in /var/tmp, because /tmp is often memory. Messages name it by what. Throws Error.
  */
 Io open_scratch_file(const std::string &what);
 

@@ -139,9 +139,9 @@ private:
         page_ = page;
     }
 
-    std::optional<Io> file_; /* a block's is at its number; what has not come is zero */
-    u64 size_ = 0;           /* of it */
-    u64 page_ = UINT64_MAX;  /* that refs_ has */
+    std::optional<Io> file_; /* a block's ref is at its number; a missing one is zero */
+    u64 size_ = 0;           /* bytes of the file */
+    u64 page_ = UINT64_MAX;  /* number of the page in refs_ */
     std::array<cw_disk_ref, kPage> refs_ = {};
 };
 
@@ -169,7 +169,7 @@ private:
     std::vector<Entry> entries_;
 };
 
-/* What the UUID is derived from: every stored block, then the options. */
+/* The source of the UUID: every stored block, then the options. */
 class Fingerprint {
 public:
     Fingerprint() : state_(XXH3_createState()) {

@@ -356,7 +356,7 @@ struct lzo {
 	u32 max_len;
 };
 
-/* What does not shrink grows by this much, says the library's manual. */
+/* The library's manual: an incompressible block grows by this much. */
 static size_t lzo_bound(u32 len)
 {
 	return (size_t)len + len / 16 + 64 + 3;

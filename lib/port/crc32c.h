@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* CRC-32C with the processor's instruction where it has one. */
+/* CRC-32C, with the processor's instruction if there is one. */
 #ifndef CLOOPW_LIB_CRC32C_H
 #define CLOOPW_LIB_CRC32C_H
 
@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* What cw_crc32c() does where there is no instruction; for tests. */
+/* The way of cw_crc32c() without the instruction; for tests. */
 u32 cw_crc32c_tables(const void *buf, size_t len);
 
 #ifdef __cplusplus

@@ -24,7 +24,7 @@ static u32 read_number(const char *path)
 	return number;
 }
 
-/* Of a whole disk, or of the one that a partition is on. */
+/* The block of a whole disk, or of the disk that a partition is on. */
 static u32 of_device(dev_t dev)
 {
 	static const char *const places[] = { "", "/.." };

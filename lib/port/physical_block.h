@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* How much of a file's medium a write that power cuts off may destroy. */
+/* The largest part of a medium that a write cut off by power may destroy. */
 #ifndef CLOOPW_PHYSICAL_BLOCK_H
 #define CLOOPW_PHYSICAL_BLOCK_H
 
@@ -10,8 +10,9 @@ extern "C" {
 #endif
 
 /*
- * Bytes, for struct cw_io: of the device, or of that below the file's file
- * system; a sector for what is in memory only; 4096 where nobody can tell.
+ * Bytes, for struct cw_io: the physical block of the device, or of the device below the
+ * file's file system. A sector for a file in memory; 4096 when nobody can tell. fd is
+ * borrowed.
  */
 u32 cw_physical_block(int fd);
 

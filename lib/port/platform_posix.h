@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * core/platform.h for userspace: pthreads and the C library.
- * Included by platform.h only. C and C++.
+ * core/platform.h for userspace: pthreads and the C library. Only platform.h includes it. C
+ * and C++.
  */
 #ifndef CLOOPW_PLATFORM_POSIX_H
 #define CLOOPW_PLATFORM_POSIX_H
@@ -25,7 +25,7 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef int32_t s32;
-typedef unsigned long long u64; /* as in the kernel: %llu everywhere */
+typedef unsigned long long u64; /* the kernel's type: %llu everywhere */
 typedef long long s64;
 
 static inline u16 cw_from_le16(__le16 v)
@@ -92,7 +92,10 @@ void cw_free_cached(void *p, size_t size);
 u32 cw_crc32c(const void *buf, size_t len);
 unsigned int cw_cpus(void);
 __attribute__((format(printf, 1, 2))) void cw_log_bad(const char *fmt, ...);
-/* For a program that says itself what is bad; before it has threads. */
+/*
+ * Suppresses cw_log_bad(), for a program that reports damage itself. Call it before there
+ * are threads.
+ */
 void cw_log_bad_quiet(bool on);
 
 #ifdef __cplusplus
@@ -147,7 +150,7 @@ static inline void cw_rwsem_init(struct cw_rwsem *sem)
 {
 	pthread_rwlockattr_t attr;
 
-	/* As the kernel's: readers that come later do not keep a writer out. */
+	/* The kernel's order: later readers do not keep a writer out. */
 	pthread_rwlockattr_init(&attr);
 	pthread_rwlockattr_setkind_np(
 		&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);

@@ -178,8 +178,8 @@ static int fd_size(struct cw_io *io, u64 *size)
 }
 
 /*
- * What the file system lets a file be: 4 GiB less 1 on FAT. It tells by the
- * offsets that it takes; none of them is ever used.
+ * The longest file that the file system allows: 4 GiB less 1 on FAT. It shows
+ * in the offsets that the file system accepts; none of them is ever used.
  */
 static u64 largest_file(int fd)
 {

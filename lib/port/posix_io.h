@@ -12,31 +12,29 @@ extern "C" {
 struct cw_fd_io_config {
 	int fd;           /* a regular file or a block device */
 	const char *name; /* for messages; copied */
-	u64 offset;       /* bytes, where the window begins in the file */
+	u64 offset;       /* the window's first byte in the file */
 	u64 limit;        /* bytes of the window; 0: to the end */
 };
 
 /*
- * Takes the descriptor over when it returns 0; on -errno it stays the
- * caller's. -EISDIR for a directory, -EINVAL for what is neither a file nor
- * a block device.
+ * Takes the descriptor over on 0; on -errno the caller keeps it. -EISDIR: a directory.
+ * -EINVAL: neither a file nor a block device.
  *
- * What the window hides does not exist: reads behind it get -EIO, writes
- * -ENOSPC.
+ * The io has only the window: reads behind it get -EIO, writes -ENOSPC.
  */
 int cw_fd_io_create(const struct cw_fd_io_config *config, struct cw_io **out);
 
-/* The descriptor of an io that cw_fd_io_create made; -1 of another's. */
+/* The descriptor of an io of cw_fd_io_create(); -1: another kind of io. */
 int cw_fd_io_fd(const struct cw_io *io);
 
 /*
- * A file in memory with a copy of the given bytes. It grows up to max bytes:
- * writes behind that get -ENOSPC, as on a full disk.
+ * A file in memory with a copy of the given bytes. It grows up to max bytes: writes behind
+ * that get -ENOSPC, as on a full disk. 0 or -ENOMEM.
  */
 int cw_mem_io_create(const char *name, const void *bytes, size_t len, u64 max,
 		     struct cw_io **out);
 
-/* Ends an io of either kind and what it holds; NULL is fine. */
+/* Frees an io of either kind, and closes its descriptor. NULL is fine. */
 void cw_io_destroy(struct cw_io *io);
 
 #ifdef __cplusplus

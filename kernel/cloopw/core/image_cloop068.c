@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * cloop V0.68, from before cloop 1.0: zlib streams behind an index of 32-bit
- * offsets. Its preamble names no version, so the probe asks for more: the
+ * offsets. Its preamble names no version, so the probe asks for more. Either the
  * preamble is a script that speaks of cloop, or the first block lies where the
  * index ends.
  */
