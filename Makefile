@@ -18,7 +18,7 @@ BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
 .PHONY: all tools tests modules demo check check-modules check-newest check-unit \
-	check-vm check-boot check-long check-sanitizers check-debug check-live fuzz lint \
+	check-vm check-arm64 check-boot check-long check-sanitizers check-debug check-live fuzz lint \
 	tidy pictures bench install install-tools install-docs install-plugin install-udev deb \
 	iso clean help
 
@@ -76,6 +76,12 @@ check-vm: tests modules ## the driver on real kernels, in QEMU
 	@tests/vm/kill 6.12
 	@tests/vm/nbd 6.12
 
+check-arm64: tests ## the driver and the tools on arm64, with pages of 4 and of 16 KiB
+	@scripts/deps.sh modules roots
+	@scripts/check-modules $$(scripts/kernels list arm64)
+	@scripts/build-cross arm64
+	@tests/vm/check --arm64 $$(scripts/kernels list arm64)
+
 check-sanitizers: ## the unit tests under the sanitizers
 	@scripts/deps.sh unit
 	@scripts/check-sanitizers address,undefined
@@ -97,7 +103,7 @@ check-debug: tests ## all tests in a kernel with KASAN and lockdep
 	@tests/vm/selftest debug
 	@tests/vm/check debug
 
-check-long: check check-sanitizers check-debug check-live fuzz ## all that takes hours
+check-long: check check-arm64 check-sanitizers check-debug check-live fuzz ## all that takes hours
 	@scripts/tidy --all
 	@for seed in 1 1000001 2000001 3000001; do \
 		build/bin/crash-sim --cuts 2500000 --seed $$seed || exit 1; \

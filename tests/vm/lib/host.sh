@@ -30,14 +30,17 @@ libraries() {
 		return
 	fi
 	readelf -dl "$1" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p
-		s/.*interpreter: .*\/\(.*\)\]/\1/p' | while read -r name; do
-		(cd "$sysroot" && find usr/lib -name "$name" -printf '/%p\n' -quit)
+		s/.*interpreter: \(.*\)\]/\1/p' | while read -r name; do
+		case $name in
+		/*) echo "/usr${name#/usr}" ;;
+		*) (cd "$sysroot" && find usr/lib -name "$name" -printf '/%p\n' -quit) ;;
+		esac
 	done
 }
 
-# add_file ROOT PATH [AS]: a file of the host or the sysroot, with the shared libraries
-# it needs, into the tree ROOT under its own path in the guest or AS; links become what
-# they point to
+# add_file ROOT PATH [AS]: a file of the host or the sysroot, into the tree ROOT under
+# its own path in the guest or AS. Its shared libraries come along; links become what they
+# point to.
 add_file() {
 	local lib as=${3-${2#"$sysroot"}}
 	[ -e "$1$as" ] || install -D "$2" "$1$as"
