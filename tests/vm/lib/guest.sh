@@ -121,6 +121,12 @@ disk() {
 	return 1
 }
 
+# page_size: of the kernel, in bytes
+page_size() {
+	sed -n '/^KernelPageSize/{s/[^0-9]//g;s/$/ * 1024/p;q}' /proc/self/smaps |
+		{ read -r size; echo $((size)); }
+}
+
 # scratch: path of a new empty directory on the tmpfs
 scratch() {
 	mktemp -d "$SCRATCH/scratch.XXXXXX"

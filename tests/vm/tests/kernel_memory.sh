@@ -19,7 +19,8 @@ must "an image" mkcloopw -q -b 65536 raw image
 # reclaimable: bytes of what is none of slab; each processor has a part of the count
 reclaimable() {
 	cat /proc/sys/vm/stat_refresh
-	awk '$1 == "nr_kernel_misc_reclaimable" { print $2 * 4096 }' /proc/vmstat
+	awk -v page="$(page_size)" \
+		'$1 == "nr_kernel_misc_reclaimable" { print $2 * page }' /proc/vmstat
 }
 cached() { cat "/sys/block/cloopw$1/cloopw/cache_bytes"; }
 # touch_all N: one small read in each cluster

@@ -160,8 +160,9 @@ check "state" test "$(cat $sys/state)" = full
 must "detached" cloopwsetup -d $dev
 check "the memory is free again" wait_for 10 is_free
 must "--ram without a size" cloopwsetup --ram $dev base.cloopw
-pages=$(($(awk '/^MemTotal:/ { print $2 }' /proc/meminfo) / 4))
+page=$(page_size)
+pages=$(($(awk '/^MemTotal:/ { print $2 }' /proc/meminfo) * 1024 / page))
 check "half of the memory" \
-	test "$(cat $sys/cow_limit)" = $(((pages - pages % 2) * 2048))
+	test "$(cat $sys/cow_limit)" = $(((pages - pages % 2) * page / 2))
 same "it begins as the image" raw $dev
 must "detached without a size" cloopwsetup -d $dev
