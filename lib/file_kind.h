@@ -35,8 +35,8 @@ std::string disk_signature(const Io &io);
 
 /*
  * Throws Error for a file that is most likely no raw image. That is a COW file, a file of
- * another program's format, a page of text, or a file that is only named like a compressed
- * image. insist: the option with which the user takes it all the same, "-I raw".
+ * another program's format, a page of text, or a file named like a compressed image.
+ * insist: the option with which the user takes it all the same, "-I raw".
  */
 void refuse_unlikely_raw(const Io &io, const std::string &insist);
 

@@ -4,14 +4,13 @@
  *
  *     nbdkit cloopw image=disk.cloopw cow=changes.cow
  *
- * One device for all connections; its calls may come from any thread at once.
- * It is opened before nbdkit goes to the background, so that what is wrong is
- * said on the terminal, and closed, with a flush, when the server ends.
+ * All connections share one device; its calls may come from any thread at once. The plugin
+ * opens the device before nbdkit goes to the background, so that errors appear on the
+ * terminal. It closes the device, with a flush, when the server ends.
  *
- * nbdkit forks in between, into the background and for --run. Its parent calls
- * exit() with a copy of all this that is out of date, while the child serves.
- * So nothing here has a destructor: cleanup() alone, which only the process that
- * serves calls, closes anything.
+ * nbdkit forks in between, into the background and for --run. Its parent calls exit() with
+ * an outdated copy of all this, while the child serves. So nothing here has a destructor.
+ * Only cleanup() closes anything, and only the serving process calls it.
  */
 #include <sys/types.h>
 #include <unistd.h>
@@ -42,7 +41,7 @@ namespace {
 
 using namespace cloopw;
 
-/* What lives across the fork. Each is made by new and ended by cleanup() alone. */
+/* The objects that live across the fork. new makes them, and only cleanup() ends them. */
 struct Plugin {
     ServedOptions *options; /* first config(); constant from get_ready() on */
     Device *served;         /* get_ready() to cleanup() */
@@ -68,7 +67,9 @@ void end(T **object) {
     *object = nullptr;
 }
 
-/* Nothing thrown crosses into nbdkit: 0, or -1 and the text is printed. */
+/*
+ * Turns exceptions, which must not reach nbdkit, into -1 and a printed text. Otherwise 0.
+ */
 template <typename Function>
 int guarded(Function function) {
     try {
@@ -85,8 +86,8 @@ int guarded(Function function) {
 }
 
 /*
- * A client that tries again what fails gets its error each time; a log that says so
- * each time would fill the file system it is on. So many in a minute.
+ * Limits the lines of a minute. A client that repeats a failing request gets its error each
+ * time. A log of all of them would fill the file system.
  */
 bool is_worth_a_line() {
     constexpr int64_t kMinute = 60;
@@ -100,13 +101,13 @@ bool is_worth_a_line() {
     return said++ < kMost;
 }
 
-/* What failed: without space it is the COW. */
+/* The file that failed: without space it is the COW. */
 std::string failed_file(int err) {
     const bool full = err == -ENOSPC && !options().cows.empty();
     return escaped(full ? options().cows.front() + ": is full" : options().image);
 }
 
-/* The engine's 0 or -errno in nbdkit's terms. */
+/* Turns the engine's 0 or -errno into nbdkit's answer. */
 int answer(int err, const char *what, uint64_t offset) {
     if (err == 0) {
         return 0;
@@ -161,7 +162,7 @@ int get_ready() {
     });
 }
 
-/* nbdkit, which ends at all three, has set its own before. */
+/* nbdkit ends at all three signals, and has set its handlers before. */
 void on_end(int) {
     if (clients == 0) {
         kill(getpid(), SIGINT);
@@ -176,7 +177,7 @@ void stay_while_in_use() {
     sigaction(SIGHUP, &action, nullptr);
 }
 
-/* In the process that serves. Threads do not survive the fork. */
+/* Runs in the serving process. Threads do not survive the fork. */
 int after_fork() {
     if (options().stay) {
         stay_while_in_use();
@@ -194,7 +195,7 @@ void cleanup() {
     end(&self.options);
 }
 
-/* ---- what a client may do ---- */
+/* ---- abilities of a client ---- */
 
 void *open_connection(int) {
     clients++;
@@ -215,7 +216,7 @@ int no(void *) { return 0; }
 
 int can_fua(void *) { return NBDKIT_FUA_NATIVE; }
 
-/* Whoever asks for data to be cached has it read: it stays in the engine's cache. */
+/* A client that asks for caching has the data read: the engine's cache keeps it. */
 int can_cache(void *) { return NBDKIT_CACHE_EMULATE; }
 
 /* A write of less than a page costs a read; a read of less than a cluster too. */
@@ -228,7 +229,7 @@ int block_size(void *, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum
     return 0;
 }
 
-/* ---- what is printed ---- */
+/* ---- output ---- */
 
 void dump_plugin() {
     printf("cloopw_image_formats=%s\n", image_format_names().c_str());

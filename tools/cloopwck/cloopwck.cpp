@@ -166,7 +166,7 @@ private:
         return line_.input_format.empty() && looks_like_cow(Io::open(path, Io::Mode::kRead));
     }
 
-    /* Of what nobody knows it cannot be said that it is clean. */
+    /* An unknown file must not be called clean. */
     void refuse_raw(const std::string &path,
                     void (*refuse)(const Io &io, const std::string &insist)) const {
         const Io io = Io::open(path, Io::Mode::kRead);

@@ -8,17 +8,17 @@
 
 namespace cloopw {
 
-/* As fsck's. */
+/* The exit codes of fsck. */
 enum CheckExit {
     kCheckClean = 0,
     kCheckCorrected = 1,   /* errors were found and corrected; nothing is lost */
-    kCheckUncorrected = 4, /* errors are left, or were when something was lost */
+    kCheckUncorrected = 4, /* errors are left, or data is lost */
     kCheckFailed = 8,      /* the check itself could not be done */
     kCheckUsage = 16,
     kCheckCancelled = 32,
 };
 
-/* The whole tool: returns the exit code. Stops soon after cancelled is set. */
+/* The whole tool. Returns the exit code. Stops soon after cancelled is set. */
 int cloopwck(const Args &args, Streams &streams, const std::atomic<bool> &cancelled);
 
 }  // namespace cloopw

@@ -266,7 +266,7 @@ void dump_uml(std::ostream &out, WholeFile &whole) {
     }
     out << "bitmap\n";
     u64 first = 0;
-    u64 end = 0; /* of a run that goes on beyond what one look tells */
+    u64 end = 0; /* end of a run that is longer than one look */
     auto print = [&] {
         if (end > first) {
             out << fmt::format("  bytes {}: held\n", range_of(first, end - first));

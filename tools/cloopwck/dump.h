@@ -10,7 +10,10 @@
 
 namespace cloopw {
 
-/* Whatever can still be told of it; format: of an image; empty: look at it. */
+/*
+ * Prints the readable part of damaged structures, too. format: an image's; empty: probe.
+ * Throws Error for a file that cannot be opened.
+ */
 void dump_image(std::ostream &out, const std::string &path, const std::string &format,
                 const CheckOptions &options);
 void dump_cow(std::ostream &out, const std::string &path, const CheckOptions &options);

@@ -237,7 +237,7 @@ FileReport check_cow_file(const std::string &path, const CheckOptions &options) 
     report.path = path;
     report.is_cow = true;
     Io io = Io::open(path, Io::Mode::kRead);
-    lock_cow(io.fd(), path, false); /* what is being written looks damaged */
+    lock_cow(io.fd(), path, false); /* a file that is being written looks damaged */
     report.supers = read_log_supers(io.get());
     const LogSupers &supers = report.supers;
     WholeFile whole = WholeFile::cow(io);

@@ -20,23 +20,28 @@ struct FileReport {
     bool is_cow = false;
     std::string format; /* "cloopw", "log"..; empty: not known */
     Json facts = Json::object();
-    std::string summary; /* the facts that matter most, for people */
+    std::string summary; /* the most important facts, for people */
     Findings findings;
-    LogSupers supers; /* of a COW log, as they were then */
+    LogSupers supers; /* a COW log's, at the check */
 };
 
-/* A COW file by its first bytes, or a log whose first superblock is damaged. */
+/*
+ * True for the first bytes of a COW file, and for a log whose first superblock is damaged.
+ */
 bool looks_like_cow(const Io &io);
 
-/* A file as it is, or as it would be if it were whole; why it is not. */
+/*
+ * A file as it is, or a view of it as if it were whole, with the damage. The io is
+ * borrowed.
+ */
 class WholeFile {
 public:
-    /* format: of an image; empty: look at it. */
+    /* format: an image's; empty: probe. */
     static WholeFile image(const Io &io, const std::string &format);
     static WholeFile cow(const Io &io);
 
     cw_io &io() { return io_ ? io_->get() : *below_; }
-    /* What had to be taken for granted to open it; empty: nothing. */
+    /* The assumptions that opening it took; empty: none. */
     const std::string &damage() const { return damage_; }
 
 private:
@@ -45,17 +50,20 @@ private:
     PatchedIo &patched();
 
     cw_io *below_;
-    std::unique_ptr<PatchedIo> io_; /* NULL: it is opened as it is */
+    std::unique_ptr<PatchedIo> io_; /* NULL: the file itself */
     std::string damage_;
 };
 
+/*
+ * Check one file. Damage goes into the report. Throw Error when the check is not possible.
+ */
 FileReport check_image_file(const std::string &path, const std::string &format,
                             const CheckOptions &options);
 FileReport check_cow_file(const std::string &path, const CheckOptions &options);
 
 /*
- * Do they belong together? Layers: the top first. image: empty: that which the
- * lowest layer names, if it is there.
+ * Do the files belong together? layers: the top first. image empty: the image that the
+ * lowest layer names, if it is there. Mismatches go into findings.
  */
 void check_chain(const std::vector<std::string> &layers, const std::string &image,
                  const std::string &format, Findings &findings);

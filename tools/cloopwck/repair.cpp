@@ -46,7 +46,7 @@ Io open_alone(const std::string &path) {
     return Io::adopt(fd, path);
 }
 
-/* What overwrote the superblock may be what the disk is for by now. */
+/* Another content over the superblock may be the present use of the disk. */
 void refuse_other_content(const Io &io) {
     const std::string found = disk_signature(io);
     if (!found.empty()) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What can be made right in place: only what the file has twice. */
+/* Repairs in place what a file has twice, and nothing else. */
 #ifndef CLOOPW_CLOOPWCK_REPAIR_H
 #define CLOOPW_CLOOPWCK_REPAIR_H
 
@@ -7,7 +7,7 @@
 
 namespace cloopw {
 
-/* Repairs what the report calls repairable, and notes it there. */
+/* Repairs the repairable findings of the report, and marks them there. Throws Error. */
 void repair_file(FileReport *report);
 
 }  // namespace cloopw

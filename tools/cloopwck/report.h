@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What cloopwck says in the end, for people or as JSON. */
+/* The output of cloopwck, for people or as JSON. */
 #ifndef CLOOPW_CLOOPWCK_REPORT_H
 #define CLOOPW_CLOOPWCK_REPORT_H
 
@@ -12,7 +12,7 @@
 namespace cloopw {
 
 struct Verbosity {
-    bool quiet = false;   /* only what is wrong */
+    bool quiet = false;   /* only faults */
     bool verbose = false; /* all facts */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How a tool ends. A body throws cloopw::Error (exit 1) or UsageError (exit 2);
+ * The ends of a tool. A body throws cloopw::Error (exit 1) or UsageError (exit 2);
  * run_tool() in tool.h prints "TOOL: what()" and returns the exit code.
  */
 #ifndef CLOOPW_TOOLS_ERROR_H
@@ -12,7 +12,7 @@ namespace cloopw {
 
 enum ExitCode { kExitOk = 0, kExitFailure = 1, kExitUsage = 2 };
 
-/* What run_tool() returns for what a body throws, where a tool has its own. */
+/* A tool's own exit codes: run_tool() returns them for the exceptions of a body. */
 struct ExitCodes {
     int failure = kExitFailure;
     int usage = kExitUsage;

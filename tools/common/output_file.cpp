@@ -58,7 +58,7 @@ std::vector<char> xattr_names(const std::string &path) {
     return names;
 }
 
-/* Those that the new file cannot have are its file system's or its user's limit. */
+/* Copies the attributes that the new file's file system and user allow. */
 void copy_xattrs(const std::string &from, int to) {
     const std::vector<char> names = xattr_names(from);
     for (size_t at = 0; at < names.size(); at += strlen(&names[at]) + 1) {
@@ -79,8 +79,8 @@ void set_mode(const Io &io, mode_t mode) {
 }
 
 /*
- * Only root can give a file away, and not to whom its user namespace or the file system
- * does not know. Who cannot needs not.
+ * Only root can give a file away, and only to users that its user namespace and the file
+ * system know. A failure is no error.
  */
 bool change_owner(const Io &io, uid_t user, gid_t group) {
     if (::fchown(io.fd(), user, group) == 0) {
@@ -304,7 +304,7 @@ mode_t OutputFile::new_mode() const {
                     S_IWOTH;
         }
     }
-    /* What may not be read may not be written either. */
+    /* Group and others without read permission get no write permission, either. */
     return mode & ~((~mode & (S_IRGRP | S_IROTH)) >> 1);
 }
 

@@ -2,11 +2,10 @@
 /*
  * A file that appears under its name when it is complete, or not at all.
  *
- * It has no name while it is written, where the file system can do that, so
- * that even a power cut leaves nothing; elsewhere a temporary one beside the
- * final one, removed on failure. A block device is written as it is. What goes
- * to standard output is kept in a file until it is complete, as an image is not
- * written from the front to the back.
+ * While it is written it has no name, if the file system can do that. So even a power cut
+ * leaves nothing. Elsewhere it has a temporary name beside the final one, which a failure
+ * removes. A block device is written directly. For standard output a temporary file keeps
+ * the data until it is complete, because an image is not written from front to back.
  */
 #ifndef CLOOPW_TOOLS_OUTPUT_FILE_H
 #define CLOOPW_TOOLS_OUTPUT_FILE_H
@@ -26,24 +25,25 @@ struct OutputFileOptions {
     std::vector<std::string> inputs; /* refused as the output */
     bool force = false;              /* replace an existing file, overwrite a block device */
     bool unnamed = true;             /* let the file have no name at first, if possible */
-    bool secret = false;             /* not all may read what is made */
-    std::string like;                /* a new file gets mode and owner of this; or empty */
+    bool secret = false;             /* not all users may read the new file */
+    std::string like;                /* a new file gets this file's mode and owner; or empty */
     u64 size = 0;                    /* bytes that a device must have; 0: not known */
-    int out_fd = -1;                 /* what the name "-" means */
+    int out_fd = -1;                 /* descriptor for the name "-" */
 };
 
-/* What was on a block device before is lost with what failed. */
+/* The failure has also destroyed the former content of a block device. */
 class OverwrittenError : public Error {
 public:
     using Error::Error;
 };
 
 /*
- * A new file may be read by those who may read all inputs, as far as the umask allows.
- * One that replaces another has mode, owner and extended attributes of that.
+ * A new file may be read by the users who may read all inputs, within the umask. A file
+ * that replaces another gets its mode, owner and extended attributes.
  */
 class OutputFile {
 public:
+    /* Opens the file or refuses it. Throws Error. */
     OutputFile(const std::string &path, const OutputFileOptions &options);
     ~OutputFile();
     OutputFile(const OutputFile &) = delete;
@@ -52,9 +52,9 @@ public:
     const Io &io() const { return *io_; }
     bool is_device() const { return is_device_; }
 
-    /* Does what writes it. On a device Errors say what is gone. */
+    /* Calls write. On a device its Errors also name the destroyed content. */
     void fill(const std::function<void()> &write) const;
-    /* Makes it durable and gives it its name. */
+    /* Makes the file durable and gives it its name. Throws Error. */
     void commit();
 
 private:
@@ -72,20 +72,20 @@ private:
     void copy_out();
     std::string temporary_name() const;
 
-    const std::string path_; /* as given, for messages */
+    const std::string path_; /* from the user, for messages */
     const OutputFileOptions options_;
     const mode_t umask_;
     bool is_device_ = false;
-    bool replaces_ = false; /* a file; what is known of it: */
+    bool replaces_ = false; /* an existing file, with these facts: */
     struct stat existing_ = {};
     std::optional<Io> existing_cow_; /* locked */
     std::string target_;             /* path_ with a last symbolic link resolved */
-    std::string directory_;          /* of target_ */
-    std::string temporary_;          /* what to remove on failure; empty: nothing */
+    std::string directory_;          /* target_'s directory */
+    std::string temporary_;          /* name to remove on failure; empty: none */
     std::optional<Io> io_;
 };
 
-/* Writes all of it to a descriptor of any kind. */
+/* Writes all of it to a descriptor of any kind. Throws Error. */
 void write_stdout(int fd, const u8 *bytes, size_t len);
 
 }  // namespace cloopw

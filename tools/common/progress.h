@@ -12,22 +12,25 @@
 namespace cloopw {
 
 /*
- * Silent unless streams.err is a terminal and wanted. One thread. The line is
- * erased by done() and by the destructor, so that an error starts a clean line.
+ * Silent unless wanted and streams.err is a terminal. For one thread. done() and the
+ * destructor erase the line, so that an error starts on a clean line.
  */
 class Progress {
 public:
-    /* total 0: not known (standard input); then no bar and no time left. */
+    /*
+     * total: bytes in all. 0: not known (standard input); then there is no bar and no time
+     * left.
+     */
     Progress(Streams &streams, bool wanted, uint64_t total);
     ~Progress();
     Progress(const Progress &) = delete;
     Progress &operator=(const Progress &) = delete;
 
-    /* Cheap; draws at most ten times a second. */
+    /* bytes: done in all so far. Cheap; draws at most ten times a second. */
     void update(uint64_t bytes);
     void done();
 
-    /* What update() would draw. */
+    /* The line that update() would draw. */
     static std::string line(uint64_t bytes, uint64_t total, double seconds, int columns);
 
 private:

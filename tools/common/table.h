@@ -13,10 +13,12 @@ namespace cloopw {
 /* Keeps the order in which keys are set. */
 using Json = nlohmann::ordered_json;
 
-/* Indented, with a newline; text that is not UTF-8 is replaced, not refused. */
+/* Indented, with a newline. Text that is not UTF-8 is replaced, not refused. */
 void print_json(std::ostream &out, const Json &json);
 
-/* Columns as wide as their widest cell, two spaces apart, no trailing space. */
+/*
+ * Columns are as wide as their widest cell, with two spaces between, and no trailing space.
+ */
 class Table {
 public:
     enum Align { kLeft, kRight };

@@ -24,8 +24,8 @@
 namespace cloopw {
 
 /*
- * What a caller closed would else be the number of a file that is opened later, and
- * messages would be written into that. What is read or printed there fails.
+ * A file that is opened later would get the number of a descriptor that the caller closed,
+ * and messages would go into that file. So reads and prints on these descriptors fail.
  */
 void hold_standard_descriptors() {
     for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* In which order the blocks of an image are stored. */
+/* The order in which the blocks of an image are stored. */
 #ifndef CLOOPW_MKCLOOPW_BLOCK_ORDER_H
 #define CLOOPW_MKCLOOPW_BLOCK_ORDER_H
 
@@ -13,21 +13,21 @@
 namespace cloopw {
 
 /*
- * Those of a list first, the others behind them in the order of their numbers.
- * The list may name every block of any image, so it is kept in files, not in
- * memory.
+ * The blocks of a list come first, and the others follow in the order of their numbers. The
+ * list may name every block of any image. So files keep it, not memory.
  */
 class BlockOrder {
 public:
     BlockOrder() = default;
     /*
-     * The list in a file: a number a line; empty lines and what follows a # do
-     * not count, a number that comes again neither. Throws Error for what is
-     * no number of one of the blocks.
+     * Reads a list: a number a line. Empty lines, the rest after a #, and repeated numbers
+     * do not count. Throws Error for a line that is no number of one of the blocks.
      */
     static BlockOrder read(const std::string &path, u64 blocks);
 
-    /* The next block's number. Without end: who asks knows how many there are. */
+    /*
+     * The next block's number. It has no end: the caller knows how many blocks there are.
+     */
     u64 next();
 
 private:
@@ -41,7 +41,7 @@ private:
         static constexpr u64 kPageLen = 4096;
 
         Io io_;
-        u64 end_ = 0; /* of what was written */
+        u64 end_ = 0; /* bytes written so far */
         u64 off_ = UINT64_MAX;
         bool changed_ = false;
         std::vector<u8> page_;
@@ -51,10 +51,10 @@ private:
     bool is_listed(u64 number);
 
     std::optional<PagedFile> list_; /* numbers, in their order */
-    std::optional<PagedFile> set_;  /* the same, a bit a block */
+    std::optional<PagedFile> set_;  /* the same numbers, a bit a block */
     u64 listed_ = 0;
-    u64 taken_ = 0; /* of the list */
-    u64 next_ = 0;  /* block that is not before it in the image */
+    u64 taken_ = 0; /* taken from the list */
+    u64 next_ = 0;  /* no number below it is left, but for listed ones */
 };
 
 }  // namespace cloopw

@@ -14,9 +14,9 @@ namespace cloopw {
 namespace {
 
 /*
- * A thread has one plain buffer, a block in the window one for what is stored.
- * Three blocks a thread, and a few more, up to some MiB: so that a thread that
- * the system takes its processor from does not make the others wait.
+ * A thread has one plain buffer, and a block in the window has one for its stored form. The
+ * window has three blocks a thread and a few more, up to some MiB. So the other threads go
+ * on while the system takes one thread's processor.
  */
 constexpr unsigned kWindowPerThread = 3;
 constexpr unsigned kMoreBlocks = 64;

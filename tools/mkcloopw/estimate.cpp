@@ -16,7 +16,7 @@ constexpr u64 kLeastBlocks = 64;
 constexpr u64 kMostBlocks = 1024; /* more small ones say no more */
 constexpr u64 kIndexBytes = 16;   /* about, a block, in whatever format */
 
-/* What a codec makes of a block, as the format's own writer stores it. */
+/* One codec's result for a block, in the stored form of the format's own writer. */
 class Candidate {
 public:
     Candidate(const Job &job, const cw_codec &codec, unsigned threads)
@@ -50,8 +50,8 @@ private:
 };
 
 /*
- * One block of each of equal parts of the image, at a place in the part that
- * looks random: file systems repeat themselves at round distances.
+ * Takes one block of each of equal parts of the image. Its place in the part looks random,
+ * because file systems repeat themselves at round distances.
  */
 class EstimateWork : public OrderedWork {
 public:

@@ -50,7 +50,7 @@ private:
     const size_t len_;
 };
 
-/* What mke2fs was told to make, or what we do not know. */
+/* The geometry of the file system that mke2fs made. */
 struct Geometry {
     u32 inodes;
     u32 inodes_per_group;
@@ -170,7 +170,7 @@ private:
         inode.put32(0x88, static_cast<u32>(epoch) & 3);
     }
 
-    /* Of UUID, number, generation and the inode with its checksum zero. */
+    /* The checksum covers UUID, number, generation and the inode with a zero checksum. */
     void put_checksum(u32 number, Record &inode) {
         inode.put16(0x7c, 0);
         inode.put16(0x82, 0);

@@ -33,7 +33,7 @@ constexpr u64 kLeastBlocks = 4096; /* with less there is no journal */
 constexpr int kAttempts = 4;
 constexpr int kCannotRun = 127;
 
-/* What mke2fs takes for the journal of a file system of so many blocks. */
+/* The size of mke2fs's journal for a file system of so many blocks. */
 u64 journal_blocks(u64 blocks) {
     struct Step {
         u64 below;
@@ -61,7 +61,7 @@ u64 inodes_for(const Tree &tree, u64 blocks) {
                     std::max(blocks, kLeastBlocks) * kBlock / kBytesPerInode);
 }
 
-/* What is surely, or nearly surely, enough for the tree and so many blocks more. */
+/* A size that is surely, or nearly surely, enough for the tree and so many more blocks. */
 Plan plan_for(const Tree &tree, u64 more) {
     Plan plan;
     plan.inodes = inodes_for(tree, tree.blocks + more);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A directory as an ext4 image. */
+/* Makes an ext4 image of a directory. */
 #ifndef CLOOPW_MKCLOOPW_FROM_DIR_H
 #define CLOOPW_MKCLOOPW_FROM_DIR_H
 
@@ -13,21 +13,21 @@ namespace cloopw {
 
 struct FromDirOptions {
     std::string path;
-    std::string label;       /* of the file system, as far as it has room for it */
-    std::optional<u64> date; /* no file is newer; none: as they are */
-    u64 size = 0;            /* bytes of the file system; 0: as it needs */
-    u64 free = 0;            /* at least so many bytes of it are to be free */
+    std::string label;       /* the file system's, cut to the room for it */
+    std::optional<u64> date; /* seconds since 1970; no file is newer; none: unchanged */
+    u64 size = 0;            /* bytes of the file system; 0: as few as it needs */
+    u64 free = 0;            /* bytes of it that must stay free */
     TreeOptions tree;
 };
 
 struct DirImage {
     Io io;
-    bool secret; /* there is a file in it that not all may read */
+    bool secret; /* a file in it that not all users may read */
 };
 
 /*
- * In a temporary file; it is as large as it must be unless a size is given. The same tree gives the same
- * bytes. Throws Error, with what mke2fs said.
+ * Makes the image in a temporary file, as small as possible unless a size is given. The
+ * same tree gives the same bytes. Throws Error, with mke2fs's own words.
  */
 DirImage make_ext4(const FromDirOptions &options);
 

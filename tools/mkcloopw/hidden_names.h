@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Keeps names of a directory tree from a program that reads all of it. */
+/* Hides names of a directory tree from a program that reads all of it. */
 #ifndef CLOOPW_MKCLOOPW_HIDDEN_NAMES_H
 #define CLOOPW_MKCLOOPW_HIDDEN_NAMES_H
 
@@ -13,20 +13,20 @@
 
 namespace cloopw {
 
-/* Device and inode of a directory, and a name in it; empty: all in it. */
+/* Device and inode of a directory, and a name in it; empty: all names in it. */
 using HiddenName = std::tuple<u64, u64, std::string>;
 
 class HiddenNames {
 public:
     explicit HiddenNames(const std::set<HiddenName> &names);
 
-    /* What a program that is to see none of them has in its environment. */
+    /* The environment of a program that must not see the names. */
     std::vector<std::string> environment() const;
 
-    /* In the child, before it becomes that program; false: cannot. */
+    /* Call it in the child before the exec; false: it failed. */
     bool pass_on() const;
 
-    /* The program has asked; false: it has seen all names. */
+    /* True when the program has asked for the names; false: it has seen all names. */
     bool were_asked() const;
 
 private:

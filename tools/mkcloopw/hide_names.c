@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * mke2fs -d takes all that a directory has. Preloaded into it, this keeps the names
- * from it that mkcloopw's --exclude and --one-file-system leave out.
+ * mke2fs -d takes all names of a directory. Preloaded into it, this library
+ * hides the names that mkcloopw's --exclude and --one-file-system leave out.
  *
- * HIDDEN_NAMES_FD in the environment is the number of a file: a byte that becomes 1
- * when the first directory is read, and then "DEVICE INODE NAME" and a 0 for each
- * name, sorted as compare() has it. An empty NAME stands for all of the directory.
+ * HIDDEN_NAMES_FD in the environment is the number of a file. Its first byte
+ * becomes 1 when the first directory is read. Then it has "DEVICE INODE NAME"
+ * and a 0 for each name, in the order of compare(). An empty NAME stands for
+ * all of the directory.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -17,7 +18,7 @@
 #include <sys/stat.h>
 
 struct hidden {
-	unsigned long long dev, ino; /* of the directory */
+	unsigned long long dev, ino; /* the directory's */
 	const char *name;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What mkcloopw reads: an image with the layers over it, or a stream. */
+/* The input of mkcloopw: an image with the layers over it, or a stream. */
 #ifndef CLOOPW_MKCLOOPW_INPUT_H
 #define CLOOPW_MKCLOOPW_INPUT_H
 
@@ -15,40 +15,43 @@ namespace cloopw {
 
 struct InputOptions {
     std::string path;              /* "-": in_fd */
-    std::string format;            /* of the base; empty: look at it */
-    std::vector<std::string> cows; /* layers over it, the top first; others are found */
-    bool known = false;            /* a raw image must show what disks have */
+    std::string format;            /* the base's; empty: probe */
+    std::vector<std::string> cows; /* layers over it, the top first; the lower ones are found */
+    bool known = false;            /* a raw image must have a signature of a disk */
     int in_fd = -1;
     bool rescue = false; /* go on where a raw image cannot be read */
 };
 
 class Input {
 public:
-    /* Throws Error for what cannot be read or is empty. */
+    /* Throws Error for a file that is empty or cannot be read. */
     explicit Input(const InputOptions &options);
-    /* A raw image that is open already. */
+    /* An open raw image. secret: not all users may read it. */
     Input(Io raw, const std::string &name, bool secret);
     ~Input();
     Input(const Input &) = delete;
     Input &operator=(const Input &) = delete;
 
     const std::string &name() const { return name_; }
-    /* All that are read. */
+    /* All files that are read. */
     const std::vector<std::string> &files() const { return files_; }
 
     bool is_secret() const { return secret_; }
 
-    /* A stream has a descriptor, all else a device. */
+    /* A stream has a descriptor, all other inputs have a device. */
     bool is_stream() const { return !device_; }
     int stream_fd() const { return fd_; }
-    /* Its format was named: it is that, whatever it looks like. */
+    /* The user has named the format, so the content does not count. */
     bool is_said_to_be() const { return !format_.empty(); }
     const Device &device() const { return *device_; }
-    /* What its data is to be read with; nullptr: with the device. */
+    /* The reader of its data; nullptr: read from the device. */
     Rescue *rescue() const { return rescue_.get(); }
     const Io &medium() const { return medium_ ? *medium_ : device_->base(); }
 
-    /* Of a device: bytes; with layers whole sectors, as the driver shows it. */
+    /*
+     * Only with a device: its bytes. With layers these are whole sectors, as the driver
+     * shows it.
+     */
     u64 size() const;
     bool has_layers() const { return device_->info().nr_layers != 0; }
 
@@ -58,11 +61,11 @@ private:
     void check_raw(const InputOptions &options) const;
 
     const std::string name_;   /* for messages */
-    const std::string format_; /* that was named; or empty */
+    const std::string format_; /* the user's format; or empty */
     std::vector<std::string> files_;
     int fd_ = -1;
     bool owned_ = false;        /* fd_ */
-    const bool secret_ = false; /* what not all may read, and no file says so */
+    const bool secret_ = false; /* not all may read the input, and no file's mode says so */
     std::optional<Device> device_;
     std::unique_ptr<Rescue> rescue_;
     std::optional<Io> medium_; /* with rescue_; the device only stands for it */

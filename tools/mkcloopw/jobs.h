@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What mkcloopw does, apart from its command line. */
+/*
+ * The jobs of mkcloopw, apart from its command line. All throw Error, also when cancelled.
+ */
 #ifndef CLOOPW_MKCLOOPW_JOBS_H
 #define CLOOPW_MKCLOOPW_JOBS_H
 
@@ -21,10 +23,10 @@ struct Job {
     bool quiet = false;
     const std::atomic<bool> *cancelled = nullptr;
 
-    /* For compressing only. */
+    /* Only for compressing. */
     const ImageWriterFormat *format = nullptr;
     ImageWriterOptions options;
-    bool one_codec = false; /* to estimate: only that of the options */
+    bool one_codec = false; /* to estimate: only the options' codec */
     std::string order;      /* file with a list of blocks that are stored first; or empty */
 };
 
@@ -33,14 +35,19 @@ struct CompressResult {
     Uuid uuid = {};
 };
 
+/* Writes an image of the input. The file appears only when it is complete. */
 CompressResult compress(const Job &job, const Input &input, Streams &streams);
 
 struct ExtractResult {
     u64 bytes = 0;
-    std::string format; /* of the image */
+    std::string format; /* the image's format */
     u64 image_bytes = 0;
 };
 
+/*
+ * Writes the content of the input, decompressed, to a file, a device or standard output.
+ * Holes of the input stay holes in a file. The file appears only when it is complete.
+ */
 ExtractResult extract(const Job &job, const Input &input, Streams &streams);
 
 struct EstimateResult {
@@ -55,7 +62,7 @@ struct EstimateResult {
     std::vector<Line> lines;
 };
 
-/* What each codec that the format can use would make of the input. */
+/* Compresses a sample of the input with each codec of the format. Writes no file. */
 EstimateResult estimate(const Job &job, const Input &input, Streams &streams);
 
 }  // namespace cloopw

@@ -75,7 +75,7 @@ public:
 
     u64 size() const { return size_; }
 
-    /* What whole pages from off on are; one that is only held in part is a hit. */
+    /* Looks at whole pages from off on. A page that is only held in part is a hit. */
     Run run(u64 off) const {
         Run run = where(off, size_ - off);
         if (run.len % CW_PAGE_SIZE == 0 || off + run.len == size_) {
@@ -202,7 +202,7 @@ private:
     std::unique_ptr<cw_cow, CDeleter<cw_cow_close>> cow_;
 };
 
-/* ---- what is merged ---- */
+/* ---- the layers ---- */
 
 std::vector<CowLayer> choose_layers(const std::vector<std::string> &given) {
     std::vector<CowLayer> layers;
@@ -253,7 +253,7 @@ std::optional<Image> open_image_below(const MergeJob &job, const CowLayer &lowes
     return Image(Io::open(job.image, Io::Mode::kRead), job.image_format);
 }
 
-/* What the new one is made for, as the lowest is. */
+/* The base of the new file: the base of the lowest layer. */
 LogCowConfig config_below(const CowLayer &lowest, const Io &io, const std::optional<Image> &image,
                           const std::string &output) {
     LogCowConfig config;

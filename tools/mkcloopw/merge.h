@@ -15,11 +15,12 @@
 namespace cloopw {
 
 struct MergeJob {
-    std::vector<std::string> layers; /* the top first; one: it and the one below */
-    std::string image;               /* below a UML COW file */
-    std::string image_format;        /* empty: look at it */
+    /* the top first; a single one stands for it and the one below */
+    std::vector<std::string> layers;
+    std::string image;        /* image below a UML COW file */
+    std::string image_format; /* empty: probe */
     std::string output;
-    std::optional<std::string> codec; /* else those of the upper one */
+    std::optional<std::string> codec; /* none: the upper layer's */
     std::optional<int> level;
     bool force = false;
     bool quiet = false;
@@ -27,19 +28,20 @@ struct MergeJob {
 };
 
 struct MergeResult {
-    std::vector<CowLayer> layers; /* that were merged, the top first */
-    std::string below;            /* what the new one lies over */
-    u64 input_bytes = 0;          /* of the files */
+    std::vector<CowLayer> layers; /* the merged layers, the top first */
+    std::string below;            /* the file below the new one */
+    u64 input_bytes = 0;          /* bytes of the files */
     u64 output_bytes = 0;
-    u64 plain_bytes = 0; /* of the device that the new one holds */
+    u64 plain_bytes = 0; /* bytes of the device that the new file holds */
     bool frozen = false;
-    bool limit_left_out = false; /* the upper one's is too low for all of it */
+    bool limit_left_out = false; /* the upper layer's limit is too low for all of it */
 };
 
 /*
- * The new file shows what the layers show together. It has the upper one's
- * UUID, so that layers over that find it, its settings, and is frozen if that
- * is; it lies over what the lowest lies over. The files that are read stay.
+ * Makes a file that shows what the layers show together. It has the settings and the UUID
+ * of the upper layer, so that layers over that accept it. It is frozen if the upper layer
+ * is, and it lies over the file below the lowest layer. The layers are only read. Throws
+ * Error.
  */
 MergeResult merge_layers(const MergeJob &job, Streams &streams);
 

@@ -223,7 +223,7 @@ u64 parse_source_date() {
     return date;
 }
 
-/* What is not said stays as it is in the image that is read, if it says it. */
+/* Without options, codec and level stay those of the input image, if it names them. */
 void choose_codec(const CommandLine &line, const cw_image *image, const ImageWriterFormat &format,
                   ImageWriterOptions &options) {
     const cw_codec *made = image != nullptr ? image->made_codec : nullptr;
@@ -303,7 +303,7 @@ void refuse_both(bool a, const char *a_name, bool b, const char *b_name) {
     }
 }
 
-/* What says something of images does not go together with --merge. */
+/* Options that describe images do not go together with --merge. */
 void check_merge(const CommandLine &line) {
     const std::pair<bool, const char *> others[] = {
         {!line.cows.empty(), "--cow"},         {!line.from_dir.empty(), "--from-dir"},
@@ -400,7 +400,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/* What the command line leaves open may be said by the image that is read. */
+/* The input image may decide what the command line leaves open. */
 void adopt_input(const CommandLine &line, Job &job, const Input &input) {
     if (!input.is_stream() && input.device().image().format == job.format->copies_from) {
         job.options = writer_options(line, *job.format, &input.device().image());

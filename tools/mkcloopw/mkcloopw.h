@@ -8,7 +8,7 @@
 
 namespace cloopw {
 
-/* The whole tool: returns the exit code. Stops soon after cancelled is set. */
+/* The whole tool. Returns the exit code. Stops soon after cancelled is set. */
 int mkcloopw(const Args &args, Streams &streams, const std::atomic<bool> &cancelled);
 
 }  // namespace cloopw

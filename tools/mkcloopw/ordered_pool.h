@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Many threads work on the blocks of one stream; the results leave in order.
+ * Many threads work on the blocks of one stream, and the results leave in order.
  *
- * There are no special threads: each one claims the next block, works on it,
- * and when that is the oldest that has not left, lets it and what waits
- * behind it out. A thread does not claim a block more than a window ahead of
- * the oldest, so memory is bounded by the window.
+ * There are no special threads. Each thread claims the next block and works on it. If that
+ * block is then the oldest, the thread emits it and the finished ones behind it. A thread
+ * does not claim a block more than a window ahead of the oldest. So the window bounds the
+ * memory.
  */
 #ifndef CLOOPW_MKCLOOPW_ORDERED_POOL_H
 #define CLOOPW_MKCLOOPW_ORDERED_POOL_H
@@ -25,18 +25,21 @@ struct OrderedPoolConfig {
     unsigned threads = 1;
     unsigned window = 3; /* blocks in flight or waiting, at least threads */
     const std::atomic<bool> *cancelled = nullptr;
-    /* Called by the caller's thread a few times a second. */
+    /* The thread that called run() calls it a few times a second. */
     std::function<void()> tick;
 };
 
-/* The three stages. What one throws ends the run, and run() throws it. */
+/* The three stages. An exception of a stage ends the run, and run() throws it. */
 class OrderedWork {
 public:
     virtual ~OrderedWork() = default;
 
-    /* In order, one thread at a time: prepares block n; false: there is none. */
+    /* In order, one thread at a time: prepares block n. False: there is no such block. */
     virtual bool claim(unsigned thread, u64 n, Block &block) = 0;
-    /* Any order, many threads; thread is 0..threads - 1, that which claimed. */
+    /*
+     * In any order, on many threads. thread is 0..threads - 1: the one that claimed the
+     * block.
+     */
     virtual void work(unsigned thread, u64 n, Block &block) = 0;
     /* In order, one thread at a time. */
     virtual void emit(u64 n, Block &block) = 0;
@@ -46,7 +49,9 @@ class OrderedPool {
 public:
     OrderedPool(const OrderedPoolConfig &config, OrderedWork &work);
 
-    /* Returns when all blocks have been emitted. Once. */
+    /*
+     * Returns when all blocks have been emitted. Call it once. Throws a stage's exception.
+     */
     void run();
 
 private:
@@ -70,11 +75,11 @@ private:
     std::mutex lock_;
     std::condition_variable moved_; /* oldest_, stop_ */
     std::condition_variable ended_; /* running_ */
-    std::vector<Slot> slots_;       /* a slot is its thread's until done */
-    u64 oldest_ = 0;                /* lock_; not yet emitted */
+    std::vector<Slot> slots_;       /* a slot belongs to its thread until done */
+    u64 oldest_ = 0;                /* lock_; the oldest block not yet emitted */
     bool emitting_ = false;         /* lock_ */
-    bool stop_ = false;             /* lock_; an error, or no more blocks */
-    unsigned running_ = 0;          /* lock_; threads */
+    bool stop_ = false;             /* lock_; after an error or the last block */
+    unsigned running_ = 0;          /* lock_; number of threads */
     std::exception_ptr error_;      /* lock_; the first */
 };
 

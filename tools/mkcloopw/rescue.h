@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Reads what can be read of a bad medium. */
+/* Reads the readable part of a bad medium. */
 #ifndef CLOOPW_MKCLOOPW_RESCUE_H
 #define CLOOPW_MKCLOOPW_RESCUE_H
 
@@ -18,12 +18,12 @@ public:
     };
 
     /*
-     * Any thread. What cannot be read is zeros: what fails as a whole is read again in
-     * small pieces. Throws Error when it is not the medium that fails.
+     * Any thread. A part that fails is read again in small pieces, and unreadable pieces
+     * become zeros. Throws Error for errors that are not the medium's.
      */
     void read(cw_io &io, u8 *buf, size_t len, u64 off);
 
-    /* Sorted and joined. */
+    /* The unreadable ranges so far, in bytes, sorted and joined. Any thread. */
     std::vector<Range> lost() const;
 
 private:

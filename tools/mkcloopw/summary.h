@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What mkcloopw says in the end, for people or as JSON. */
+/* The results of mkcloopw, as JSON or as text for people. seconds: duration of the job. */
 #ifndef CLOOPW_MKCLOOPW_SUMMARY_H
 #define CLOOPW_MKCLOOPW_SUMMARY_H
 
@@ -11,13 +11,17 @@
 namespace cloopw {
 
 Json compress_json(const Job &job, const CompressResult &result, double seconds);
-/* Adds what --rescue could not read. */
+/* Adds the ranges that --rescue could not read. */
 void add_lost(Json &json, const std::vector<Rescue::Range> &lost);
 std::string compress_text(const Job &job, const CompressResult &result, double seconds);
 
 Json extract_json(const Job &job, const ExtractResult &result, double seconds);
 std::string extract_text(const Job &job, const ExtractResult &result, double seconds);
 
+/*
+ * One object: the sizes of the input and the sample, and an entry a codec. Sizes are in
+ * bytes.
+ */
 Json estimate_json(const Job &job, const EstimateResult &result);
 std::string estimate_text(const Job &job, const EstimateResult &result);
 

@@ -22,9 +22,9 @@ namespace {
 
 constexpr u64 kBlock = 4096;
 constexpr u64 kFastSymlink = 59; /* bytes of one that its inode has room for */
-constexpr size_t kEntryHead = 8; /* of a name in a directory */
+constexpr size_t kEntryHead = 8; /* length of a directory entry without its name */
 
-/* Patterns, without the slashes that say nothing. */
+/* Patterns, without redundant slashes. */
 class Excluded {
 public:
     explicit Excluded(const std::vector<std::string> &patterns) {
