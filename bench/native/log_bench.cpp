@@ -70,7 +70,7 @@ std::vector<char> make_source() {
     return source;
 }
 
-/* What all threads together do a second, in bytes of extents. */
+/* Returns the bytes of extents that all threads together do in a second. */
 template <typename Work>
 double measure(u32 threads, u64 extents, const Work &work) {
     const auto start = Clock::now();

@@ -92,7 +92,7 @@ int RecordIo::before(Call call) {
     return first_->trouble ? first_->trouble->before(call) : 0;
 }
 
-/* What is in memory is there again as it is on the disk. */
+/* Makes the content in memory the disk's again. */
 void RecordIo::reload(const Event &event) {
     const u64 first = event.off / Image::kBlock * Image::kBlock;
     Bytes bytes(Image::kBlock);
@@ -232,7 +232,7 @@ int RecordIo::do_allocate(cw_io *io, u64 off, u64 len) {
     return 0;
 }
 
-/* What was in memory of it, it forgets. */
+/* Forgets the range's content in memory. */
 int RecordIo::do_punch(cw_io *io, u64 off, u64 len) {
     RecordIo &file = self(io);
     RecordIo &all = *file.first_;
@@ -363,7 +363,7 @@ void Replay::crash(Mode mode, u64 block, Random *random, Files *out) const {
     if (mode == Mode::kPrefix && !left.empty()) {
         left.resize((*random)() % left.size());
     }
-    const u64 chance = 1 + (*random)() % 15; /* of 16 */
+    const u64 chance = 1 + (*random)() % 15; /* sixteenths */
     if (mode == Mode::kSubset || mode == Mode::kTorn) {
         std::erase_if(left, [&](u32) { return (*random)() % 16 >= chance; });
         if ((*random)() % 4 == 0) {

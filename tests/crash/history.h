@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Everything that happened to some files, and the crashes that could have been. */
+/* The history of some files, and the crashes that could have been. */
 #ifndef CLOOPW_TESTS_CRASH_HISTORY_H
 #define CLOOPW_TESTS_CRASH_HISTORY_H
 
@@ -26,8 +26,8 @@ struct Event {
     Bytes data = {};   /* kWrite */
     u32 done = kNever; /* how many events there were when the call returned */
     /*
-     * kFlush: how many there were when it was called; only if it was ok. kLost:
-     * the number of the write that never comes to the disk.
+     * kFlush: how many events there were at its call; only for a successful one. kLost:
+     * number of the write that never reaches the disk.
      */
     u32 begun = kNever;
 };
@@ -35,37 +35,37 @@ struct Event {
 using Events = std::vector<Event>;
 
 /*
- * A file whose changes are kept. Any thread. It is a kernel's: what is written is
- * in memory until it is written back. An error of that is told to one flush, the
- * data is lost all the same, and memory may forget it, too.
+ * A file that records its changes. Any thread. It behaves like a kernel's: written data is
+ * in memory until it is written back. A writeback error is reported to one flush. The data
+ * is lost all the same, and memory may forget it, too.
  */
 class RecordIo : private cw_io {
 public:
     explicit RecordIo(Image *image) : RecordIo(image, nullptr, 0) {}
-    /* One more file in the history of the first. */
+    /* Adds a file to the history of the first. */
     RecordIo(Image *image, RecordIo *first, u32 file);
     RecordIo(const RecordIo &) = delete;
     RecordIo &operator=(const RecordIo &) = delete;
 
     cw_io *get() { return this; }
-    /* A moment of its own in the history: how many events are before it. */
+    /* A moment of its own in the history. Returns how many events are before it. */
     u32 mark();
-    /* All files'; what comes after that is kept nowhere. */
+    /* Takes all files' events, and ends the recording. */
     Events take_events();
     u32 count();
 
-    /* Nothing is left in memory that is not on the disk, or to be written to it. */
+    /* Drops data from memory that is neither on the disk nor to be written to it. */
     void forget_lost();
-    /* Memory is all that counts from now on. */
+    /* From now on only memory counts. */
     void leave_disk();
 
-    /* Of the first; set while no other thread runs. */
-    u64 max = ~u64{0};                /* bytes the file can have */
-    bool tracks_disk = false;         /* it may differ from memory */
-    std::shared_ptr<Trouble> trouble; /* or none; those of writing back: tracks_disk */
-    /* Of each: no call may come from a thread that has it. */
+    /* Only for the first file; set while no other thread runs. */
+    u64 max = ~u64{0};                /* bytes that the file can have */
+    bool tracks_disk = false;         /* the disk may differ from memory */
+    std::shared_ptr<Trouble> trouble; /* or none; writeback errors need tracks_disk */
+    /* For each file: no call may come from a thread that holds this lock. */
     std::atomic<cw_mutex *> forbidden = nullptr;
-    /* Why not all was well, if so. */
+    /* The reason when something was wrong; "" otherwise. */
     const std::string &complaint() const { return complaint_; }
 
 private:
@@ -86,19 +86,19 @@ private:
     void lose_some();
     void reload(const Event &event);
 
-    RecordIo *first_; /* has the history and what a test sets */
+    RecordIo *first_; /* has the history and the test's settings */
     u32 file_;
-    std::mutex lock_;        /* of the first: guards what follows and all images */
-    Image *image_;           /* what a reader sees */
-    Image disk_;             /* what was written back */
-    std::vector<u32> dirty_; /* events that were not */
-    std::vector<u32> lost_;  /* events that are in image_ and not in disk_ */
-    int error_ = 0;          /* of writing back; the next flush is told */
+    std::mutex lock_;        /* the first file's guards what follows and all images */
+    Image *image_;           /* the readers' view */
+    Image disk_;             /* the data that was written back */
+    std::vector<u32> dirty_; /* events that were not written back */
+    std::vector<u32> lost_;  /* events that are in image_, but not in disk_ */
+    int error_ = 0;          /* writeback error; the next flush reports it */
     Events events_;
     std::string complaint_;
 };
 
-/* All files, recorded. */
+/* All files of a device, recorded. */
 struct RecordedFiles {
     RecordedFiles(Files *files, bool whole_pages, u32 block)
         : io{RecordIo(&(*files)[0]), RecordIo(&(*files)[1], &io[0], 1),
@@ -126,19 +126,19 @@ struct RecordedFiles {
 };
 
 /*
- * Goes through a history and knows at each place what is on the disk for
- * certain and what may be.
+ * Goes through a history, and knows at each place what is on the disk for certain and what
+ * may be.
  */
 class Replay {
 public:
-    /* start: the files before the history; both are used until the end. */
+    /* start: the files before the history. Both are borrowed until the end. */
     Replay(const Events &events, const Files *start) : events_(events), durable_(start) {}
 
     /* Only forwards. */
     void go_to(u32 at);
-    /* What a crash at this place leaves, one of all the possible ones. */
+    /* Makes one of the possible states after a crash at this place. */
     enum class Mode { kAll, kNone, kPrefix, kSubset, kTorn };
-    /* block: bytes of which the medium may lose all when one is being written. */
+    /* block: the bytes that the medium may lose when a write to one is cut off. */
     void crash(Mode mode, u64 block, Random *random, Files *out) const;
     const Files &durable() const { return durable_; }
     size_t pending() const { return pending_.size(); }

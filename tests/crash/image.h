@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The content of a file, as what is different from another one: making a crash
- * image costs what was not flushed, never a copy of the file.
+ * The content of a file, as its difference from another file. So a crash image costs only
+ * what was not flushed, never a copy of the file.
  */
 #ifndef CLOOPW_TESTS_CRASH_IMAGE_H
 #define CLOOPW_TESTS_CRASH_IMAGE_H
@@ -20,7 +20,7 @@ class Image {
 public:
     static constexpr u64 kBlock = 4096;
 
-    /* An empty file, or one like below until it is written; below stays as it is. */
+    /* An empty file, or one like below until it is written. below stays unchanged. */
     explicit Image(const Image *below = nullptr)
         : below_(below), size_(below != nullptr ? below->size_ : 0) {}
     Image(const Image &) = delete;
@@ -29,10 +29,10 @@ public:
     u64 size() const { return size_; }
     const Image *below() const { return below_; }
     void extend(u64 size) { size_ = cw_max(size_, size); }
-    /* false when the file ends before */
+    /* False: the file ends before. */
     bool read(u64 off, void *buf, u64 len) const;
     void write(u64 off, const void *buf, u64 len);
-    /* Zeros where the file has something; it keeps its size. */
+    /* Writes zeros where the file has data. The file keeps its size. */
     void punch(u64 off, u64 len);
 
 private:
@@ -43,7 +43,7 @@ private:
 
     const Image *below_;
     u64 size_;
-    std::vector<std::unique_ptr<Block>> blocks_; /* null: as below */
+    std::vector<std::unique_ptr<Block>> blocks_; /* null: the block of below */
 };
 
 /* The files of a device's layers, the lowest first. */

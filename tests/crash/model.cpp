@@ -72,7 +72,7 @@ bool Model::resolve(u64 page, const u8 *content) {
     if (states.back().hash == hash) {
         return true;
     }
-    /* What was before: another call that failed, or the last that did not. */
+    /* An earlier state: another failed call, or the last successful one. */
     for (size_t i = states.size() - 1; i-- > 0;) {
         if (states[i].hash == hash) {
             return true;

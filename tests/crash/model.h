@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What each page of a device may hold after a crash. */
+/* The content that each page of a device may have after a crash. */
 #ifndef CLOOPW_TESTS_CRASH_MODEL_H
 #define CLOOPW_TESTS_CRASH_MODEL_H
 
@@ -12,11 +12,11 @@
 
 namespace cloopw::crash {
 
-/* A page from the moment somebody began to make it so. */
+/* A page, from the moment when a thread began to make it so. */
 struct State {
     u64 hash;
     u32 start;         /* place in the history */
-    u32 done = kNever; /* when the call had returned, if it went well */
+    u32 done = kNever; /* when the call returned, if it succeeded */
 };
 
 struct FlushCall {
@@ -25,12 +25,12 @@ struct FlushCall {
 };
 
 /*
- * Pages have one writer each, so their states are in order. Each thread may
- * use its own pages without a lock.
+ * Each page has one writer, so its states are in order. Each thread may use its own pages
+ * without a lock.
  */
 class Model {
 public:
-    /* now: the device at the beginning; below: what discarded pages show. */
+    /* now: the device at the beginning. below: the content that discarded pages show. */
     Model(const Bytes *below, Bytes now);
 
     u64 size() const { return now_.size(); }
@@ -38,24 +38,26 @@ public:
     u64 page_len(u64 page) const;
     const u8 *now(u64 page) const { return now_.data() + page * CW_PAGE_SIZE; }
     const u8 *below(u64 page) const { return below_->data() + page * CW_PAGE_SIZE; }
-    /* The layer below froze while nobody could tell what the page was. */
+    /* True when the layer below froze while the page was unknown. */
     bool is_unknown_below(u64 page) const { return unknown_below_[page] != 0; }
 
-    /* A page gets a new content: the call begins, and is over. */
+    /* A page gets a new content: begin() at the call, and the end below. */
     void begin(u64 page, const u8 *content, u32 start);
     void end(u64 page, u32 done) {
         states_[page].back().done = done;
         unknown_[page] = 0;
     }
-    /* After a call that failed: what the page is now. False: neither old nor new. */
+    /*
+     * After a failed call: the page has this content now. False: it is neither old nor new.
+     */
     bool resolve(u64 page, const u8 *content);
-    /* Which of the two it is, nobody can tell until it can be read. */
+    /* The page is unknown until it can be read. */
     void forget(u64 page) { unknown_[page] = 1; }
     bool is_unknown(u64 page) const { return unknown_[page] != 0; }
-    /* After an attach: the page is this, and the next flush makes that durable. */
+    /* After an attach: the page has this content, and the next flush makes that durable. */
     void adopt(u64 page, const u8 *content, u32 place);
 
-    /* From now on discarded pages show what the device holds now. */
+    /* From now on discarded pages show the present content of the device. */
     void put_layer_over();
 
     void add_flush(const FlushCall &call) { flushes_.push_back(call); }
@@ -64,7 +66,7 @@ public:
 
     /* Place of the last flush that had returned before a cut. */
     u32 flushed(u32 cut) const;
-    /* "" when a page may have this content after a cut, else why not. */
+    /* "" when a page may have this content after a cut, else the reason why not. */
     std::string judge(u64 page, const u8 *content, u32 cut, u32 flushed) const;
 
     void save(FILE *file) const;
@@ -72,11 +74,11 @@ public:
 
 private:
     const Bytes *below_;
-    std::unique_ptr<Bytes> frozen_; /* below_, when it is not the base */
+    std::unique_ptr<Bytes> frozen_; /* below_, if it is not the base */
     Bytes now_;
-    std::vector<std::vector<State>> states_; /* of each page, the first first */
-    std::vector<u8> unknown_;                /* of each page: now_ is not what it is */
-    std::vector<u8> unknown_below_;          /* of each page: below_ is not what it is */
+    std::vector<std::vector<State>> states_; /* each page's, the oldest first */
+    std::vector<u8> unknown_;                /* each page's: now_ may be wrong */
+    std::vector<u8> unknown_below_;          /* each page's: below_ may be wrong */
     std::vector<FlushCall> flushes_;
 };
 

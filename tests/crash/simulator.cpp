@@ -15,7 +15,7 @@ extern "C" {
 
 namespace cloopw::crash {
 
-/* What is below: bytes that never change. */
+/* The base: bytes that never change. */
 struct Case::Base {
     Bytes bytes;
     Image image;
@@ -42,7 +42,7 @@ static void make_logs(const Shape &shape, Files *files) {
         config.limit = shape.limit;
         config.uuid.fill(static_cast<u8>(100 + i));
         config.over_layer = i > 0;
-        config.base_uuid.fill(static_cast<u8>(i)); /* of the file below, once it is frozen */
+        config.base_uuid.fill(static_cast<u8>(i)); /* UUID of the file below, once it is frozen */
         cw_disk_log_super super;
         encode_log_super(&super, config);
         (*files)[i].write(0, &super, sizeof(super));
@@ -249,7 +249,7 @@ u32 Case::cut(u32 number, u32 place) {
     return 1 + (random() % 2 == 0 ? crash_again(random(), crashed, survived) : 0);
 }
 
-/* What the layers below the top show. */
+/* Reads the content of the layers below the top. */
 static Bytes read_below(cw_io *base, const Bytes &bytes, RecordedFiles *recorded, u32 layers) {
     if (layers < 2) {
         return bytes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A case is a workload that was recorded; a cut is a crash somewhere in it,
- * what recovery makes of that, more work, and perhaps a second crash.
+ * A case is a recorded workload. A cut is a crash somewhere in it, the recovery from that,
+ * more work, and perhaps a second crash.
  */
 #ifndef CLOOPW_TESTS_CRASH_SIMULATOR_H
 #define CLOOPW_TESTS_CRASH_SIMULATOR_H
@@ -16,20 +16,20 @@ class Case {
 public:
     /* Runs the workload. Throws Violation. */
     Case(u64 seed, const std::string &codec);
-    /* The one that save() kept. */
+    /* The case that save() kept. */
     explicit Case(const std::string &file);
     ~Case();
 
     u64 seed() const { return seed_; }
-    /* Threads make it different each time. */
+    /* Several threads make the case different each time. */
     bool is_repeatable() const { return shape_.threads == 1; }
     void save(const std::string &file) const;
 
     /* The places of all cuts, ascending. */
     std::vector<u32> places(u32 cuts) const;
-    /* Crashes there; returns how many crashes that were. Throws Violation. */
+    /* Crashes there. Returns the number of crashes. Throws Violation. */
     u32 cut(u32 number, u32 place);
-    /* Files of which a crash took the beginning. */
+    /* Files whose beginning a crash took. */
     u64 mended() const { return mended_; }
 
 private:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a medium does to calls: delays, errors, and data that it loses. */
+/* Troubles of a medium: delays, errors, and lost data. */
 #ifndef CLOOPW_TESTS_CRASH_TROUBLE_H
 #define CLOOPW_TESTS_CRASH_TROUBLE_H
 
@@ -15,19 +15,19 @@ using Random = std::mt19937_64;
 
 enum class Call : u32 { kRead, kWrite, kAllocate, kPunch };
 
-/* Which trouble there is; all false: none. */
+/* The kinds of trouble; all false: none. */
 struct Troubles {
-    bool delays = false;    /* lets threads meet in unusual places */
+    bool delays = false;    /* threads meet in unusual places */
     bool thin = false;      /* writes fail with ENOSPC, some in a row */
     bool errors = false;    /* calls fail, once or for some time or for ever */
-    bool writeback = false; /* what was written is lost, and one flush is told */
+    bool writeback = false; /* written data is lost, and one flush reports it */
 
     bool any() const { return delays || thin || errors || writeback; }
-    /* Calls may end with other errors than ENOSPC. */
+    /* Can calls fail with other errors than ENOSPC? */
     bool may_fail() const { return errors || writeback; }
 };
 
-/* Any thread. The same seed and the same calls: the same trouble. */
+/* Any thread. The same seed and the same calls give the same trouble. */
 class Trouble {
 public:
     Trouble(u64 seed, const Troubles &kinds);
@@ -36,17 +36,17 @@ public:
 
     /* Before a call: its error or 0. */
     int before(Call call);
-    /* Where other threads are to come in between. */
+    /* A place where other threads shall come in between. */
     void pause();
-    /* Does this writing back of the file fail? */
+    /* Does this writeback of the file fail? */
     bool loses();
-    /* Of what fails: is it this write? And is it gone from memory, too? */
+    /* For a failing writeback: is it this write, and is it gone from memory, too? */
     bool flip();
 
 private:
     struct Fault {
         int err = 0;
-        u64 left = 0; /* calls that it is to meet */
+        u64 left = 0; /* calls that it is still to meet */
     };
 
     int thin();

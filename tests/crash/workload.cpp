@@ -102,7 +102,7 @@ Attached::Attached(cw_io *base, RecordedFiles *files, const char *when) : files_
     forbid_locks(true);
 }
 
-/* Of each log its own lock, while it is in use. */
+/* Forbids each log's own lock, while the log is in use. */
 void Attached::forbid_locks(bool forbid) {
     const cw_layers *layers = cw_device_layers(device_);
     for (u32 i = 0; i < layers->nr; i++) {
@@ -236,7 +236,7 @@ void Worker::finish(u64 page, u64 pages, int err) {
     look(page, pages);
 }
 
-/* What is there after a change that failed? */
+/* Which state is there after a failed change? */
 void Worker::look(u64 page, u64 pages) {
     const u64 len = bytes_of(page, pages);
     if (cw_device_read(device_, page * CW_PAGE_SIZE, static_cast<u32>(len), buf_.data()) != 0) {

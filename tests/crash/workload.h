@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Random use of a device, told to the model. */
+/* Random use of a device, reported to the model. */
 #ifndef CLOOPW_TESTS_CRASH_WORKLOAD_H
 #define CLOOPW_TESTS_CRASH_WORKLOAD_H
 
@@ -11,22 +11,22 @@
 
 namespace cloopw::crash {
 
-/* Everything about a case follows from its seed. */
+/* The shape of a case. All of it follows from the seed. */
 struct Shape {
     u64 device_bytes;
     std::string codec;
-    u64 limit;    /* of the log; 0: none */
+    u64 limit;    /* the log's, in bytes; 0: none */
     u64 file_max; /* bytes the file can have */
     u32 threads;
-    u32 ops;          /* of each thread */
-    u32 max_pages;    /* of a write */
+    u32 ops;          /* operations of each thread */
+    u32 max_pages;    /* longest write */
     u32 flush_every;  /* operations */
-    u32 noise;        /* of 16 pages: do not shrink; more: and none is zeros */
+    u32 noise;        /* so many of 16 pages do not shrink; more: and none is zeros */
     bool uniform;     /* writes are all of max_pages */
-    bool whole_pages; /* as on a block device */
+    bool whole_pages; /* like a block device */
     u32 snapshots;    /* how often a new layer is put over the others */
-    u32 attaches;     /* how often it is attached anew, without a crash */
-    u32 block;        /* that the medium writes as one */
+    u32 attaches;     /* how often the device is attached anew, without a crash */
+    u32 block;        /* bytes that the medium writes as one */
     Troubles troubles;
 
     static Shape from(u64 seed, const std::string &codec);
@@ -47,7 +47,7 @@ private:
 /* A device over the logs in recorded files. */
 class Attached {
 public:
-    /* Over the lowest log that is not frozen and those below it. */
+    /* Attaches the lowest log that is not frozen, and the logs below it. */
     Attached(cw_io *base, RecordedFiles *files, const char *when);
     ~Attached();
     Attached(const Attached &) = delete;
@@ -58,8 +58,8 @@ public:
     /* The layers there are now. */
     u32 layers() const { return layers_; }
     /*
-     * Puts the next file on top and tells the model; flushes gets the call, as
-     * it makes all durable. Nothing else may be under way.
+     * Puts the next file on top and tells the model. flushes gets the call, because a
+     * snapshot makes all data durable. Nothing else may be under way.
      */
     void snapshot(RecordedFiles *files, Model *model, std::vector<FlushCall> *flushes);
 
@@ -80,7 +80,7 @@ public:
 
     void run(cw_device *device, u32 ops);
     std::vector<FlushCall> take_flushes() { return std::exchange(flushes_, {}); }
-    /* Why it stopped, if it found something wrong. */
+    /* The reason why it stopped, if it found a fault. */
     const std::optional<std::string> &violation() const { return violation_; }
 
 private:
@@ -103,7 +103,7 @@ private:
     RecordIo *io_;
     Model *model_;
     Random random_;
-    u64 first_; /* of its pages */
+    u64 first_; /* first of its pages */
     u64 count_;
     std::vector<FlushCall> flushes_;
     std::optional<std::string> violation_;

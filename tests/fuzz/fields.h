@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Mutators that know where numbers stand, and make checksums right again. */
+/* Mutators that know where numbers stand, and fix checksums. */
 #ifndef CLOOPW_TESTS_FUZZ_FIELDS_H
 #define CLOOPW_TESTS_FUZZ_FIELDS_H
 
@@ -28,9 +28,8 @@ u64 get(const u8 *file, const Field &field);
 void put(u8 *file, const Field &field, u64 value);
 
 /*
- * Changes some of the fields that lie within size bytes: lies, or the number of
- * another field. Now and then cuts the file, or changes any byte of it. Returns
- * the new size.
+ * Changes some of the fields that lie within size bytes, to lies or to the number of
+ * another field. Sometimes cuts the file, or changes any byte of it. Returns the new size.
  */
 size_t mutate_fields(u8 *file, size_t size, size_t max_size, const std::vector<Field> &fields,
                      Random *random);

@@ -13,8 +13,8 @@ namespace {
 using namespace cloopw;
 using cloopw::fuzz::Field;
 
-constexpr u64 kMostBytes = u64{1} << 20; /* what is read of one image */
-constexpr u32 kMostPages = 64;           /* of its index that are made right again */
+constexpr u64 kMostBytes = u64{1} << 20; /* bytes read of one image */
+constexpr u32 kMostPages = 64;           /* index pages whose checksums are fixed */
 
 struct Enough {};
 
@@ -64,7 +64,7 @@ private:
         reference(offsetof(cw_disk_super, root),
                   std::min<u32>(cw_from_le32(super.levels), CW_INDEX_MAX_LEVELS));
     }
-    /* What it refers to is a page of level - 1, or a block. */
+    /* A reference leads to a page of level - 1, or to a block. */
     void reference(size_t at, u32 level) {
         cw_disk_ref ref;
         memcpy(&ref, file_ + at, sizeof(ref));
@@ -97,7 +97,7 @@ private:
     std::vector<Field> fields_;
 };
 
-/* Of a cloop file: the header, and the first entries of the index behind it. */
+/* The fields of a cloop file: the header, and the first entries of the index behind it. */
 std::vector<Field> cloop_fields(size_t head, size_t index, u32 entry) {
     std::vector<Field> fields = {{head + 128, 4, true}, {head + 132, 4, true}};
     for (size_t i = 0; i < 8; i++) {
@@ -144,7 +144,7 @@ private:
     u64 left_;
 };
 
-/* As a device reads it, the last bytes and behind them too. */
+/* Reads like a device, also the last bytes and beyond. */
 void use(cw_image &image) {
     std::array<u8, 3 * CW_SECTOR_SIZE> buf{};
     const u64 size = image.size;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * COW logs. A log is megabytes long and full of checksums; so the input is
- * a list of changes to a sound one, and the checksums are made right again:
- * what is tried is what a log can say, not what a checksum keeps out.
+ * COW logs. A log is megabytes long and full of checksums. So the input is a list of
+ * changes to a sound log, and the target fixes the checksums. It tries what a log can say,
+ * not what a checksum keeps out.
  */
 #include <algorithm>
 #include <array>
@@ -162,7 +162,7 @@ std::vector<u8> make_log(const char *codec, u32 writes) {
             cw_cow_close(cow);
         }
     }
-    std::vector<u8> bytes = bytes_of(io); /* as a crash leaves it */
+    std::vector<u8> bytes = bytes_of(io); /* the state after a crash */
     cw_cow_close(cow);
     cw_cache_destroy(cache);
     return bytes;
@@ -186,7 +186,7 @@ void fix_super(u8 *at) {
     memcpy(at, &super, sizeof(super));
 }
 
-/* As encoding does it, of whatever fields there are now. */
+/* Fixes a record's checksum, like encoding, for the present fields. */
 void fix_record(u8 *at, size_t room) {
     cw_disk_log_record disk;
     memcpy(&disk, at, sizeof(disk));
@@ -257,7 +257,10 @@ void rebuild(cw_io &io, const LogSupers &supers, bool trusted, const CheckOption
     rebuilt.pages(nullptr, [](u32, const u64 *, LogRebuild::Basis) {});
 }
 
-/* As a device does it, in all ways; that it ends is all that is asked. */
+/*
+ * Opens and uses the log in all ways of a device. The only requirement is that each call
+ * ends.
+ */
 void attach(cw_io &io, bool writable, cw_cache *cache) {
     cw_cow_base base = {};
     base.size = kDevice;
@@ -298,7 +301,7 @@ struct Sound {
     std::vector<u8> file;
 };
 
-/* What the input's first byte chooses. */
+/* The sound log that the input's first byte chooses. */
 Sound &sound_of(u8 first) {
     static std::array<Sound, 4> all = {Sound("lz4"), Sound("none"), Sound("zstd"),
                                        Sound("none", 180)};

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Operations on a device with up to three COW logs, in any order and with errors
- * at any of them: writes, discards, flushes, snapshots, limits, attaches with and
- * without a crash before. The model of the crash simulator says what each page
- * may be.
+ * Operations on a device with up to three COW logs, in any order and with errors at any of
+ * them. They are writes, discards, flushes, snapshots, limits and attaches. A crash may come
+ * before an attach. The model of the crash simulator says which states each page may have.
  */
 #include <algorithm>
 #include <cstring>
@@ -20,7 +19,7 @@ namespace {
 using namespace cloopw;
 using namespace cloopw::crash;
 
-constexpr u64 kPages = 640; /* of the device: two pages of the map */
+constexpr u64 kPages = 640; /* pages of the device: two pages of the map */
 constexpr u64 kSize = kPages * CW_PAGE_SIZE - 3 * CW_SECTOR_SIZE;
 constexpr u64 kMost = u64{12} << 20; /* bytes a file may have */
 constexpr u64 kMostOps = 100;
@@ -96,7 +95,7 @@ private:
     }
     void calm() { io().trouble = nullptr; }
 
-    /* What is there after an attach is what counts from now on. */
+    /* The content after an attach becomes the model's. */
     void adopt() {
         const Bytes all = device_->read_all();
         const u32 place = io().mark();
@@ -221,7 +220,7 @@ private:
         const u32 before = device_->layers();
         for (u64 page = 0; page < kPages; page++) {
             if (model_.is_unknown(page)) {
-                return; /* what would be below is not known */
+                return; /* the content below would be unknown */
             }
         }
         try {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Large blocks of memory that the engine frees are kept for the next input. With
- * the address sanitizer each would be mapped and unmapped again, which took most
- * of the time. What is kept is poisoned, so that its use is found all the same;
- * the red zones around it are those of the first malloc().
+ * Keeps large blocks of memory that the engine frees, for the next input. The address
+ * sanitizer would map and unmap each block again, which took most of the time. A kept block
+ * is poisoned, so that a use of it is found all the same. The red zones around it are those
+ * of the first malloc().
  */
 #include <sanitizer/asan_interface.h>
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a boot does with its COW file, without the driver:
+ * Does what a boot does with its COW file, without the driver:
  *
  *   powercut-boot [-r] [-w TEXT]... IMAGE [COW...]
  *
- * Attaches as cloopwsetup does, which makes the first COW if it is missing and
- * freezes the second. Each TEXT is written to a page of its own and flushed; then it
- * is said on standard output. At the end, what the first bytes of the pages are.
+ * Attaches like cloopwsetup, which makes a missing first COW and freezes the second. Writes
+ * each TEXT to a page of its own, flushes it, and then prints it. At the end it prints the
+ * first bytes of the pages.
  */
 #include <unistd.h>
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs a program and writes down, in order, every system call of it that changes
- * something below a directory, and each that makes it durable:
+ * Runs a program and records, in order, its system calls that change something below a
+ * directory, and those that make it durable:
  *
  *   powercut-record DIR TRACE COMMAND [ARGUMENT...]
  *
- * TRACE gets a line for each, TRACE.data the bytes that were written. What the
- * program says on standard output is there, too: so a test knows what it promised,
- * and when. The exit status is that of the program.
+ * TRACE gets a line for each call, TRACE.data the written bytes. The program's standard
+ * output is there, too. So a test knows what the program promised, and when. The exit
+ * status is that of the program.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>

@@ -107,7 +107,7 @@ TEST_F(CloopwckCow, AnEmptyLogIsClean) {
     expect_clean({cow_});
 }
 
-/* As it is after a crash: the checkpoint is old, the log goes on behind it. */
+/* The state after a crash: the checkpoint is old, and the log goes on behind it. */
 TEST_F(CloopwckCow, ALogThatWasNotClosedIsClean) {
     base_ = write("base.img", text_bytes(kCowDevice));
     cow_ = make_cow("cow.img", base_);
@@ -160,7 +160,7 @@ TEST_F(CloopwckCow, OneDamagedSuperblockIsRewrittenFromTheOther) {
                 << report.out;
             EXPECT_NE(supers(file).state[slot], Copy::kSound);
             if (newest) {
-                continue; /* what the older leads to may be gone: next test */
+                continue; /* the older one may lead to lost segments: next test */
             }
             expect(1, "corrected", {"-y", file});
             EXPECT_EQ(supers(file).state[slot], Copy::kSound);
@@ -200,7 +200,7 @@ TEST_F(CloopwckCow, AFileInUseIsNotRepaired) {
     expect(1, "corrected", {"-y", cow_});
 }
 
-/* What overwrote it may be what the disk is for by now. */
+/* Another content over the superblock may be the present use of the disk. */
 TEST_F(CloopwckCow, WhatIsSomethingElseByNowIsNotRepaired) {
     make_used();
     const u64 slot = supers(cow_).newest == 0 ? 1 : 0;
@@ -224,7 +224,7 @@ TEST_F(CloopwckCow, WhatIsSomethingElseByNowIsNotRepaired) {
     EXPECT_EQ(read_bytes(disk), before);
 }
 
-/* As on a device: what is behind the last whole segment is no part of a log. */
+/* On a device, a part of a segment behind the last whole one is not the log's. */
 TEST_F(CloopwckCow, APartOfASegmentAtTheEndOfADeviceIsNotLookedAt) {
     make_used();
     std::filesystem::resize_file(cow_, std::filesystem::file_size(cow_) + 300000);
@@ -236,8 +236,8 @@ TEST_F(CloopwckCow, APartOfASegmentAtTheEndOfADeviceIsNotLookedAt) {
 }
 
 /*
- * The lost superblock was the newest. What the older one leads to may be all
- * that there is, or not: then it must not be made the only one.
+ * The lost superblock was the newest. The older one may lead to the whole log, or not. If
+ * not, it must not become the only one.
  */
 TEST_F(CloopwckCow, AnOlderSuperblockDoesNotPassForTheNewest) {
     make_used(20, "none");
@@ -421,8 +421,8 @@ TEST_F(CloopwckChain, DamageToOneSuperblockDoesNotUnfreezeALayer) {
 }
 
 /*
- * As a driver froze it that wrote only one copy, and that is lost: the older one leads
- * to all, but says that nothing lies over it.
+ * An old driver froze the log in one copy only, and that copy is lost. The older copy leads
+ * to the whole log, but says that nothing lies over it.
  */
 TEST_F(CloopwckChain, AnOlderSuperblockThatIsNotFrozenDoesNotPassForTheNewest) {
     make_chain(false);
@@ -688,7 +688,7 @@ INSTANTIATE_TEST_SUITE_P(Of, CloopwckRebuild,
                              return name;
                          });
 
-/* What was discarded may come back, and then that is said; nothing else may. */
+/* Discarded data may come back, and then the report says so. Nothing else may. */
 TEST_F(CloopwckCow, ADoubtfulRangeIsNamed) {
     make_used(200);
     destroy_supers();
@@ -730,7 +730,7 @@ TEST_F(CloopwckCow, WhatLiesBehindTheEndIsNoted) {
     expect(0, "after the end of the log may be gone without a trace", {cow_});
 }
 
-/* Of pages that are stored as they are, only those that are damaged are lost. */
+/* In an uncompressed record, only the damaged pages are lost. */
 TEST_F(CloopwckCow, OnePageOfAPlainRecordIsLostAlone) {
     base_ = write("base.img", text_bytes(kCowDevice, 77));
     cow_ = make_cow("cow.img", base_, "none");

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cloopwck on files with random damage, whose content is known. What it says
- * is clean is right, what it salvages is right or named, and nothing is ever
- * what was not written.
+ * cloopwck on files of known content with random damage. A file that it calls clean is
+ * right. Salvaged data is right or named. No page has content that was never written.
  *
  *   CLOOPWCK_DAMAGE_SECONDS=600 CLOOPWCK_DAMAGE_SEED=1 cloopwck_damage_test
  */
@@ -68,7 +67,7 @@ private:
 
 /* ---- pages that say which they are ---- */
 
-constexpr s64 kAbsent = -1; /* what is below is seen */
+constexpr s64 kAbsent = -1; /* the layer below shows */
 constexpr s64 kZero = 0;
 constexpr s64 kGarbage = -2;
 constexpr s64 kUnreadable = -3;
@@ -202,7 +201,7 @@ private:
     s64 next_ = 1;
 };
 
-/* What a log shows of each page. */
+/* Which version does the log show of each page? */
 std::vector<s64> versions_in(const Io &io) {
     std::vector<s64> versions(kPages, kUnreadable);
     OpenedCow cow(io.get());
@@ -326,7 +325,7 @@ private:
     std::mt19937 &random_;
 };
 
-/* ---- what must hold ---- */
+/* ---- the guarantees ---- */
 
 class CloopwckDamaged : public Cloopwck {
 protected:
@@ -347,8 +346,8 @@ protected:
     }
 
     /*
-     * Changed by records at the very end of a log that was not closed, all of
-     * which are destroyed: that looks as if they had never been written.
+     * Pages changed only by records at the very end of an unclosed log, all of which are
+     * destroyed. That looks as if the records had never been written.
      */
     static std::set<u64> without_trace(const KnownLog &log, const Bytes &damaged) {
         std::set<u64> pages;
@@ -573,7 +572,7 @@ Bytes cloop068_of(const Bytes &plain) {
 
 class CloopwckDamagedImage : public CloopwckDamaged {
 protected:
-    /* What is not named is as it was, if it has a checksum of its own. */
+    /* A block that the report does not name is right, if it has a checksum of its own. */
     void salvage_image(const std::string &format, const Bytes &plain, const Bytes &damaged,
                        const std::string &what) {
         const std::string file = write("damaged.img", damaged);

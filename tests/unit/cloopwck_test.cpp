@@ -50,7 +50,7 @@ TEST_F(Cloopwck, WrongUsageIs16) {
     expect(16, "--input-format qcow: there is no such format; know", {"-I", "qcow", file});
 }
 
-/* ---- what files and names say is shown, not obeyed ---- */
+/* ---- text from files and names is shown, not obeyed ---- */
 
 bool has_control_characters(const std::string &text) {
     return std::any_of(text.begin(), text.end(), [](char c) {
@@ -132,7 +132,7 @@ Bytes with_partition(Bytes disk) {
     return disk;
 }
 
-/* Of a download that is a page of HTML nobody can say that it is clean. */
+/* A download that is a page of HTML must not be called clean. */
 TEST_F(Cloopwck, WhatIsNotKnownIs8) {
     const std::string page = write("p.cloopw", {'<', 'h', 't', 'm', 'l', '>'});
     const std::string noise = write("noise", random_bytes(100000));
@@ -321,7 +321,7 @@ TEST_F(CloopwckDamage, SalvageOfEachFormat) {
                       : format == "cloop4"
                           ? make_image(image_writer_cloop4, writer_options("lz4"), plain).file
                           : cloop_image({0, false, 4096, {&cw_codec_zlib}}, plain);
-        while (cloop.back() == 0) { /* what pads it */
+        while (cloop.back() == 0) { /* padding */
             cloop.pop_back();
         }
         cloop.resize(cloop.size() - 100);

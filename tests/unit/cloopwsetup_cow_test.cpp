@@ -75,7 +75,9 @@ TEST_F(CloopwsetupCow, ANewTopOverALayerInUseIsMadeAsSettingsSay) {
     EXPECT_EQ(cw_from_le64(super("a").limit), 0U);
 }
 
-/* As the nbdkit plugin has it, or another device: the driver keeps the file and its lock. */
+/*
+ * The nbdkit plugin or another device has the file: the driver keeps it open, and its lock.
+ */
 TEST_F(CloopwsetupCow, ACowFileThatIsWrittenIsNotAttached) {
     const std::string refusal =
         "DIR/cow: is in use by another program, such as nbdkit, mkcloopw or cloopwck; 'lsof' "
@@ -125,7 +127,7 @@ TEST_F(CloopwsetupCow, TwoLogsHaveGenerationsOfTheirOwn) {
     EXPECT_NE(generations[0], generations[1]);
 }
 
-/* ---- what was made is removed, and nothing else ---- */
+/* ---- only new files are removed ---- */
 
 class OwnCow : public CloopwsetupCow {
 protected:
@@ -316,7 +318,7 @@ protected:
 
 TEST_F(BlankDevice, HasNothingWhereMarksAre) {
     EXPECT_TRUE(blank());
-    put(2 * kMiB); /* of an older log, for example */
+    put(2 * kMiB); /* an older log's, for example */
     EXPECT_TRUE(blank());
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a snapshot's layer lies on, at any depth: the device itself is refused. */
+/* The device below a snapshot's layer, at any depth: the device itself is refused. */
 #include <sys/sysmacros.h>
 
 #include "support/cloopwsetup_tool.h"
@@ -17,7 +17,7 @@ protected:
         fs::create_directory(path("upper dir"));
         runs({"-c", path("a"), device(0), image()});
     }
-    /* What begins with this path lies on a file system on that block device. */
+    /* Files whose path begins so lie on a file system on that block device. */
     void lies_on(const std::string &name, unsigned int major, unsigned int minor) {
         kernel_->devices_of[path(name)] = makedev(major, minor);
     }

@@ -985,7 +985,7 @@ TEST_F(Cloopwsetup, DetachOfWhatIsNoDevice) {
             "DEV/cloopw7: no such device; 'cloopwsetup' alone lists those in use");
 }
 
-/* What keeps a device, and what the message says of it. */
+/* The users that keep a device, and their names in the message. */
 class Busy : public Cloopwsetup {
 protected:
     Busy() {
@@ -1330,7 +1330,7 @@ TEST_F(Cloopwsetup, HelpFitsEightyColumns) {
     EXPECT_EQ(err_, "");
 }
 
-/* What the parser knows and what the help says are the same. */
+/* The parser and the help have the same options. */
 TEST_F(Cloopwsetup, HelpNamesAllOptions) {
     runs({"-h"});
     const std::string help = out_;

@@ -571,7 +571,7 @@ TEST_F(CoreUml, AFlushThatFindsTheFileFullSaysSoAndTheNextOneWritesTheBits) {
     EXPECT_TRUE(bit(cow.content(), 0));
 }
 
-/* What it was to make durable may be lost, and the file would not tell again. */
+/* The flush's data may be lost, and the file would not report that again. */
 TEST_F(CoreUml, AFlushWhoseFileFlushFailsEndsWritingButNotReading) {
     for (int fails = 0; fails < 2; fails++) { /* before or behind the bits */
         TestIo base("base", plain_), cow("cow", uml_cow(spec_));
@@ -614,7 +614,7 @@ TEST_F(CoreUml, NoMemoryForABitmapPageIsAnErrorAndNotTheBase) {
     EXPECT_EQ(device.read(0, 512, &out), 0);
 }
 
-/* ---- what it holds ---- */
+/* ---- its content ---- */
 
 /* A bitmap of terabytes is mostly holes, and an attach must not wait for them. */
 TEST_F(CoreUmlLarge, HolesOfTheBitmapAreNotRead) {
@@ -672,14 +672,14 @@ TEST_F(CoreUml, LiveBytesAreCountedOnce) {
     EXPECT_EQ(live(device), written);
 }
 
-/* ---- what a power cut leaves ---- */
+/* ---- after a power cut ---- */
 
 /*
- * Random writes and flushes are recorded as the engine sent them to the file.
- * Then the file is made as it can be after a cut at every call: all that was
- * flushed before, and of the rest any sectors of any writes. It must open, and
- * each sector of the device must have the data of its last flush or of a later
- * write, or the base's when it was never flushed.
+ * Random writes and flushes are recorded as the engine sent them to the file. For a cut at
+ * every call, the test makes a possible file. It has all that was flushed before, and any
+ * sectors of later writes. The file must open. Each sector of the device must have the data
+ * of its last flush or of a later write. A sector that was never flushed may have the
+ * base's data.
  */
 class CoreUmlCrash : public testing::TestWithParam<u32> {
 protected:
@@ -738,7 +738,7 @@ protected:
         return file;
     }
 
-    /* What is wrong with the device after a cut; "" when nothing is. */
+    /* The fault of the device after a cut; "" when there is none. */
     std::string loss(size_t cut, const Bytes &file) {
         TestIo cow("cow", file);
         OpenDevice device(&base_, {&cow});

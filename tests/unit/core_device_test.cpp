@@ -26,7 +26,7 @@ public:
         }
     }
 
-    /* Those from layer first on, the top first. */
+    /* The layers from first on, the top first. */
     std::vector<TestIo *> from(size_t first) const {
         std::vector<TestIo *> layers;
         for (size_t i = first; i < cows.size(); i++) {
@@ -39,7 +39,7 @@ public:
     std::vector<std::unique_ptr<TestIo>> cows; /* the top first */
 };
 
-/* ---- what will be read ---- */
+/* ---- hints of reads ---- */
 
 TEST(CoreDevice, WhatALayerHoldsIsNotFetchedFromTheBase) {
     Stack stack(text_bytes(8 * 8192), 1);
@@ -304,7 +304,7 @@ TEST(CoreDeviceLocate, ARawBaseIsWhereItIs) {
 }
 
 TEST(CoreDeviceLocate, WhatIsBehindARawBaseIsNowhere) {
-    TestIo base("base", text_bytes(10000)); /* of a device of 10240 bytes */
+    TestIo base("base", text_bytes(10000)); /* the device has 10240 bytes */
     OpenDevice device(&base, {});
     u64 pos;
     EXPECT_EQ(cw_device_locate(device.get(), 9728, 512, &pos), nullptr);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What is the same for all formats of base images; and the raw one. */
+/* The behaviour that all formats of base images share, and the raw format. */
 #include <gtest/gtest.h>
 
 #include <atomic>

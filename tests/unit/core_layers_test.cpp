@@ -255,7 +255,7 @@ TEST_F(CoreLayers, SnapshotsWhileOthersWriteAndRead) {
 
 /* ---- snapshots that fail change nothing ---- */
 
-/* What was acknowledged may be lost, whatever the next flush says. */
+/* Acknowledged data may be lost, whatever the next flush says. */
 TEST_F(CoreLayers, AFailedFlushIsFinalForASnapshotToo) {
     LogDevice device(base_.get(), {lower_.get()});
     ASSERT_EQ(device.write(0, text_bytes(8192)), 0);
@@ -456,7 +456,7 @@ TEST_F(CoreLayers, TwoCopiesFrozenApartAreDifferentLayers) {
     EXPECT_EQ(refusal({above.get(), copy.get()}), "");
 }
 
-/* ---- what a layer says of itself ---- */
+/* ---- a layer's description of itself ---- */
 
 TEST_F(CoreLayers, ALayerSaysWhatItIs) {
     auto id = std::make_unique<cw_cow_identity>();

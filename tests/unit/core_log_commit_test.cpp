@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Who may call fdatasync, what may be held over I/O, what a medium's block may hold. */
+/*
+ * The callers of fdatasync, the locks held over I/O, and the content of a medium's block.
+ */
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -18,10 +20,7 @@ constexpr u32 kBlock = 4096;
 
 /* ---- one caller of fdatasync ---- */
 
-/*
- * As a kernel does: an error is told to the first who asks, and what it was
- * about is lost for good.
- */
+/* Behaves like a kernel: the first caller gets the error, and the data is lost for good. */
 class ErrorToldOnce {
 public:
     explicit ErrorToldOnce(SparseIo *cow) {
@@ -168,8 +167,8 @@ private:
         }
     }
     /*
-     * Nothing to lose are zeros ahead of the log, and the mark that begins a
-     * segment: recovery needs it only with a record behind it that is durable.
+     * Zeros ahead of the log, and the mark that begins a segment, are no loss. Recovery
+     * needs the mark only with a durable record behind it.
      */
     void flush() {
         for (const u64 block : written_) {
@@ -235,7 +234,7 @@ TEST(CoreLogCommit, AFlushWritesAtMostOnePadAndOnlyWhereBlocksAreLarge) {
     }
 }
 
-/* ---- what cannot be written is not what cannot be read ---- */
+/* ---- a failed write is not a failed read ---- */
 
 TEST(CoreLogCommit, AnErrorOfWritingWhatIsMovedLeavesTheSegmentInUse) {
     SparseIo base("base", kSize), cow("cow");

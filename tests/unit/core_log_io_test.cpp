@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the native COW log asks of its file: how often, where and how much. */
+/* The I/O of the native COW log: how often, where and how much. */
 #include <gtest/gtest.h>
 
 #include <unistd.h>
@@ -77,7 +77,7 @@ TEST(CoreLogIo, FlushesAtOnceShareOne) {
         std::unique_lock<std::mutex> hold(lock);
         changed.wait(hold, [&] { return busy; });
     }
-    /* What is written now is not in the flush that runs: all these need one more. */
+    /* The running flush does not cover these writes, so all of them need one more. */
     ASSERT_EQ(device.write(0, text_bytes(4096, 2)), 0);
     for (unsigned int i = 1; i < kThreads; i++) {
         threads.emplace_back(flush, i);

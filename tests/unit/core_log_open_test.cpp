@@ -429,7 +429,7 @@ void corrupt_record(log_record *record, std::mt19937_64 *random) {
     }
 }
 
-/* What would reach before its first page, or behind the last number. */
+/* Ranges that reach before the first page, or behind the last number. */
 TEST_F(CoreLogOpen, ARangeWithoutPagesIsNoRecord) {
     Bytes buf(LOG_RECORD_ROOM);
     for (const cw_log_record_type type : {CW_LOG_DROP, CW_LOG_WIPE}) {

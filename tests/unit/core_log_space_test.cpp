@@ -126,7 +126,7 @@ TEST(CoreLogSpace, DiscardingAllGivesTheSpaceBack) {
     EXPECT_LE(cow.used(), 3 * kMiB);
 }
 
-/* What is left is put together, and little is kept free besides. */
+/* The remaining data is put together, and little is kept free besides. */
 TEST(CoreLogSpace, WhatIsLeftAfterDiscardsIsPutTogether) {
     SparseIo base("base", 128 * kMiB), cow("cow");
     make_log(&cow, log_config(base.size(), "none"));
@@ -145,7 +145,7 @@ TEST(CoreLogSpace, WhatIsLeftAfterDiscardsIsPutTogether) {
     EXPECT_EQ(device.read(7 * kMiB, kept), Bytes(data.begin(), data.begin() + kept));
 }
 
-/* What was there before the attach is given back, too. */
+/* Space from before the attach is given back, too. */
 TEST(CoreLogSpace, AFileThatWasKilledFullIsPunchedWhenItIsClosed) {
     SparseIo base("base", 64 * kMiB), cow("cow"), killed("cow");
     make_log(&cow, log_config(base.size(), "none"));
@@ -354,7 +354,7 @@ TEST(CoreLogSpace, AMediumThatCannotAllocateIsFilledWithZeros) {
     EXPECT_EQ(pages.write(5), 0);
 }
 
-/* As on a thin volume, which promises space that it does not have. */
+/* A thin volume promises space that it does not have. */
 TEST(CoreLogSpace, SpaceThatWasPromisedAndIsNotThereEndsNothing) {
     SparseIo base("base", 64 * kMiB), cow("cow");
     make_log(&cow, log_config(base.size(), "none"));

@@ -43,7 +43,7 @@ struct Load {
     const char *name;
     u64 device;
     u64 limit;
-    u32 ops; /* of each writer */
+    u32 ops; /* operations of each writer */
     const char *codec;
 };
 
@@ -174,8 +174,8 @@ TEST_P(CoreLogStress, ReadersSeeWholePagesAndWritersTheirOwn) {
 }
 
 /*
- * Snapshots meanwhile, in logs that have to be cleaned. What is discarded shows
- * what the layer below has, one of the writer's own versions.
+ * Snapshots during writes, in logs that must be cleaned. A discarded page shows the layer
+ * below, which has one of the writer's own versions.
  */
 class CoreLogStressSnapshots : public testing::Test {
 protected:

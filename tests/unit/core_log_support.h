@@ -20,9 +20,9 @@
 namespace cloopw::test {
 
 /*
- * A file with holes on a file system that can be full. Calls that overlap in
- * range and time run unlocked against each other, so that ThreadSanitizer
- * sees when the engine reads what it is writing.
+ * A file with holes on a file system that can be full. Calls that overlap in range and time
+ * do not lock each other out. So ThreadSanitizer sees when the engine reads what it is
+ * writing.
  */
 class SparseIo : private cw_io {
 public:
@@ -53,7 +53,7 @@ public:
         }
         size_ = bytes;
     }
-    /* For the eyes and hands of tests. */
+    /* A test's direct access to the bytes. */
     Bytes bytes(u64 off, u64 len) {
         Bytes out(len);
         if (do_pread(this, out.data(), len, off) != 0) {
@@ -62,7 +62,7 @@ public:
         return out;
     }
     void put(u64 off, const Bytes &data) { do_pwrite(this, data.data(), data.size(), off); }
-    /* What a crash that loses nothing leaves. */
+    /* The state after a crash that loses nothing. */
     void copy_from(SparseIo *other) {
         truncate(0);
         size_ = other->size_.load();
@@ -74,7 +74,7 @@ public:
         }
     }
 
-    /* What they return other than 0 is the call's result. Set before threads run. */
+    /* A result other than 0 becomes the call's result. Set them before threads run. */
     std::function<int(u64 off, size_t len)> before_read;
     std::function<int(u64 off, size_t len)> before_write;
     std::function<int()> before_flush;
@@ -104,7 +104,7 @@ private:
             used_ -= kChunk;
         }
     }
-    /* Makes room for a range, or nothing of it. */
+    /* Allocates a range, or nothing of it. */
     int back(u64 off, u64 len) {
         std::unique_lock<std::shared_mutex> hold(lock_);
         const u64 first = off / kChunk;
@@ -232,7 +232,7 @@ private:
     }
 
     std::string name_;
-    mutable std::shared_mutex lock_; /* guards which chunks there are */
+    mutable std::shared_mutex lock_; /* guards the table of chunks */
     std::vector<std::unique_ptr<u8[]>> chunks_;
     std::atomic<u64> size_;
     std::atomic<u64> used_ = 0;
@@ -333,7 +333,7 @@ private:
     int err_;
 };
 
-/* What a device should hold: its bytes, and those of what is below. */
+/* The expected content of a device: its bytes, and those of the layer below. */
 class Model {
 public:
     explicit Model(Bytes base) : base_(base), now_(std::move(base)) {}
@@ -347,7 +347,7 @@ public:
     void zero(u64 off, u64 len) {
         std::fill_n(now_.begin() + static_cast<std::ptrdiff_t>(off), len, u8{0});
     }
-    /* Whole pages show what is below again, parts of them stay. */
+    /* Whole pages show the layer below again; parts of pages stay. */
     void discard(u64 off, u64 len) {
         const u64 first = cw_round_up(off, CW_PAGE_SIZE);
         const u64 end = (off + len) & ~u64{CW_PAGE_SIZE - 1};
@@ -361,7 +361,7 @@ private:
     Bytes now_;
 };
 
-/* Any mix of pages that shrink, that do not, and that are zeros. */
+/* A random mix of pages that shrink, pages that do not, and pages of zeros. */
 inline Bytes mixed_bytes(std::mt19937 *random, size_t len) {
     Bytes bytes;
     while (bytes.size() < len) {

@@ -46,7 +46,7 @@ struct Shape {
     bool clean; /* close before each open */
 };
 
-/* What the log says it does not hold shows the base, its zeros are zeros. */
+/* Ranges that the log does not hold show the base, and its zeros are zeros. */
 void check_where(const LogDevice &device, const Bytes &base) {
     bool seen[3] = {};
     for (u64 off = 0, n = 0; off < base.size(); off += n) {
@@ -124,7 +124,7 @@ TEST(CoreLogLocate, WhatTheLogDoesNotHoldIsInARawBase) {
 }
 
 TEST(CoreLogLocate, AMapPageThatIsOnlyInTheFileTellsNothing) {
-    const u64 size = 8 << 20; /* of 2 MiB each: some pages of the map */
+    const u64 size = 8 << 20; /* some map pages, each for 2 MiB */
     TestIo base("base.img", text_bytes(size));
     SparseIo cow("cow");
     make_log(&cow, log_config(size));

@@ -94,7 +94,7 @@ TEST_F(CoreMemory, AUmlCow) {
 
 /* More of the map than may stay in memory, and more segments than there was room for. */
 TEST_F(CoreMemory, AMapThatDoesNotFit) {
-    constexpr u64 kPages = 1100; /* of the map, 2 MiB of the device each */
+    constexpr u64 kPages = 1100; /* pages of the map, each for 2 MiB of the device */
     constexpr u64 kSize = kPages * 2 * kMiB;
     SparseIo base("base"), cow("cow");
     base.truncate(kSize);

@@ -49,7 +49,7 @@ protected:
         close(fd);
         return path;
     }
-    /* As the first attach that writes does. */
+    /* Does what the first writable attach does. */
     static void use(const std::string &path) {
         Io io = Io::open(path, Io::Mode::kReadWrite);
         OpenedCow cow(io.get(), true);

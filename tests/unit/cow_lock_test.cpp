@@ -86,14 +86,14 @@ TEST_F(CowLock, ItEndsWithTheOpenFileAndNotBefore) {
     int kept = -1;
     {
         Io writer = lock(true);
-        kept = dup(writer.fd()); /* as the driver keeps it */
+        kept = dup(writer.fd()); /* the driver keeps it, too */
     }
     EXPECT_NE(refusal(false), "");
     close(kept);
     EXPECT_EQ(refusal(true), "");
 }
 
-/* As by a device that went on with a snapshot over it. */
+/* A device that went on with a snapshot over the layer holds the lock. */
 TEST_F(CowLock, AFrozenLayerIsReadWhoeverHasALockOnIt) {
     freeze();
     Io left = lock(true);

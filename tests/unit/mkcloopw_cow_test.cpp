@@ -44,7 +44,7 @@ protected:
         return nlohmann::json::parse(result.out);
     }
 
-    /* What is stored of each block. */
+    /* The stored form of each block. */
     static std::vector<Bytes> stored(const std::string &path) {
         Device device(Io::open(path, Io::Mode::kRead), {}, {});
         std::vector<Bytes> blocks;
@@ -79,7 +79,7 @@ protected:
         expect_success(args);
         return dir_ / name;
     }
-    /* As a COW file was before there were digests. */
+    /* Makes a COW file of a version without digests. */
     static void forget_digest(const std::string &cow) {
         const Io io = Io::open(cow, Io::Mode::kReadWrite);
         for (u64 at : {u64{0}, u64{CW_LOG_SUPER_STRIDE}}) {

@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/* What a command prints. */
+/* The output of a command. */
 std::string output_of(const std::string &command) {
     FILE *pipe = popen((command + " 2>/dev/null").c_str(), "r");
     std::string text;
@@ -214,7 +214,7 @@ TEST_F(MkcloopwDir, NothingIsNewerThanSourceDateEpoch) {
             EXPECT_SAYS(text, std::string(time) + ": 0x59682f00");
         }
     }
-    /* What is older stays so, even before 1970. */
+    /* Older files keep their times, even before 1970. */
     time_t times[] = {INT32_MIN, -5, 1'400'000'000};
     setenv("SOURCE_DATE_EPOCH", "6000000000", 1);
     for (time_t time : times) {
@@ -272,7 +272,7 @@ TEST_F(MkcloopwDir, GrowsUntilItFits) {
     EXPECT_GE(fs::file_size(make()), 25000000u);
 }
 
-/* What a file system has, in bytes. */
+/* A count of the file system's blocks, in bytes. */
 u64 blocks_of(const std::string &raw, const std::string &which) {
     return std::stoull(output_of("dumpe2fs -h " + raw + " 2>/dev/null | sed -n 's/^" + which +
                                  " blocks: *//p'")) *
@@ -356,7 +356,7 @@ TEST_F(MkcloopwExclude, MatchesNamesAndPaths) {
     EXPECT_EQ(left({"--exclude", "*"}), Names{});
 }
 
-/* What is left out is as if it had never been there. */
+/* An excluded file leaves the image as if it had never been there. */
 TEST_F(MkcloopwExclude, LeavesNoTrace) {
     put("big", random_bytes(20 << 20));
     put("src/secret", text_bytes(1000));

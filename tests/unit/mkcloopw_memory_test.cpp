@@ -66,7 +66,7 @@ struct Setting {
     const char *level;
     const char *block_size;
     u64 block;
-    u64 context; /* as the manual has it */
+    u64 context; /* the manual's figure */
 };
 
 class MkcloopwMemoryOf : public MkcloopwMemory, public testing::WithParamInterface<Setting> {};
@@ -96,7 +96,7 @@ TEST_P(MkcloopwMemoryOf, StaysBelowWhatTheManualSays) {
     }
 }
 
-/* What is kept of each block must not be kept in memory. */
+/* Facts about each block must not stay in memory. */
 TEST_F(MkcloopwMemory, ManyBlocksOfCloop) {
     std::string in = sparse(1536 * kMiB, 100000);
     u64 limit = allowed(2, 512, 2 * kMiB);

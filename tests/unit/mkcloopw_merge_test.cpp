@@ -38,7 +38,7 @@ protected:
         device.zero(30 * kPage, 10 * kPage);
         device.write(random_bytes(5 * kPage, 4).data(), 5 * kPage, 65 * kPage);
         device.write(random_bytes(4 * kPage, 5).data(), 4 * kPage, 42 * kPage);
-        device.discard(43 * kPage, 2 * kPage); /* what is below shows again */
+        device.discard(43 * kPage, 2 * kPage); /* the layer below shows again */
         device.discard(70 * kPage, 2 * kPage); /* nothing was here: no change */
         device.zero(200 * kPage, 3 * kPage);
         device.write(random_bytes(100, 6).data(), 100, 250 * kPage + 50);
@@ -198,7 +198,7 @@ TEST_F(MkcloopwMerge, UmlsAsTheLowest) {
     EXPECT_EQ(shown(dir_ / "moved", {merged_}), all);
 }
 
-/* What a header names may be anybody's: its bytes are not copied. */
+/* Anybody may have written the name in a header, so its file is not copied. */
 TEST_F(MkcloopwMerge, TheImageBelowUmlsIsNamedByWhoMerges) {
     const std::string uml = make_uml("u.cow", image_);
     const std::string top = put_over(image_, {uml}, "top.cow");

@@ -21,7 +21,7 @@
 namespace cloopw::test {
 namespace {
 
-/* ---- what it is for ---- */
+/* ---- its main job ---- */
 
 struct Way {
     const char *format;
@@ -144,7 +144,7 @@ TEST_F(Mkcloopw, AnImageStaysAsItIsUnlessToldOtherwise) {
     }
 }
 
-/* What is not decompressed must be checked all the same. */
+/* Blocks that are not decompressed must be checked all the same. */
 TEST_F(Mkcloopw, DamagedBlocksAreNotCopied) {
     expect_success({"--no-dedupe", in_, out_});
     Bytes image = read_bytes(out_);
@@ -315,7 +315,7 @@ TEST_F(Mkcloopw, HolesCostNothing) {
     EXPECT_EQ(got, Bytes(10000, 0));
 }
 
-/* ---- what it says ---- */
+/* ---- its output ---- */
 
 TEST_F(Mkcloopw, JsonTellsEverything) {
     ToolResult result =
@@ -453,7 +453,9 @@ TEST_F(Mkcloopw, HelpFitsEightyColumns) {
     EXPECT_EQ(tool({"--version"}).out.rfind("mkcloopw ", 0), 0u);
 }
 
-/* What the help says, the parser knows; tests/manual compares it with the manual. */
+/*
+ * The parser knows each option of the help; tests/manual compares the help with the manual.
+ */
 TEST_F(Mkcloopw, HelpNamesOptionsThatThereAre) {
     const std::string help = tool({"--help"}).out;
     const std::regex option("(^|[ ,])(--?[a-zA-Z][-a-z]*)");
@@ -490,7 +492,7 @@ TEST_F(Mkcloopw, DuplicatesAreStoredOnce) {
     EXPECT_EQ(extract(dir_ / "each"), twice);
 }
 
-/* ---- what it refuses ---- */
+/* ---- its refusals ---- */
 
 TEST_F(Mkcloopw, UsageErrors) {
     expect_refusal(2, "INPUT is required", {});
@@ -574,7 +576,7 @@ TEST_F(Mkcloopw, BadOutput) {
     EXPECT_EQ(read_bytes(in_), plain_);
 }
 
-/* ---- what is no disk ---- */
+/* ---- inputs that are no disk ---- */
 
 struct Foreign {
     const char *name;
@@ -583,7 +585,10 @@ struct Foreign {
     const char *says;
 };
 
-/* Of what other programs make, the command is named that makes a raw image of it. */
+/*
+ * For a file of another program, the message names the command that makes a raw image of
+ * it.
+ */
 TEST_F(Mkcloopw, WhatOtherProgramsMadeIsNotTakenForRaw) {
     const Foreign kinds[] = {
         {"q.qcow2", "QFI\xfb\0\0\0\3", 8,
@@ -704,7 +709,7 @@ TEST_F(Mkcloopw, StopsWhenCancelled) {
     }
 }
 
-/* What is to be overwritten is so only by what is complete. */
+/* Only a complete file replaces an existing one. */
 TEST_F(Mkcloopw, WhatWasThereStaysWhenCancelled) {
     const Bytes before = {1, 2, 3};
     dir_.write("out", before);
@@ -732,7 +737,7 @@ TEST_F(Mkcloopw, StopsWhileItWaitsForInput) {
     close(ends[1]);
 }
 
-/* As after nohup: what was ignored at the start is not caught. */
+/* Like after nohup: a signal that was ignored at the start is not caught. */
 TEST_F(Mkcloopw, IgnoredSignalsStayIgnored) {
     for (const char *signal : {"HUP", "INT", "TERM"}) {
         const std::string script = std::string("trap \"\" ") + signal + "; (sleep 0.5; cat " + in_ +
@@ -744,7 +749,7 @@ TEST_F(Mkcloopw, IgnoredSignalsStayIgnored) {
     }
 }
 
-/* What is opened next must not become standard input: it would read itself. */
+/* The next open file must not become standard input: it would read itself. */
 TEST_F(Mkcloopw, ClosedStandardInputAndOutputAreErrors) {
     const std::string tool = MKCLOOPW_PROGRAM;
     EXPECT_NE(std::system((tool + " -q - " + out_ + " <&- 2>/dev/null").c_str()), 0);

@@ -187,7 +187,7 @@ TEST_F(PosixIo, ALimitOfFilesIsAsAFullDisk) {
     EXPECT_EQ(with_file_limit(30000, [&] { return cw_capacity(&io.get()) == 30000; }), 0);
 }
 
-/* What the file system itself takes is found without a byte written. */
+/* The file system's own limit is found without writing a byte. */
 TEST_F(PosixIo, ItsCapacityLeavesTheFileAsItIs) {
     Io io = Io::open(path_, Io::Mode::kReadWrite);
     EXPECT_NE(cw_capacity(&io.get()), CW_CAPACITY_UNKNOWN);

@@ -151,7 +151,7 @@ TEST(RunTool, TurnsExceptionsIntoExitCodes) {
     EXPECT_EQ(memory.err, "tool: not enough memory\n");
 }
 
-/* What the tool's parser says of these arguments. */
+/* The parser's complaint about these arguments. */
 std::string parse_error(const Args &args) {
     CLI::App app("", "tool");
     bool flag = false;

@@ -13,7 +13,7 @@ namespace {
 
 const ImageWriterFormat &kFormat = image_writer_cloop4;
 
-/* What shrinks, what does not, zeros, and a last block that is not whole. */
+/* Blocks that shrink, blocks that do not, zeros, and a last block that is not whole. */
 Bytes mixed(u32 block_size) {
     Bytes plain = text_bytes(size_t{block_size} * 5);
     for (const Bytes &part : {random_bytes(size_t{block_size} * 4),

@@ -45,8 +45,8 @@ struct ExtractResult {
 };
 
 /*
- * Writes the content of the input, decompressed, to a file, a device or standard output.
- * Holes of the input stay holes in a file. The file appears only when it is complete.
+ * Writes the content of the input, decompressed, to a file, a device or standard output. In
+ * a file, long runs of zeros become holes. The file appears only when it is complete.
  */
 ExtractResult extract(const Job &job, const Input &input, Streams &streams);
 

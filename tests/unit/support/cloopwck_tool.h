@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Runs cloopwck on files in a directory of the test's own, and makes them. */
+/* Runs cloopwck on files in a directory of the test's own, and makes the files. */
 #ifndef CLOOPW_TESTS_CLOOPWCK_TOOL_H
 #define CLOOPW_TESTS_CLOOPWCK_TOOL_H
 
@@ -35,7 +35,7 @@ protected:
     ToolResult tool(const Args &args, const std::atomic<bool> &cancelled = kNotCancelled) {
         return test::run([&](Streams &streams) { return cloopwck(args, streams, cancelled); });
     }
-    /* Expects this exit code and this in what it prints. */
+    /* Expects this exit code, and this text in the output. */
     std::string expect(int code, const std::string &text, const Args &args) {
         ToolResult result = tool(args);
         EXPECT_EQ(result.code, code) << result.out << result.err;
@@ -66,7 +66,7 @@ protected:
         io.write(&byte, 1, off);
     }
 
-    /* An empty log over what is below, made as cloopwsetup makes it. */
+    /* An empty log over the file below, made like by cloopwsetup. */
     std::string make_cow(const std::string &name, const std::string &below,
                          const std::string &codec = "lz4", u64 size = kCowDevice) {
         LogCowConfig config = log_config(size, codec);
@@ -102,7 +102,7 @@ protected:
         return all_of(attach(layers, base, true));
     }
 
-    /* Writes of all kinds, or none that leaves nothing; what is there afterwards. */
+    /* Writes, discards and zeros; or only data. Returns the content afterwards. */
     static Bytes use(Device &device, unsigned int seed, unsigned int times, bool discards = true) {
         std::mt19937 random(seed);
         for (unsigned int i = 0; i < times; i++) {
@@ -119,7 +119,7 @@ protected:
         }
         return all_of(device);
     }
-    /* base.img, and cow.img over it that was used and closed. */
+    /* base.img, and a used and closed cow.img over it. */
     void make_used(unsigned int times = 60, const std::string &codec = "lz4",
                    bool discards = true) {
         base_ = write("base.img", text_bytes(kCowDevice, 77));
@@ -128,7 +128,7 @@ protected:
         all_ = use(device, 1, times, discards);
         device.close();
     }
-    /* Copies of the file as crashes leave it. */
+    /* Copies the file like a crash leaves it. */
     std::string copy(const std::string &from, const std::string &name) {
         std::filesystem::copy_file(from, path(name),
                                    std::filesystem::copy_options::overwrite_existing);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Runs cloopwsetup in a directory of its own with a kernel of its own. */
+/* Runs cloopwsetup in a directory of its own, with a kernel of its own. */
 #ifndef CLOOPW_TESTS_CLOOPWSETUP_TOOL_H
 #define CLOOPW_TESTS_CLOOPWSETUP_TOOL_H
 
@@ -61,7 +61,7 @@ protected:
         int code = run(args);
         ASSERT_EQ(code, 0) << err_;
     }
-    /* Fails with exactly this line, in which DIR and DEV stand for directories. */
+    /* Expects exactly this line as the error. DIR and DEV in it stand for directories. */
     void refuses(const Args &args, const std::string &line, int code = 1) {
         EXPECT_EQ(run(args), code);
         EXPECT_EQ(placeholders(err_),

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 constexpr unsigned int kMajor = 251;
 constexpr int kControl = -1;
-constexpr unsigned int kDiskMajor = 8; /* of sda, on which all files lie */
+constexpr unsigned int kDiskMajor = 8; /* major of sda, on which all files lie */
 
 std::string path_of(int fd) {
     return fs::read_symlink("/proc/self/fd/" + std::to_string(fd)).string();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A kernel for cloopwsetup's tests: a model of the driver, nodes that need no
- * root, /sys and /proc as files in a directory of the test's. What is attached
- * is opened with the real engine, so that refusals have the driver's words.
+ * A kernel for cloopwsetup's tests: a model of the driver, and nodes that need no root. /sys
+ * and /proc are files in a directory of the test's. The real engine opens an attached file,
+ * so that refusals have the driver's words.
  */
 #ifndef CLOOPW_TESTS_FAKE_KERNEL_H
 #define CLOOPW_TESTS_FAKE_KERNEL_H
@@ -26,15 +26,15 @@ public:
         struct cloopw_config config = {};
         std::string image;
         std::vector<std::string> layers;
-        std::vector<int> layer_flags; /* of open() */
-        std::string format;           /* asked for */
+        std::vector<int> layer_flags; /* open()'s */
+        std::string format;           /* the requested one */
         std::unique_ptr<Device> engine;
     };
 
     /* dir: an empty directory; devices: how many the module makes when loaded */
     explicit FakeKernel(std::string dir, int devices = 2, bool loaded = true);
 
-    /* ---- what a test can turn ---- */
+    /* ---- a test's settings ---- */
 
     int modprobe_status = 0; /* or -errno */
     std::string modprobe_says;
@@ -44,10 +44,10 @@ public:
     int busy_clears = 0;        /* so many CLEARs get EBUSY */
     int clear_error = 0;        /* -errno of CLEAR */
     bool clear_detaches = true; /* in spite of the error */
-    int stolen_devices = 0;     /* so many free devices another program takes */
+    int stolen_devices = 0;     /* so many free devices go to another program */
     int configure_error = 0;    /* -errno */
     std::string configure_message;
-    std::string codecs = "none zlib lz4 lz4hc zstd xz lzo"; /* of the module */
+    std::string codecs = "none zlib lz4 lz4hc zstd xz lzo"; /* the module's */
     std::string cow_codecs = "none zlib lz4 lz4hc zstd";
     int snapshot_error = 0;    /* -errno */
     int flush_error = 0;       /* -errno */
@@ -56,16 +56,16 @@ public:
     bool size_shows = true;                   /* in the status after an attach */
     std::vector<std::string> full_attributes; /* setting them gets ENOSPC */
     std::map<std::string, int> open_errors;   /* path -> -errno */
-    std::map<std::string, dev_t> devices_of;  /* how paths begin -> st_dev, in place of sda's */
+    std::map<std::string, dev_t> devices_of;  /* beginning of a path -> st_dev, in place of sda's */
     std::map<unsigned int, int> ioctl_errors; /* request -> -errno */
 
-    /* ---- what a test can see ---- */
+    /* ---- a test's observations ---- */
 
     bool loaded = false;
     std::map<int, std::unique_ptr<Attached>> disks; /* null: idle */
     std::vector<std::vector<std::string>> ran;
     int pauses = 0;
-    std::chrono::milliseconds time{0}; /* how long they were together */
+    std::chrono::milliseconds time{0}; /* sum of all pauses */
     std::vector<std::string> flushed;  /* "buffers 0", "driver 0" */
     int open_handles = 0;
 

@@ -24,7 +24,7 @@ bool fails(size_t size) {
     return should_fail && should_fail(size);
 }
 
-/* Of what the caller can do without. */
+/* Fails allocations that the caller can do without. */
 bool fails_soft(size_t size) {
     const bool failed = fails(size);
     std::lock_guard<std::mutex> hold(lock);

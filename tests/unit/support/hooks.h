@@ -16,7 +16,7 @@
 
 namespace cloopw::test {
 
-/* While it lives, allocations for which should_fail says true return NULL. */
+/* While it lives, allocations return NULL for which should_fail returns true. */
 class FailAllocations {
 public:
     explicit FailAllocations(std::function<bool(size_t size)> should_fail);
@@ -25,7 +25,10 @@ public:
     FailAllocations &operator=(const FailAllocations &) = delete;
 };
 
-/* While it lives, cw_try_alloc and cw_alloc_cached, for which there is a way without, fail. */
+/*
+ * While it lives, cw_try_alloc and cw_alloc_cached fail, because their callers have another
+ * way.
+ */
 class NoSpareMemory {
 public:
     NoSpareMemory();
@@ -37,7 +40,7 @@ public:
 /* Fails the nth allocation from now on (0: the next), and only that. */
 std::function<bool(size_t)> nth_allocation(unsigned int n);
 
-/* While it lives, counts what cw_alloc and its like hand out. */
+/* While it lives, counts the memory of cw_alloc and its like. */
 class CountAllocations {
 public:
     CountAllocations();
@@ -48,7 +51,7 @@ public:
     u64 bytes() const;
 };
 
-/* While it lives, is called before each cw_free of something. */
+/* While it lives, calls a function before each cw_free of something. */
 class OnFree {
 public:
     explicit OnFree(std::function<void()> action);
@@ -57,7 +60,7 @@ public:
     OnFree &operator=(const OnFree &) = delete;
 };
 
-/* While it lives, lines of cw_log_bad are kept here and not printed. */
+/* While it lives, keeps lines of cw_log_bad instead of printing them. */
 class CaptureLog {
 public:
     CaptureLog();

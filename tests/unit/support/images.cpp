@@ -150,7 +150,7 @@ constexpr u64 kCloopHead = sizeof(cw_disk_cloop_head);
 
 u64 entry_len(const CloopSpec &spec) { return spec.version == 0 ? 4 : 8; }
 
-/* As the tools of their time wrote them. */
+/* The preambles of the original tools. */
 std::string preamble(const CloopSpec &spec) {
     const std::string name =
         spec.version == 0 ? "" : "#V" + std::to_string(spec.version) + ".0 Format\n";

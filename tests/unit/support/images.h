@@ -15,7 +15,7 @@
 
 namespace cloopw::test {
 
-/* The result of the codec at its default level; with "none" the bytes. */
+/* The result of the codec at its default level; with "none", the bytes. */
 Bytes compress(const cw_codec &codec, const Bytes &plain);
 
 /* ---- cloopw version 1 ---- */
@@ -24,12 +24,12 @@ class NativeBuilder {
 public:
     NativeBuilder(u64 size, u32 block_size);
 
-    /* Stores block n; a codec that does not shrink it stores it as it is. */
+    /* Stores block n, uncompressed if the codec does not shrink it. */
     void add(u64 n, const Bytes &plain, const cw_codec &codec);
     /* Stores these bytes and returns a reference to them with their crc. */
     cw_disk_ref store(const Bytes &stored, u8 codec);
 
-    /* To lie with, before finish(): references to blocks, */
+    /* For faults, before finish(): references to blocks, */
     std::map<u64, cw_disk_ref> refs;
     /* each index page before it is stored, */
     std::function<void(u32 level, u64 n, cw_disk_index_page *page)> on_page;
@@ -46,7 +46,7 @@ private:
 
 /* All blocks of plain in order, with one codec. */
 Bytes native_image(const Bytes &plain, u32 block_size, const cw_codec &codec);
-/* Changes the superblock and makes its checksum right again. */
+/* Changes the superblock and fixes its checksum. */
 void change_super(Bytes *image, const std::function<void(cw_disk_super *)> &change);
 
 /* ---- cloop V0.68, V2.0, V4.0 ---- */
@@ -55,13 +55,13 @@ struct CloopSpec {
     int version = 4;       /* 0: V0.68 */
     bool trailing = false; /* header and index at the end */
     u32 block_size = 4096;
-    std::vector<const cw_codec *> codecs = {&cw_codec_zlib}; /* of the blocks, in turn */
+    std::vector<const cw_codec *> codecs = {&cw_codec_zlib}; /* the blocks', in turn */
 };
 
 Bytes cloop_image(const CloopSpec &spec, const Bytes &plain);
 /* Place of block n's entry in a file of that many blocks. */
 u64 cloop_entry(const CloopSpec &spec, const Bytes &file, u64 blocks, u64 n);
-/* What an entry of V4.0 has in its top bits for the codec. */
+/* The top bits of an entry of V4.0 for this codec. */
 u64 cloop4_flags(const cw_codec &codec);
 
 Bytes cloop2_image(const Bytes &plain, u32 block_size);
@@ -80,11 +80,11 @@ struct UmlSpec {
     u32 alignment = 4096;
     std::string base = "base";
     int version = 3;
-    bool padded = false; /* version 3 as some 64-bit programs wrote it */
+    bool padded = false; /* version 3 of some 64-bit programs */
     bool little = false; /* version 1 of a little-endian machine */
 };
 
-/* Header, empty bitmap and a hole of zeros, as long as uml_mkcow makes it. */
+/* Header, empty bitmap and a hole of zeros, with uml_mkcow's length. */
 Bytes uml_cow(const UmlSpec &spec);
 u64 uml_bitmap_offset(const UmlSpec &spec);
 u64 uml_data_offset(const UmlSpec &spec);
@@ -103,7 +103,7 @@ public:
     std::string why() const { return report_.text; }
     cw_image *operator->() const { return image_; }
     cw_image *get() const { return image_; }
-    /* What a read of the range returns, and its bytes when that is 0. */
+    /* Returns the result of a read of the range, and its bytes when that is 0. */
     int read(u64 off, u32 len, Bytes *out) const;
 
 private:
@@ -135,9 +135,9 @@ public:
     u64 size() const;
     int read(u64 off, u32 len, Bytes *out) const;
     int write(u64 off, const Bytes &bytes) const;
-    /* All of it; a failed read makes it empty. */
+    /* The whole content; empty when a read fails. */
     Bytes contents() const;
-    /* Closes early; returns what that did. */
+    /* Closes early. Returns the result of that. */
     int close();
 
 private:

@@ -57,7 +57,7 @@ inline MadeImage make_image(const ImageWriterFormat &format, const ImageWriterOp
     return {bytes_of(io), writer->stats(), writer->uuid()};
 }
 
-/* What the engine reads from an image, all of it. */
+/* The whole content of an image, read by the engine. */
 inline Bytes read_image(const Bytes &file) {
     Image image(Io::memory("image", file));
     Bytes plain(image.size());

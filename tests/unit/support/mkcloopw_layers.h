@@ -42,7 +42,7 @@ protected:
         return path;
     }
 
-    /* layers: the top first, of which all but the first are frozen, or UML's. */
+    /* layers: the top first. All but the first are frozen, or UML's. */
     static Device attach(const std::string &base, const std::vector<std::string> &layers,
                          bool read_only = false) {
         std::vector<Io> ios;
@@ -69,7 +69,7 @@ protected:
         device.close();
     }
 
-    /* Freezes the top of these, unless it is UML's, and makes a new one over it. */
+    /* Freezes the top of these layers, unless it is UML's, and makes a new one over it. */
     std::string put_over(const std::string &base, const std::vector<std::string> &layers,
                          const std::string &name, LogCowConfig config = {}) const {
         Device device = attach(base, layers);

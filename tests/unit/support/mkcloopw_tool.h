@@ -35,7 +35,7 @@ protected:
         return run([&](Streams &streams) { return mkcloopw(args, streams, cancelled); }, input);
     }
 
-    /* Expects it to fail with this code, say this, and make no file. */
+    /* Expects a failure with this code and this message, and no file. */
     void expect_refusal(int code, const std::string &message, const Args &args,
                         const ToolInput &input = {}) {
         std::vector<std::string> before = dir_.names();

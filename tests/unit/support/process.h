@@ -10,7 +10,7 @@
 
 namespace cloopw::test {
 
-/* A directory that ends with the test. */
+/* A directory that the destructor removes. */
 class TempDir {
 public:
     TempDir();
@@ -24,15 +24,15 @@ private:
     std::string path_;
 };
 
-/* Both throw std::runtime_error when that is not possible. */
+/* Both throw std::runtime_error on failure. */
 Bytes read_file(const std::string &path);
 void write_file(const std::string &path, const Bytes &content);
 /* st_mtime */
 s64 mtime_of(const std::string &path);
 
 /*
- * Runs a program with its output thrown away; its exit status, -1 when it
- * could not be run or was killed.
+ * Runs a program without its output. Returns its exit status; -1: it could not be run or
+ * was killed.
  */
 int run(const std::vector<std::string> &argv);
 

@@ -44,14 +44,14 @@ private:
 
 struct ToolResult {
     int code;
-    std::string out; /* what it printed */
+    std::string out; /* standard output */
     std::string err;
-    Bytes data; /* what it wrote to "-" */
+    Bytes data; /* data for "-" */
 };
 
 struct ToolInput {
-    Bytes in;              /* of "-" */
-    int in_fd = -1;        /* instead */
+    Bytes in;              /* content of "-" */
+    int in_fd = -1;        /* used instead of in */
     bool terminal = false; /* standard error is one */
 };
 

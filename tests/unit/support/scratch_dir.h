@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A directory that ends with the test, and files in it. */
+/* A directory that the destructor removes, and files in it. */
 #ifndef CLOOPW_TESTS_SCRATCH_DIR_H
 #define CLOOPW_TESTS_SCRATCH_DIR_H
 
@@ -35,7 +35,7 @@ public:
     std::string operator/(const std::string &name) const { return (path_ / name).string(); }
     std::string path() const { return path_.string(); }
 
-    /* Names of all that is in it, sorted. */
+    /* All names in the directory, sorted. */
     std::vector<std::string> names() const {
         std::vector<std::string> names;
         for (const auto &entry : std::filesystem::directory_iterator(path_)) {
@@ -45,7 +45,7 @@ public:
         return names;
     }
 
-    /* Makes a file in it; returns its path. */
+    /* Makes a file in it. Returns its path. */
     std::string write(const std::string &name, const Bytes &bytes) const {
         std::ofstream file(path_ / name, std::ios::binary);
         file.write(reinterpret_cast<const char *>(bytes.data()),

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A backing file in memory for tests: it records what is written to it and
- * fails when it is told to.
+ * A backing file in memory for tests. It records writes, and fails when the test says so.
  */
 #ifndef CLOOPW_TESTS_TEST_IO_H
 #define CLOOPW_TESTS_TEST_IO_H
@@ -35,24 +34,24 @@ public:
     void set_content(Bytes content);
 
     /*
-     * Asked before each call; what they return other than 0 is the call's
-     * result, and nothing happens to the file. Set before threads run.
+     * Called before each call. A result other than 0 becomes the call's result, and the
+     * file stays unchanged. Set them before threads run.
      */
     std::function<int(u64 off, size_t len)> before_read;
     std::function<int(u64 off, size_t len)> before_write;
     std::function<int()> before_flush;
 
-    /* Where data begins at off or behind it; empty: at off. */
+    /* Where data begins, at off or behind it; empty: at off. */
     std::function<u64(u64 off)> data_from;
 
-    /* What it was told that will be read, in this order. */
+    /* The ranges of its will_read calls, in their order. */
     struct Range {
         u64 off, len;
         bool operator==(const Range &) const = default;
     };
     const std::vector<Range> &hints() const { return hints_; }
 
-    /* What was recorded since start_recording(). Not while calls run. */
+    /* The calls recorded since start_recording(). Not while calls run. */
     void start_recording() { recording_ = true; }
     const std::vector<Call> &calls() const { return calls_; }
 
@@ -76,7 +75,7 @@ private:
     std::vector<Range> hints_;
 };
 
-/* The bytes of a change to a file, as a file system would apply it. */
+/* Applies a change to a file's bytes, like a file system. */
 void apply_write(Bytes *file, u64 off, const u8 *data, size_t len);
 
 }  // namespace cloopw::test
