@@ -15,7 +15,7 @@ namespace cloopw {
 
 namespace {
 
-/* The engine's report, or what the errno says when it left none. */
+/* Throws the engine's report, or the errno's text when there is none. */
 [[noreturn]] void throw_refusal(const char *name, int err, const cw_report &report) {
     if (report.text[0] != '\0') {
         throw Error(report.text, -err);

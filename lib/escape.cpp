@@ -54,7 +54,7 @@ struct CodeRange {
     uint32_t last;
 };
 
-/* Control characters, and those that are not seen but change how others are. */
+/* Control characters, and invisible characters that change others. */
 constexpr std::array<CodeRange, 10> kUnprintable = {{{0x00, 0x1f},
                                                      {0x7f, 0x9f},
                                                      {0xad, 0xad},

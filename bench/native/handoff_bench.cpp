@@ -23,7 +23,7 @@ namespace {
 
 constexpr size_t kPage = 4096;
 
-/* One fdatasync at a time, for all who asked before it began. */
+/* One fdatasync at a time, for all callers that asked before it began. */
 class GroupCommit {
 public:
     explicit GroupCommit(int fd) : fd_(fd) {}

@@ -33,7 +33,7 @@ constexpr u64 kSource = 64 * kMiB;
 
 bool only_values = false;
 
-/* A figure: for who reads, or for a table. */
+/* A figure: for a reader, or for a table. */
 void value(const std::string &name, double number, const char *unit) {
     if (only_values) {
         fmt::print("{} {:.1f} {}\n", name, number, unit);

@@ -220,7 +220,7 @@ static int backing_size(struct cw_io *io, u64 *size)
 	return 0;
 }
 
-/* Some file systems have no limit of their own: those in memory. */
+/* File systems in memory may have no limit: -EOPNOTSUPP. */
 static int backing_capacity(struct cw_io *io, u64 *bytes)
 {
 	struct cw_backing *b = to_backing(io);
@@ -329,7 +329,10 @@ int cw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq)
 
 /* ---- opening ---- */
 
-/* Allocated; a newline in it is escaped, so that it is one line everywhere. */
+/*
+ * Allocated. A newline in the name is escaped, so the name is one line
+ * everywhere.
+ */
 static char *name_of(struct file *file)
 {
 	char *buf = kmalloc(PATH_MAX, GFP_KERNEL);

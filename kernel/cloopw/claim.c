@@ -6,7 +6,7 @@
 #include <linux/blkdev.h>
 #include <linux/err.h>
 
-/* The holder: an address of this driver's, whatever is there. */
+/* The holder: a unique address. The content does not matter. */
 static char holder;
 
 int cw_claim(struct cw_claim *claim, struct block_device *bdev,
@@ -22,7 +22,7 @@ int cw_claim(struct cw_claim *claim, struct block_device *bdev,
 	}
 	claim->claimed = claimed;
 	claim->bdev = bdev;
-	/* For those who look at it, such as lsblk. */
+	/* For programs that look at slaves, such as lsblk. */
 	if (bd_link_disk_holder(bdev, disk))
 		pr_debug("%s: %pg is not among its slaves\n", disk->disk_name,
 			 bdev);

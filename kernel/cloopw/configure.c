@@ -331,7 +331,7 @@ static void retract(struct cloopw_disk *disk)
 	set_disk_ro(gd, false);
 	set_bit(GD_SUPPRESS_PART_SCAN, &gd->state);
 	dev_set_uevent_suppress(dev, 0);
-	/* Also those that others than us added. */
+	/* Also partitions that other programs added. */
 	mutex_lock(&gd->open_mutex);
 	if (bdev_disk_changed(gd, false))
 		pr_warn("%s: its partitions could not be removed\n",

@@ -33,7 +33,7 @@ static u32 crc_by_table(const void *buf, size_t len)
 	return __crc32c_le(~0u, buf, len);
 }
 
-/* The best of some rounds, in ns: what disturbs one is not to count. */
+/* The best of some rounds, in ns, so that a disturbed round does not count. */
 static u64 measure(u32 (*crc)(const void *, size_t), const void *buf)
 {
 	u64 best = U64_MAX;

@@ -200,7 +200,9 @@ void cw_direct_read_cached(const struct cw_direct *direct, loff_t pos,
 	loff_t first = round_down(pos, PAGE_SIZE);
 	loff_t end = round_down(pos + len, PAGE_SIZE);
 
-	/* Unlike invalidate_mapping_pages() it finds those just read, too. */
+	/*
+	 * Unlike invalidate_mapping_pages(), this also finds pages just read.
+	 */
 	if (cw_direct_mode(direct) == CW_DIRECT_DROP && first < end)
 		vfs_fadvise(direct->cached, first, end - first,
 			    POSIX_FADV_DONTNEED);

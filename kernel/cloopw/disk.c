@@ -117,8 +117,8 @@ void cloopw_disk_release(struct cloopw_disk *disk, bool alone)
 }
 
 /*
- * The last close of a device writes back, too, and has nobody to tell an error
- * to. The page cache keeps it until somebody asks, as we do.
+ * The last close of a device writes back, too, and can report an error to
+ * nobody. The page cache keeps the error until a caller asks, as here.
  */
 static int sync_cached(struct block_device *bdev)
 {
@@ -152,7 +152,7 @@ int cloopw_disk_sync(struct cloopw_disk *disk)
 		err = err ? err : part_err;
 	}
 	mutex_unlock(&gd->open_mutex);
-	/* That is what the page cache makes of all errors. */
+	/* The page cache reports all errors as -EIO. */
 	if (err == -EIO && is_full(disk->attachment))
 		err = -ENOSPC;
 	return err;
@@ -171,7 +171,7 @@ static int make_gendisk(struct cloopw_disk *disk)
 	gd->private_data = disk;
 	snprintf(gd->disk_name, sizeof(gd->disk_name), "cloopw%d",
 		 disk->number);
-	/* Only those who ask for partitions get them. */
+	/* Partitions are only for an attach that asks for them. */
 	set_bit(GD_SUPPRESS_PART_SCAN, &gd->state);
 	disk->gd = gd;
 	return 0;
@@ -196,7 +196,9 @@ struct cloopw_disk *cloopw_disk_add(int number)
 	err = device_add_disk(NULL, disk->gd, NULL);
 	if (err)
 		goto put_gendisk;
-	/* It may be open by now, so it stays also without. */
+	/*
+	 * The disk may be open by now, so it stays even without the directory.
+	 */
 	disk->sysfs = cloopw_sysfs_add(disk->gd);
 	if (!disk->sysfs)
 		pr_warn("%s: no memory for its directory in sysfs\n",

@@ -112,8 +112,8 @@ static int configure(struct cloopw_disk *disk, bool exclusive,
 }
 
 /*
- * losetup does not try again while udev or another program has a look at the
- * device, as cloopwsetup does.
+ * losetup does not try again while udev or another program looks at the device.
+ * So the driver does, like cloopwsetup.
  */
 static int clear(struct cloopw_disk *disk)
 {
@@ -255,8 +255,8 @@ static int get_status(struct cloopw_disk *disk, void __user *arg)
 /* ---- changes ---- */
 
 /*
- * Partitions that were looked for stay, direct I/O has an ioctl of its own, and
- * what changes nothing is always possible.
+ * Known partitions stay, and direct I/O has an ioctl of its own. A change of
+ * nothing is always possible.
  */
 static int change(struct cloopw_disk *disk, struct loop_request *request)
 {

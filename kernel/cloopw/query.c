@@ -13,7 +13,7 @@
 
 static_assert(sizeof(struct cloopw_query) == CLOOPW_QUERY_SIZE_1);
 
-/* Behind what is there, with a blank between. */
+/* Appends a name, with a blank between. */
 static void add_name(char *names, size_t size, const char *name)
 {
 	size_t len = strlen(names);
@@ -22,7 +22,7 @@ static void add_name(char *names, size_t size, const char *name)
 	scnprintf(names + len, size - len, "%s%s", len ? " " : "", name);
 }
 
-/* Some codecs the kernel can only read. */
+/* The kernel can only read some codecs. */
 static bool can_compress(const struct cw_codec *codec)
 {
 	void *context;

@@ -136,7 +136,7 @@ static ssize_t show_uuid(const struct cloopw_attachment *att, char *buf)
 }
 ATTACHED_ATTR(uuid);
 
-/* Names of those that occur, in one line. */
+/* Names of the codecs that occur, in one line. */
 static ssize_t show_codecs(const struct cloopw_attachment *att, char *buf)
 {
 	u32 codecs = att->info.image->codecs;
@@ -162,7 +162,7 @@ static ssize_t show_quotient(char *buf, u64 whole, u64 part)
 			  whole % part * 100 / part);
 }
 
-/* How many times smaller the image is than what it holds. */
+/* Content bytes for each stored byte. */
 static ssize_t show_ratio(const struct cloopw_attachment *att, char *buf)
 {
 	const struct cw_image *image = att->info.image;

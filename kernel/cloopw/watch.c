@@ -42,7 +42,7 @@ static bool is_low(const struct cloopw_mark *mark, u64 capacity, u64 available)
 	return bytes && available <= bytes;
 }
 
-/* With no lock held: it allocates memory, and who listens is woken. */
+/* With no lock held: the event allocates memory and wakes its listeners. */
 static void tell(struct cloopw_watch *watch, u64 available)
 {
 	char state[32], low[24], left[48] = "CLOOPW_AVAILABLE=";

@@ -111,7 +111,7 @@ bool LogRecordReader::load(const LogRun &run, u32 len) {
            cw_pread(&io_, ws_->stored + first, size_t{run.pages} * CW_PAGE_SIZE, at + first) == 0;
 }
 
-/* Pages that are stored as they are have checksums of their own. */
+/* Uncompressed pages have checksums of their own. */
 bool LogRecordReader::is_sound(const LogRun &run, const log_record &record) const {
     if (record.codec != CW_CODEC_NONE) {
         return cw_log_record_check(ws_->stored, &record) == 0;
@@ -398,7 +398,7 @@ void doubt_end(const LogEnd &end, u64 size, const std::string &text, Findings &f
         const u64 off = range.page * CW_PAGE_SIZE;
         findings.doubt("log", text, {off, std::min(range.pages * CW_PAGE_SIZE, size - off)});
     }
-    /* Nobody knows what came after a record that is not complete. */
+    /* Records behind an incomplete one are unknown. */
     findings.doubt("log", "records of after the end of the log may be gone without a trace",
                    {0, size});
 }

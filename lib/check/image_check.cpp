@@ -74,7 +74,7 @@ private:
         options_.advance(extent.stored);
     }
 
-    /* nullptr, or what is wrong with the block. */
+    /* Returns nullptr, or the fault of the block. */
     const char *read(u64 n, ByteRange range) {
         if (cw_image_read(&image_, range.off, static_cast<u32>(range.len), plain_.data()) == 0) {
             return nullptr;

@@ -113,7 +113,7 @@ void LogRebuild::order_segments() {
 
 /* ---- the map that the checkpoint leads to, as far as it does ---- */
 
-/* False: a page is damaged, what is below it is not known. */
+/* False: a page is damaged, and the pages below it are unknown. */
 bool LogRebuild::walk_array(cw_log_meta kind, const std::vector<u64> &words,
                             std::vector<u64> *below) {
     std::vector<u64> entries(CW_LOG_FANOUT);
@@ -159,9 +159,8 @@ void LogRebuild::walk_tree() {
 /* ---- pages of the map that lie about ---- */
 
 /*
- * META records in the order in which they were written. A page of the usage
- * tells which generations there were at its checkpoint, so whatever is written
- * after it, is of after these were begun.
+ * META records in the order in which the log wrote them. A page of the usage names the
+ * generations at its checkpoint. A page that follows was written after these began.
  */
 void LogRebuild::survey_meta() {
     std::vector<u32> metas;

@@ -75,7 +75,7 @@ private:
         return true;
     }
 
-    /* The first one says which use it is: what is older lies behind it. */
+    /* The first record tells the present use. Records of older uses lie behind it. */
     bool belongs(const log_record &record) const {
         const bool meta = record.type == CW_LOG_META;
         switch (info_.kind) {

@@ -52,7 +52,7 @@ public:
     void zero(u64 page, u32 pages) {
         check(cow_->format->zero(cow_.get(), page * CW_PAGE_SIZE, u64{pages} * CW_PAGE_SIZE));
     }
-    /* false: what it holds needs more. */
+    /* False: the content needs more. */
     bool set_limit() {
         if (config_.limit == 0) {
             return true;

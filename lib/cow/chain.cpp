@@ -117,7 +117,7 @@ public:
         return *found_;
     }
 
-    /* After a find() that failed: what a snapshot was to freeze. */
+    /* After a failed find(): the layer that a snapshot was to freeze. */
     const std::optional<CowLayer> &unfrozen() const {
         static const std::optional<CowLayer> none;
         return other_ && is_unfinished(child_, *other_) ? other_ : none;

@@ -62,7 +62,9 @@ Uuid uuid_of(int fd, const std::string &path) {
     return uuid;
 }
 
-/* It was blank before, or what it held is lost: neither copy of a superblock stays. */
+/*
+ * Removes both copies of a superblock. The device was blank before, or its content is lost.
+ */
 void try_to_make_blank(int fd, const std::string &path) {
     try {
         make_blank(fd, path, device_size(fd, path));

@@ -42,7 +42,7 @@ void write_uml(int fd, const std::string &name, const CowBase &base, const CowSe
  * which must not be taken for this one's.
  */
 uint64_t random_generation() {
-    constexpr unsigned int kBits = 46; /* half of what there are */
+    constexpr unsigned int kBits = 46; /* half of all generations */
     uint64_t generation = 0;
     if (getrandom(&generation, sizeof(generation), 0) != ssize_t{sizeof(generation)}) {
         throw Error("cannot get random numbers for a COW", errno);
@@ -56,7 +56,7 @@ constexpr std::array kFormats = {
     CowFormat{"uml", write_uml},
 };
 
-/* The engine's word on what a file is; nullptr: no COW file. */
+/* The COW format that probes true; nullptr: no COW file. */
 const struct cw_cow_format *probe(const std::string &path, int fd) {
     std::vector<u8> head(CW_HEAD_LEN);
     ssize_t n = pread(fd, head.data(), head.size(), 0);
@@ -84,7 +84,7 @@ void check_settings(const std::string &path, int fd, const struct cw_cow_format 
     }
     auto super = read_log_super(fd, path);
     if (!super) {
-        return; /* the driver tells what is wrong with it */
+        return; /* the driver reports the fault */
     }
     const cw_codec *codec = codec_of(*super);
     const int level = static_cast<int>(cw_from_le32(super->codec_level));

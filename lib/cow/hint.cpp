@@ -33,7 +33,7 @@ public:
         }
         return st;
     }
-    /* The very same, whatever became of its name. Needs /proc. */
+    /* Opens the same file, even if its name has changed. Needs /proc. */
     int open() const {
         return ::open(("/proc/self/fd/" + std::to_string(fd_)).c_str(),
                       O_RDONLY | O_NONBLOCK | O_CLOEXEC);

@@ -77,8 +77,8 @@ int try_lock(int fd, bool writable) {
 }
 
 /*
- * A server that was told to end still stores what was written: nbdkit --run does not
- * wait for it. So who holds the lock is given a moment. 0, or errno.
+ * A server that was told to end still stores written data, and nbdkit --run does not wait
+ * for it. So the holder of the lock gets a moment. 0 or errno.
  */
 int take(int fd, bool writable) {
     constexpr std::chrono::milliseconds kStep(20);

@@ -16,7 +16,10 @@ namespace {
 /* A node's time is that of its last event or of the boot, not of its content. */
 int64_t content_time(const struct stat &st) { return S_ISREG(st.st_mode) ? st.st_mtime : 0; }
 
-/* The new one is there, empty, and made for what the layer below it is called from now on. */
+/*
+ * Freezes the layer below under its new UUID. The new top is there already, empty, and made
+ * for that UUID.
+ */
 void freeze(const StackOptions &options, const std::vector<CowLayer> &below) {
     Device::Config config;
     config.format = options.format;

@@ -49,8 +49,8 @@ void AppendStream::write_out() {
 }
 
 /*
- * The flush in the end must find little to do: the disk can work while we
- * compress. Only a hint: what fails here the flush will say.
+ * The disk can work while we compress, so that the last flush finds little to do. Only a
+ * hint: the flush reports errors.
  */
 void AppendStream::start_write_back(u64 end) {
     if (io_.fd() < 0 || end - started_ < kWriteBackLen) {

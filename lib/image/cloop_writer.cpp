@@ -64,7 +64,7 @@ private:
 
 void CloopWriter::compress(Codec &codec, Block &block) const {
     u32 cap = version_.stores_plain ? options_.block_size - 1 : max_stored(options_.block_size);
-    /* Codecs like to have more room than what they write takes in the end. */
+    /* Codecs like to have more room than their result needs. */
     u32 room = options_.block_size + options_.block_size / 1000 + 80;
     if (block.stored.size() < room) {
         block.stored.resize(room);
@@ -132,7 +132,7 @@ void CloopWriter::make_room(u64 by) {
     }
 }
 
-/* Copies the index to its place and makes its offsets those after make_room(). */
+/* Copies the index to its place, and adapts its offsets to make_room(). */
 void CloopWriter::move_index(u64 by) {
     AppendStream index(io_, sizeof(cw_disk_cloop_head));
     std::vector<__be64> entries(1 << 15);

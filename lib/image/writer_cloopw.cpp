@@ -45,7 +45,7 @@ public:
 
     void add(const Ref &ref) { add_at(0, ref); }
 
-    /* Closes all pages; levels is what the number of blocks asks for. */
+    /* Closes all pages; the number of blocks determines levels. */
     Ref finish(u32 levels) {
         for (u32 level = 0; level + 1 < levels; level++) {
             add_at(level + 1, close(level));
@@ -216,7 +216,7 @@ class NativeWriter : public ImageWriter {
 public:
     NativeWriter(const Io &io, const ImageWriterOptions &options)
         : io_(io), options_(options), stream_(io, CW_SUPER_LEN), index_(stream_) {
-        /* Whatever image was here is none from now on. */
+        /* The former image in this file is none from now on. */
         cw_disk_super none = {};
         io_.write(&none, sizeof(none), 0);
         if (options_.dedupe) {

@@ -248,16 +248,18 @@ int cw_zlib_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
 
 /* ---- xz ---- */
 
-/* More than any preset of xz asks for; what a stream asks for is hostile. */
+/* More than any preset of xz needs. The demand of a stream is hostile. */
 #define XZ_DECODER_MEMORY (160u << 20)
 
 struct xz {
-	lzma_stream decoder; /* keeps what it allocated from block to block */
+	lzma_stream decoder; /* keeps its memory from block to block */
 	bool can_compress;
 	lzma_options_lzma options;
 };
 
-/* No dictionary is larger than what it is for: the decoder pays for it. */
+/*
+ * A dictionary is at most as large as a block, because the decoder pays for it.
+ */
 static int xz_choose_options(struct xz *xz, int level, u32 max_len)
 {
 	u32 dict = cw_max(max_len, LZMA_DICT_SIZE_MIN);

@@ -9,7 +9,7 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
-#define UNKNOWN 4096u /* most media have blocks of that, whatever they say */
+#define UNKNOWN 4096u /* most media have such blocks, also against their word */
 
 static u32 read_number(const char *path)
 {

@@ -25,7 +25,7 @@ struct fd_io {
 	int fd;
 	u64 offset;  /* constant */
 	u64 limit;   /* constant; 0: none */
-	u64 largest; /* constant; what its file system lets a file be */
+	u64 largest; /* constant; longest file of its file system */
 };
 
 static struct fd_io *to_fd_io(struct cw_io *io)
@@ -255,9 +255,9 @@ static void fd_io_free(struct fd_io *f)
 }
 
 /*
- * After writing back failed, the page cache may show what is not on the medium and
- * never will be: it takes it for written. A log must not be recovered from that. And
- * that the write of an earlier user failed is no fault of ours.
+ * When writeback fails, the page cache may show data that never reaches the
+ * medium, because it counts as written. A log must not be recovered from such
+ * data. An error of an earlier user's write is not reported to this one.
  */
 static void forget_unwritten(int fd)
 {

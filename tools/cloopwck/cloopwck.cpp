@@ -198,7 +198,7 @@ private:
         return code_;
     }
 
-    /* The layers given and those that they lie over, as far as they are found. */
+    /* The given layers and the layers below them, as far as they are found. */
     static std::vector<std::string> whole_chain(const std::vector<std::string> &layers) {
         std::vector<std::string> paths;
         try {

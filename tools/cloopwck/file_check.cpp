@@ -81,7 +81,7 @@ WholeFile WholeFile::image(const Io &io, const std::string &format) {
     u64 size = shortest(io.size(), opens);
     cw_disk_super super = {};
     if (size == 0 && cw_pread(&io.get(), &super, sizeof(super), 0) == 0) {
-        /* Its checksum is wrong; perhaps what it says is right all the same. */
+        /* Its checksum is wrong, but its content may be right. */
         memcpy(super.magic, CW_IMAGE_MAGIC, sizeof(super.magic));
         super.crc = cw_to_le32(0);
         super.crc = cw_to_le32(cw_crc32c(&super, sizeof(super)));

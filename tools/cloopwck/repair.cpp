@@ -16,9 +16,8 @@ namespace cloopw {
 namespace {
 
 /*
- * The damaged copy becomes what the sound one is, with the same number: an
- * attach takes either for the same. The sound one is not touched, so a crash
- * on the way leaves what there was before.
+ * Makes the damaged copy a copy of the sound one, with the same number, so an attach may
+ * take either. The sound one stays unchanged. So a crash on the way changes nothing.
  */
 void rewrite_super(const Io &io, const LogSupers &checked) {
     const LogSupers supers = read_log_supers(io.get());

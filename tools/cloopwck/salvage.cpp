@@ -44,7 +44,7 @@ ImageWriterOptions options_of(const cw_image &image, const ImageWriterFormat &fo
     return options;
 }
 
-/* Blocks as they are stored where the format allows it, else compressed anew. */
+/* Takes over stored blocks if the format allows it, and otherwise compresses anew. */
 class ImageSalvage {
 public:
     ImageSalvage(cw_image &image, const Io &out)
@@ -177,7 +177,7 @@ LogCowConfig config_of(const SalvageJob &job, const cw_disk_log_super &super) {
     return config;
 }
 
-/* The UUID of what a layer lies over. */
+/* The UUID of the file below that a layer names. */
 Uuid uuid_wanted_by(const std::string &path) {
     const CowLayer above = identify_cow(path);
     if (!above.over_layer || above.below_uuid == Uuid{}) {
@@ -186,7 +186,7 @@ Uuid uuid_wanted_by(const std::string &path) {
     return above.below_uuid;
 }
 
-/* Both superblocks are lost: what is below says what they said of it. */
+/* Both superblocks are lost. The file below tells what they said of it. */
 LogCowConfig config_from_below(const SalvageJob &job) {
     if (job.below.empty()) {
         throw Error(job.path +

@@ -49,7 +49,7 @@ mode_t current_umask() {
     return mask;
 }
 
-/* Names of extended attributes, one behind the other with zeros between. */
+/* Names of extended attributes, each ended by a zero. */
 std::vector<char> xattr_names(const std::string &path) {
     const ssize_t len = ::listxattr(path.c_str(), nullptr, 0);
     std::vector<char> names(len > 0 ? static_cast<size_t>(len) : 0);
@@ -92,10 +92,13 @@ bool change_owner(const Io &io, uid_t user, gid_t group) {
     return false;
 }
 
-/* Another group than it had may do what all may, and no more. */
+/*
+ * With another group than the input's, the group gets the rights of all others, and no
+ * more.
+ */
 mode_t without_group(mode_t mode) { return (mode & ~S_IRWXG) | ((mode & S_IRWXO) << 3); }
 
-/* The owner, group and mode of another; of the owner what its user may give. */
+/* Takes over owner, group and mode of another file, as far as the user may. */
 void settle_like(const Io &io, const struct stat &like) {
     struct stat st = {};
     const bool known = ::fstat(io.fd(), &st) == 0;
@@ -140,7 +143,7 @@ OutputFile::~OutputFile() {
     }
 }
 
-/* Refuses what must not be written; sets is_device_. */
+/* Refuses an existing file that must not be overwritten. Sets is_device_. */
 void OutputFile::examine_existing() {
     struct stat out = {};
     struct stat in = {};
@@ -172,7 +175,7 @@ void OutputFile::examine_existing() {
     }
 }
 
-/* Whoever writes a COW file would go on in one without a name. */
+/* A writer of the replaced COW file would go on in a file without a name. */
 void OutputFile::lock_existing_cow() {
     const bool writable = ::access(path_.c_str(), W_OK) == 0;
     if (existing_.st_size == 0 || ::access(path_.c_str(), R_OK) != 0) {
@@ -291,7 +294,7 @@ void OutputFile::copy_out() {
     }
 }
 
-/* Whoever may not read one of the inputs may not read what is made of them. */
+/* A user who may not read one of the inputs may not read the output. */
 mode_t OutputFile::new_mode() const {
     mode_t mode = (options_.secret ? kPrivate : kMode) & ~umask_;
     struct stat out = {};

@@ -14,7 +14,7 @@ namespace {
 constexpr u64 kSampleBytes = 16 << 20;
 constexpr u64 kLeastBlocks = 64;
 constexpr u64 kMostBlocks = 1024; /* more small ones say no more */
-constexpr u64 kIndexBytes = 16;   /* about, a block, in whatever format */
+constexpr u64 kIndexBytes = 16;   /* about; a block's, in any format */
 
 /* One codec's result for a block, in the stored form of the format's own writer. */
 class Candidate {

@@ -123,7 +123,7 @@ private:
         }
     }
 
-    /* Whatever could differ from one run to the next is said. */
+    /* All settings that could differ between two runs are given. */
     std::vector<std::string> arguments() const {
         std::string uuid = format_uuid(tree_.uuid.data());
         return {"mke2fs",

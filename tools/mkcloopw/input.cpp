@@ -78,8 +78,8 @@ void Input::open_path(const InputOptions &options) {
 }
 
 /*
- * Where its first bytes cannot be read, it is taken for a raw one. Returns what the
- * device can open: a file of that size.
+ * An input whose first bytes cannot be read counts as raw. Returns an io that the device
+ * can open: a file of that size.
  */
 Io Input::set_rescue(Io base) {
     std::string format;
@@ -102,7 +102,7 @@ Io Input::set_rescue(Io base) {
     return shape;
 }
 
-/* Extracting what is raw already is a mistake unless there is something to be seen in it. */
+/* Refuses a raw input that is probably a mistake. known: its content must show a disk. */
 void Input::check_raw(const InputOptions &options) const {
     if (device_->image().format != &cw_image_raw || is_said_to_be() || rescue_) {
         return;

@@ -9,7 +9,7 @@ int main(int argc, char **argv) {
     cloopw::Streams streams = cloopw::system_streams();
     int code = cloopw::mkcloopw(cloopw::args_of(argc, argv), streams, cancelled);
     if (int caught = cloopw::caught_signal(); caught != 0 && code != cloopw::kExitOk) {
-        /* So that a shell sees what ended us. */
+        /* A shell sees the signal that ended us. */
         (void)std::signal(caught, SIG_DFL);
         (void)std::raise(caught);
     }

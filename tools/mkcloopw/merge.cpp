@@ -47,7 +47,7 @@ CachePtr make_cache() {
     return cache;
 }
 
-/* Layers over each other; whatever is below them stays out of it. */
+/* Layers over each other, without the file below them. */
 class Stack {
 public:
     struct Run {
@@ -232,7 +232,7 @@ struct cw_disk_log_super super_of(const CowLayer &layer, const Io &io) {
     return *super;
 }
 
-/* A page of UML's may hold sectors of its own, and show others of what is below. */
+/* A page of a UML file may hold some sectors, and show others of the image below. */
 std::optional<Image> open_image_below(const MergeJob &job, const CowLayer &lowest) {
     if (is_log(lowest)) {
         if (!job.image.empty()) {
@@ -306,7 +306,7 @@ void choose_codec(const MergeJob &job, const struct cw_disk_log_super &upper,
 
 /* ---- merging ---- */
 
-/* Pages that some layer holds, up to kRunLen; those that none has end it. */
+/* Pages that some layer holds, up to kRunLen. A page that no layer holds ends them. */
 u32 extend(const Stack &stack, u64 off, u64 len) {
     const u64 end = std::min(off + kRunLen, stack.size());
     while (off + len < end) {

@@ -147,7 +147,7 @@ void declare(CLI::App &app, CommandLine &line) {
     app.add_option("INPUT", line.input);
     app.add_option("OUTPUT", line.output);
     auto option = [&app](const char *names, auto &value) {
-        /* one value each time, also for what can be given several times */
+        /* one value each time, also for an option that can be repeated */
         app.add_option(names, value)->allow_extra_args(false);
     };
     app.add_flag("-x,--extract", line.extract);
@@ -236,7 +236,7 @@ void choose_codec(const CommandLine &line, const cw_image *image, const ImageWri
     options.level = line.level.value_or(level);
 }
 
-/* image: what is read; nullptr: not known (yet), or of another format. */
+/* image: the input; nullptr: not known (yet), or of another format. */
 ImageWriterOptions writer_options(const CommandLine &line, const ImageWriterFormat &format,
                                   const cw_image *image) {
     ImageWriterOptions options;
@@ -273,7 +273,7 @@ void check_compress(const CommandLine &line, const Job &job) {
     }
 }
 
-/* Which of INPUT and OUTPUT there must be depends on what is to be done. */
+/* The job decides which of INPUT and OUTPUT are required. */
 void settle_names(CommandLine &line) {
     if (!line.from_dir.empty()) {
         if (!line.output.empty()) {
@@ -351,7 +351,7 @@ void check_rescue(const CommandLine &line) {
     }
 }
 
-/* Two options of which each says what to do. */
+/* Refuses two options that name different jobs. */
 void check_combinations(const CommandLine &line) {
     bool from_dir = !line.from_dir.empty();
     refuse_both(from_dir, "--from-dir", !line.cows.empty(), "--cow");
@@ -419,7 +419,7 @@ void run_estimate(const CommandLine &line, const Job &job, const Input &input, S
     }
 }
 
-/* The image is there, but who asked for it must not take it for whole. */
+/* The image is there, but the user must not take it for whole. */
 void tell_lost(const Job &job, const std::vector<Rescue::Range> &lost, Streams &streams) {
     u64 bytes = 0;
     for (const Rescue::Range &range : lost) {
@@ -487,7 +487,7 @@ void run_merge(const CommandLine &line, const Job &job, Streams &streams) {
     }
 }
 
-/* The least is what mke2fs makes of an empty directory. */
+/* The minimum is mke2fs's need for an empty directory. */
 u64 parse_file_system_size(const std::string &text) {
     constexpr u64 kLeast = 1 << 20;
     constexpr u64 kUnit = 4096;
@@ -520,7 +520,7 @@ std::unique_ptr<Input> open_input(const CommandLine &line, const Job &job, Strea
     return std::make_unique<Input>(std::move(image.io), line.from_dir, image.secret);
 }
 
-/* Adds what can be done about it to errors that come from deep below. */
+/* Adds the remedy to errors that come from deep below. */
 void run_job(const CommandLine &line, Job &job, Streams &streams) {
     try {
         if (!line.merge.empty()) {

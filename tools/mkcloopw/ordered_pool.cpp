@@ -79,7 +79,9 @@ bool OrderedPool::claim(unsigned thread, u64 &n) {
     return true;
 }
 
-/* Marks a block as done and emits what can leave, unless another thread does. */
+/*
+ * Marks a block as done and emits all finished blocks in order, unless another thread does.
+ */
 void OrderedPool::leave(u64 n) {
     std::unique_lock guard(lock_);
     slot(n).done = true;

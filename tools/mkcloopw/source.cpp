@@ -143,7 +143,7 @@ size_t StreamSource::read_some(u8 *buf, size_t len) {
     }
 }
 
-/* It is known by its beginning what a stream is. */
+/* The beginning of a stream tells its kind. */
 void StreamSource::check_first(const Block &block) const {
     if (block.plain_len == 0) {
         throw Error(input_.name() + ": is empty; there is nothing to make an image of");

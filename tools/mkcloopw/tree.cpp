@@ -164,7 +164,7 @@ private:
         if (static_cast<u64>(st.st_blocks) * 512 < size) {
             blocks = std::min(blocks, sparse_blocks(path, size));
         }
-        return blocks + blocks / 1024; /* and what says where they are */
+        return blocks + blocks / 1024; /* and the blocks that refer to them */
     }
 
     /* Or one that its file system has compressed: only its holes are none. */

@@ -307,7 +307,7 @@ static void entry_put(struct cw_cache *cache, struct cw_cache_entry *entry)
 	evict_to(cache, cache->limit);
 }
 
-/* Waits until somebody else's fill is over; called with the lock held. */
+/* Waits until another caller's fill is over. The lock is held. */
 static int wait_for_fill(struct cw_cache *cache, struct cw_cache_entry *entry)
 {
 	int err = 0;

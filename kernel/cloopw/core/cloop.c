@@ -5,7 +5,7 @@
 
 struct cloop {
 	const struct cw_cloop_version *version;
-	u64 index; /* where it is in the file */
+	u64 index; /* place of the index in the file */
 	u64 begin; /* blocks lie from here */
 	u64 end;   /* to here */
 };
@@ -40,7 +40,7 @@ static int check_geometry(struct cw_image *img,
 	return 0;
 }
 
-/* Finds the place of the index and what is left for blocks. */
+/* Finds the place of the index, and the range for blocks. */
 static int place_index(struct cw_image *img, struct cloop *cloop, bool trailing,
 		       struct cw_report *report)
 {

@@ -11,7 +11,7 @@ static int none_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
 	return 0;
 }
 
-/* Nothing shrinks: the caller stores the block as it is. */
+/* No block shrinks, so the caller stores it uncompressed. */
 static int none_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
 			 u32 src_len)
 {

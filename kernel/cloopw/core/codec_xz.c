@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * .xz streams: the smallest, and the slowest to read. The check is a CRC32 or
- * none, the only filter LZMA2: what the kernel's decompressor takes.
+ * none, and the only filter is LZMA2, because the kernel's decompressor takes
+ * only that.
  */
 #include "codec.h"
 #include "codec_lib.h"

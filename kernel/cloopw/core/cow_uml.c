@@ -23,7 +23,7 @@
 struct bitmap_page {
 	u64 n;                  /* constant: which page of the bitmap */
 	u8 bits[CW_PAGE_SIZE];  /* uml.lock */
-	u8 saved[CW_PAGE_SIZE]; /* uml.flush_lock: what flush writes */
+	u8 saved[CW_PAGE_SIZE]; /* uml.flush_lock: the copy for flush */
 	bool dirty;             /* uml.lock: bits are newer than saved */
 	bool saving;            /* uml.flush_lock: is in uml.saving */
 	struct bitmap_page *next_saving; /* uml.flush_lock */
@@ -39,7 +39,8 @@ struct uml {
 
 	struct cw_mutex flush_lock; /* one flush at a time; before lock */
 	struct bitmap_page *saving; /* flush_lock: saved is not durable yet */
-	struct cw_rwsem lock;       /* the table and what says so above */
+	/* the table, and the fields above that name it */
+	struct cw_rwsem lock;
 	struct bitmap_page **page;  /* NULL: not read yet; stays once read */
 	u64 set;                    /* lock: bits of the whole bitmap */
 	bool full;                  /* lock: the last write got ENOSPC */
@@ -313,7 +314,8 @@ static int load_page(struct cw_cow *cow, u64 n)
 		return err;
 	}
 	cw_rwsem_write_lock(&uml->lock);
-	if (!uml->page[n]) { /* else somebody was faster, and may have set bits */
+	/* another reader was faster, and bits may be set */
+	if (!uml->page[n]) {
 		uml->page[n] = page;
 		page = NULL;
 	}
@@ -328,8 +330,9 @@ static bool bit_is_set(const struct bitmap_page *page, u32 bit)
 }
 
 /*
- * Whether the layer holds sector first, and for how many of the next max
- * sectors the answer is the same. Does not look beyond first's bitmap page.
+ * Returns whether the layer holds sector first. *run is the number of sectors,
+ * of the next max, with the same answer. Does not look beyond first's bitmap
+ * page.
  */
 static int find_run(struct cw_cow *cow, u64 first, u64 max, u64 *run)
 {
@@ -442,7 +445,7 @@ static int is_failed(struct uml *uml)
 	return err;
 }
 
-/* A write of data ended with that. */
+/* Notes the result of a write of data. */
 static void note_result(struct uml *uml, int err)
 {
 	bool changed;
@@ -538,8 +541,8 @@ static int flush_file(struct cw_cow *cow)
 }
 
 /*
- * Looks at no page that is not in the list: readers bring in others meanwhile.
- * When something fails all of them stay there for the next flush.
+ * Looks only at pages in the list, because readers bring in others meanwhile.
+ * On an error all of them stay there for the next flush.
  */
 static int write_saved_pages(struct cw_cow *cow)
 {

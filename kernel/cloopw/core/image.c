@@ -234,7 +234,7 @@ static int locate(struct cw_image *img, u64 n, struct cw_extent *extent)
 	return err ? bad_block(img, n, 0, "its place is not known", err) : 0;
 }
 
-/* Reads and checks what is stored at a place. */
+/* Reads and checks the stored bytes of an extent. */
 static int read_extent(struct cw_image *img, u64 n,
 		       const struct cw_extent *extent, u8 *stored)
 {
@@ -294,7 +294,7 @@ void cw_image_will_read(struct cw_image *img, u64 off, u64 len)
 	last = (off + len - 1) / img->block_size;
 	for (block = off / img->block_size; block <= last;
 	     block += extent.alike) {
-		/* Whoever reads it says what is wrong. */
+		/* A read of the block reports the error. */
 		if (cw_image_locate(img, block, &extent) || !extent.stored)
 			continue;
 		if (extent.offset != end) {
@@ -309,8 +309,9 @@ void cw_image_will_read(struct cw_image *img, u64 off, u64 len)
 }
 
 /*
- * How many blocks from n on are zeros, or are not, as far as one look at the
- * index tells. One whose place is not known is for read to complain about.
+ * Returns how many blocks from n on are zeros, or are not, as far as one look
+ * at the index tells. A block whose place is not known counts as not zeros: a
+ * read reports it.
  */
 static u64 look_for_zeros(struct cw_image *img, u64 n, bool *zero)
 {
@@ -367,7 +368,7 @@ static int fill_block(void *arg, u64 n, u8 *buf, u32 len)
 	return err;
 }
 
-/* The way that always works: no memory is asked for. */
+/* The way that needs no memory, and so always works. */
 static int read_part_uncached(struct cw_image *img, u64 n, u32 skip, u32 len,
 			      u8 *buf)
 {
@@ -396,7 +397,7 @@ static int read_part(struct cw_image *img, u64 n, u32 skip, u32 len, u8 *buf)
 	return 0;
 }
 
-/* A whole block goes past the cache, straight to where it is wanted. */
+/* A whole block goes past the cache, straight to the caller's buffer. */
 static int read_whole(struct cw_image *img, u64 n, u8 *buf)
 {
 	struct cw_cache_entry *entry;
@@ -482,7 +483,7 @@ static int fill_index(void *arg, u64 pos, u8 *buf, u32 len)
 	return err;
 }
 
-/* The way that always works: no memory is asked for. */
+/* The way that needs no memory, and so always works. */
 static int read_index_uncached(struct index_fill *fill, u64 pos, u32 page_len,
 			       u32 skip, u32 len, void *buf)
 {

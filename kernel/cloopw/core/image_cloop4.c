@@ -36,7 +36,7 @@ static struct cw_cloop_entry cloop4_decode(const u8 *disk)
 	};
 }
 
-/* lzo is what grows most. */
+/* lzo grows most. */
 static const struct cw_cloop_version cloop4 = {
 	.entry_len = sizeof(__be64),
 	.codecs = CW_CODEC_BIT(CW_CODEC_ZLIB) | CW_CODEC_BIT(CW_CODEC_NONE) |

@@ -15,7 +15,7 @@ static bool native_probe(const struct cw_image_ends *ends)
 	return ends->head_len >= 8 && !memcmp(ends->head, CW_IMAGE_MAGIC, 8);
 }
 
-/* Decodes and bounds a reference; max is the longest its bytes may be. */
+/* Decodes a reference and checks its bounds; max is its longest length. */
 static int decode_ref(const struct cw_disk_ref *disk, u64 end, u32 max,
 		      struct cw_extent *extent)
 {
@@ -37,7 +37,7 @@ static int decode_ref(const struct cw_disk_ref *disk, u64 end, u32 max,
 	return 0;
 }
 
-/* Is this what a reference to an index page may be? */
+/* Can a reference to an index page be so? */
 static bool is_index_page(const struct cw_extent *extent)
 {
 	return !extent->stored || (extent->stored == CW_INDEX_PAGE_LEN &&
@@ -141,7 +141,7 @@ static void adopt_maker(struct cw_image *img, const struct cw_disk_super *super)
 	}
 }
 
-/* The root has a checksum of all that is below it. Never 0. */
+/* The root contains a checksum of all below it. Never 0. */
 static u64 digest_of(const struct cw_disk_super *super)
 {
 	u64 digest = (u64)cw_crc32c(&super->root, sizeof(super->root)) << 32 |
@@ -150,7 +150,7 @@ static u64 digest_of(const struct cw_disk_super *super)
 	return digest ? digest : 1;
 }
 
-/* Takes over what was checked. */
+/* Takes the checked values over. */
 static int adopt(struct cw_image *img, const struct cw_disk_super *super,
 		 struct cw_report *report)
 {
@@ -182,7 +182,10 @@ static int check_super(struct cw_image *img, struct cw_disk_super *super,
 	const char *name = img->io->name;
 	int err;
 
-	/* The version first: a later one may keep its checksum elsewhere. */
+	/*
+	 * The version first, because a later one may keep its checksum
+	 * elsewhere.
+	 */
 	err = check_features(super, name, report);
 	if (!err)
 		err = check_crc(super, name, report);
@@ -192,8 +195,8 @@ static int check_super(struct cw_image *img, struct cw_disk_super *super,
 }
 
 /*
- * A copy that was cut off, or in which zeros are instead of what lies at its
- * end, has lost the index. That is seen here, not when data is missing.
+ * A copy that was cut off, or whose end is zeros, has lost the index. The open
+ * reports that, not a later read.
  */
 static int check_root(struct cw_image *img, struct cw_report *report)
 {
@@ -257,7 +260,7 @@ static void native_close(struct cw_image *img)
 	img->priv = NULL;
 }
 
-/* Blocks from n on to the end of what one reference of a level covers. */
+/* Blocks from n to the end of the range of one reference of this level. */
 static u64 blocks_left(u64 n, u32 level)
 {
 	u64 covers = 1ull << (level * CW_INDEX_FANOUT_SHIFT);
@@ -266,8 +269,8 @@ static u64 blocks_left(u64 n, u32 level)
 }
 
 /*
- * Follows the reference for block n in the page that *extent is, of this
- * level. On error *covers is the level of what is lost by it.
+ * Follows the reference for block n in the page *extent, which is of this
+ * level. On error *covers is the level of the lost part.
  */
 static int follow_ref(struct cw_image *img, u64 n, u32 level,
 		      struct cw_extent *extent, u32 *covers)
@@ -278,7 +281,7 @@ static int follow_ref(struct cw_image *img, u64 n, u32 level,
 	struct cw_disk_ref ref;
 	int err;
 
-	*covers = level + 1; /* all that is below the page */
+	*covers = level + 1; /* all below the page */
 	err = cw_image_read_index_page(img, extent->offset, CW_INDEX_PAGE_LEN,
 				       &extent->crc, slot * sizeof(ref),
 				       sizeof(ref), &ref);

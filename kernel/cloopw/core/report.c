@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "report.h"
 
-/* Names and what files say of themselves may be anything. */
+/* Names and texts from files may contain anything. */
 static void make_printable(char *text)
 {
 	for (; *text; text++)

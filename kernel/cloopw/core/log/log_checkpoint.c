@@ -357,8 +357,8 @@ static int save_page(struct cw_log *log, enum cw_log_meta kind, u32 number,
 }
 
 /*
- * Writes those pages of an array of entries that have changed, 512 a page,
- * and says so of the pages one level up.
+ * Writes the changed pages of an array of entries, 512 a page, and marks the
+ * pages one level up as changed.
  */
 static int save_array(struct cw_log *log, enum cw_log_meta kind,
 		      const u64 *entries, u32 nr, bool *changed, u64 *at,

@@ -294,7 +294,7 @@ static int append_move(struct cw_log *log, struct log_append *append,
 	record->type = CW_LOG_MOVE;
 	record->zero_mask = 0;
 	record->from = sector;
-	record->next_gen = record->gen; /* for who rebuilds the map */
+	record->next_gen = record->gen; /* for a rebuild of the map */
 	ws = cw_workspace_get(&log->meta_workspaces);
 	err = copy_record(log, ws, buf, record, live);
 	if (!err)
@@ -497,8 +497,8 @@ static void punch_free(struct cw_log *log, u32 keep)
 			       (u64)count << CW_LOG_SEGMENT_SHIFT);
 	}
 	/*
-	 * The medium cannot punch: whoever needs these segments allocates them
-	 * again.
+	 * The medium cannot punch: a later user of these segments allocates
+	 * them again.
 	 */
 	cw_mutex_lock(&log->lock);
 	for (i = end; i < end + count; i++)
@@ -580,7 +580,7 @@ static bool regain(struct cw_log *log)
 	s64 before = slack(log);
 	bool won = count_dead(log) || clean_some(log, CLEAN_MAX_SHARES) > 0;
 
-	/* It also frees what the map does not need. */
+	/* The checkpoint also frees the map's dead pages. */
 	if (cw_log_checkpoint(log))
 		return false;
 	return won || slack(log) > before;

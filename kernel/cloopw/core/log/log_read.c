@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Reading from the log: what the map says of a range, and its records. */
+/* Reading from the log: the map's entries for a range, and their records. */
 #include "log.h"
 
 /* Entries that one read can serve: they have the same place, or one record. */
@@ -36,7 +36,7 @@ static void find_run(struct cw_log *log, const struct log_page *map, u32 slot,
 	run->pages = i;
 }
 
-/* Looks a range up and pins the segment of what is found. */
+/* Looks a range up and pins the segment of the record found. */
 static int look_up(struct cw_log *log, u64 page, u32 pages, struct run *run)
 {
 	u32 slot = page % CW_LOG_FANOUT;
@@ -331,7 +331,10 @@ int cw_log_read(struct cw_cow *cow, u64 off, u32 len, void *buf, u32 *n)
 	return -EIO;
 }
 
-/* With lock held: what one call can say of a row of entries. */
+/*
+ * With lock held: the answer for the first entry, and for how many entries it
+ * counts.
+ */
 static int same_state(const struct log_page *map, u32 slot, u32 max, u32 *pages)
 {
 	u32 state = map->entry[slot] >> CW_LOG_ENTRY_STATE_SHIFT;
@@ -378,7 +381,10 @@ int cw_log_where(struct cw_cow *cow, u64 off, u64 len, u64 *n)
 	return hit;
 }
 
-/* Records have a checksum, which is to be looked at: none lies there as it is. */
+/*
+ * Records have a checksum that a read must check, so no data counts as
+ * uncompressed.
+ */
 int cw_log_locate(struct cw_cow *cow, u64 off, u32 len, u64 *pos)
 {
 	bool absent = cw_log_map_absent(cow->priv, off >> CW_PAGE_SHIFT,

@@ -333,7 +333,7 @@ static bool ends_after(const u64 *roots, u32 max, u64 nr)
 	return true;
 }
 
-/* Reads those pages of an array that exist, 512 entries each. */
+/* Reads the existing pages of an array, 512 entries each. */
 static int read_array(struct cw_log *log, enum cw_log_meta kind, const u64 *at,
 		      u64 *entries, u32 nr)
 {
