@@ -12,7 +12,7 @@ struct Character {
     size_t len = 0; /* 0: these bytes are no character */
 };
 
-/* Bytes of a character that begins so; 0: none does. */
+/* Length of a character with this first byte; 0: no character begins so. */
 size_t length_by_first(unsigned char first) {
     if (first < 0x80) {
         return 1;

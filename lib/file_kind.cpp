@@ -93,8 +93,8 @@ bool is_text_byte(u8 byte) {
 }
 
 /*
- * An error's page in the place of a download: text that begins as HTML, XML or JSON do,
- * or less than a sector.
+ * Is it an error page instead of a download? Such a page begins like HTML, XML or JSON, or
+ * is shorter than a sector.
  */
 bool is_page(const Io &io) {
     constexpr u64 kShort = 512;

@@ -18,7 +18,9 @@ std::atomic<bool> quiet;
 
 void cw_log_bad_quiet(bool on) { quiet = on; }
 
-/* The names in it are of files, and may be anybody's. Nothing is thrown through the engine. */
+/*
+ * The text has names of files, which may be anybody's. No exception may cross the engine.
+ */
 void cw_log_bad(const char *fmt, ...) {
     if (quiet) {
         return;

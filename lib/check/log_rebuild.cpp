@@ -176,7 +176,7 @@ void LogRebuild::survey_meta() {
     for (u32 n : order_) {
         data_gens.push_back(info_[n].gen);
     }
-    /* The last segment of data that had been begun when this generation was. */
+    /* The last segment of data that began before this generation. */
     auto last_begun = [&](u64 gen) {
         auto it = std::lower_bound(data_gens.begin(), data_gens.end(), gen);
         return it == data_gens.begin() ? u64{0} : *(it - 1);

@@ -144,7 +144,10 @@ LogScan::LogScan(cw_io &io) : io_(io), buf_(static_cast<u8 *>(cw_alloc_raw(CW_LO
     }
     u64 size = 0;
     if (cw_size(&io, &size) == 0 && size > CW_LOG_START) {
-        /* A file that ends in a segment was cut off; of a device that is never one. */
+        /*
+         * A file that ends within a segment was cut off. On a device, a part at the end is
+         * no segment.
+         */
         const u64 part = io.whole_pages ? 0 : CW_LOG_SEGMENT_LEN - 1;
         segments_ = static_cast<u32>(
             std::min<u64>((size - CW_LOG_START + part) / CW_LOG_SEGMENT_LEN, LOG_MAX_SEGMENTS));

@@ -33,7 +33,7 @@ fs::path directory_of(const std::string &path) {
     return parent.empty() ? "." : parent;
 }
 
-/* A log that was checked; false: it holds something, or that cannot be told. */
+/* True when a check finds the log sound and empty. */
 bool cow_holds_nothing(const std::string &path) {
     try {
         Io io = Io::open(path, Io::Mode::kRead);
@@ -76,8 +76,8 @@ CowLayer identify(const Io &io) {
 }
 
 /*
- * Was above made by a snapshot that did not come to freeze below? It may have been
- * opened for writing by then, but holds nothing.
+ * Was above made by a snapshot that ended before it froze below? above may have been opened
+ * for writing by then, but holds nothing.
  */
 bool is_unfinished(const CowLayer &above, const CowLayer &below) {
     return above.over_layer && is_set(above.below_uuid) && above.below_uuid != below.uuid &&
@@ -95,7 +95,7 @@ std::optional<CowLayer> try_identify(const fs::path &path) {
     }
 }
 
-/* Looks for the one layer that another lies over. */
+/* Looks for the layer directly below another. */
 class ParentSearch {
 public:
     explicit ParentSearch(const CowLayer &child) : child_(child) {}
@@ -155,7 +155,7 @@ private:
         }
     }
 
-    /* Others than the one that is looked for are nobody's mistake here. */
+    /* Other COW files in the directory are no errors. */
     bool look_at_uuid(const fs::path &path) {
         auto layer = try_identify(path);
         if (layer && layer->uuid == child_.below_uuid) {
@@ -192,7 +192,7 @@ private:
 
     const CowLayer &child_;
     std::optional<CowLayer> found_;
-    std::optional<CowLayer> other_; /* was where it should be */
+    std::optional<CowLayer> other_; /* has the right name, but another UUID */
 };
 
 /* Refuses a file that is in the chain already. */

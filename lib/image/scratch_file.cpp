@@ -11,7 +11,7 @@ namespace cloopw {
 
 namespace {
 
-/* Where there is no O_TMPFILE: a name for as short as can be. */
+/* Without O_TMPFILE the file has a name for a moment. */
 int open_and_unlink(const std::string &directory) {
     std::string name = directory + "/mkcloopw-XXXXXX";
     int fd = ::mkostemp(name.data(), O_CLOEXEC);

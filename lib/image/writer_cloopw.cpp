@@ -20,7 +20,7 @@ namespace cloopw {
 
 namespace {
 
-/* Where something is stored; stored == 0: nowhere, it is zeros. */
+/* The place of stored bytes; stored == 0: no place, because they are zeros. */
 struct Ref {
     u64 offset = 0;
     u32 stored = 0;
@@ -110,7 +110,7 @@ public:
         }
     }
 
-    /* Nothing: the block has not come yet. Cheap when asked in their order. */
+    /* nullopt: the block has not come yet. Cheap in rising order. */
     std::optional<Ref> get(u64 number) {
         if (number * sizeof(cw_disk_ref) >= size_) {
             return {};
@@ -145,7 +145,7 @@ private:
     std::array<cw_disk_ref, kPage> refs_ = {};
 };
 
-/* Where blocks seen before are stored: a table of fixed size that forgets. */
+/* The places of earlier blocks, in a table of fixed size that forgets. */
 class DedupeTable {
 public:
     struct Entry {
@@ -155,7 +155,7 @@ public:
 
     DedupeTable() : entries_(kEntries) {}
 
-    /* The one entry that may know the block, and that it goes into. */
+    /* The only entry that can have the block. */
     Entry &slot(const Block &block) { return entries_[block.hash[0] % kEntries]; }
 
     static bool matches(const Entry &entry, const Block &block) {

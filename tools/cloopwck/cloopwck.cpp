@@ -41,7 +41,7 @@ struct CommandLine {
     bool verbose = false;
 };
 
-/* CLI11's has an empty line here and there. */
+/* The formatter of CLI11 adds empty lines. */
 class DenseFormatter : public CLI::Formatter {
 public:
     std::string make_help(const CLI::App *app, std::string /*name*/,
@@ -126,7 +126,7 @@ void check_line(const CommandLine &line) {
     }
 }
 
-/* One run over all that was named. */
+/* One run over all named files. */
 class Session {
 public:
     Session(const CommandLine &line, Streams &streams, const std::atomic<bool> &cancelled)

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 constexpr u64 kAnySize = u64{1} << 62;
 
-/* The shortest file that would be opened; 0: none is. */
+/* Length of the shortest file that opens; 0: no length does. */
 template <typename Opens>
 u64 shortest(u64 present, Opens opens) {
     if (!opens(kAnySize)) {

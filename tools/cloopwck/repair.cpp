@@ -33,7 +33,7 @@ void rewrite_super(const Io &io, const LogSupers &checked) {
     io.flush();
 }
 
-/* A device that anybody else has, mounted, as swap or below another, is refused. */
+/* Refuses a device that is mounted, in use as swap, or below another device. */
 Io open_alone(const std::string &path) {
     struct stat st = {};
     const bool device = stat(path.c_str(), &st) == 0 && S_ISBLK(st.st_mode);

@@ -249,7 +249,10 @@ void OutputFile::open_temporary() {
 /* Gives the complete file its name. Replaces another only with --force. */
 void OutputFile::put_in_place() {
     if (temporary_.empty()) {
-        /* A name of its own first when it replaces: link() never does. */
+        /*
+         * A file that replaces another has a temporary name first, because link() never
+         * replaces.
+         */
         std::string name = options_.force ? temporary_name() : target_;
         if (::linkat(AT_FDCWD, link_source(io_->fd()).c_str(), AT_FDCWD, name.c_str(),
                      AT_SYMLINK_FOLLOW) != 0) {
@@ -316,7 +319,7 @@ void OutputFile::settle_like_existing() const {
     settle_like(*io_, existing_);
 }
 
-/* Before it has its name: nobody sees it otherwise. */
+/* Before the file has its name, so that nobody sees it otherwise. */
 void OutputFile::settle_owner() const {
     struct stat like = {};
     if (replaces_) {

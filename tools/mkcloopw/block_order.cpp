@@ -45,7 +45,7 @@ u64 parse_number(std::string_view text, const std::string &where, u64 blocks) {
 
 }  // namespace
 
-/* Where the byte is, until the next call. */
+/* Returns the byte's place in memory, valid until the next call. */
 u8 *BlockOrder::PagedFile::at(u64 off, bool change) {
     u64 begin = off / kPageLen * kPageLen;
     if (begin != off_) {
@@ -64,7 +64,7 @@ u8 *BlockOrder::PagedFile::at(u64 off, bool change) {
     return &page_[off - begin];
 }
 
-/* false: it was already. */
+/* False: it was listed before. */
 bool BlockOrder::set_listed(u64 number) {
     u8 &bits = *set_->at(number / 8, true);
     u8 bit = static_cast<u8>(1U << number % 8);

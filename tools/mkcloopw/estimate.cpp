@@ -31,7 +31,7 @@ public:
         }
     }
 
-    /* Each thread with its own scratch, which the block is copied to. */
+    /* Compresses a copy of the block in scratch, which each thread has for itself. */
     u32 stored_len(unsigned thread, const Block &block, Block &scratch) {
         scratch.zero = block.zero;
         scratch.plain_len = block.plain_len;
@@ -92,7 +92,7 @@ public:
         std::vector<EstimateResult::Line> lines;
         for (size_t i = 0; i < candidates_.size(); i++) {
             const ImageWriterOptions &options = candidates_[i]->options();
-            /* In floating point: an image may be larger than 64 bits of products. */
+            /* In floating point, because a product may need more than 64 bits. */
             double stored = static_cast<double>(sums_[i]) * static_cast<double>(blocks_) /
                             static_cast<double>(samples_);
             lines.push_back({options.codec->name, options.level,

@@ -19,7 +19,7 @@ constexpr u32 kChunkLen = 1 << 18; /* at least so much at once */
 constexpr u32 kHoleLen = 4096;     /* zeros of this length are left out */
 constexpr unsigned kWindowPerThread = 3;
 
-/* Reads and decompresses in many threads; a subclass says where it goes. */
+/* Reads and decompresses in many threads. A subclass writes the result. */
 class ExtractWork : public OrderedWork {
 public:
     explicit ExtractWork(const Input &input)
@@ -66,7 +66,7 @@ private:
     std::atomic<u64> done_ = 0;
 };
 
-/* To a file, in any order, without its zeros; to a device with them. */
+/* Writes in any order: to a file without its zeros, to a device with them. */
 class FileWork : public ExtractWork {
 public:
     FileWork(const Input &input, const OutputFile &output)
@@ -92,7 +92,7 @@ protected:
     void put_ordered(const Block & /*block*/) override {}
 
 private:
-    /* Where the run of zeros, or of anything else, that begins at `at` ends. */
+    /* Returns the end of the run of zeros, or of other data, that begins at `at`. */
     static u32 run_end(const Block &block, u32 at, bool zeros) {
         while (at < block.plain_len) {
             u32 len = std::min(kHoleLen, block.plain_len - at);
@@ -108,7 +108,7 @@ private:
     const bool sparse_;
 };
 
-/* To a pipe, in order. */
+/* Writes to a pipe, in order. */
 class StreamWork : public ExtractWork {
 public:
     StreamWork(const Input &input, int fd) : ExtractWork(input), fd_(fd) {}

@@ -50,7 +50,7 @@ u64 journal_blocks(u64 blocks) {
     return 262144;
 }
 
-/* How large a file system becomes. */
+/* The size of a file system. */
 struct Plan {
     u64 blocks = 0;
     u64 inodes = 0;

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-/* hide_names.c as a library: mkcloopw is one file, wherever that is. */
+/* hide_names.c as a library within the program, because mkcloopw is a single file. */
 asm(".pushsection .rodata\n"
     ".global cloopw_hide_names\n"
     "cloopw_hide_names:\n"

@@ -148,7 +148,7 @@ private:
     std::unique_ptr<cw_layers, CDeleter<cw_layers_close>> layers_;
 };
 
-/* The COW log that is made. */
+/* The new COW log. */
 class NewLog {
 public:
     NewLog(const Io &io, const cw_cow_base &base) : cache_(make_cache()) {
@@ -161,14 +161,14 @@ public:
         cow_.reset(cow);
     }
 
-    /* Whole pages. */
+    /* Writes whole pages. */
     void write(const u8 *buf, u32 len, u64 off) {
         check(cow_->format->write(cow_.get(), off, len, buf), "cannot be written");
     }
     void zero(u64 off, u64 len) {
         check(cow_->format->zero(cow_.get(), off, len), "cannot be written");
     }
-    /* false: it needs more than that. */
+    /* False: the log needs more than that. */
     bool set_limit(u64 bytes) {
         const int err = cow_->format->set_limit(cow_.get(), bytes);
         check(err == -ENOSPC ? 0 : err, "cannot be given its limit");
@@ -178,7 +178,7 @@ public:
         cow_->format->before_freeze(cow_.get());
         check(cow_->format->freeze(cow_.get(), uuid.data()), "cannot be frozen");
     }
-    /* With all that can be given back. */
+    /* Finishes the log, and gives back all the space that it can. */
     void finish() {
         if (!cow_->frozen) {
             check(cow_->format->flush(cow_.get()), "cannot be flushed");
@@ -291,7 +291,7 @@ cw_cow_base base_of(const LogCowConfig &config) {
     return base;
 }
 
-/* Codec and level as the upper one has them, unless they are chosen. */
+/* Codec and level of the upper layer, unless the user has chosen others. */
 void choose_codec(const MergeJob &job, const struct cw_disk_log_super &upper,
                   LogCowConfig *config) {
     const cw_codec *codec = codec_of(upper);

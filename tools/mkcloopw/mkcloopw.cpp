@@ -334,7 +334,7 @@ void check_from_dir(const CommandLine &line) {
     refuse_both(line.size.has_value(), "--size", line.free.has_value(), "--free");
 }
 
-/* A medium is raw, and its data is in the image that is made. */
+/* --rescue needs a raw medium, and puts its data into an image. */
 void check_rescue(const CommandLine &line) {
     const std::pair<bool, const char *> others[] = {
         {!line.cows.empty(), "--cow"},
@@ -443,7 +443,7 @@ void run_compress(const CommandLine &line, Job &job, const Input &input, Streams
     auto start = std::chrono::steady_clock::now();
     CompressResult result = compress(job, input, streams);
     double seconds = seconds_since(start);
-    /* Where the data goes, the summary cannot. */
+    /* The summary must not go where the data goes. */
     std::ostream &out = job.output == "-" ? streams.err : streams.out;
     if (line.json) {
         Json json = compress_json(job, result, seconds);

@@ -12,7 +12,10 @@ namespace {
 constexpr size_t kPage = 4096;
 constexpr size_t kSector = 512;
 
-/* Another sector may be readable; of others, a device that is gone, none is. */
+/*
+ * After such an error another sector may be readable. After other errors, such as a missing
+ * device, none is.
+ */
 bool is_of_the_medium(int err) {
     return err == EIO || err == ENODATA || err == EILSEQ || err == EREMOTEIO || err == EBADMSG ||
            err == ETIMEDOUT;

@@ -76,7 +76,7 @@ bool DeviceSource::is_base(const Block &block) const {
     return !layered_ || device_.untouched(offset(block), block.plain_len);
 }
 
-/* The block as the base has it. */
+/* Takes over the stored block of the base. */
 void DeviceSource::copy(Block &block) {
     make_room(block.stored, device_.image().max_stored);
     cw_extent extent = device_.read_stored(block.number, block.stored.data());

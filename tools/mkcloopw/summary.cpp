@@ -17,7 +17,7 @@ double rate(u64 bytes, double seconds) {
     return seconds > 0 ? static_cast<double>(bytes) / seconds / 1e6 : 0;
 }
 
-/* Blocks that were compressed here, or tried to. */
+/* Blocks that this run compressed, or tried to compress. */
 u64 compressed_blocks(const ImageWriterStats &stats) {
     return stats.blocks - stats.zero_blocks - stats.copied_blocks;
 }

@@ -21,7 +21,7 @@ namespace cloopw {
 namespace {
 
 constexpr u64 kBlock = 4096;
-constexpr u64 kFastSymlink = 59; /* bytes of one that its inode has room for */
+constexpr u64 kFastSymlink = 59; /* longest link that fits its inode */
 constexpr size_t kEntryHead = 8; /* length of a directory entry without its name */
 
 /* Patterns, without redundant slashes. */
@@ -115,7 +115,7 @@ private:
         tree_.hidden.emplace(dir.st_dev, dir.st_ino, name);
     }
 
-    /* false: it does not count. */
+    /* False: the name does not count. */
     bool any(const std::string &path, const std::string &name) {
         if (options_.cancelled != nullptr && *options_.cancelled) {
             throw Error("interrupted", EINTR);
@@ -137,7 +137,7 @@ private:
         return true;
     }
 
-    /* mke2fs keeps 32 bits of the seconds: another time would be another one. */
+    /* Refuses a time that does not fit the 32 bits of mke2fs, and would change. */
     static void check_time(const std::string &path, const struct stat &st) {
         if (st.st_mtime < INT32_MIN || st.st_mtime > INT32_MAX) {
             throw Error(path + ": was modified at " + std::to_string(st.st_mtime) +
@@ -167,7 +167,10 @@ private:
         return blocks + blocks / 1024; /* and the blocks that refer to them */
     }
 
-    /* Or one that its file system has compressed: only its holes are none. */
+    /*
+     * The file may have holes, or its file system may have compressed it. Only holes need
+     * no blocks.
+     */
     static u64 sparse_blocks(const std::string &path, u64 size) {
         int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
@@ -203,7 +206,7 @@ private:
             tree_.blocks++;
         }
         tree_.newest = std::max(tree_.newest, static_cast<u64>(std::max<s64>(st.st_mtime, 0)));
-        /* A sum: it does not depend on the order in which a directory is read. */
+        /* A sum, which does not depend on the order in which a directory is read. */
         u64 facts[] = {st.st_mode,
                        st.st_uid,
                        st.st_gid,

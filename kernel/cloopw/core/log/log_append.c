@@ -526,7 +526,7 @@ static int reserve(struct cw_log *log, struct log_append *append)
 
 /*
  * The place is taken, and other records may be behind it. A PAD says that
- * nothing is here. Without it, recovery would find nothing behind it.
+ * nothing is here. Without the PAD, recovery would find no later record.
  */
 static int pad_out(struct cw_log *log, struct log_append *append, u8 *buf)
 {
@@ -644,7 +644,10 @@ void cw_log_finish_block(struct cw_log *log)
 		pad.record.sectors = log->block - used;
 		take_place(log, &pad);
 		cw_mutex_unlock(&log->lock);
-		/* When it fails the log does, or begins elsewhere. */
+		/*
+		 * When the write fails, the log fails, or it begins in another
+		 * segment.
+		 */
 		write_placed(log, &pad, buf, CW_SECTOR_SIZE);
 	}
 	wait_for_records(log);

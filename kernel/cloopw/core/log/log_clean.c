@@ -19,17 +19,17 @@
 #define GROW_EXTRA 6u
 /* The same after many discards: the open segments, and one. */
 #define TIDY_EXTRA 3u
-/* Victims above this are not worth their copy: nothing would be won. */
-#define CLEAN_MAX_SHARES (LOG_SHARES / 8 * 7)
 /* A victim above this is not worth its copy: nearly nothing would be won. */
+#define CLEAN_MAX_SHARES (LOG_SHARES / 8 * 7)
+/* The cleaner stops after so many victims, or after so many segments won. */
 #define CLEAN_BATCH 16u
 #define CLEAN_GOAL 4u
 #define CLEAN_ROOM 4u /* segments to move them to */
 /* A checkpoint is worth it for so many dead segments. */
 #define RECLAIM_DEAD 4u
-/* Segments that are punched at once. */
-#define PUNCH_MAX 1024u
 /* Segments that one punch frees at most. */
+#define PUNCH_MAX 1024u
+/* Free segments that stay allocated, for the next writes. */
 #define KEEP_FREE 1u
 /* A record to be moved cannot be read. Other errors are of writing. */
 #define DAMAGED (-EBADMSG)

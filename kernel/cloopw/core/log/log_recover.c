@@ -63,7 +63,10 @@ static int read_copy(struct cw_io *io, u32 slot, struct cw_disk_log_super *super
 			 io->name, slot, cw_error_text(err));
 }
 
-/* Keeps the sound copy with the higher number; other is for both in turn. */
+/*
+ * Keeps the sound copy with the higher number. other has room for both copies
+ * in turn.
+ */
 static int find_super(struct cw_io *io, struct cw_disk_log_super *super,
 		      struct cw_disk_log_super *other, u32 *super_slot,
 		      struct cw_report *report)
@@ -131,7 +134,7 @@ int cw_log_identify(struct cw_io *io, struct cw_cow_identity *id,
 		id->size = cw_from_le64(super->size);
 		id->over_layer = is_over_layer(super);
 		id->frozen = is_frozen(super);
-		/* The first attach that writes makes it the second. */
+		/* The first writable attach writes checkpoint 2. */
 		id->unused = cw_from_le64(super->seq) == 1 &&
 			     !super->segments && !super->plain_pages;
 	}
@@ -430,7 +433,7 @@ struct roll {
 	u32 sector;
 	u64 gen;
 	u64 seq;
-	u32 known; /* valid bytes in buf, from sector on; see fetch() */
+	u32 known; /* valid bytes in buf, from sector on */
 	u8 *buf;   /* the whole segment */
 };
 
