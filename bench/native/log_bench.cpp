@@ -46,7 +46,7 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/* Words of a small language with numbers in between: shrinks as text does. */
+/* Words of a small language with numbers in between: shrinks like text. */
 std::vector<char> make_source() {
     std::mt19937 random(1);
     std::vector<std::string> words(3000);
@@ -158,7 +158,7 @@ void bench_fsync(const std::string &path, u32 writers, const std::vector<char> &
     Device device = attach(fd, config.size);
     const auto start = Clock::now();
     measure(writers, kCommits, [&](u64 n) {
-        /* Shrinks to half and a little, as most pages do. */
+        /* Shrinks to a little more than half, like most pages. */
         std::array<char, kPage> page{};
         memcpy(page.data(), &source[n * kPage % kSource], kPage / 2);
         memcpy(page.data() + kPage / 2, page.data(), kPage / 2);

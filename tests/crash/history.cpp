@@ -67,7 +67,7 @@ void RecordIo::add(Event event) {
     events.push_back(std::move(event));
 }
 
-/* One who has it himself waits in vain; others give it back soon. */
+/* A thread that has the lock itself waits in vain. Others give it back soon. */
 void RecordIo::look_for_lock() {
     using Clock = std::chrono::steady_clock;
     cw_mutex *const lock = forbidden;
@@ -189,7 +189,7 @@ int RecordIo::do_pwrite(cw_io *io, const void *buf, size_t len, u64 off) {
     return err;
 }
 
-/* Whoever asks first is told of an error, and nobody else. */
+/* The first caller gets the error, and nobody else. */
 int RecordIo::do_flush(cw_io *io) {
     RecordIo &file = self(io);
     RecordIo &all = *file.first_;
@@ -275,13 +275,13 @@ void apply(const Event &event, Files *files) {
     }
 }
 
-/* The blocks of the medium that are lost with what was written to them. */
+/* The medium's blocks that are lost with the data written to them. */
 struct Destroyed {
     u32 file;
     u64 off;
 };
 
-/* Which blocks of those that a write touches are destroyed. */
+/* Chooses the destroyed blocks of those that a write touches. */
 void destroy_some(const Event &event, u64 block, Random *random, std::vector<Destroyed> *out) {
     const u64 first = event.off / block;
     const u64 blocks = cw_div_up(event.off + event.len, block) - first;
@@ -342,7 +342,7 @@ void Replay::go_to(u32 at) {
             pending_.push_back(at_);
             continue;
         }
-        /* It covers what had returned when it was called. */
+        /* A flush covers the calls that had returned before it. */
         auto covered = [&](u32 n) {
             return events_[n].file == event.file && events_[n].done <= event.begun;
         };

@@ -33,7 +33,7 @@ void Case::open_base() {
     base_->image.write(0, base_->bytes.data(), base_->bytes.size());
 }
 
-/* All are there and durable from the start, as the tool has it. */
+/* All logs are there and durable from the start, like the tool's. */
 static void make_logs(const Shape &shape, Files *files) {
     for (u32 i = 0; i < Files::kCount; i++) {
         LogCowConfig config;
@@ -98,7 +98,7 @@ static void judge(const Model &model, const Bytes &all, u32 place) {
     }
 }
 
-/* Takes it over as it is after an attach, if that is as it may be. */
+/* Takes over the content after an attach, if the model allows it. */
 static void adopt(const Attached &device, RecordIo *io, Model *model) {
     const Bytes all = device.read_all();
     const u32 place = io->mark();
@@ -203,9 +203,9 @@ static void attach_in_trouble(cw_io *base, u64 seed, RecordedFiles *files) {
 }
 
 /*
- * Power that is cut while the first superblock is written can take its beginning,
- * and the file is refused with a remedy: cloopwck -y. That makes it a copy of the
- * second, which is what counts.
+ * Power that is cut during the write of the first superblock can take its beginning. The
+ * engine refuses the file with a remedy: cloopwck -y. That makes it a copy of the second
+ * one, which is the valid one.
  */
 static bool mend_beginning(Image *image) {
     cw_disk_log_super super{};

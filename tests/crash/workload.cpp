@@ -41,7 +41,7 @@ Shape Shape::from(u64 seed, const std::string &codec) {
         shape.noise = 0;
         shape.ops = 300 + static_cast<u32>(random() % 1500);
     }
-    if (kind == 5) { /* records alike, so that what was lost fits where others are written */
+    if (kind == 5) { /* records of one length, so that a lost one fits where others are written */
         shape.device_bytes += 3 * kMiB;
         shape.codec = codec.empty() ? "none" : codec;
         shape.uniform = true;
@@ -213,7 +213,7 @@ u64 Worker::bytes_of(u64 page, u64 pages) const {
     return std::min(pages * CW_PAGE_SIZE, model_->size() - page * CW_PAGE_SIZE);
 }
 
-/* The pages have got what is in buf_, as far as the model knows. */
+/* The model learns that the pages have the content of buf_. */
 void Worker::change(u64 page, u64 pages) {
     const u32 start = io_->mark();
     for (u64 i = 0; i < pages; i++) {
@@ -256,7 +256,7 @@ void Worker::look(u64 page, u64 pages) {
     }
 }
 
-/* Would the model know what the pages show, once they are discarded? */
+/* Would the model know the pages' content after a discard? */
 bool Worker::is_known_below(u64 page, u64 pages) const {
     for (u64 i = 0; i < pages; i++) {
         if (model_->is_unknown_below(page + i)) {

@@ -30,7 +30,7 @@ struct Change {
     u8 value[8];
 };
 
-/* Reads what is in memory, without a copy of it; what is written is beside it. */
+/* Reads memory without a copy of it, and keeps written data beside it. */
 class View : private cw_io {
 public:
     explicit View(const std::vector<u8> &bytes) : cw_io{}, bytes_(bytes), size_(bytes.size()) {
@@ -308,7 +308,7 @@ Sound &sound_of(u8 first) {
     return all[first / 8 % all.size()];
 }
 
-/* The numbers of what is at a place. */
+/* The numbers of the structure at a place. */
 std::vector<fuzz::Field> fields_of(size_t place, fuzz::Random *random) {
     std::vector<fuzz::Field> fields;
     if (place < 2) {

@@ -120,7 +120,7 @@ private:
     u64 len_of(u64 page, u64 pages) const {
         return std::min(pages * CW_PAGE_SIZE, kSize - page * CW_PAGE_SIZE);
     }
-    /* The device's pages become what is in buf_. */
+    /* The device's pages get the content of buf_. */
     template <typename F>
     void change(u64 page, u64 pages, F call) {
         const u32 start = io().mark();

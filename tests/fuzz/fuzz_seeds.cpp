@@ -50,7 +50,7 @@ int main(int argc, char **argv) {
         spec.padded = true;
         put(dir / "uml" / (std::to_string(version) + "-padded"), uml_cow(spec));
     }
-    /* The first byte chooses the codec and what is done with the log. */
+    /* The first byte chooses the codec and the use of the log. */
     for (u8 how = 0; how < 32; how++) {
         put(dir / "log" / std::to_string(how), {how});
     }

@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kLarge = size_t{128} << 10;
 
-/* Never destroyed, else what is in them would be taken for leaks. */
+/* Never destroyed, because its blocks would count as leaks. */
 auto &kept = *new std::map<size_t, std::vector<void *>>; /* by size */
 auto &large = *new std::map<void *, size_t>;             /* all there are */
 

@@ -50,7 +50,7 @@ protected:
         change(cow_, 0, random_bytes(CW_LOG_SUPER_LEN));
         change(cow_, CW_LOG_SUPER_STRIDE, random_bytes(CW_LOG_SUPER_LEN));
     }
-    /* Salvages it: what is not as it should be is named. */
+    /* Salvages the file, and expects that each wrong page is named. */
     void expect_salvage_is_honest(const std::string &file, const Args &more = {}) {
         Args args = {"--json", "-f", "-s", path("out"), "-c", file, base_};
         args.insert(args.end(), more.begin(), more.end());
@@ -72,7 +72,7 @@ protected:
                    off < range["offset"].get<u64>() + range["length"].get<u64>();
         });
     }
-    /* The pages that differ from what should be there. */
+    /* The number of pages that differ. */
     static u64 differences(const Bytes &a, const Bytes &b) {
         u64 pages = 0;
         for (size_t off = 0; off < a.size(); off += CW_PAGE_SIZE) {
@@ -539,7 +539,7 @@ TEST_F(CloopwckCow, SalvageOfASoundLogLosesNothing) {
     expect_clean({path("out")});
 }
 
-/* The limit is for who writes on in it, not for how it is written here. */
+/* The limit is for the later writers of the log, not for the salvage. */
 TEST_F(CloopwckCow, ALogWithALimitIsSalvagedWithIt) {
     base_ = write("base.img", text_bytes(kCowDevice, 77));
     LogCowConfig config = log_config(kCowDevice, "none");
@@ -697,7 +697,7 @@ TEST_F(CloopwckCow, ADoubtfulRangeIsNamed) {
     expect(4, "may show what was there before", {"-f", "-s", path("out"), "-c", cow_, base_});
 }
 
-/* With a sound superblock the checkpoint's own pages say what was discarded. */
+/* With a sound superblock the checkpoint's own pages tell the discarded ones. */
 TEST_F(CloopwckCow, DiscardsAreKnownWithACheckpoint) {
     make_used(200);
     destroy_meta(CW_LOG_META_USAGE);
@@ -750,7 +750,7 @@ TEST_F(CloopwckCow, OnePageOfAPlainRecordIsLostAlone) {
     expect_salvage_is_honest(cow_);
 }
 
-/* A record in the midst of what was flushed is damaged: recovery ends before it. */
+/* A record among flushed ones is damaged, so recovery ends before it. */
 TEST_F(CloopwckCow, WhatIsBehindAGapIsNamedAndCanBeHad) {
     base_ = write("base.img", text_bytes(kCowDevice, 77));
     cow_ = make_cow("cow.img", base_);
@@ -778,7 +778,7 @@ TEST_F(CloopwckCow, WhatIsBehindAGapIsNamedAndCanBeHad) {
     expect(16, "goes with --salvage only", {"--past-gaps", sound});
 }
 
-/* Neither superblock is there, but what the segments hold says what it is. */
+/* Neither superblock is there, but the segments show that it is a log. */
 TEST_F(CloopwckCow, ALogWithoutSuperblocksIsNotTakenForARawImage) {
     make_used();
     destroy_supers();
@@ -788,7 +788,7 @@ TEST_F(CloopwckCow, ALogWithoutSuperblocksIsNotTakenForARawImage) {
     expect(0, "raw image", {"-I", "raw", cow_});
 }
 
-/* A device held another log before, whose segments are behind those of this one. */
+/* The device held another log before, whose segments lie behind this one's. */
 TEST_F(CloopwckCow, RecordsOfAnotherLogAreLeftOut) {
     for (u64 first : {u64{1} << 20, u64{1} << 45}) {
         LogCowConfig config = log_config(kCowDevice, "none");

@@ -35,7 +35,7 @@ u64 number_from(const char *variable, u64 otherwise) {
 /* In one go. */
 Bytes read_all(const std::string &file) { return bytes_of(Io::open(file, Io::Mode::kRead)); }
 
-/* How durable anything is, is not what is tried here. */
+/* Durability is not the subject of this test. */
 [[maybe_unused]] const bool kInMemory =
     access("/dev/shm", W_OK) == 0 && setenv("TMPDIR", "/dev/shm", /*overwrite=*/0) == 0;
 
@@ -101,7 +101,7 @@ s64 version_of(u64 page, const Bytes &bytes) {
     return version >= kZero && bytes == page_bytes(page, version) ? version : kGarbage;
 }
 
-/* A COW log in memory, and what each page was, the oldest first. */
+/* A COW log in memory, and the versions of each page, the oldest first. */
 class KnownLog {
 public:
     explicit KnownLog(std::mt19937 *random) : random_(random), history_(kPages, {kAbsent}) {
@@ -404,7 +404,9 @@ protected:
         return pages;
     }
 
-    /* Right, or older and named; never what was not written. */
+    /*
+     * Each page is right, or older and named. No page shows content that was never written.
+     */
     void expect_honest(const KnownLog &log, const std::vector<s64> &shown,
                        const std::set<u64> &named, const std::set<u64> &excused,
                        const std::string &what) {
@@ -442,7 +444,7 @@ protected:
         }
         const json report = json::parse(repaired.out);
         Io io = Io::open(file, Io::Mode::kRead);
-        /* With errors, what can be read must at least have been written once. */
+        /* With errors, each readable page must at least have been written once. */
         expect_honest(log, versions_in(io),
                       repaired.code == 4 ? all_pages() : named_in(report["files"][0]["findings"]),
                       without_trace(log, damaged), what + "-y: " + repaired.out);
@@ -629,7 +631,7 @@ TEST_F(CloopwckDamagedImage, ImagesAreReportedAndSalvagedHonestly) {
 
 /* ---- User-mode Linux's ---- */
 
-/* It has no checksums; what is cut off is named, and the rest is kept. */
+/* The file has no checksums. The part cut off is named, and the rest is kept. */
 TEST_F(CloopwckDamaged, UmlFilesThatAreCut) {
     Rounds rounds(5);
     for (u64 seed = 0; rounds.next(&seed);) {

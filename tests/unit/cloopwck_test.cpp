@@ -378,7 +378,7 @@ TEST_F(CloopwckDamage, DumpShowsSuperblockAndIndex) {
 
 /* ---- hostile input: it ends, and says something ---- */
 
-/* Clean, damaged, or not known any more for what it was. */
+/* Clean, damaged, or no longer known as its kind. */
 bool ended_well(const ToolResult &result) {
     return result.code == 0 || result.code == 4 ||
            (result.code == 8 &&

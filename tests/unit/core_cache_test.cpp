@@ -266,7 +266,7 @@ TEST_F(CoreCache, ShrinkLeavesWhatIsInUse) {
     cw_cache_put(cache_, entry);
 }
 
-/* A shrinker can run inside an allocation of whoever holds the lock. */
+/* A shrinker can run inside an allocation of the thread that holds the lock. */
 TEST_F(CoreCache, ShrinkDoesNotWaitForTheLock) {
     u64 freed = 1, evictable = 1;
     get_and_put(0);

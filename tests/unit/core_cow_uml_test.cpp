@@ -64,7 +64,7 @@ TEST_F(CoreUmlTools, WhatUmlMkcowMakesIsOpened) {
     EXPECT_EQ(device.contents(), plain);
 }
 
-/* So that what the other tests make of a UmlSpec is no fiction. */
+/* Shows that the other tests' UmlSpec makes real files. */
 TEST_F(CoreUmlTools, TheTestsMakeWhatUmlMkcowMakes) {
     make(text_bytes(1 << 20));
     UmlSpec spec;
@@ -256,7 +256,7 @@ protected:
         }
     }
 
-    /* The file holds this sector, and so does what is expected. */
+    /* The file and the expected content get this sector. */
     void hold(u64 sector) {
         const Bytes data = random_bytes(kSector, static_cast<unsigned int>(sector));
         cow_[uml_bitmap_offset(spec_) + sector / 8] |= static_cast<u8>(1u << sector % 8);

@@ -176,7 +176,7 @@ TEST_F(CoreCloop2, GarbageInABlockIsEioForThatBlock) {
     expect_only_block_3_is_bad(file);
 }
 
-/* zlib streams end in an Adler-32 of what they hold. */
+/* zlib streams end in an Adler-32 of their content. */
 TEST_F(CoreCloop2, AWrongChecksumIsEioForThatBlock) {
     Bytes file = good_;
     file[get_be64(file, cloop2_entry(4)) - 1] ^= 1;

@@ -189,7 +189,7 @@ TEST_P(CoreCloop4, UnknownCodecsAreEioForTheirBlocksOnly) {
     }
 }
 
-/* Each codec refuses what another one wrote. */
+/* Each codec refuses the data of another. */
 TEST_P(CoreCloop4, AWrongCodecIsEioForItsBlockOnly) {
     for (u64 flags = 0; flags < 5; flags++) {
         Bytes file = good_;

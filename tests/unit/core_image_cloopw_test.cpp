@@ -247,7 +247,10 @@ TEST_F(CoreCloopw, BytesBehindTheEndAreFine) {
     EXPECT_EQ(refusal(file), "");
 }
 
-/* The magic decides the format, the version is told first: not these 12. */
+/*
+ * The first 12 bytes have refusals of their own: magic decides the format, and the version
+ * comes first.
+ */
 TEST_F(CoreCloopw, AnyFlippedBitOfTheSuperblockIsRefused) {
     for (size_t at = 12; at < CW_SUPER_LEN; at += at < 200 ? 1 : 37) {
         Bytes file = good_;

@@ -306,7 +306,7 @@ TEST_F(CoreLayers, ANewLayerThatWasUsedIsRefused) {
     EXPECT_EQ(why, "upper.cow: has been used, and a new layer must be empty");
 }
 
-/* Whatever fails of the files: the device goes on as it was. */
+/* Whichever call on the files fails, the device goes on as before. */
 TEST_F(CoreLayers, ASnapshotThatFailsChangesNothing) {
     for (SparseIo *bad : {&lower_, &upper_}) {
         for (u64 good = 0;; good++) {
@@ -439,7 +439,7 @@ TEST_F(CoreLayers, ALayerThatMayHaveChangedIsNoParent) {
               "lower.cow: is not frozen, so nothing can lie over it");
 }
 
-/* The UUID says what is in it, so copies that went apart are told apart. */
+/* A UUID stands for the content, so diverging copies get different ones. */
 TEST_F(CoreLayers, TwoCopiesFrozenApartAreDifferentLayers) {
     SparseIo copy("copy.cow");
     copy.copy_from(&lower_);

@@ -243,7 +243,7 @@ TEST(CoreLogCommit, AnErrorOfWritingWhatIsMovedLeavesTheSegmentInUse) {
     make_log(&cow, config);
     const LogDevice device(base.get(), {cow.get()});
     ASSERT_EQ(device.err(), 0) << device.why();
-    /* The cleaner reads a segment as a whole; what it then writes fails once. */
+    /* The cleaner reads a whole segment. Its next write fails once. */
     unsigned int failed = 0;
     bool fails = false;
     cow.before_read = [&](u64, size_t len) {
@@ -273,8 +273,8 @@ TEST(CoreLogCommit, AnErrorOfWritingWhatIsMovedLeavesTheSegmentInUse) {
 }
 
 /*
- * The first record is in the file, but one that failed broke the log before it was
- * applied. Recovery finds it all the same, unless what comes next is in a new log.
+ * The first record is in the file. A failed one broke the log before the first was applied.
+ * Recovery finds the first all the same, unless later records are in a new log.
  */
 TEST(CoreLogBroken, ADiscardOfWhatFailedIsNotUndoneByACrash) {
     SparseIo base("base", kSize), cow("cow"), crashed("cow");

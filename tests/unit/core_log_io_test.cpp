@@ -93,7 +93,7 @@ TEST(CoreLogIo, FlushesAtOnceShareOne) {
     }
     EXPECT_EQ(failed, 0u);
     EXPECT_GE(cow.flushes, before + 2);
-    /* Whoever was seen asleep at another lock may have its own. */
+    /* A thread that was seen asleep at another lock may have a flush of its own. */
     EXPECT_LE(cow.flushes, before + kThreads / 4);
 }
 

@@ -154,7 +154,7 @@ TEST_F(CoreLogOpen, EitherSuperblockAloneIsEnough) {
     EXPECT_NE(refusal(true).find("neither superblock is sound"), std::string::npos);
 }
 
-/* Not so one that may be sound: what it leads to may be newer. */
+/* An unreadable superblock may be sound, and lead to newer data. */
 TEST_F(CoreLogOpen, ASuperblockThatCannotBeReadIsNotPassedOver) {
     use(true);
     for (u32 slot = 0; slot < CW_LOG_SUPERS; slot++) {
@@ -215,7 +215,7 @@ TEST_F(CoreLogOpen, AFileThatCannotBeWrittenIsRefused) {
     EXPECT_EQ(refusal(), "cow.img: cannot be written (Input/output error)");
 }
 
-/* A base or a COW file that says what size it has, and reads as zeros. */
+/* A base or a COW file that claims a size, and reads as zeros. */
 struct SizedIo : cw_io {
     explicit SizedIo(u64 bytes, int err = 0) : cw_io{}, bytes_(bytes), err_(err) {
         calls_.pread = [](cw_io *, void *buf, size_t len, u64) {
@@ -274,7 +274,7 @@ TEST_F(CoreLogOpen, ATruncatedFileIsRefused) {
     EXPECT_NE(refusal(true), "");
 }
 
-/* Nothing is written, not even what would be recovered. */
+/* The attach writes nothing, not even recovered data. */
 TEST_F(CoreLogOpen, AReadOnlyAttachWritesNothing) {
     use(false);
     cow_.before_change = [] { return -EROFS; };
@@ -457,8 +457,8 @@ TEST_F(CoreLogOpen, ARangeWithoutPagesIsNoRecord) {
 }
 
 /*
- * The usage says that what the map leads to is free. Segments that turned out
- * to be bad were still counted as free, and a write looked for one for ever.
+ * The usage calls the map's segments free. Segments that turned out to be bad still counted
+ * as free, and a write looked for one for ever.
  */
 TEST_F(CoreLogOpen, SegmentsThatTheMapNeedsAndTheUsageGivesAwayAreNeverTaken) {
     {

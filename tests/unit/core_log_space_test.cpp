@@ -13,7 +13,7 @@ constexpr u64 kMiB = u64{1} << 20;
 constexpr u64 kBoundExtra = 8 * kMiB;
 constexpr unsigned int kEnough = 40; /* writes after a discard */
 
-/* Pages of a sparse base, with a number in each that tells what was written. */
+/* Pages of a sparse base. A number in each tells its version. */
 class Pages {
 public:
     explicit Pages(const LogDevice &device) : device_(device) {}

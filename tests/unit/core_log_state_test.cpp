@@ -106,7 +106,7 @@ TEST_F(CoreLogState, AFlushThatFailsIsShown) {
     EXPECT_EQ(state(), CW_COW_FAILED);
 }
 
-/* Unlike a flush: what failed was never acknowledged. */
+/* Unlike after a failed flush, the failed data was never acknowledged. */
 TEST_F(CoreLogState, WritesThatFailAreShownUntilOneSucceeds) {
     open();
     cow_.before_write = [](u64, size_t) { return -EIO; };

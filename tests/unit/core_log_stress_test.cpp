@@ -185,7 +185,7 @@ protected:
     static constexpr u32 kSnapshots = 4;
     static constexpr u64 kWritesBetween = 400;
 
-    /* Each knows what is on its pages, but for those it discarded. */
+    /* Each thread knows the content of its pages, but for the discarded ones. */
     void write(const LogDevice &device, u64 thread) {
         const u64 first = thread * kShare;
         std::mt19937_64 random(thread);
@@ -315,8 +315,8 @@ TEST_F(CoreLogStressSnapshots, WithReadersWritersDiscardsAndTheCleaner) {
 }
 
 /*
- * Checkpoints that somebody asks for, at any time, leave no writer without room: there
- * is more than twice what lives.
+ * Checkpoints at any time leave no writer without room, because there is more than twice
+ * the live data.
  */
 TEST(CoreLogStressCheckpoints, LeaveRoomForWriters) {
     constexpr u64 kSize = 24 * kMiB;

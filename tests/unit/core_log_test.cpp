@@ -12,7 +12,7 @@ void step(const LogDevice &device, Model *model, std::mt19937 *random) {
     const u64 max = std::min<u64>(model->size(), (*random)() % 8 == 0 ? 700000 : 40000);
     u64 len = 1 + (*random)() % max;
     u64 off = (*random)() % (model->size() - len + 1);
-    if ((*random)() % 2 == 0) { /* whole pages, as file systems do it */
+    if ((*random)() % 2 == 0) { /* whole pages, like a file system's */
         off &= ~u64{CW_PAGE_SIZE - 1};
         len = std::min(cw_round_up(len, CW_PAGE_SIZE), model->size() - off);
     }

@@ -144,7 +144,10 @@ TEST_F(CoreMemory, PartsOfGranulesByManyThreads) {
     EXPECT_EQ(device.read(0, static_cast<u32>(plain.size())), model.bytes());
 }
 
-/* In a program what is needed may be refused: an error, nothing wrong, and it goes on later. */
+/*
+ * In a program a needed allocation may fail. That is an error without damage, and the next
+ * call works.
+ */
 TEST_F(CoreMemory, WhatIsNeededAndNotThereIsAnError) {
     const Bytes plain = text_bytes(16 * kMiB);
     TestIo base("base", native_image(plain, 65536, *cw_codec_by_name("lz4")));

@@ -38,7 +38,7 @@ TEST(CoreReport, ErrorsHaveNames) {
     EXPECT_STREQ(cw_error_text(-99999), "Unknown error");
 }
 
-/* A name, and what a file says of itself, end on somebody's terminal. */
+/* A name, and a text from a file, may end on a terminal. */
 TEST(CoreReport, HasNoControlCharacters) {
     cw_report report = {};
     cw_refuse(&report, -EINVAL, "bad\n\x1b[2J\x7fname \xc3\xa9");

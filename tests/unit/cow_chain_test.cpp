@@ -95,7 +95,7 @@ TEST_F(CowChain, ParentsAreFoundBesideByName) {
     EXPECT_EQ(chain({c}), (std::vector<std::string>{c, b, a}));
 }
 
-/* A path in a file is a hint of whoever wrote the file, and may name anything. */
+/* A path in a file is a hint of its author, and may name anything. */
 TEST_F(CowChain, ParentsInOtherDirectoriesMustBeNamed) {
     fs::create_directory(dir_ / "sub");
     const std::string a = make("sub/a.cow", 1, 0, image_);
@@ -225,7 +225,10 @@ void change_supers(const std::string &path,
     }
 }
 
-/* Nobody is told to remove what holds data, whatever its superblock says. */
+/*
+ * The message never tells the user to remove a layer with data, whatever its superblock
+ * says.
+ */
 TEST_F(CowChain, ALayerIsCalledEmptyOnlyWhenThatWasLookedAt) {
     const std::string a = make("a.cow", 9, 0, image_);
     const std::string b = make("b.cow", 2, 1, "a.cow");
@@ -348,7 +351,7 @@ TEST_F(CowChain, RandomUuidsDiffer) {
     EXPECT_EQ(uuid_text(uuid_of(0xab)), "abababab-abab-abab-abab-abababababab");
 }
 
-/* The engine takes what was found. */
+/* The engine takes the chain found. */
 TEST_F(CowChain, AChainIsOpenedAsADevice) {
     const std::string a = make("a.cow", 1, 0, image_);
     const std::string b = make("b.cow", 2, 77, "a.cow");

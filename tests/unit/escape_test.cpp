@@ -5,7 +5,7 @@
 
 #include "lib/core.h"
 
-/* Not what CaptureLog puts in its place. */
+/* The real one, without CaptureLog. */
 extern "C" void __real_cw_log_bad(const char *fmt, ...);
 
 namespace cloopw {

@@ -41,7 +41,7 @@ TEST(LogCowWriter, ADeviceThatIsTooLongIsRefused) {
     }
 }
 
-/* It is a remark: what is below is known by its UUID or its time. */
+/* The path is only a remark: UUID or time identify the file below. */
 TEST(LogCowWriter, APathForWhichThereIsNoRoomIsCut) {
     LogCowConfig config;
     struct cw_disk_log_super super;

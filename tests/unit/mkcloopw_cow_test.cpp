@@ -33,7 +33,7 @@ protected:
         device.close();
     }
 
-    /* below: those that are to be found */
+    /* below: the layers that must be found */
     nlohmann::json commit(const std::string &base, const std::string &cow, Args more = {},
                           std::vector<std::string> below = {}) {
         more.insert(more.end(), {"--json", "-f", "--cow", cow, base, out_});
@@ -117,7 +117,7 @@ TEST_F(MkcloopwContent, AnotherUnderTheSameUuidIsRefused) {
     EXPECT_EQ(refusal(image_of("again", text_bytes(500000, 1)), cow_), "");
 }
 
-/* The digest is of an encoding; what was changed gets into another one by --cow. */
+/* The digest is of an encoding. With --cow, changed data gets into another encoding. */
 TEST_F(MkcloopwContent, AnotherEncodingIsAnotherImage) {
     const Bytes change = random_bytes(4096);
     write(first_, {cow_}, 8192, change);

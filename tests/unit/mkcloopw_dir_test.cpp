@@ -106,7 +106,7 @@ protected:
 #define EXPECT_SAYS(text, what) \
     EXPECT_NE((text).find(what), std::string::npos) << "expected: " << (what) << "\n" << (text)
 
-/* Nobody reads in the image what they may not read in the directory. */
+/* A user who may not read a file in the directory may not read the image. */
 TEST_F(MkcloopwDir, IsAsPrivateAsTheFilesInIt) {
     fill_tree();
     auto mode_with = [&](const std::string &name, mode_t mode) {
@@ -149,7 +149,7 @@ TEST_F(MkcloopwDir, WhatIsNotDataIsKept) {
     ASSERT_EQ(chmod(tree_.c_str(), 01750), 0);
     ASSERT_EQ(setxattr((tree_ + "/file").c_str(), "user.note", "kept", 4, 0), 0);
     ASSERT_EQ(setxattr(tree_.c_str(), "user.root", "too", 3, 0), 0);
-    bool root = geteuid() == 0; /* others cannot make what follows */
+    bool root = geteuid() == 0; /* only root can make the following files */
     if (root) {
         ASSERT_EQ(chown((tree_ + "/etc").c_str(), 70000, 70001), 0);
         ASSERT_EQ(chown(tree_.c_str(), 12, 34), 0);

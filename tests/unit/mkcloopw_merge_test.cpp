@@ -70,7 +70,7 @@ TEST_F(MkcloopwMerge, ShowsWhatTheTwoShow) {
     EXPECT_EQ(shown(image_, {merged_}), all);
     EXPECT_EQ(read_bytes(a_), a);
     EXPECT_EQ(read_bytes(b_), b);
-    /* Nothing that neither has: what was discarded in both shows the image. */
+    /* Pages discarded in both show the image, and no other content appears. */
     Device device = attach(image_, {merged_}, true);
     EXPECT_TRUE(device.untouched(0, 10 * kPage));
     EXPECT_TRUE(device.untouched(105 * kPage, 5 * kPage));
@@ -130,7 +130,7 @@ TEST_F(MkcloopwMerge, CodecAndLevelCanBeChosen) {
                    {"--merge", b_, "-c", "xz", dir_ / "other.cow"});
 }
 
-/* The middle of a chain: those over it find the new one in its place. */
+/* The middle of a chain: the layers over it find the new one in its place. */
 TEST_F(MkcloopwMerge, LayersOverItLieOverTheMergedOne) {
     make_chain();
     const std::string c = put_over(image_, {b_, a_}, "c.cow");

@@ -49,7 +49,7 @@ TEST(Rescue, LosesNoMoreThanTheBadSectors) {
     EXPECT_EQ(rescue.lost(), bad);
 }
 
-/* Pieces lie where sectors do, wherever what is read begins. */
+/* Pieces lie where sectors lie, wherever the read begins. */
 TEST(Rescue, JoinsWhatIsLostAcrossReads) {
     BadMedium medium({{1024, 1024}});
     Rescue rescue;

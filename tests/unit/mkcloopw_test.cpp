@@ -378,7 +378,7 @@ TEST_F(Mkcloopw, SummaryForPeople) {
 
 class MkcloopwEstimates : public Mkcloopw {
 protected:
-    /* All codecs that the format can use, each near to what it really makes. */
+    /* All codecs of the format, each with an estimate near its real result. */
     void expect_estimates_are_right(const nlohmann::json &json, const std::string &in,
                                     const std::string &format, const std::string &block_size) {
         u32 codecs = 0;
@@ -556,7 +556,7 @@ TEST_F(Mkcloopw, UnreadableInput) {
         expect_refusal(1, "Permission denied", {secret, out_});
         return;
     }
-    /* root reads everything: be somebody else for a moment */
+    /* root reads everything, so be another user for a moment */
     ASSERT_EQ(chmod(dir_.path().c_str(), 0777), 0);
     ASSERT_EQ(seteuid(65534), 0);
     expect_refusal(1, "Permission denied", {secret, out_});

@@ -78,7 +78,7 @@ TEST_P(OutputFileTest, HasTheModeThatTheUmaskGives) {
     EXPECT_EQ(st.st_mode & 0777, 0640u);
 }
 
-/* Nobody reads in the new file what they may not read in the old one. */
+/* A user who may not read the old file may not read the new one. */
 TEST_P(OutputFileTest, IsAsPrivateAsItsInputs) {
     OutputFileOptions how = options();
     for (mode_t mode : {0600, 0640, 0644}) {
@@ -158,7 +158,7 @@ TEST_P(OutputFileTest, IsTheUsersOwnWhereTheOwnerIsNotKnown) {
         << "a group that is not the file's may not write it";
 }
 
-/* Whoever has it would go on in a file without a name. */
+/* Its user would go on in a file without a name. */
 TEST_P(OutputFileTest, DoesNotReplaceACowFileInUse) {
     Bytes cow(CW_LOG_START, 0);
     memcpy(cow.data(), CW_LOG_MAGIC, 8);

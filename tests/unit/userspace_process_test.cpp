@@ -24,7 +24,7 @@ TEST(UserspaceProcess, ThisProgramIsAlive) {
     EXPECT_FALSE(is_alive({}));
 }
 
-/* The child: its first thread has ended, another goes on until it is told. */
+/* The child: its first thread has ended, and another goes on until the test ends it. */
 [[noreturn]] void leave_a_thread(int started) {
     pthread_t thread;
     pthread_create(
