@@ -67,6 +67,7 @@ const char *cw_backing_mark(struct cw_io *io);
  * direct. 0 or -ENOMEM.
  */
 int cw_backing_set_direct(struct cw_backing *backing, bool wanted);
+/* The present mode of the backing's file. */
 enum cw_direct_mode cw_backing_direct_mode(const struct cw_backing *backing);
 
 /*

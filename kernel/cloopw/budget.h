@@ -7,6 +7,7 @@
 
 extern struct cw_cache_budget cloopw_budget;
 
+/* For the module: before the first attach, and after the last detach. */
 void cloopw_budget_init(void);
 void cloopw_budget_exit(void);
 /* In bytes. */

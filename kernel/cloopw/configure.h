@@ -8,6 +8,10 @@
 
 struct cloopw_disk;
 
+/*
+ * The ioctl operation of a disk. All ioctls that change anything need
+ * CAP_SYS_ADMIN.
+ */
 int cloopw_ioctl(struct block_device *bdev, blk_mode_t mode,
 		 unsigned int cmd, unsigned long arg);
 

@@ -8,6 +8,7 @@
 /* Chooses one. Call it once, before the first attach. */
 void cw_crc32c_choose(void);
 
+/* core/platform.h's checksum. */
 u32 cw_crc32c(const void *buf, size_t len);
 
 #endif

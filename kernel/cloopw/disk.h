@@ -55,6 +55,7 @@ int cloopw_disk_remove(struct cloopw_disk *disk); /* -EBUSY: in use */
 bool cloopw_disk_is_idle(struct cloopw_disk *disk);
 /* Is it a disk of this driver, without an attachment? */
 bool cloopw_is_unattached(struct gendisk *gd);
+/* Is it a disk of this driver? */
 bool cloopw_is_ours(const struct gendisk *gd);
 
 /*
@@ -77,6 +78,10 @@ void cloopw_ctl_exit(void);
 /* queue.c */
 int cloopw_queue_init(struct cloopw_disk *disk);
 void cloopw_queue_exit(struct cloopw_disk *disk);
+/*
+ * Sets limits and read-ahead for the attachment. begun: from
+ * cw_compat_begin_limits(). The queue is frozen. On error the old limits stay.
+ */
 int cloopw_queue_set_limits(struct cloopw_disk *disk,
 			    const struct cloopw_attachment *att,
 			    struct queue_limits *begun);

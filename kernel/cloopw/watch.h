@@ -39,6 +39,7 @@ void cloopw_watch_start(struct cloopw_watch *watch);
 /* Waits until it does not run any more. NULL is fine. */
 void cloopw_watch_destroy(struct cloopw_watch *watch);
 
+/* Any thread. */
 struct cloopw_mark cloopw_watch_get_mark(struct cloopw_watch *watch);
 void cloopw_watch_set_mark(struct cloopw_watch *watch,
 			   struct cloopw_mark mark);

@@ -50,6 +50,7 @@ struct LogSupers {
     bool is_new() const { return newest == 0 && cw_from_le64(best().seq) == 1; }
 };
 
+/* Reads and checks both copies. Never throws for damage. */
 LogSupers read_log_supers(cw_io &io);
 
 /*

@@ -121,6 +121,7 @@ extern const ImageWriterFormat image_writer_cloopw;
 extern const ImageWriterFormat image_writer_cloop2;
 extern const ImageWriterFormat image_writer_cloop4;
 
+/* All formats that can be written. */
 std::span<const ImageWriterFormat *const> image_writer_formats();
 /* nullptr when there is none */
 const ImageWriterFormat *image_writer_format(std::string_view name);

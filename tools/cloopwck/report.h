@@ -19,10 +19,12 @@ struct Verbosity {
 /* kCheckClean, kCheckCorrected or kCheckUncorrected. */
 int exit_code_of(const Findings &findings);
 
+/* Print to out. name is the file's name, for people. */
 void print_findings(std::ostream &out, const std::string &name, const Findings &findings,
                     const Verbosity &verbosity);
 void print_file(std::ostream &out, const FileReport &report, const Verbosity &verbosity);
 
+/* Sizes and offsets are in bytes. */
 Json findings_json(const Findings &findings);
 Json file_json(const FileReport &report);
 

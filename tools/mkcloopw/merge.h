@@ -45,6 +45,7 @@ struct MergeResult {
  */
 MergeResult merge_layers(const MergeJob &job, Streams &streams);
 
+/* The result, as JSON or for people. Sizes are in bytes; seconds: duration of the job. */
 Json merge_json(const MergeJob &job, const MergeResult &result, double seconds);
 std::string merge_text(const MergeJob &job, const MergeResult &result, double seconds);
 

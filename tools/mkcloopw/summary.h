@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The results of mkcloopw, as JSON or as text for people. seconds: duration of the job. */
+/*
+ * The results of mkcloopw, as JSON or as text for people. Sizes in JSON are in bytes;
+ * seconds: duration of the job.
+ */
 #ifndef CLOOPW_MKCLOOPW_SUMMARY_H
 #define CLOOPW_MKCLOOPW_SUMMARY_H
 

@@ -69,9 +69,11 @@ struct cw_cache_stats {
 struct cw_cache *cw_cache_create(u64 limit_bytes);
 void cw_cache_destroy(struct cw_cache *cache); /* NULL is fine; no users left */
 
+/* limit_bytes: bytes that all caches of the budget may hold. */
 void cw_cache_budget_init(struct cw_cache_budget *budget, u64 limit_bytes);
 /* after its last cache */
 void cw_cache_budget_destroy(struct cw_cache_budget *budget);
+/* Evicts at once, as far as entries are not in use. */
 void cw_cache_budget_set_limit(struct cw_cache_budget *budget, u64 limit_bytes);
 
 /*
@@ -94,6 +96,7 @@ int cw_cache_get(struct cw_cache *cache, u64 owner, u64 pos, u32 len,
 /* Takes the entry only when it is there and ready; NULL otherwise. */
 struct cw_cache_entry *cw_cache_peek(struct cw_cache *cache, u64 owner,
 				     u64 pos);
+/* Ends the use of an entry, which the caller must not touch afterwards. */
 void cw_cache_put(struct cw_cache *cache, struct cw_cache_entry *entry);
 
 /*
@@ -116,6 +119,7 @@ void cw_cache_drop_owner(struct cw_cache *cache, u64 owner);
 u64 cw_cache_evictable(struct cw_cache *cache);
 u64 cw_cache_shrink(struct cw_cache *cache, u64 bytes);
 
+/* Evicts at once what is above the new limit and not in use. */
 void cw_cache_set_limit(struct cw_cache *cache, u64 limit_bytes);
 void cw_cache_get_stats(struct cw_cache *cache, struct cw_cache_stats *stats);
 

@@ -60,7 +60,12 @@ int cw_device_open(const struct cw_device_config *config,
  */
 int cw_device_close(struct cw_device *dev); /* NULL is fine */
 
+/*
+ * Constant facts, but for the size, nr_layers and, after a resize, the image's
+ * sizes.
+ */
 void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info);
+/* Figures of this moment, without I/O but for the file's size. */
 void cw_device_get_stats(struct cw_device *dev, struct cw_device_stats *stats);
 
 /*
@@ -134,8 +139,11 @@ int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n);
  * -errno. The answer counts for *n bytes, 0 < *n <= len.
  */
 int cw_device_is_zero(struct cw_device *dev, u64 off, u64 len, u64 *n);
+/* Writes all of buf. The data is durable after the next flush. */
 int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf);
+/* The range reads as zeros afterwards. */
 int cw_device_zero(struct cw_device *dev, u64 off, u64 len);
+/* A hint: parts of granules keep their data. -EOPNOTSUPP: the layer cannot. */
 int cw_device_discard(struct cw_device *dev, u64 off, u64 len);
 int cw_device_flush(struct cw_device *dev);
 /* A flush that also leaves the next attach nothing to recover. */

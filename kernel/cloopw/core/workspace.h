@@ -49,6 +49,7 @@ void cw_workspace_pool_destroy(struct cw_workspace_pool *pool);
 
 /* Waits for a free workspace. Never fails, and allocates nothing. */
 struct cw_workspace *cw_workspace_get(struct cw_workspace_pool *pool);
+/* Gives a workspace back, and wakes a waiting caller. */
 void cw_workspace_put(struct cw_workspace_pool *pool, struct cw_workspace *ws);
 
 /* The codec's decompress; -EIO for an id that the pool was not made for. */

@@ -316,6 +316,7 @@ static inline u64 log_first_sector(u32 segment)
 
 /* ---- log_append.c ---- */
 
+/* Between an entry and its word in a map page; any word decodes. */
 u64 cw_log_entry_encode(const struct log_entry *entry);
 void cw_log_entry_decode(u64 word, struct log_entry *entry);
 
@@ -410,19 +411,29 @@ int cw_log_segments_grow(struct cw_log *log, u32 nr, cw_log_alloc alloc);
  * The other functions of log_segment.c, with lock held. NULL: out of the file.
  */
 struct log_segment *cw_log_segment_at(struct cw_log *log, u64 sector);
+/* An entry comes into the map (sign 1) or leaves it (-1). */
 void cw_log_account(struct cw_log *log, u64 word, int sign);
+/* The segment's usage differs from the last checkpoint's. */
 void cw_log_segment_changed(struct cw_log *log, u32 n);
 /* The segment's content or usage is wrong: the log never uses it again. */
 void cw_log_segment_distrust(struct cw_log *log, u32 n);
 /* The segment has space in the file and can be taken. */
 void cw_log_segment_backed(struct cw_log *log, u32 n);
+/*
+ * Takes the first usable segment for DATA or META and gives it a new
+ * generation. CW_LOG_NO_SEGMENT: there is none, or only a checkpoint makes
+ * generations.
+ */
 u32 cw_log_take_free_segment(struct cw_log *log, u8 state);
+/* Frees a used segment, whose space stays allocated. */
 void cw_log_free_segment(struct cw_log *log, u32 n);
+/* Keeps the segment from reuse until unpin, while a reader is at work in it. */
 void cw_log_pin(struct cw_log *log, u32 n);
 void cw_log_unpin(struct cw_log *log, u32 n);
 
 /* ---- log_map.c ---- */
 
+/* Number of the map page that has this device page. */
 u32 cw_log_map_page_of(u64 page);
 
 /*
@@ -438,9 +449,11 @@ int cw_log_map_get(struct cw_log *log, u32 n, bool create,
  * is not known without waiting.
  */
 bool cw_log_map_absent(struct cw_log *log, u64 first, u64 end);
+/* Unpins the page. Takes lock. NULL is fine. */
 void cw_log_map_put(struct cw_log *log, struct log_page *page);
 /* With lock held: the page differs from the last checkpoint. */
 void cw_log_map_dirty(struct cw_log *log, struct log_page *page);
+/* Frees all map pages. Nobody may use the log any more. */
 void cw_log_map_destroy(struct cw_log *log);
 
 /* Reads a META record into 512 host-order entries. -EIO when it is another. */
@@ -467,6 +480,7 @@ int cw_log_checkpoint(struct cw_log *log);
 u32 cw_log_checkpoint_need(struct cw_log *log, u32 more); /* with lock held */
 /* Room for the usage in the snapshot. Call it when there are more segments. */
 int cw_log_snapshot_room(struct cw_log *log, cw_log_alloc alloc);
+/* The superblock's checksum, with its crc field as 0. */
 u32 cw_log_super_crc(struct cw_disk_log_super *super);
 /*
  * Makes the changes in log->super durable, without a checkpoint. With maint
@@ -480,8 +494,14 @@ int cw_log_freeze(struct cw_log *log, const u8 *uuid);
 
 /* True when magic and checksum are right. */
 bool cw_log_super_is_sound(struct cw_disk_log_super *super);
+/* struct cw_cow_format's identify. */
 int cw_log_identify(struct cw_io *io, struct cw_cow_identity *id,
 		    struct cw_report *report);
+/*
+ * Fills a new log from the file: superblock, map, usage, and the records since
+ * the checkpoint. Writes nothing. On error the report says why, and the caller
+ * destroys the log.
+ */
 int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,
 		   struct cw_report *report);
 
@@ -526,6 +546,7 @@ void cw_log_tend(struct cw_cow *cow);
 
 /* ---- log_space.c ---- */
 
+/* struct cw_cow_format's space and set_limit; set_limit takes maint. */
 void cw_log_space(struct cw_cow *cow, struct cw_cow_space *space);
 int cw_log_set_limit(struct cw_cow *cow, u64 bytes);
 /* Segments that fit a file of so many bytes; 0: the most that a log has. */
