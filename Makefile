@@ -18,7 +18,8 @@ BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
 .PHONY: all tools tests modules demo check check-modules check-newest check-unit \
-	check-vm check-arm64 check-boot check-long check-sanitizers check-debug check-live fuzz lint \
+	check-vm check-arm64 check-boot check-long check-sanitizers check-debug check-live \
+	check-patch patch fuzz lint \
 	tidy pictures bench install install-tools install-docs install-plugin install-udev deb \
 	iso clean help
 
@@ -103,7 +104,15 @@ check-debug: tests ## all tests in a kernel with KASAN and lockdep
 	@tests/vm/selftest debug
 	@tests/vm/check debug
 
-check-long: check check-arm64 check-sanitizers check-debug check-live fuzz ## all that takes hours
+# For the kernel of scripts/kernels.list, or the directory, that is named.
+PATCH_FOR ?= $(lastword $(SHORT))
+patch: ## the driver as patches for a kernel's source; PATCH_FOR=6.12, or a directory
+	@scripts/make-patch $(PATCH_FOR)
+
+check-patch: tests ## these for 6.12 and the newest: each step builds, the kernels run
+	@scripts/check-patch 6.12 $(SHORT)
+
+check-long: check check-arm64 check-sanitizers check-debug check-live check-patch fuzz ## all that takes hours
 	@scripts/tidy --all
 	@for seed in 1 1000001 2000001 3000001; do \
 		build/bin/crash-sim --cuts 2500000 --seed $$seed || exit 1; \

@@ -13,7 +13,7 @@
 
 # Debian 13 has these no more; its programs run there.
 deps_bookworm='cloop-utils'
-deps_groups='tools tests modules roots unit lint pictures fuzz guest-plain guest vm-plain
+deps_groups='tools tests modules roots unit lint pictures patch fuzz guest-plain guest vm-plain
 	vm vm-arm64 vm-debug demo bench deb live'
 
 # deps_list GROUP...: the packages of the groups, one a line
@@ -39,12 +39,14 @@ deps_list() {
 			printf '%s\n' bindfs busybox-static cloop-utils dash \
 				e2fsprogs uml-utilities \
 				user-mode-linux nbdkit nbd-client libnbd-bin \
-				python3-libnbd qemu-utils fuse3 zsh ;;
+				python3-libnbd qemu-utils fuse3 unifdef zsh ;;
 		lint)
 			printf '%s\n' clang-format clang-tidy clang \
 				shellcheck sparse linux-source-6.12 ;;
 		pictures)
 			printf '%s\n' graphviz ;;
+		patch)
+			printf '%s\n' git unifdef ;;
 		fuzz)
 			printf '%s\n' clang libclang-rt-dev llvm ;;
 		guest-plain) # what every system has

@@ -2,6 +2,7 @@
 #include "attachment.h"
 
 #include <linux/mm.h>
+#include <linux/shrinker.h>
 #include <linux/slab.h>
 
 #include "budget.h"
@@ -14,7 +15,7 @@
 static unsigned long count_cached(struct shrinker *shrinker,
 				  struct shrink_control *sc)
 {
-	struct cw_cache *cache = cw_compat_shrinker_owner(shrinker);
+	struct cw_cache *cache = shrinker->private_data;
 	unsigned long pages = cw_cache_evictable(cache) >> PAGE_SHIFT;
 
 	return pages ? pages : SHRINK_EMPTY;
@@ -23,7 +24,7 @@ static unsigned long count_cached(struct shrinker *shrinker,
 static unsigned long shrink_cached(struct shrinker *shrinker,
 				   struct shrink_control *sc)
 {
-	struct cw_cache *cache = cw_compat_shrinker_owner(shrinker);
+	struct cw_cache *cache = shrinker->private_data;
 	u64 freed = cw_cache_shrink(cache, (u64)sc->nr_to_scan << PAGE_SHIFT);
 
 	return freed ? freed >> PAGE_SHIFT : SHRINK_STOP;
@@ -31,9 +32,14 @@ static unsigned long shrink_cached(struct shrinker *shrinker,
 
 static int start_shrinker(struct cloopw_attachment *att, const char *name)
 {
-	return cw_compat_shrinker_start(&att->shrinker, count_cached,
-					shrink_cached,
-					cw_device_cache(att->engine), name);
+	att->shrinker = shrinker_alloc(0, "%s", name);
+	if (!att->shrinker)
+		return -ENOMEM;
+	att->shrinker->count_objects = count_cached;
+	att->shrinker->scan_objects = shrink_cached;
+	att->shrinker->private_data = cw_device_cache(att->engine);
+	shrinker_register(att->shrinker);
+	return 0;
 }
 
 /* ---- making one ---- */
@@ -161,7 +167,7 @@ int cloopw_attachment_create(struct cloopw_disk *disk,
 	int err;
 
 	*out = NULL;
-	att = kzalloc(sizeof(*att), GFP_KERNEL);
+	att = kzalloc_obj(*att);
 	if (!att)
 		return -ENOMEM;
 	att->flags = setup->flags;
@@ -283,7 +289,7 @@ int cloopw_attachment_destroy(struct cloopw_attachment *att)
 	if (!att)
 		return 0;
 	cloopw_watch_destroy(att->watch);
-	cw_compat_shrinker_stop(&att->shrinker);
+	shrinker_free(att->shrinker);
 	if (att->writer)
 		destroy_workqueue(att->writer);
 	if (att->streamer)

@@ -59,7 +59,7 @@ struct cloopw_attachment {
 	 */
 	u64 stream_start, stream_end;
 	u64 fetched_start, fetched_end;
-	struct cw_compat_shrinker shrinker;
+	struct shrinker *shrinker;
 	struct cloopw_watch *watch;
 };
 

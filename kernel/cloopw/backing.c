@@ -285,7 +285,7 @@ static int move_bio(struct file *file, struct bio *bio, bool write, loff_t *pos)
 	iter.iov_offset = bio->bi_iter.bi_offset;
 	while (iov_iter_count(&iter)) {
 		if (write)
-			n = cw_compat_iter_write(file, &iter, pos);
+			n = vfs_iter_write(file, &iter, pos, 0);
 		else
 			n = vfs_iter_read(file, &iter, pos, 0);
 		if (n <= 0)
@@ -659,7 +659,7 @@ int cw_backing_open(const struct cw_backing_request *request,
 	if (!user)
 		return cw_refuse(report, -EBADF, "%s: no open file %d",
 				 request->role, request->fd);
-	b = kzalloc(sizeof(*b), GFP_KERNEL);
+	b = kzalloc_obj(*b);
 	if (!b) {
 		fput(user);
 		return -ENOMEM;

@@ -33,7 +33,7 @@ static int change(struct cloopw_disk *disk, void *request, u64 message,
 		  int (*make)(struct cloopw_disk *disk, void *request,
 			      struct cw_report *report))
 {
-	struct cw_report *report = kzalloc(sizeof(*report), GFP_KERNEL);
+	struct cw_report *report = kzalloc_obj(*report);
 	int err;
 
 	if (!report)

@@ -6,13 +6,17 @@
 #include <linux/blkdev.h>
 #include <linux/err.h>
 
+#include "compat.h"
+
 /* The holder: a unique address. The content does not matter. */
 static char holder;
 
 int cw_claim(struct cw_claim *claim, struct block_device *bdev,
 	     struct gendisk *disk, bool writable)
 {
-	cw_claim_t *claimed = cw_compat_claim_device(bdev, &holder);
+	struct file *claimed = bdev_file_open_by_dev(bdev->bd_dev,
+						     BLK_OPEN_READ, &holder,
+						     NULL);
 
 	if (IS_ERR(claimed)) {
 		if (PTR_ERR(claimed) == -EBUSY && !writable &&
@@ -36,6 +40,6 @@ void cw_unclaim(struct cw_claim *claim)
 	if (claim->disk)
 		bd_unlink_disk_holder(claim->bdev, claim->disk);
 	if (claim->claimed)
-		cw_compat_give_up_device(claim->claimed);
+		bdev_fput(claim->claimed);
 	*claim = (struct cw_claim){};
 }

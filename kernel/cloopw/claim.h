@@ -8,11 +8,15 @@
 #ifndef CLOOPW_CLAIM_H
 #define CLOOPW_CLAIM_H
 
-#include "compat.h"
+#include <linux/types.h>
+
+struct block_device;
+struct file;
+struct gendisk;
 
 /* All zero: nothing is claimed. */
 struct cw_claim {
-	cw_claim_t *claimed;
+	struct file *claimed;
 	struct block_device *bdev;
 	/* shows bdev among its slaves; NULL: it does not */
 	struct gendisk *disk;

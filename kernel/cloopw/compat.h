@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The differences between kernels. The code has the newest kernel's form; this
- * file gives older kernels that form. Distributions bring newer interfaces to
- * older kernels. So config.h tells what the headers have, not the version.
- * probe writes config.h from the list of features.
+ * Interfaces that older kernels lack. The code has the newest kernel's form, and
+ * this file gives older kernels that form.
  */
 #ifndef CLOOPW_COMPAT_H
 #define CLOOPW_COMPAT_H
@@ -14,44 +12,58 @@
 #include <linux/fs.h>
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
+#include <linux/slab.h>
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 
+#ifndef CLOOPW_IN_TREE /* scripts/make-patch resolves this file for one kernel */
+/*
+ * Distributions bring newer interfaces to older kernels, so the headers tell what
+ * they have, not the version: probe writes config.h from the list of features.
+ */
 #include "config.h"
+
+/* Older kernels have a driver's and a table's; newer ones choose by themselves. */
+#ifdef CW_HAVE_CRC32C_LE
+#define CW_COMPAT_CHOOSE_CRC32C
+#endif
+#endif
+
+/* ---- memory ---- */
+
+#ifndef CW_HAVE_KZALLOC_OBJ
+#undef kzalloc_obj
+#define kzalloc_obj(object) kzalloc(sizeof(object), GFP_KERNEL)
+#endif
 
 /* ---- opening, releasing and claiming a disk ---- */
 
-#ifdef CW_HAVE_BLK_MODE
-
-/* Define the operations name##_op that call int or void name(disk). */
-#define CW_COMPAT_DEFINE_OPEN(name)				\
-	static int name##_op(struct gendisk *disk, blk_mode_t mode)	\
-	{								\
-		return name(disk);					\
-	}
-#define CW_COMPAT_DEFINE_RELEASE(name)				\
-	static void name##_op(struct gendisk *disk)			\
-	{								\
-		name(disk);						\
-	}
-
-#else
+#ifndef CW_HAVE_BLK_MODE
 
 typedef fmode_t blk_mode_t;
 
 #define BLK_OPEN_READ FMODE_READ
 #define BLK_OPEN_EXCL FMODE_EXCL
 
-#define CW_COMPAT_DEFINE_OPEN(name)				\
-	static int name##_op(struct block_device *bdev, fmode_t mode)	\
+/*
+ * disk.c's operations have other arguments. Where it defines such a function, a
+ * second one of the same name is defined, which calls it, and is the operation.
+ */
+#define disk_open(gd, mode)						\
+	cw_compat_open(gd, mode);					\
+	static int disk_open(struct block_device *bdev, fmode_t fmode)	\
 	{								\
-		return name(bdev->bd_disk);				\
-	}
-#define CW_COMPAT_DEFINE_RELEASE(name)				\
-	static void name##_op(struct gendisk *disk, fmode_t mode)	\
+		return cw_compat_open(bdev->bd_disk, fmode);		\
+	}								\
+	static int cw_compat_open(gd, mode)
+
+#define disk_release(gd)						\
+	cw_compat_release(gd);						\
+	static void disk_release(struct gendisk *disk, fmode_t fmode)	\
 	{								\
-		name(disk);						\
-	}
+		cw_compat_release(disk);				\
+	}								\
+	static void cw_compat_release(gd)
 
 #endif
 
@@ -69,110 +81,113 @@ static inline int cw_compat_prepare_to_claim(struct block_device *bdev,
 
 /* ---- claiming a device below ---- */
 
+#ifndef CW_HAVE_BDEV_FILE
+
 /*
- * Claims a device, like an exclusive open. Another claim with the same holder
- * succeeds, too. cw_compat_give_up_device() ends it at once. ERR_PTR(-EBUSY):
- * others have the device.
+ * The caller keeps what it gets and gives it up. Older kernels have no file, so it
+ * is this in truth.
  */
-#if defined(CW_HAVE_BDEV_FILE)
+struct cw_compat_claim {
+	struct block_device *bdev;
+	void *holder;
+#ifdef CW_HAVE_BDEV_HANDLE
+	struct bdev_handle *handle;
+#endif
+};
 
-typedef struct file cw_claim_t;
+#if defined(CW_HAVE_BDEV_HANDLE)
 
-static inline cw_claim_t *cw_compat_claim_device(struct block_device *bdev,
-						 void *holder)
+static inline int cw_compat_claim(struct cw_compat_claim *claim, dev_t dev)
 {
-	return bdev_file_open_by_dev(bdev->bd_dev, BLK_OPEN_READ, holder, NULL);
+	claim->handle = bdev_open_by_dev(dev, BLK_OPEN_READ, claim->holder,
+					 NULL);
+	return PTR_ERR_OR_ZERO(claim->handle);
 }
 
-static inline void cw_compat_give_up_device(cw_claim_t *claim)
+static inline void cw_compat_unclaim(struct cw_compat_claim *claim)
 {
-	bdev_fput(claim);
-}
-
-#elif defined(CW_HAVE_BDEV_HANDLE)
-
-typedef struct bdev_handle cw_claim_t;
-
-static inline cw_claim_t *cw_compat_claim_device(struct block_device *bdev,
-						 void *holder)
-{
-	return bdev_open_by_dev(bdev->bd_dev, BLK_OPEN_READ, holder, NULL);
-}
-
-static inline void cw_compat_give_up_device(cw_claim_t *claim)
-{
-	bdev_release(claim);
+	bdev_release(claim->handle);
 }
 
 #elif defined(CW_HAVE_HOLDER_OPS)
 
-/* The release needs the holder, so the claim keeps it. */
-typedef struct cw_claimed {
-	struct block_device *bdev;
-	void *holder;
-} cw_claim_t;
-
-static inline cw_claim_t *cw_compat_claim_device(struct block_device *bdev,
-						 void *holder)
+static inline int cw_compat_claim(struct cw_compat_claim *claim, dev_t dev)
 {
-	cw_claim_t *claim = kmalloc(sizeof(*claim), GFP_KERNEL);
-
-	if (!claim)
-		return ERR_PTR(-ENOMEM);
-	claim->bdev = blkdev_get_by_dev(bdev->bd_dev, BLK_OPEN_READ, holder,
+	claim->bdev = blkdev_get_by_dev(dev, BLK_OPEN_READ, claim->holder,
 					NULL);
-	claim->holder = holder;
-	if (IS_ERR(claim->bdev)) {
-		bdev = claim->bdev;
-		kfree(claim);
-		return ERR_CAST(bdev);
-	}
-	return claim;
+	return PTR_ERR_OR_ZERO(claim->bdev);
 }
 
-static inline void cw_compat_give_up_device(cw_claim_t *claim)
+static inline void cw_compat_unclaim(struct cw_compat_claim *claim)
 {
 	blkdev_put(claim->bdev, claim->holder);
-	kfree(claim);
 }
 
 #else
 
-typedef struct block_device cw_claim_t;
-
-static inline cw_claim_t *cw_compat_claim_device(struct block_device *bdev,
-						 void *holder)
+static inline int cw_compat_claim(struct cw_compat_claim *claim, dev_t dev)
 {
-	return blkdev_get_by_dev(bdev->bd_dev, FMODE_READ | FMODE_EXCL, holder);
+	claim->bdev = blkdev_get_by_dev(dev, FMODE_READ | FMODE_EXCL,
+					claim->holder);
+	return PTR_ERR_OR_ZERO(claim->bdev);
 }
 
-static inline void cw_compat_give_up_device(cw_claim_t *claim)
+static inline void cw_compat_unclaim(struct cw_compat_claim *claim)
 {
-	blkdev_put(claim, FMODE_READ | FMODE_EXCL);
+	blkdev_put(claim->bdev, FMODE_READ | FMODE_EXCL);
+}
+
+#endif
+
+static inline struct file *bdev_file_open_by_dev(dev_t dev, blk_mode_t mode,
+						 void *holder, const void *ops)
+{
+	struct cw_compat_claim *claim = kzalloc(sizeof(*claim), GFP_KERNEL);
+	int err;
+
+	if (!claim)
+		return ERR_PTR(-ENOMEM);
+	claim->holder = holder;
+	err = cw_compat_claim(claim, dev);
+	if (!err)
+		return (struct file *)claim;
+	kfree(claim);
+	return ERR_PTR(err);
+}
+
+static inline void bdev_fput(struct file *file)
+{
+	struct cw_compat_claim *claim = (struct cw_compat_claim *)file;
+
+	cw_compat_unclaim(claim);
+	kfree(claim);
 }
 
 #endif
 
 /* ---- reading and writing files and the page cache ---- */
 
+#ifndef CW_HAVE_WRITE_STARTS
+
 /*
- * A writer holds off the freezing of the file system. On kernels where
- * vfs_iter_write() does that itself, the caller must not.
+ * A writer holds off the freezing of the file system. vfs_iter_write() does so by
+ * itself since there is file_write_not_started(), which checks that no caller did.
  */
 static inline ssize_t cw_compat_iter_write(struct file *file,
-					   struct iov_iter *iter, loff_t *pos)
+					   struct iov_iter *iter, loff_t *pos,
+					   rwf_t flags)
 {
-#ifdef CW_HAVE_WRITE_STARTS
-	return vfs_iter_write(file, iter, pos, 0);
-#else
 	ssize_t n;
 
 	file_start_write(file);
-	n = vfs_iter_write(file, iter, pos, 0);
+	n = vfs_iter_write(file, iter, pos, flags);
 	file_end_write(file);
 	return n;
-#endif
 }
+
+#define vfs_iter_write cw_compat_iter_write
+
+#endif
 
 #ifndef CW_HAVE_BD_MAPPING
 #define bd_mapping bd_inode->i_mapping
@@ -199,8 +214,8 @@ static inline void bvec_set_page(struct bio_vec *bv, struct page *page,
 	disk_force_media_change(disk, DISK_EVENT_MEDIA_CHANGE)
 #endif
 
-/* On these kernels a new disk's limits can only be set afterwards. */
 #ifndef CW_HAVE_ALLOC_DISK_LIMITS
+/* Limits of a new disk's queue cannot be given but afterwards. */
 #undef blk_mq_alloc_disk
 #define blk_mq_alloc_disk(set, limits, queuedata)		\
 ({									\
@@ -211,11 +226,9 @@ static inline void bvec_set_page(struct bio_vec *bv, struct page *page,
 })
 #endif
 
-/*
- * A thread that freezes a queue must not wait for its requests to get memory.
- */
 #ifndef CW_HAVE_FREEZE_MEMFLAGS
 
+/* The freezer of a queue must not wait for requests to it when memory is short. */
 static inline unsigned int cw_compat_freeze(struct request_queue *queue)
 {
 	unsigned int memflags = memalloc_noio_save();
@@ -236,192 +249,161 @@ static inline void cw_compat_unfreeze(struct request_queue *queue,
 
 #endif
 
-/* The flags of an ordinary queue. */
 #ifdef CW_HAVE_SHOULD_MERGE
-#define CW_COMPAT_TAG_FLAGS BLK_MQ_F_SHOULD_MERGE
-#else
-#define CW_COMPAT_TAG_FLAGS 0
+
+/* Newer queues merge requests where they are not told otherwise. */
+static inline int cw_compat_alloc_tag_set(struct blk_mq_tag_set *set)
+{
+	set->flags |= BLK_MQ_F_SHOULD_MERGE;
+	return blk_mq_alloc_tag_set(set);
+}
+
+#define blk_mq_alloc_tag_set cw_compat_alloc_tag_set
+
 #endif
 
-#ifdef CW_HAVE_INT_NODE
-typedef int cw_node_t;
-#else
-typedef unsigned int cw_node_t;
+#ifndef CW_HAVE_INT_NODE
+/* The last argument was unsigned. */
+#define init_request(set, rq, hctx_idx, ...) \
+	init_request(set, rq, hctx_idx, unsigned int node)
 #endif
 
-/* On these kernels work without WQ_UNBOUND stays on its processor. */
 #ifndef CW_HAVE_WQ_PERCPU
+/* Work goes to the processor that asks for it where nothing else is said. */
 #define WQ_PERCPU 0
 #endif
 
 /* ---- limits of a queue ---- */
 
-struct cw_limits {
-	u32 physical_block; /* bytes, like all of these */
-	u32 io_opt;
-	u32 chunk;          /* requests do not cross a multiple; 0: any */
-	u32 max_transfer;
-	u32 max_segments;
-	u32 max_change;     /* length of one discard or write-zeroes */
-	bool writable;      /* volatile cache and FUA */
-	bool discard;
-	bool zero;
+#ifndef CW_HAVE_LIMITS_FEATURES
+
+/* The limits that the driver sets, as newer kernels name them. */
+struct cw_compat_limits {
+	unsigned int features;
+	unsigned int logical_block_size;
+	unsigned int physical_block_size;
+	unsigned int io_min;
+	unsigned int io_opt;
+	unsigned int chunk_sectors;
+	unsigned int max_hw_sectors;
+	unsigned int max_segments;
+	unsigned int max_segment_size; /* set by the boundary */
+	unsigned int discard_granularity;
+	unsigned int max_hw_discard_sectors;
+	unsigned int max_write_zeroes_sectors;
+	unsigned long virt_boundary_mask;
 };
 
-#ifdef CW_HAVE_LIMITS_FEATURES
+#define BLK_FEAT_WRITE_CACHE BIT(0)
+#define BLK_FEAT_FUA BIT(1)
+#define BLK_FEAT_ROTATIONAL BIT(2)
 
-/* Call it before the freeze: a change of limits in sysfs has the same order. */
-static inline struct queue_limits cw_compat_begin_limits(struct gendisk *disk)
+static inline struct cw_compat_limits
+cw_compat_begin_limits(struct request_queue *q)
 {
-	return queue_limits_start_update(disk->queue);
-}
-
-/* Ends the change. Nothing may be in flight that relies on the old limits. */
-static inline int cw_compat_set_limits(struct gendisk *disk,
-				       struct queue_limits *lim,
-				       const struct cw_limits *limits)
-{
-	const blk_features_t writing = BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA;
-
-	lim->logical_block_size = SECTOR_SIZE;
-	lim->physical_block_size = limits->physical_block;
-	lim->io_min = limits->physical_block;
-	lim->io_opt = limits->io_opt;
-	lim->chunk_sectors = limits->chunk >> SECTOR_SHIFT;
-	lim->max_hw_sectors = limits->max_transfer >> SECTOR_SHIFT;
-	lim->max_segments = limits->max_segments;
-	lim->virt_boundary_mask = PAGE_SIZE - 1;
-	lim->max_segment_size = UINT_MAX;
-	lim->discard_granularity = limits->physical_block;
-	lim->max_hw_discard_sectors =
-		limits->discard ? limits->max_change >> SECTOR_SHIFT : 0;
-	lim->max_write_zeroes_sectors =
-		limits->zero ? limits->max_change >> SECTOR_SHIFT : 0;
-	lim->features &= ~(BLK_FEAT_ROTATIONAL | writing);
-	if (limits->writable)
-		lim->features |= writing;
-	return queue_limits_commit_update(disk->queue, lim);
-}
-
-#else
-
-static inline struct queue_limits cw_compat_begin_limits(struct gendisk *disk)
-{
-	return disk->queue->limits;
+	return (struct cw_compat_limits){};
 }
 
 /* Nothing may be in flight that relies on the old limits. */
-static inline int cw_compat_set_limits(struct gendisk *disk,
-				       struct queue_limits *lim,
-				       const struct cw_limits *limits)
+static inline int cw_compat_set_limits(struct request_queue *q,
+				       const struct cw_compat_limits *lim)
 {
-	struct request_queue *q = disk->queue;
-
-	blk_queue_logical_block_size(q, SECTOR_SIZE);
-	blk_queue_physical_block_size(q, limits->physical_block);
-	blk_queue_io_min(q, limits->physical_block);
-	blk_queue_io_opt(q, limits->io_opt);
-	blk_queue_chunk_sectors(q, limits->chunk >> SECTOR_SHIFT);
-	blk_queue_max_hw_sectors(q, limits->max_transfer >> SECTOR_SHIFT);
-	blk_queue_max_segments(q, limits->max_segments);
-	blk_queue_virt_boundary(q, PAGE_SIZE - 1);
-	q->limits.discard_granularity =
-		limits->discard ? limits->physical_block : 0;
-	blk_queue_max_discard_sectors(q, limits->discard ?
-				      limits->max_change >> SECTOR_SHIFT : 0);
-	blk_queue_max_write_zeroes_sectors(q, limits->zero ?
-				      limits->max_change >> SECTOR_SHIFT : 0);
-	blk_queue_flag_set(QUEUE_FLAG_NONROT, q);
-	blk_queue_write_cache(q, limits->writable, limits->writable);
+	blk_queue_logical_block_size(q, lim->logical_block_size);
+	blk_queue_physical_block_size(q, lim->physical_block_size);
+	blk_queue_io_min(q, lim->io_min);
+	blk_queue_io_opt(q, lim->io_opt);
+	blk_queue_chunk_sectors(q, lim->chunk_sectors);
+	blk_queue_max_hw_sectors(q, lim->max_hw_sectors);
+	blk_queue_max_segments(q, lim->max_segments);
+	blk_queue_virt_boundary(q, lim->virt_boundary_mask);
+	q->limits.discard_granularity = lim->max_hw_discard_sectors ?
+						lim->discard_granularity : 0;
+	blk_queue_max_discard_sectors(q, lim->max_hw_discard_sectors);
+	blk_queue_max_write_zeroes_sectors(q, lim->max_write_zeroes_sectors);
+	if (!(lim->features & BLK_FEAT_ROTATIONAL))
+		blk_queue_flag_set(QUEUE_FLAG_NONROT, q);
+	blk_queue_write_cache(q, lim->features & BLK_FEAT_WRITE_CACHE,
+			      lim->features & BLK_FEAT_FUA);
 	return 0;
 }
+
+#define queue_limits cw_compat_limits
+#define queue_limits_start_update cw_compat_begin_limits
+#define queue_limits_commit_update cw_compat_set_limits
 
 #endif
 
 /* ---- shrinkers ---- */
 
+#ifndef CW_HAVE_SHRINKER_ALLOC
+
+/* One whose memory is its own, and which knows its owner. */
 struct cw_compat_shrinker {
-	void *owner;
-#ifdef CW_HAVE_SHRINKER_ALLOC
-	struct shrinker *shrinker;
-#else
-	struct shrinker shrinker;
-#endif
+	unsigned long (*count_objects)(struct cw_compat_shrinker *shrinker,
+				       struct shrink_control *sc);
+	unsigned long (*scan_objects)(struct cw_compat_shrinker *shrinker,
+				      struct shrink_control *sc);
+	void *private_data;
+	bool registered; /* set when all of that is */
+	struct shrinker kernels;
 };
 
-typedef unsigned long (*cw_shrink_fn)(struct shrinker *shrinker,
-				      struct shrink_control *sc);
-
-#ifdef CW_HAVE_SHRINKER_ALLOC
-
-static inline void *cw_compat_shrinker_owner(struct shrinker *shrinker)
+static inline unsigned long cw_compat_count(struct shrinker *kernels,
+					    struct shrink_control *sc)
 {
-	return shrinker->private_data;
+	struct cw_compat_shrinker *s =
+		container_of(kernels, struct cw_compat_shrinker, kernels);
+
+	/* pairs with cw_compat_shrinker_register() */
+	return smp_load_acquire(&s->registered) ? s->count_objects(s, sc) :
+						  SHRINK_EMPTY;
 }
 
-static inline int cw_compat_shrinker_start(struct cw_compat_shrinker *s,
-					   cw_shrink_fn count,
-					   cw_shrink_fn scan, void *owner,
-					   const char *name)
+/* Called when there was something to count. */
+static inline unsigned long cw_compat_scan(struct shrinker *kernels,
+					   struct shrink_control *sc)
 {
-	s->shrinker = shrinker_alloc(0, "%s", name);
-	if (!s->shrinker)
-		return -ENOMEM;
-	s->owner = owner;
-	s->shrinker->count_objects = count;
-	s->shrinker->scan_objects = scan;
-	s->shrinker->private_data = owner;
-	shrinker_register(s->shrinker);
-	return 0;
+	struct cw_compat_shrinker *s =
+		container_of(kernels, struct cw_compat_shrinker, kernels);
+
+	return s->scan_objects(s, sc);
 }
 
-/* Accepts one that was never started. */
-static inline void cw_compat_shrinker_stop(struct cw_compat_shrinker *s)
+static inline struct cw_compat_shrinker *
+cw_compat_shrinker_alloc(unsigned int flags, const char *fmt, const char *name)
 {
-	shrinker_free(s->shrinker);
-	s->shrinker = NULL;
+	struct cw_compat_shrinker *s = kzalloc(sizeof(*s), GFP_KERNEL);
+
+	if (!s)
+		return NULL;
+	s->kernels.count_objects = cw_compat_count;
+	s->kernels.scan_objects = cw_compat_scan;
+	s->kernels.seeks = DEFAULT_SEEKS;
+	s->kernels.flags = flags;
+	if (!register_shrinker(&s->kernels, fmt, name))
+		return s;
+	kfree(s);
+	return NULL;
 }
 
-#else
-
-static inline void *cw_compat_shrinker_owner(struct shrinker *shrinker)
+static inline void cw_compat_shrinker_register(struct cw_compat_shrinker *s)
 {
-	return container_of(shrinker, struct cw_compat_shrinker,
-			    shrinker)->owner;
+	/* pairs with cw_compat_count() */
+	smp_store_release(&s->registered, true);
 }
 
-static inline int cw_compat_shrinker_start(struct cw_compat_shrinker *s,
-					   cw_shrink_fn count,
-					   cw_shrink_fn scan, void *owner,
-					   const char *name)
+static inline void cw_compat_shrinker_free(struct cw_compat_shrinker *s)
 {
-	int err;
-
-	s->shrinker.count_objects = count;
-	s->shrinker.scan_objects = scan;
-	s->shrinker.seeks = DEFAULT_SEEKS;
-	s->owner = owner;
-	err = register_shrinker(&s->shrinker, "%s", name);
-	if (err)
-		s->owner = NULL;
-	return err;
+	if (s)
+		unregister_shrinker(&s->kernels);
+	kfree(s);
 }
 
-/* Accepts one that was never started. */
-static inline void cw_compat_shrinker_stop(struct cw_compat_shrinker *s)
-{
-	if (s->owner)
-		unregister_shrinker(&s->shrinker);
-	s->owner = NULL;
-}
+#define shrinker cw_compat_shrinker
+#define shrinker_alloc cw_compat_shrinker_alloc
+#define shrinker_register cw_compat_shrinker_register
+#define shrinker_free cw_compat_shrinker_free
 
-#endif
-
-/* ---- CRC-32C ---- */
-
-/* Older kernels have a driver's and a table's; newer ones choose themselves. */
-#ifdef CW_HAVE_CRC32C_LE
-#define CW_COMPAT_CHOOSE_CRC32C
 #endif
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "configure.h"
 
+#include <linux/blk-mq.h>
 #include <linux/capability.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -19,7 +20,7 @@ static_assert(sizeof(struct cloopw_config) == CLOOPW_CONFIG_SIZE_1);
 static_assert(sizeof(struct cloopw_status) == CLOOPW_STATUS_SIZE_1);
 static_assert(CLOOPW_MAX_LAYERS == CW_MAX_LAYERS);
 static_assert(CLOOPW_MESSAGE_LEN == CW_REPORT_LEN);
-static_assert(CLOOPW_LABEL_LEN == CW_LABEL_LEN + 1);
+static_assert(CW_LABEL_LEN + 1 == CLOOPW_LABEL_LEN);
 
 /* ---- the arguments ---- */
 
@@ -186,7 +187,7 @@ static void set_phase(struct cloopw_disk *disk, enum cloopw_phase phase)
 static int install(struct cloopw_disk *disk, struct cloopw_attachment *att)
 {
 	struct request_queue *queue = disk->gd->queue;
-	struct queue_limits limits = cw_compat_begin_limits(disk->gd);
+	struct queue_limits limits = queue_limits_start_update(queue);
 	unsigned int memflags = blk_mq_freeze_queue(queue);
 	int err = cloopw_queue_set_limits(disk, att, &limits);
 
@@ -287,7 +288,7 @@ static int configure(struct cloopw_disk *disk, bool exclusive,
 	struct config_request *request;
 	int err;
 
-	request = kzalloc(sizeof(*request), GFP_KERNEL);
+	request = kzalloc_obj(*request);
 	if (!request)
 		return -ENOMEM;
 	err = cloopw_read_request(&request->config, sizeof(request->config),

@@ -3,6 +3,8 @@
 #ifndef CLOOPW_CONFIGURE_H
 #define CLOOPW_CONFIGURE_H
 
+#include <linux/blkdev.h>
+
 #include "attachment.h"
 #include "compat.h"
 

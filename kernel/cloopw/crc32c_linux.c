@@ -3,15 +3,16 @@
 
 #include <linux/crc32.h>
 #include <linux/crc32c.h>
+
+#include "compat.h"
+
+#ifdef CW_COMPAT_CHOOSE_CRC32C
+
 #include <linux/jump_label.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/preempt.h>
 #include <linux/printk.h>
-
-#include "compat.h"
-
-#ifdef CW_COMPAT_CHOOSE_CRC32C
 
 /*
  * The crypto driver's instruction is some ten times faster than tables on
@@ -74,10 +75,6 @@ u32 cw_crc32c(const void *buf, size_t len)
 }
 
 #else
-
-void cw_crc32c_choose(void)
-{
-}
 
 u32 cw_crc32c(const void *buf, size_t len)
 {

@@ -5,8 +5,10 @@
 
 #include <linux/types.h>
 
+#if !defined(CLOOPW_IN_TREE) || defined(CW_COMPAT_CHOOSE_CRC32C)
 /* Chooses one. Call it once, before the first attach. */
 void cw_crc32c_choose(void);
+#endif
 
 /* core/platform.h's checksum. */
 u32 cw_crc32c(const void *buf, size_t len);

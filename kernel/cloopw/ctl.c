@@ -6,37 +6,40 @@
 #include <linux/compat.h>
 #include <linux/err.h>
 #include <linux/fs.h>
-#include <linux/idr.h>
 #include <linux/kdev_t.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/xarray.h>
 
 #include "core/report.h"
 #include "disk.h"
 #include "query.h"
 #include "uapi/cloopw.h"
 
-static DEFINE_IDR(disks); /* by number; ctl_lock */
+static DEFINE_XARRAY_ALLOC(disks); /* by number; ctl_lock */
 static DEFINE_MUTEX(ctl_lock);
 
 /* number -1: any. Returns the number or -errno. ctl_lock is held. */
 static int add_disk_numbered(int number)
 {
-	int first = number < 0 ? 0 : number;
-	int end = number < 0 ? MINORMASK + 1 : number + 1;
+	struct xa_limit range = number < 0 ? XA_LIMIT(0, MINORMASK) :
+					     XA_LIMIT(number, number);
 	struct cloopw_disk *disk;
-	int got;
+	u32 got;
+	int err = xa_alloc(&disks, &got, NULL, range, GFP_KERNEL);
 
-	got = idr_alloc(&disks, NULL, first, end, GFP_KERNEL);
-	if (got < 0)
-		return got == -ENOSPC && number >= 0 ? -EEXIST : got;
+	if (err == -EBUSY)
+		return number < 0 ? -ENOSPC : -EEXIST;
+	if (err)
+		return err;
 	disk = cloopw_disk_add(got);
 	if (IS_ERR(disk)) {
-		idr_remove(&disks, got);
+		xa_erase(&disks, got);
 		return PTR_ERR(disk);
 	}
-	idr_replace(&disks, disk, got);
+	/* Its place is reserved, so that needs no memory. */
+	xa_store(&disks, got, disk, GFP_KERNEL);
 	return got;
 }
 
@@ -54,22 +57,22 @@ static int ctl_remove(int number)
 
 	if (number < 0)
 		return -EINVAL;
-	disk = idr_find(&disks, number);
+	disk = xa_load(&disks, number);
 	if (!disk)
 		return -ENODEV;
 	err = cloopw_disk_remove(disk);
 	if (err)
 		return err;
-	idr_remove(&disks, number);
+	xa_erase(&disks, number);
 	return number;
 }
 
 static int ctl_get_free(void)
 {
 	struct cloopw_disk *disk;
-	int number;
+	unsigned long number;
 
-	idr_for_each_entry(&disks, disk, number)
+	xa_for_each(&disks, number, disk)
 		if (cloopw_disk_is_idle(disk))
 			return number;
 	return add_disk_numbered(-1);
@@ -159,10 +162,10 @@ int cloopw_ctl_init(unsigned int devices)
 void cloopw_ctl_exit(void)
 {
 	struct cloopw_disk *disk;
-	int number;
+	unsigned long number;
 
 	misc_deregister(&ctl_device);
-	idr_for_each_entry(&disks, disk, number)
+	xa_for_each(&disks, number, disk)
 		WARN_ON_ONCE(cloopw_disk_remove(disk));
-	idr_destroy(&disks);
+	xa_destroy(&disks);
 }

@@ -55,7 +55,7 @@ static void free_bounce(struct bounce *bounce)
 
 static struct bounce *make_bounce(void)
 {
-	struct bounce *bounce = kzalloc(sizeof(*bounce), GFP_KERNEL);
+	struct bounce *bounce = kzalloc_obj(*bounce);
 	unsigned int i;
 
 	if (!bounce)
@@ -246,7 +246,7 @@ int cw_direct_set(struct cw_direct *direct, bool wanted)
 struct cw_direct *cw_direct_create(struct file *cached)
 {
 	int flags = O_LARGEFILE | O_NOATIME | O_RDONLY | O_DIRECT;
-	struct cw_direct *direct = kzalloc(sizeof(*direct), GFP_KERNEL);
+	struct cw_direct *direct = kzalloc_obj(*direct);
 	struct file *file;
 
 	if (!direct)

@@ -14,7 +14,7 @@
 
 static int major; /* constant after init */
 
-static int disk_open(struct gendisk *gd)
+static int disk_open(struct gendisk *gd, blk_mode_t mode)
 {
 	struct cloopw_disk *disk = gd->private_data;
 	int err = 0;
@@ -28,8 +28,6 @@ static int disk_open(struct gendisk *gd)
 	return err;
 }
 
-CW_COMPAT_DEFINE_OPEN(disk_open)
-
 static void disk_release(struct gendisk *gd)
 {
 	struct cloopw_disk *disk = gd->private_data;
@@ -39,12 +37,10 @@ static void disk_release(struct gendisk *gd)
 	mutex_unlock(&disk->lock);
 }
 
-CW_COMPAT_DEFINE_RELEASE(disk_release)
-
 static const struct block_device_operations disk_ops = {
 	.owner = THIS_MODULE,
-	.open = disk_open_op,
-	.release = disk_release_op,
+	.open = disk_open,
+	.release = disk_release,
 	.ioctl = cloopw_ioctl,
 	.compat_ioctl = blkdev_compat_ptr_ioctl,
 };
@@ -179,7 +175,7 @@ static int make_gendisk(struct cloopw_disk *disk)
 
 struct cloopw_disk *cloopw_disk_add(int number)
 {
-	struct cloopw_disk *disk = kzalloc(sizeof(*disk), GFP_KERNEL);
+	struct cloopw_disk *disk = kzalloc_obj(*disk);
 	int err;
 
 	if (!disk)

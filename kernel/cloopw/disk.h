@@ -84,6 +84,6 @@ void cloopw_queue_exit(struct cloopw_disk *disk);
  */
 int cloopw_queue_set_limits(struct cloopw_disk *disk,
 			    const struct cloopw_attachment *att,
-			    struct queue_limits *begun);
+			    struct queue_limits *lim);
 
 #endif

@@ -68,7 +68,7 @@ static int decode_info(const struct loop_info64 *info,
 
 static int set_fd(struct cloopw_disk *disk, bool exclusive, unsigned int fd)
 {
-	struct loop_request *request = kzalloc(sizeof(*request), GFP_KERNEL);
+	struct loop_request *request = kzalloc_obj(*request);
 
 	if (!request)
 		return -ENOMEM;
@@ -97,7 +97,7 @@ static int decode_config(struct loop_request *request)
 static int configure(struct cloopw_disk *disk, bool exclusive,
 		     const struct loop_config __user *arg)
 {
-	struct loop_request *request = kzalloc(sizeof(*request), GFP_KERNEL);
+	struct loop_request *request = kzalloc_obj(*request);
 	int err;
 
 	if (!request)
@@ -188,21 +188,28 @@ static int get_status64(struct cloopw_disk *disk,
 /* The structure of 1993, with fields as wide as the caller's words. */
 #define COPY_OLD_INFO(old, info)					\
 	do {								\
-		(old)->lo_number = (info)->lo_number;			\
-		(old)->lo_device = (info)->lo_device;			\
-		(old)->lo_inode = (info)->lo_inode;			\
-		(old)->lo_rdevice = (info)->lo_rdevice;			\
-		(old)->lo_offset = (info)->lo_offset;			\
-		(old)->lo_flags = (info)->lo_flags;			\
-		memcpy((old)->lo_name, (info)->lo_file_name,		\
-		       LO_NAME_SIZE);					\
+		typeof(old) to = (old);					\
+		const struct loop_info64 *from = (info);		\
+									\
+		to->lo_number = from->lo_number;			\
+		to->lo_device = from->lo_device;			\
+		to->lo_inode = from->lo_inode;				\
+		to->lo_rdevice = from->lo_rdevice;			\
+		to->lo_offset = from->lo_offset;			\
+		to->lo_flags = from->lo_flags;				\
+		memcpy(to->lo_name, from->lo_file_name, LO_NAME_SIZE);	\
 	} while (0)
 
 #define OLD_INFO_FITS(old, info)					\
-	((old)->lo_device == (info)->lo_device &&			\
-	 (old)->lo_inode == (info)->lo_inode &&				\
-	 (old)->lo_rdevice == (info)->lo_rdevice &&			\
-	 (old)->lo_offset >= 0 && (old)->lo_offset == (info)->lo_offset)
+({									\
+	typeof(old) to = (old);						\
+	const struct loop_info64 *from = (info);			\
+									\
+	to->lo_device == from->lo_device &&				\
+	to->lo_inode == from->lo_inode &&				\
+	to->lo_rdevice == from->lo_rdevice &&				\
+	to->lo_offset >= 0 && to->lo_offset == from->lo_offset;		\
+})
 
 #ifdef CONFIG_COMPAT
 struct compat_loop_info {
@@ -285,7 +292,7 @@ static int change(struct cloopw_disk *disk, struct loop_request *request)
 static int set_status64(struct cloopw_disk *disk,
 			const struct loop_info64 __user *arg)
 {
-	struct loop_request *request = kzalloc(sizeof(*request), GFP_KERNEL);
+	struct loop_request *request = kzalloc_obj(*request);
 
 	if (!request)
 		return -ENOMEM;
@@ -297,9 +304,12 @@ static int set_status64(struct cloopw_disk *disk,
 /* Fields of the old structure that count, as it has them. */
 #define TAKE_OLD_INFO(info, old)					\
 	do {								\
-		(info)->lo_offset = (old)->lo_offset;			\
-		(info)->lo_encrypt_type = (old)->lo_encrypt_type;	\
-		(info)->lo_flags = (old)->lo_flags;			\
+		struct loop_info64 *to = (info);			\
+		typeof(old) from = (old);				\
+									\
+		to->lo_offset = from->lo_offset;			\
+		to->lo_encrypt_type = from->lo_encrypt_type;		\
+		to->lo_flags = from->lo_flags;				\
 	} while (0)
 
 #ifdef CONFIG_COMPAT
@@ -333,7 +343,7 @@ static int take_old_info(struct loop_info64 *info, const void __user *arg)
 
 static int set_status(struct cloopw_disk *disk, const void __user *arg)
 {
-	struct loop_request *request = kzalloc(sizeof(*request), GFP_KERNEL);
+	struct loop_request *request = kzalloc_obj(*request);
 	int err;
 
 	if (!request)
@@ -346,7 +356,7 @@ static int set_status(struct cloopw_disk *disk, const void __user *arg)
 
 static int set_capacity_again(struct cloopw_disk *disk)
 {
-	struct loop_request *request = kzalloc(sizeof(*request), GFP_KERNEL);
+	struct loop_request *request = kzalloc_obj(*request);
 	u64 size;
 
 	if (!request)

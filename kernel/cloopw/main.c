@@ -3,7 +3,7 @@
 #include <linux/module.h>
 
 #include "budget.h"
-#include "crc32c_linux.h"
+#include "compat.h"
 #include "disk.h"
 #include "watch.h"
 
@@ -15,7 +15,9 @@ static int __init cloopw_init(void)
 {
 	int err;
 
+#ifdef CW_COMPAT_CHOOSE_CRC32C
 	cw_crc32c_choose();
+#endif
 	cloopw_budget_init();
 	err = cloopw_watch_init();
 	if (err)
@@ -47,5 +49,7 @@ module_exit(cloopw_exit);
 MODULE_DESCRIPTION("Transparently compressed, writable loop device");
 MODULE_LICENSE("GPL");
 MODULE_VERSION("0.1");
+#ifdef CW_COMPAT_CHOOSE_CRC32C
 /* lz4, zstd and libcrc32c come by their symbols, the latter's algorithm not. */
 MODULE_SOFTDEP("pre: crc32c");
+#endif

@@ -64,7 +64,7 @@ int cloopw_query(void __user *arg)
 	err = cloopw_read_size(arg, CLOOPW_QUERY_SIZE_1, &size);
 	if (err)
 		return err;
-	query = kzalloc(sizeof(*query), GFP_KERNEL);
+	query = kzalloc_obj(*query);
 	if (!query)
 		return -ENOMEM;
 	known = min_t(size_t, size, sizeof(*query));

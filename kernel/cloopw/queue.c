@@ -6,6 +6,7 @@
 #include <linux/backing-dev.h>
 #include <linux/blk-cgroup.h>
 #include <linux/blk-mq.h>
+#include <linux/blkdev.h>
 #include <linux/cgroup.h>
 #include <linux/highmem.h>
 #include <linux/kthread.h>
@@ -31,6 +32,7 @@
 #define MAX_INLINE SZ_16K /* largest copy in the submitter's context */
 /* the COW's page: shorter writes cost a read */
 #define PHYSICAL_BLOCK CW_PAGE_SIZE
+#define WRITING (BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA)
 
 struct request_work {
 	struct work_struct work;
@@ -473,7 +475,7 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx,
 }
 
 static int init_request(struct blk_mq_tag_set *set, struct request *rq,
-			unsigned int hctx_idx, cw_node_t numa_node)
+			unsigned int hctx_idx, int numa_node)
 {
 	struct request_work *rw = blk_mq_rq_to_pdu(rq);
 
@@ -495,14 +497,20 @@ int cloopw_queue_init(struct cloopw_disk *disk)
 	disk->tags.queue_depth = QUEUE_DEPTH;
 	disk->tags.numa_node = NUMA_NO_NODE;
 	disk->tags.cmd_size = sizeof(struct request_work);
-	disk->tags.flags = CW_COMPAT_TAG_FLAGS | BLK_MQ_F_STACKING |
-			   BLK_MQ_F_NO_SCHED_BY_DEFAULT;
+	disk->tags.flags = BLK_MQ_F_STACKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
 	return blk_mq_alloc_tag_set(&disk->tags);
 }
 
 void cloopw_queue_exit(struct cloopw_disk *disk)
 {
 	blk_mq_free_tag_set(&disk->tags);
+}
+
+/* Bytes that are read ahead: some clusters, or what a log stores together. */
+static u64 readahead_of(const struct cw_device_info *info)
+{
+	return max_t(u64, info->extent ? LOG_READAHEAD : MIN_READAHEAD,
+		     (u64)info->cluster * READAHEAD_CLUSTERS);
 }
 
 /*
@@ -516,32 +524,36 @@ void cloopw_queue_exit(struct cloopw_disk *disk)
  */
 int cloopw_queue_set_limits(struct cloopw_disk *disk,
 			    const struct cloopw_attachment *att,
-			    struct queue_limits *begun)
+			    struct queue_limits *lim)
 {
 	const struct cw_device_info *info = &att->info;
-	u32 cluster = info->cluster;
-	struct cw_limits limits = {
-		.physical_block = PHYSICAL_BLOCK,
-		.max_transfer = cluster || info->extent ? MAX_CODED :
-							  MAX_TRANSFER,
-		/* A page each; the first and the last may be partial. */
-		.max_segments = MAX_TRANSFER / PAGE_SIZE + 1,
-		.max_change = round_down(UINT_MAX, PHYSICAL_BLOCK),
-		.writable = info->writable,
-		.discard = info->can_discard,
-		.zero = info->can_zero,
-	};
-	u64 readahead = max_t(u64,
-			      info->extent ? LOG_READAHEAD : MIN_READAHEAD,
-			      (u64)cluster * READAHEAD_CLUSTERS);
+	const u32 max_change = round_down(UINT_MAX, PHYSICAL_BLOCK);
+	const u32 cluster = info->cluster;
+	const bool split = cluster > PHYSICAL_BLOCK && is_power_of_2(cluster);
 	int err;
 
-	if (cluster > PHYSICAL_BLOCK && is_power_of_2(cluster)) {
-		limits.io_opt = cluster;
-		limits.chunk = cluster;
-	}
-	err = cw_compat_set_limits(disk->gd, begun, &limits);
+	lim->logical_block_size = SECTOR_SIZE;
+	lim->physical_block_size = PHYSICAL_BLOCK;
+	lim->io_min = PHYSICAL_BLOCK;
+	lim->io_opt = split ? cluster : 0;
+	lim->chunk_sectors = split ? cluster >> SECTOR_SHIFT : 0;
+	lim->max_hw_sectors = (cluster || info->extent ? MAX_CODED :
+							 MAX_TRANSFER) >>
+			      SECTOR_SHIFT;
+	/* A page each; the first and the last may be partial. */
+	lim->max_segments = MAX_TRANSFER / PAGE_SIZE + 1;
+	lim->virt_boundary_mask = PAGE_SIZE - 1;
+	lim->max_segment_size = UINT_MAX;
+	lim->discard_granularity = PHYSICAL_BLOCK;
+	lim->max_hw_discard_sectors =
+		info->can_discard ? max_change >> SECTOR_SHIFT : 0;
+	lim->max_write_zeroes_sectors =
+		info->can_zero ? max_change >> SECTOR_SHIFT : 0;
+	lim->features &= ~(BLK_FEAT_ROTATIONAL | WRITING);
+	if (info->writable)
+		lim->features |= WRITING;
+	err = queue_limits_commit_update(disk->gd->queue, lim);
 	if (!err)
-		disk->gd->bdi->ra_pages = readahead >> PAGE_SHIFT;
+		disk->gd->bdi->ra_pages = readahead_of(info) >> PAGE_SHIFT;
 	return err;
 }

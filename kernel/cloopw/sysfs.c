@@ -220,6 +220,7 @@ static ssize_t dio_store(struct kobject *dir, struct kobj_attribute *attr,
 					&mode);
 	return err ? err : count;
 }
+
 static struct kobj_attribute dio_attr = __ATTR_RW(dio);
 
 /* ---- the COW layers ---- */
@@ -266,6 +267,7 @@ static ssize_t cow_limit_store(struct kobject *dir, struct kobj_attribute *attr,
 		err = cloopw_set_limit(disk_of(dir), limit);
 	return err ? err : count;
 }
+
 static struct kobj_attribute cow_limit_attr = __ATTR_RW(cow_limit);
 
 /* Empty when it cannot be told. */
@@ -353,6 +355,7 @@ static ssize_t state_show(struct kobject *dir, struct kobj_attribute *attr,
 	mutex_unlock(&disk->lock);
 	return sysfs_emit(buf, "%s\n", name);
 }
+
 static struct kobj_attribute state_attr = __ATTR_RO(state);
 
 static struct attribute *disk_attrs[] = {
@@ -398,7 +401,7 @@ static const struct attribute_group disk_group = {
 
 /* Its name is its number, 0 for the top. NULL: there is no such layer now. */
 static const struct cw_cow *layer_of(const struct kobject *dir,
-				       const struct cloopw_disk *disk)
+				     const struct cloopw_disk *disk)
 {
 	const struct cw_layers *layers;
 	unsigned int i;
@@ -436,6 +439,7 @@ static ssize_t path_show(struct kobject *dir, struct kobj_attribute *attr,
 {
 	return show_layer(dir, buf, show_path);
 }
+
 static struct kobj_attribute path_attr = __ATTR_RO(path);
 
 static ssize_t show_format(const struct cw_cow *layer, char *buf)
@@ -448,6 +452,7 @@ static ssize_t format_show(struct kobject *dir, struct kobj_attribute *attr,
 {
 	return show_layer(dir, buf, show_format);
 }
+
 static struct kobj_attribute format_attr = __ATTR_RO(format);
 
 static struct attribute *layer_attrs[] = {
@@ -510,7 +515,7 @@ int cloopw_sysfs_set_layers(struct cloopw_sysfs *sysfs, u32 nr)
 
 struct cloopw_sysfs *cloopw_sysfs_add(struct gendisk *gd)
 {
-	struct cloopw_sysfs *sysfs = kzalloc(sizeof(*sysfs), GFP_KERNEL);
+	struct cloopw_sysfs *sysfs = kzalloc_obj(*sysfs);
 
 	if (!sysfs)
 		return NULL;

@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
+#include "compat.h"
 #include "serving.h"
 
 struct cloopw_watch {
@@ -107,7 +108,7 @@ void cloopw_watch_exit(void)
 struct cloopw_watch *cloopw_watch_create(struct gendisk *gd,
 					 struct cw_device *engine)
 {
-	struct cloopw_watch *watch = kzalloc(sizeof(*watch), GFP_KERNEL);
+	struct cloopw_watch *watch = kzalloc_obj(*watch);
 
 	if (!watch)
 		return NULL;

@@ -17,9 +17,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#ifdef __cplusplus
-#define _Static_assert static_assert
+#ifndef __cplusplus
+#define static_assert _Static_assert
 #endif
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define BIT(n) (1ul << (n))
+#define BIT_ULL(n) (1ull << (n))
+#define __packed __attribute__((packed))
+#define __aligned(bytes) __attribute__((aligned(bytes)))
+#define __printf(text, args) __attribute__((format(printf, text, args)))
 
 typedef uint8_t u8;
 typedef uint16_t u16;
@@ -91,7 +98,7 @@ void *cw_alloc_cached(size_t size);
 void cw_free_cached(void *p, size_t size);
 u32 cw_crc32c(const void *buf, size_t len);
 unsigned int cw_cpus(void);
-__attribute__((format(printf, 1, 2))) void cw_log_bad(const char *fmt, ...);
+__printf(1, 2) void cw_log_bad(const char *fmt, ...);
 /*
  * Suppresses cw_log_bad(), for a program that reports damage itself. Call it before there
  * are threads.
@@ -107,7 +114,7 @@ static inline unsigned int cw_popcount(u32 bits)
 	return __builtin_popcount(bits);
 }
 
-__attribute__((format(printf, 3, 0))) static inline void
+static inline __printf(3, 0) void
 cw_vformat(char *buf, size_t size, const char *fmt, va_list args)
 {
 	vsnprintf(buf, size, fmt, args);

@@ -7,7 +7,7 @@
 #define CACHE_MAX_BITS 16
 #define BUDGET_MAX (~0ull >> 1)
 /* evicted from one cache before the next choice */
-#define BUDGET_STEP (1u << 20)
+#define BUDGET_STEP BIT(20)
 
 /*
  * An entry may leave the hash with users: its fill failed, or it was dropped.

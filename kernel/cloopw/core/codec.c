@@ -6,7 +6,8 @@ const struct cw_codec *const cw_codecs[] = {
 	&cw_codec_none, &cw_codec_zlib, &cw_codec_lz4,
 	&cw_codec_lz4hc, &cw_codec_zstd, &cw_codec_xz, &cw_codec_lzo,
 };
-const unsigned int cw_codecs_count = sizeof(cw_codecs) / sizeof(cw_codecs[0]);
+
+const unsigned int cw_codecs_count = ARRAY_SIZE(cw_codecs);
 
 const struct cw_codec *cw_codec_by_id(unsigned int id)
 {

@@ -22,7 +22,7 @@ enum cw_codec_id {
 	CW_CODEC_IDS,
 };
 
-#define CW_CODEC_BIT(id) (1u << (id))
+#define CW_CODEC_BIT(id) BIT(id)
 
 struct cw_codec {
 	const char *name; /* argument of --codec */

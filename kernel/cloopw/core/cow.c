@@ -5,8 +5,8 @@ const struct cw_cow_format *const cw_cow_formats[] = {
 	&cw_cow_log,
 	&cw_cow_uml,
 };
-const unsigned int cw_cow_formats_count =
-	sizeof(cw_cow_formats) / sizeof(cw_cow_formats[0]);
+
+const unsigned int cw_cow_formats_count = ARRAY_SIZE(cw_cow_formats);
 
 /* The image's format, but for raw, which takes any file. NULL: no image. */
 static const struct cw_image_format *

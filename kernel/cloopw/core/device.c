@@ -13,7 +13,7 @@
  * shared.
  */
 #define REGION_SHIFT 16
-#define REGION_SIZE (1u << REGION_SHIFT)
+#define REGION_SIZE BIT(REGION_SHIFT)
 #define REGION_LOCKS 64u
 
 struct cw_device {

@@ -10,10 +10,10 @@
 #include "platform.h"
 
 #define CW_ASSERT_SIZE(type, bytes) \
-	_Static_assert(sizeof(type) == (bytes), #type " has the wrong size")
+	static_assert(sizeof(type) == (bytes), #type " has the wrong size")
 #define CW_ASSERT_AT(type, member, at) \
-	_Static_assert(__builtin_offsetof(type, member) == (at), \
-		       #type "." #member " is at the wrong offset")
+	static_assert(__builtin_offsetof(type, member) == (at), \
+		      #type "." #member " is at the wrong offset")
 
 /* ---- cloopw image, version 1 (little-endian) ---- */
 
@@ -30,6 +30,7 @@ struct cw_disk_ref {
 	__le32 stored; /* bytes there; the block's length: not compressed */
 	__le32 crc;    /* crc32c of the stored bytes */
 };
+
 CW_ASSERT_SIZE(struct cw_disk_ref, 16);
 
 #define CW_REF_OFFSET_BITS 48
@@ -42,13 +43,14 @@ CW_ASSERT_SIZE(struct cw_disk_ref, 16);
  * Pages are stored plain (codec none).
  */
 #define CW_INDEX_FANOUT_SHIFT 8
-#define CW_INDEX_FANOUT (1u << CW_INDEX_FANOUT_SHIFT)
+#define CW_INDEX_FANOUT BIT(CW_INDEX_FANOUT_SHIFT)
 #define CW_INDEX_PAGE_LEN 4096u
 #define CW_INDEX_MAX_LEVELS 6u
 
 struct cw_disk_index_page {
 	struct cw_disk_ref ref[CW_INDEX_FANOUT];
 };
+
 CW_ASSERT_SIZE(struct cw_disk_index_page, CW_INDEX_PAGE_LEN);
 
 /*
@@ -83,6 +85,7 @@ struct cw_disk_super {
 	u8 label[64];      /* UTF-8, padded with zeros */
 	u8 reserved[3912]; /* zero */
 };
+
 CW_ASSERT_SIZE(struct cw_disk_super, CW_SUPER_LEN);
 CW_ASSERT_AT(struct cw_disk_super, compat, 16);
 CW_ASSERT_AT(struct cw_disk_super, uuid, 40);
@@ -94,7 +97,7 @@ CW_ASSERT_AT(struct cw_disk_super, label, 120);
 CW_ASSERT_AT(struct cw_disk_super, reserved, 184);
 
 #define CW_NATIVE_MIN_BLOCK 4096u
-#define CW_NATIVE_MAX_BLOCK (1u << 20)
+#define CW_NATIVE_MAX_BLOCK (1024u * 1024)
 
 /*
  * ---- cloop V0.68, V2.0, V4.0 (big-endian) ----
@@ -116,6 +119,7 @@ struct cw_disk_cloop_head {
 	__be32 blocks;
 	/* index: blocks + 1 times __be32 in V0.68, __be64 later */
 };
+
 CW_ASSERT_SIZE(struct cw_disk_cloop_head, 136);
 
 /* Bits of an index entry of V4.0. */
@@ -146,7 +150,8 @@ struct cw_disk_uml1 {
 	u8 mtime[4];
 	u8 size[8];
 	u8 sector_size[4];
-} __attribute__((packed));
+} __packed;
+
 CW_ASSERT_SIZE(struct cw_disk_uml1, 280);
 
 struct cw_disk_uml2 {
@@ -156,7 +161,8 @@ struct cw_disk_uml2 {
 	__be32 mtime;
 	__be64 size;
 	__be32 sector_size;
-} __attribute__((packed));
+} __packed;
+
 CW_ASSERT_SIZE(struct cw_disk_uml2, 4120);
 
 struct cw_disk_uml3 {
@@ -168,7 +174,8 @@ struct cw_disk_uml3 {
 	__be32 alignment;  /* alignment of the data, bytes */
 	__be32 cow_format;
 	char base[CW_UML_PATH_LEN];
-} __attribute__((packed));
+} __packed;
+
 CW_ASSERT_SIZE(struct cw_disk_uml3, 4128);
 
 /* Version 3 of 64-bit programs that did not pack it. */
@@ -184,6 +191,7 @@ struct cw_disk_uml3_padded {
 	char base[CW_UML_PATH_LEN];
 	u8 padding[4];
 };
+
 CW_ASSERT_SIZE(struct cw_disk_uml3_padded, 4136);
 
 /*
@@ -199,7 +207,7 @@ CW_ASSERT_SIZE(struct cw_disk_uml3_padded, 4136);
 #define CW_LOG_SUPER_STRIDE 32768u /* superblock n is at n times this */
 #define CW_LOG_START 65536u        /* segment 0 */
 #define CW_LOG_SEGMENT_SHIFT 20
-#define CW_LOG_SEGMENT_LEN (1u << CW_LOG_SEGMENT_SHIFT)
+#define CW_LOG_SEGMENT_LEN BIT(CW_LOG_SEGMENT_SHIFT)
 #define CW_LOG_SEGMENT_SECTORS (CW_LOG_SEGMENT_LEN / CW_SECTOR_SIZE)
 #define CW_LOG_EXTENT_PAGES 16u    /* pages of 4 KiB that one record can hold */
 #define CW_LOG_PARENT_LEN 1024u
@@ -240,6 +248,7 @@ enum cw_log_state {
 struct cw_disk_log_page {
 	__le64 entry[CW_LOG_FANOUT];
 };
+
 CW_ASSERT_SIZE(struct cw_disk_log_page, CW_PAGE_SIZE);
 
 /* An entry of a usage page, one a segment. */
@@ -252,7 +261,7 @@ CW_ASSERT_SIZE(struct cw_disk_log_page, CW_PAGE_SIZE);
 #define CW_LOG_MAP_ROOTS 64u   /* each: 512 x 512 map pages, 512 GiB */
 #define CW_LOG_USAGE_ROOTS 16u /* each: 512 usage pages, 256 GiB of file */
 /* longest device: what the roots lead to */
-#define CW_LOG_MAX_SIZE (1ull << 45)
+#define CW_LOG_MAX_SIZE BIT_ULL(45)
 
 struct cw_disk_log_super {
 	u8 magic[8];
@@ -288,9 +297,10 @@ struct cw_disk_log_super {
 	__le64 base_digest;   /* digest of the content below; see compat */
 	u8 reserved[2248];
 };
+
 CW_ASSERT_SIZE(struct cw_disk_log_super, CW_LOG_SUPER_LEN);
 
-_Static_assert(CW_LOG_MAX_SIZE == (u64)CW_LOG_MAP_ROOTS * CW_LOG_FANOUT *
+static_assert(CW_LOG_MAX_SIZE == (u64)CW_LOG_MAP_ROOTS * CW_LOG_FANOUT *
 				  CW_LOG_FANOUT * CW_LOG_FANOUT * CW_PAGE_SIZE,
 	       "the longest device is not what the roots lead to");
 
@@ -344,6 +354,7 @@ struct cw_disk_log_record {
 	/* JUMP: generation of the next segment; MOVE: of the segment of from */
 	__le64 next_gen;
 };
+
 CW_ASSERT_SIZE(struct cw_disk_log_record, 72);
 
 #endif

@@ -8,8 +8,8 @@ const struct cw_image_format *const cw_image_formats[] = {
 	&cw_image_cloop068,
 	&cw_image_raw,
 };
-const unsigned int cw_image_formats_count =
-	sizeof(cw_image_formats) / sizeof(cw_image_formats[0]);
+
+const unsigned int cw_image_formats_count = ARRAY_SIZE(cw_image_formats);
 
 const struct cw_image_format *cw_image_format_by_name(const char *name)
 {

@@ -17,7 +17,7 @@
 
 #define CW_IMAGE_MIN_BLOCK 512u
 #define CW_IMAGE_MAX_BLOCK (4u << 20)
-#define CW_IMAGE_MAX_SIZE (1ull << 62)
+#define CW_IMAGE_MAX_SIZE BIT_ULL(62)
 #define CW_HEAD_LEN 4096u
 #define CW_TAIL_LEN 136u /* some formats have their header at the end */
 #define CW_LABEL_LEN 64

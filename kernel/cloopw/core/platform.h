@@ -30,6 +30,8 @@
  *              cw_load_acquire(p), cw_store_release(p, v): a reader of the
  *              pointer finds all that was written before its store
  *   checksum   cw_crc32c(buf, len): the usual CRC-32C (seed and final xor ~0)
+ *   C          ARRAY_SIZE() BIT() BIT_ULL() static_assert(), with a text, and
+ *              the attributes __packed, __aligned() and __printf()
  *   bits       cw_popcount(): how many of 32 are set
  *   processors cw_cpus(): how many can run at once
  *   messages   cw_vformat(): vsnprintf; cw_log_bad(): one rate-limited line
@@ -49,7 +51,7 @@
 #endif
 
 /* Sizes and offsets are 64 bits wide and may be as large as the device. */
-_Static_assert(sizeof(size_t) == 8, "cloopw needs a 64-bit machine");
+static_assert(sizeof(size_t) == 8, "cloopw needs a 64-bit machine");
 
 #define CW_SECTOR_SHIFT 9
 #define CW_SECTOR_SIZE 512u

@@ -45,7 +45,7 @@ const char *cw_error_text(int err)
 {
 	unsigned int i;
 
-	for (i = 0; i < sizeof(error_texts) / sizeof(error_texts[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(error_texts); i++)
 		if (error_texts[i].err == (err < 0 ? -err : err))
 			return error_texts[i].text;
 	return "Unknown error";

@@ -24,7 +24,7 @@ const char *cw_error_text(int err);
 /*
  * Keeps the reason unless the report has one. Returns err. report may be NULL.
  */
-__attribute__((format(printf, 3, 4)))
+__printf(3, 4)
 int cw_refuse(struct cw_report *report, int err, const char *fmt, ...);
 
 #endif

@@ -160,9 +160,9 @@ struct cloopw_query {
 };
 
 /*
- * In Linux 6.12, Documentation/userspace-api/ioctl/ioctl-number.rst has nothing
- * from 0xD0 to 0xDA, and no header uses 0xD6 for an ioctl. cloopw takes 00-1F
- * of it.
+ * cloopw takes 00-1F of it. In Linux 6.12, no other line of
+ * Documentation/userspace-api/ioctl/ioctl-number.rst is from 0xD0 to 0xDA, and no
+ * other header uses 0xD6 for an ioctl.
  */
 #define CLOOPW_IOC_MAGIC 0xD6
 

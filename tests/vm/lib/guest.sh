@@ -154,6 +154,16 @@ defer() {
 	fi
 }
 
+# is_builtin MODULE: has the kernel it inside, so that it is never loaded?
+is_builtin() {
+	grep -q "/$1\.ko" "/usr/lib/modules/$(uname -r)/modules.builtin"
+}
+
+# unload MODULE: unless the kernel has it inside
+unload() {
+	is_builtin "$1" || rmmod "$1"
+}
+
 # start_udev: udevd, with what is there already settled: /dev/disk/by-* links
 # and uevents. udevadm settle waits for later events.
 start_udev() {

@@ -5,7 +5,7 @@
 # each COW format; then once more after a re-attach.
 
 modprobe cloopw
-defer rmmod cloopw
+defer unload cloopw
 mke2fs -q -F -t ext4 "$(disk 0)"
 mkdir host
 mount "$(disk 0)" host

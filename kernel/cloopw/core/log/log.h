@@ -54,15 +54,15 @@
 #define LOG_AHEAD_SECTORS_FEW 64u
 #define LOG_ZEROS_SECTORS 128u /* in one write */
 /* Generations made durable in advance, so that the log uses none twice. */
-#define LOG_GEN_STEP (1u << 16)
+#define LOG_GEN_STEP BIT(16)
 /*
  * Largest block of the medium, in sectors. A larger torn block counts as
  * damage.
  */
 #define LOG_BLOCK_MAX 64u
 /* More than any log reaches: a file with such a number is damaged. */
-#define LOG_GEN_MAX (1ull << 47)
-#define LOG_SEQ_MAX (1ull << 62)
+#define LOG_GEN_MAX BIT_ULL(47)
+#define LOG_SEQ_MAX BIT_ULL(62)
 
 #define LOG_RECORD_MAX \
 	(sizeof(struct cw_disk_log_record) + \

@@ -90,12 +90,15 @@ void cw_log_record_encode(u8 *buf, struct log_record *record)
 	record->sectors = cw_div_up(end, CW_SECTOR_SIZE);
 	memset(buf + end, 0, record->sectors * CW_SECTOR_SIZE - end);
 	record->payload_crc = 0;
-	if (!has_page_crcs(record))
+	if (!has_page_crcs(record)) {
 		record->payload_crc = cw_crc32c(buf + at, record->stored);
-	else
-		for (i = 0; i < record->stored / CW_PAGE_SIZE; i++)
-			page_crc[i] = cw_to_le32(cw_crc32c(
-				buf + at + i * CW_PAGE_SIZE, CW_PAGE_SIZE));
+	} else {
+		for (i = 0; i < record->stored / CW_PAGE_SIZE; i++) {
+			const u8 *page = buf + at + i * CW_PAGE_SIZE;
+
+			page_crc[i] = cw_to_le32(cw_crc32c(page, CW_PAGE_SIZE));
+		}
+	}
 	put_header(buf, record);
 }
 
@@ -633,7 +636,7 @@ static void wait_for_records(struct cw_log *log)
 void cw_log_finish_block(struct cw_log *log)
 {
 	struct log_append pad = { .record = { .type = CW_LOG_PAD } };
-	u8 buf[CW_SECTOR_SIZE] __attribute__((aligned(8))) = { 0 };
+	u8 buf[CW_SECTOR_SIZE] __aligned(8) = { 0 };
 	u32 used;
 
 	if (log->block == 1)

@@ -182,6 +182,13 @@ static int check_kind_of_base(const struct cw_log *log,
 	return 0;
 }
 
+static void warn_of_no_digest(const struct cw_log *log,
+			      const struct cw_cow_base *base)
+{
+	cw_log_bad("%s: says for which UUID it was made, not for which content: has %s the same?",
+		   log->io->name, base->name);
+}
+
 /*
  * An image can be built again under the UUID of another. A log that was never
  * written is bound to the content of its first attach. An older log does not
@@ -199,12 +206,12 @@ static int check_digest(struct cw_log *log, const struct cw_cow_base *base,
 		if (cw_from_le64(super->base_digest) == base->digest)
 			return 0;
 		return cw_refuse(report, -EINVAL,
-				 "%s: was made for %.256s, but %s has other content, or has it in other blocks, under the same UUID",
-				 log->io->name, super->parent, base->name);
+				 "%s: was made for %.256s, but %s has other content%s",
+				 log->io->name, super->parent, base->name,
+				 ", or has it in other blocks, under the same UUID");
 	}
 	if (cw_from_le64(super->seq) != 1)
-		cw_log_bad("%s: says for which UUID it was made, not for which content: nobody can tell if %s still has that",
-			   log->io->name, base->name);
+		warn_of_no_digest(log, base);
 	if (log->cow->writable) {
 		super->base_digest = cw_to_le64(base->digest);
 		super->compat |= cw_to_le64(CW_LOG_COMPAT_BASE_DIGEST);
