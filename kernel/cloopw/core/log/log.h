@@ -250,7 +250,7 @@ struct cw_log {
 	 */
 	bool preparing;
 	/* The holder's buffer, for records without payload. */
-	u8 mark_buf[CW_PAGE_SIZE] __attribute__((aligned(8)));
+	u8 mark_buf[CW_PAGE_SIZE] __aligned(8);
 	u64 appended_sectors; /* appended since the last checkpoint */
 	/* records on their way, in log order */
 	struct log_append *first, *last;
