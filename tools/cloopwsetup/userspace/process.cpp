@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <thread>
 
@@ -143,6 +144,36 @@ pid_t fork_orphan(const Start &start, int begin) {
     return read(from.get(), &pid, sizeof(pid)) == sizeof(pid) ? pid : -1;
 }
 
+/* What a user's session started, the session's terminal or a program of its desktop. */
+bool is_in_session() {
+    std::ifstream file("/proc/self/cgroup");
+    const std::string all((std::istreambuf_iterator<char>(file)), {});
+    return all.find("/user.slice/") != std::string::npos;
+}
+
+/*
+ * systemd ends a session before it unmounts anything, at a shutdown too, and SIGKILL comes
+ * when SIGTERM did not help. So a server leaves it for a scope that nobody ends: the file
+ * systems on its device are unmounted while it serves them. The process stays the same.
+ */
+std::vector<std::string> out_of_session(const std::vector<std::string> &argv) {
+    const std::string run = find_program("systemd-run");
+    if (run.empty() || access("/run/systemd/system", F_OK) != 0 || !is_in_session()) {
+        return argv;
+    }
+    std::vector<std::string> all = {run,
+                                    "--quiet",
+                                    "--scope",
+                                    "--collect",
+                                    "--slice=system.slice",
+                                    "-p",
+                                    "DefaultDependencies=no",
+                                    "--description=serves a cloopw device",
+                                    "--"};
+    all.insert(all.end(), argv.begin(), argv.end());
+    return all;
+}
+
 bool is_program(const std::string &path) {
     struct stat st = {};
     return stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && access(path.c_str(), X_OK) == 0;
@@ -173,9 +204,10 @@ Process start_process(const std::vector<std::string> &argv, const std::string &l
     }
     Fd go(ends[0]);
     Fd begin(ends[1]);
+    const std::vector<std::string> all = out_of_session(argv);
     std::vector<char *> words;
-    words.reserve(argv.size() + 1);
-    for (const std::string &word : argv) {
+    words.reserve(all.size() + 1);
+    for (const std::string &word : all) {
         words.push_back(const_cast<char *>(word.c_str()));
     }
     words.push_back(nullptr);
