@@ -126,8 +126,12 @@ check-long: check check-arm64 check-sanitizers check-debug check-live check-patc
 		tests/vm/kill --times 20 $$kernel || exit 1; \
 		tests/vm/run --mem 2048 --timeout 14400 \
 			--disk build/vm/disks/$$kernel.0.img \
-			--append 'cloopw_churn=1800 cloopw_replay=all' \
-			$$kernel log_churn log_replay || exit 1; \
+			--append 'cloopw_churn=1800 cloopw_replay=all cloopw_kills=500' \
+			$$kernel log_churn log_replay kernel_killed || exit 1; \
+		tests/vm/boots $$kernel || exit 1; \
+	done
+	@for kernel in $(KERNELS); do \
+		tests/vm/pressure --times 50 $$kernel || exit 1; \
 	done
 
 lint: tests ## style and static checks

@@ -14,7 +14,7 @@
 # Debian 13 has these no more; its programs run there.
 deps_bookworm='cloop-utils'
 deps_groups='tools tests modules roots unit lint pictures patch fuzz guest-plain guest vm-plain
-	vm vm-arm64 vm-debug demo bench deb live'
+	vm vm-arm64 vm-systemd vm-debug demo bench deb live'
 
 # deps_list GROUP...: the packages of the groups, one a line
 deps_list() {
@@ -68,6 +68,9 @@ deps_list() {
 		vm-arm64) # its programs are those of another Debian: scripts/guest-root
 			deps_list guest-plain modules roots
 			printf '%s\n' qemu-system-arm cpio binutils ;;
+		vm-systemd)
+			printf '%s\n' systemd dbus libpam-systemd libpam-runtime \
+				login ;;
 		vm-debug)
 			printf '%s\n' build-essential linux-source-6.12 bc \
 				bison flex kmod libelf-dev xz-utils ;;

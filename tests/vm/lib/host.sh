@@ -58,6 +58,45 @@ skeleton() {
 	done
 }
 
+# add_systemd ROOT TOP: what a system that systemd runs has besides, the tools where
+# units look for them, and the test as a service
+add_systemd() {
+	local root=$1 top=$2 path
+	dpkg -L systemd udev dbus dbus-daemon dbus-system-bus-common libpam-systemd \
+		libpam-modules libpam-runtime | sort -u |
+		grep -vE '^/usr/share/(doc|man|locale|bash-completion|zsh|lintian|bug)/|/hwdb' |
+		while read -r path; do
+			mkdir -p "$root$(dirname "$path")"
+			case $path in
+			*) [ ! -L "$path" ] || cp -P "$path" "$root$path" ;;&
+			*/bin/* | */sbin/* | */lib/systemd/systemd* | *.so | *.so.*)
+				[ -L "$path" ] || add_file "$root" "$path" ;;
+			*)
+				[ -L "$path" ] || [ ! -f "$path" ] ||
+					cp "$path" "$root$path" ;;
+			esac
+		done
+	for path in runuser login agetty sulogin kmod; do
+		add_file "$root" "$(command -v $path)"
+	done
+	mkdir -p "$root/etc/systemd/system/sysinit.target.wants" \
+		"$root/usr/lib/systemd/system-generators" "$root/var/log"
+	cp -r "$top/tests/vm/booted/etc/." "$root/etc/"
+	ln -sf /usr/lib/systemd/system/multi-user.target \
+		"$root/etc/systemd/system/default.target"
+	: >"$root/etc/machine-id"
+	for path in "$root"/usr/local/bin/*; do
+		ln -s "../local/bin/${path##*/}" "$root/usr/sbin/"
+	done
+	install "$top/systemd/cloopw-generator" \
+		"$root/usr/lib/systemd/system-generators/"
+	cp "$top"/udev/*.service "$root/usr/lib/systemd/system/"
+	install -D "$top/tests/vm/booted/at-end" \
+		"$root/usr/lib/systemd/system-shutdown/at-end"
+	ln -sf /usr/lib/systemd/system/cloopw-detach.service \
+		"$root/etc/systemd/system/sysinit.target.wants/"
+}
+
 # pack ROOT ARCHIVE
 pack() {
 	(cd "$1" && find . -print0 | sort -z |
