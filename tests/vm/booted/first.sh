@@ -3,7 +3,7 @@
 #
 # In a system that systemd runs: what cloopwtab attaches is there before fstab mounts
 # it. Servers of --userspace outlive the session that started them, signals, a stop, a
-# small limit and a lack of memory. What is mounted then, second.sh looks at.
+# small limit and a lack of memory. Two devices stay mounted, for second.sh to look at.
 
 modprobe -a nbd loop fuse
 check "cloopwtab: attached by the file system that has the image" \

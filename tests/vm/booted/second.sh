@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the shutdown behind first.sh left: all that was written, synced or not, and
-# file systems that were unmounted.
+# The shutdown behind first.sh left all that was written, synced or not, and file systems
+# that were unmounted.
 
 check "cloopwtab: mounted by fstab" test "$(findmnt -n -o SOURCE /system)" = /dev/cloopw0
 holds() { (cd "$2" && sha256sum --quiet -c "$1"); }

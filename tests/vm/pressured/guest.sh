@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# In the guest of tests/vm/pressure: a file system on a COW on a disk is written by
-# several, more than there is memory for, and the kernel is told to keep as much of it
-# unwritten as it can. Nothing hangs, and all that was written is read again.
+# In the guest of tests/vm/pressure: several write to a file system on a COW on a disk,
+# more than there is memory for. The kernel keeps as much of it unwritten as it can.
+# Nothing hangs, and all that was written is read again.
 
 runs=$(sed -n 's/.*cloopw_runs=\([0-9]*\).*/\1/p' /proc/cmdline)
 must "the module loads" modprobe cloopw

@@ -3,8 +3,8 @@
 #
 # What becomes of the process that asks for a flush or another change is nothing
 # to the COW file: neither its limits nor its end make writing to that fail, for
-# others least of all. Then cloopwsetup is killed in each of its steps, at any moment,
-# while a device is written, read and verified; cloopw_kills=N on the kernel's command
+# others least of all. Then the test kills cloopwsetup in each of its steps, at any moment,
+# while fio writes, reads and verifies a device. cloopw_kills=N on the kernel's command
 # line says how often.
 
 must "the module loads" modprobe cloopw

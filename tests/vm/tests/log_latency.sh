@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A random reader while another writes and syncs, the COW on ext4 on a disk that
-# takes a while to read and much longer to write (dm-delay): no reader waits for a sync.
+# A random reader while another writes and syncs: no reader waits for a sync. The COW is
+# on ext4, on a disk that takes a while to read and much longer to write (dm-delay).
 # The slowest hundredth of its reads takes at most three times as long as without the
 # other. Both are measured in turn, so what disturbs the machine disturbs both.
 

@@ -144,7 +144,7 @@ pid_t fork_orphan(const Start &start, int begin) {
     return read(from.get(), &pid, sizeof(pid)) == sizeof(pid) ? pid : -1;
 }
 
-/* What a user's session started, the session's terminal or a program of its desktop. */
+/* This process is one of a user's session: of its terminal, or of its desktop. */
 bool is_in_session() {
     std::ifstream file("/proc/self/cgroup");
     const std::string all((std::istreambuf_iterator<char>(file)), {});
@@ -152,9 +152,10 @@ bool is_in_session() {
 }
 
 /*
- * systemd ends a session before it unmounts anything, at a shutdown too, and SIGKILL comes
- * when SIGTERM did not help. So a server leaves it for a scope that nobody ends: the file
- * systems on its device are unmounted while it serves them. The process stays the same.
+ * The command that starts a server outside of the caller's session. systemd ends a session
+ * before it unmounts anything, at a shutdown too, with SIGKILL where SIGTERM does not help.
+ * Nobody ends the scope that systemd-run makes, so the server outlives the unmounting of the
+ * file systems on its device. The process and its number stay the same.
  */
 std::vector<std::string> out_of_session(const std::vector<std::string> &argv) {
     const std::string run = find_program("systemd-run");
