@@ -130,9 +130,6 @@ check-long: check check-arm64 check-sanitizers check-debug check-live check-patc
 			$$kernel log_churn log_replay kernel_killed || exit 1; \
 		tests/vm/boots $$kernel || exit 1; \
 	done
-	@for kernel in $(KERNELS); do \
-		tests/vm/pressure --times 50 $$kernel || exit 1; \
-	done
 
 lint: tests ## style and static checks
 	@scripts/deps.sh lint
