@@ -476,20 +476,20 @@ TEST_F(WithoutModule, DetachLoadsNothing) {
 
 TEST_F(WithoutModule, SecureBoot) {
     modprobe_fails("modprobe: ERROR: could not insert 'cloopw': Key was rejected by service\n");
-    refuses({"-f", image()},
+    refuses({"--driver", "-f", image()},
             "module cloopw: cannot be loaded: could not insert 'cloopw': Key was rejected by "
             "service; Secure Boot admits signed modules only: sign it with a key that 'mokutil "
-            "--import' enrolled, or turn Secure Boot off; --userspace attaches without it");
+            "--import' enrolled, or turn Secure Boot off");
 }
 
 TEST_F(WithoutModule, NoneForThisKernel) {
     modprobe_fails(
         "modprobe: FATAL: Module cloopw not found in directory /lib/modules/6.1.0-test\n");
-    refuses({"-c", path("cow"), device(0), image()},
+    refuses({"--driver", "-c", path("cow"), device(0), image()},
             "module cloopw: cannot be loaded: Module cloopw not found in directory "
             "/lib/modules/6.1.0-test; there is none for kernel 6.1.0-test: the package "
             "cloopw-dkms with linux-headers-6.1.0-test, or 'make install' in the source of cloopw, "
-            "makes it; --userspace attaches without it");
+            "makes it");
     EXPECT_FALSE(fs::exists(path("cow")));
 }
 
@@ -500,51 +500,50 @@ TEST_F(WithoutModule, BuildOfDkmsFailed) {
         "modprobe: FATAL: Module cloopw not found in directory /lib/modules/6.1.0-test\n");
     std::ofstream(build + "/make.log")
         << "DKMS make.log for cloopw-0.1.0 for kernel 6.1.0-test2 (x86_64)\n";
-    EXPECT_EQ(run({"-f", image()}), 1);
+    EXPECT_EQ(run({"--driver", "-f", image()}), 1);
     EXPECT_NE(err_.find("there is none for kernel 6.1.0-test"), std::string::npos);
     std::ofstream(build + "/make.log")
         << "DKMS make.log for cloopw-0.1.0 for kernel 6.1.0-test (x86_64)\n";
-    refuses({"-f", image()},
+    refuses({"--driver", "-f", image()},
             "module cloopw: cannot be loaded: Module cloopw not found in directory "
             "/lib/modules/6.1.0-test; DKMS could not build it for kernel 6.1.0-test: "
-            "DIR/unloaded/dkms/0.1.0/build/make.log tells why; --userspace attaches without it");
+            "DIR/unloaded/dkms/0.1.0/build/make.log tells why");
 }
 
 TEST_F(WithoutModule, NotRoot) {
     kernel_->root = false;
     modprobe_fails("modprobe: ERROR: could not insert 'cloopw': Operation not permitted\n");
-    refuses({"-f", image()},
+    refuses({"--driver", "-f", image()},
             "module cloopw: cannot be loaded: could not insert 'cloopw': Operation not permitted; "
-            "only root can load it: run 'modprobe cloopw' or this command as root; "
-            "--userspace attaches without it");
+            "only root can load it: run 'modprobe cloopw' or this command as root");
 }
 
 TEST_F(WithoutModule, LockedDown) {
     modprobe_fails("modprobe: ERROR: could not insert 'cloopw': Operation not permitted\n");
-    int code = run({"-f", image()});
+    int code = run({"--driver", "-f", image()});
     EXPECT_EQ(code, 1);
     EXPECT_TRUE(contains(err_, "the kernel is locked down or this is a container")) << err_;
 }
 
 TEST_F(WithoutModule, BuiltForAnotherKernel) {
     modprobe_fails("modprobe: ERROR: could not insert 'cloopw': Exec format error\n");
-    int code = run({"-f", image()});
+    int code = run({"--driver", "-f", image()});
     EXPECT_EQ(code, 1);
     EXPECT_TRUE(contains(err_, "built for another kernel than 6.1.0-test")) << err_;
 }
 
 TEST_F(WithoutModule, UnknownReason) {
     modprobe_fails("");
-    refuses({"-f", image()},
+    refuses({"--driver", "-f", image()},
             "module cloopw: cannot be loaded: modprobe failed with status 1; 'dmesg | tail' may "
-            "tell more; --userspace attaches without it");
+            "tell more");
 }
 
 TEST_F(WithoutModule, NoModprobe) {
     kernel_->modprobe_status = -ENOENT;
-    refuses({"-f", image()},
+    refuses({"--driver", "-f", image()},
             "module cloopw: cannot be loaded: /sbin/modprobe: No such file or directory; install "
-            "the package kmod; --userspace attaches without it");
+            "the package kmod");
 }
 
 TEST_F(Cloopwsetup, ControlDeviceIsForRoot) {
@@ -1346,7 +1345,7 @@ TEST_F(Cloopwsetup, HelpNamesAllOptions) {
           "--detach-all", "--list",  "--all",       "--associated", "--output",    "--output-all",
           "--noheadings", "--json",  "--raw",       "--verbose",    "--version",   "--help",
           "--cow-codec",  "--ram",   "--cow-level", "--cow-limit",  "--low-space", "--force",
-          "--userspace"}) {
+          "--driver",      "--userspace"}) {
         EXPECT_TRUE(contains(help, name)) << name;
     }
 }

@@ -245,6 +245,9 @@ void serve(const UblkOptions &options, ServerState &state) {
     status.stop();
     control.remove(info.dev_id);
     state.device = UINT32_MAX;
+    if (!options.idfile.empty()) {
+        unlink(options.idfile.c_str());
+    }
     device.close();
 }
 

@@ -51,7 +51,8 @@ Attach:
   -P, --partscan           look for partitions
       --direct-io[=on|off] read the image past the page cache
       --cache SIZE         memory for decompressed data
-      --userspace[=WAY]    without the driver: {ways}
+      --driver             by the module cloopw, and by nothing else
+      --userspace[=WAY]    without the module: {ways}
 A new COW:
       --cow-format NAME    {cows}
       --cow-codec NAME     {codecs}
@@ -111,7 +112,8 @@ struct Options {
     StatsOptions stats_options;
     bool resize = false;
     bool flush = false;
-    std::string userspace; /* a way; empty: with the driver */
+    std::string userspace; /* a way; empty: with the driver where it is */
+    bool driver_only = false;
     bool find = false;
     bool show = false;
     std::string snapshot;
@@ -150,6 +152,7 @@ void declare(CLI::App &app, Options &o) {
     attach(app.add_option("--cache", o.cache));
     attach(app.add_flag("-P,--partscan", o.attach.partscan));
     attach(app.add_flag("--show", o.show));
+    attach(app.add_flag("--driver", o.driver_only));
     attach(app.add_flag("--userspace{auto}", o.userspace));
 
     app.add_option("--cow-codec", o.cow.codec)->group(kCowGroup);
@@ -372,6 +375,9 @@ void settle(const CLI::App &app, Options &o) {
         throw UsageError("--direct-io: on or off, not '" + o.direct_io + "'");
     }
     o.attach.direct_io = o.direct_io == "on";
+    if (!o.userspace.empty() && o.driver_only) {
+        throw UsageError("--driver: not with --userspace");
+    }
     if (!o.userspace.empty() && !is_userspace_way(o.userspace)) {
         throw UsageError("--userspace: no way '" + o.userspace +
                          "', there are: " + userspace_way_names());
@@ -407,6 +413,30 @@ void show(Driver &driver, const DeviceRef &device, Streams &streams) {
     }
 }
 
+/* What the user did not choose: the module where it is, else a server. */
+DeviceRef attach_by_any(Driver &driver, const AttachOptions &options) {
+    try {
+        return attach(driver, options);
+    } catch (const NoModule &e) {
+        if (!driver.kernel().superuser()) {
+            throw;
+        }
+        driver.say(e.what());
+        try {
+            return attach_userspace(driver, options, "auto");
+        } catch (const NoWay &none) {
+            throw Error(std::string(e.what()) + "; " + none.what(), none.err());
+        }
+    }
+}
+
+DeviceRef attach_as_asked(Driver &driver, const Options &o) {
+    if (!o.userspace.empty()) {
+        return attach_userspace(driver, o.attach, o.userspace);
+    }
+    return o.driver_only ? attach(driver, o.attach) : attach_by_any(driver, o.attach);
+}
+
 int do_attach(Driver &driver, Options &o, Streams &streams) {
     if (o.names.size() == 2 && is_named_as_device(o.names.back()) &&
         !is_named_as_device(o.names.front())) {
@@ -415,8 +445,7 @@ int do_attach(Driver &driver, Options &o, Streams &streams) {
     }
     o.attach.image = o.names.back();
     o.attach.device = o.find || o.names.size() == 1 ? "" : o.names.front();
-    DeviceRef device = o.userspace.empty() ? attach(driver, o.attach)
-                                           : attach_userspace(driver, o.attach, o.userspace);
+    DeviceRef device = attach_as_asked(driver, o);
     if (o.show) {
         show(driver, device, streams);
     }

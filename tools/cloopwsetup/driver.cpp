@@ -25,7 +25,6 @@ using std::chrono::milliseconds;
 constexpr const char *kModprobe = "/sbin/modprobe";
 constexpr const char *kUdevadm = "/usr/bin/udevadm";
 constexpr const char *kModule = "cloopw";
-constexpr const char *kWithoutIt = "--userspace attaches without it";
 constexpr milliseconds kStep(20);
 constexpr int kNodeSteps = 100; /* 2 s for a node to appear */
 
@@ -162,13 +161,12 @@ void Driver::load_module() {
     }
     std::string what = "module cloopw: cannot be loaded: ";
     if (status < 0) {
-        const bool absent = status == -ENOENT;
-        throw io_error("module cloopw", std::string("cannot be loaded: ") + kModprobe, status,
-                       std::string(absent ? "install the package kmod; " : "") + kWithoutIt);
+        throw NoModule(io_error("module cloopw", std::string("cannot be loaded: ") + kModprobe,
+                                status, status == -ENOENT ? "install the package kmod" : ""));
     }
     what +=
         said.empty() ? "modprobe failed with status " + std::to_string(status) : reason_in(said);
-    throw Error(what + "; " + modprobe_remedy(said, kernel_) + "; " + kWithoutIt);
+    throw NoModule(what + "; " + modprobe_remedy(said, kernel_));
 }
 
 Handle Driver::open_control() {

@@ -11,6 +11,7 @@
 
 #include "kernel.h"
 #include "kernel/cloopw/uapi/cloopw.h"
+#include "lib/error.h"
 
 namespace cloopw {
 
@@ -22,6 +23,13 @@ struct DeviceRef {
     std::string path; /* "/dev/cloopw3", or the path it was asked for by */
     /* Set: it is attached without the driver, see userspace.h. */
     std::shared_ptr<const UserspaceDevice> userspace = nullptr;
+};
+
+/* The module is not there and cannot be loaded: other ways may do. */
+class NoModule : public Error {
+public:
+    using Error::Error;
+    explicit NoModule(const Error &error) : Error(error) {}
 };
 
 /* Says what is being done, for --verbose. */

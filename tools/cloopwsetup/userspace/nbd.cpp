@@ -128,6 +128,6 @@ std::string missing(Driver &driver) {
 
 }  // namespace
 
-const UserspaceWay kNbdWay = {"nbd", "nbd", missing, attach, attached, detach};
+const UserspaceWay kNbdWay = {"nbd", "nbd", &kNbdkitServer, missing, attach, attached, detach};
 
 }  // namespace cloopw

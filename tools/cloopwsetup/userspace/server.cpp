@@ -52,10 +52,35 @@ void add_number(std::vector<std::string> *argv, const char *key, uint64_t number
     }
 }
 
-std::vector<std::string> command(const UserspaceState &state, const AttachOptions &options,
-                                 int memory) {
-    std::vector<std::string> argv = {find_program("nbdkit"),    "-f",    "-U", state.socket(), "-P",
-                                     state.dir + "/server.pid", plugin()};
+std::string pid_file(const UserspaceState &state) { return state.dir + "/server.pid"; }
+
+std::string nbdkit_missing() {
+    return find_program("nbdkit").empty() ? "nbdkit is not installed ('apt-get install nbdkit')"
+                                          : "";
+}
+
+std::vector<std::string> nbdkit_command(const UserspaceState &state, const NodeRequest &) {
+    return {find_program("nbdkit"), "-f", "-U", state.socket(), "-P", pid_file(state), plugin()};
+}
+
+std::string ublk_missing() {
+    return own_program("cloopw-ublkd").empty()
+               ? "cloopw-ublkd is not installed; it comes with cloopwsetup"
+               : "";
+}
+
+std::vector<std::string> ublk_command(const UserspaceState &state, const NodeRequest &request) {
+    std::vector<std::string> argv = {own_program("cloopw-ublkd"), "pidfile=" + pid_file(state),
+                                     "idfile=" + state.device_file()};
+    if (!request.device.empty()) {
+        argv.push_back("device=" +
+                       request.device.substr(request.device.find_first_of("0123456789")));
+    }
+    return argv;
+}
+
+void add_parameters(std::vector<std::string> &argv, const UserspaceState &state,
+                    const AttachOptions &options, int memory) {
     add(&argv, "image", absolute(options.image));
     for (const std::string &cow : options.cows) {
         add(&argv, "cow", absolute(cow));
@@ -76,7 +101,6 @@ std::vector<std::string> command(const UserspaceState &state, const AttachOption
     }
     add(&argv, "status", state.status_socket());
     add(&argv, "stay", "true");
-    return argv;
 }
 
 std::string remedy_of(const std::string &words) {
@@ -104,33 +128,41 @@ Fd connect_status(const UserspaceState &state) {
 
 }  // namespace
 
-std::string server_missing() {
-    return find_program("nbdkit").empty() ? "nbdkit is not installed ('apt-get install nbdkit')"
-                                          : "";
+const UserspaceServer kNbdkitServer = {"nbdkit", nbdkit_missing, nbdkit_command};
+const UserspaceServer kUblkServer = {"cloopw-ublkd", ublk_missing, ublk_command};
+
+std::string own_program(const std::string &name) {
+    std::error_code code;
+    const fs::path self = fs::read_symlink("/proc/self/exe", code);
+    const fs::path beside = self.parent_path() / name;
+    return !code && fs::exists(beside, code) ? beside.string() : find_program(name);
 }
 
 void start_server(Driver &driver, UserspaceState &state, const AttachOptions &options,
-                  const ImageFacts &image) {
+                  const ImageFacts &image, const UserspaceWay &way, const NodeRequest &request) {
     Fd memory;
     if (options.cow.ram) {
         memory = create_cow_in_memory(base_of(options, image, {}), options.cow);
     }
-    start_process(command(state, options, memory.get()), state.log(), memory.get(),
-                  [&](const Process &server) {
-                      state.server = server;
-                      write_state(state);
-                  });
+    std::vector<std::string> argv = way.server->command(state, request);
+    add_parameters(argv, state, options, memory.get());
+    start_process(argv, state.log(), memory.get(), [&](const Process &server) {
+        state.server = server;
+        write_state(state);
+    });
     bool ended = false;
     wait_until(driver, kEver, [&] {
         ended = !is_alive(state.server);
-        return ended || !text_of(state.dir + "/server.pid").empty();
+        return ended || !text_of(pid_file(state)).empty();
     });
     if (ended) {
         const std::string words = last_words(state.log());
-        throw Error((words.empty() ? "nbdkit: ended without a word" : words) + remedy_of(words),
-                    EINVAL);
+        throw Error(
+            (words.empty() ? std::string(way.server->name) + ": ended without a word" : words) +
+                remedy_of(words),
+            EINVAL);
     }
-    driver.say("nbdkit serves " + options.image + " on " + state.socket());
+    driver.say(std::string(way.server->name) + " serves " + options.image);
 }
 
 void stop_server(const UserspaceState &state) {
@@ -141,7 +173,7 @@ void stop_server(const UserspaceState &state) {
     }
     kill(state.server.pid, SIGINT); /* TERM does not end it while it is in use */
     if (!wait_for_end(state.server, kStop)) {
-        throw Error("nbdkit (process " + std::to_string(state.server.pid) +
+        throw Error("server (process " + std::to_string(state.server.pid) +
                         "): still stores what was written; when it has ended, detach again",
                     EBUSY);
     }

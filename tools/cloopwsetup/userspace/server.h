@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* nbdkit with our plugin. */
+/* The process that has the engine: nbdkit with our plugin, or cloopw-ublkd. */
 #ifndef CLOOPWSETUP_USERSPACE_SERVER_H
 #define CLOOPWSETUP_USERSPACE_SERVER_H
 
@@ -11,17 +11,19 @@
 #include "state.h"
 #include "tools/cloopwsetup/attach.h"
 #include "tools/cloopwsetup/driver.h"
+#include "way.h"
 
 namespace cloopw {
 
-/* "": it can be started; else why not, and what helps. */
-std::string server_missing();
-
 /*
- * Serves options on state.socket(). Records the process before it begins. Throws Error.
+ * Starts the way's server with options. Records the process before it begins, and
+ * returns when it serves. Throws Error.
  */
 void start_server(Driver &driver, UserspaceState &state, const AttachOptions &options,
-                  const ImageFacts &image);
+                  const ImageFacts &image, const UserspaceWay &way, const NodeRequest &request);
+
+/* The program of this name beside this one, else an installed one; "": there is none. */
+std::string own_program(const std::string &name);
 
 /* Waits until it has stored everything. Throws Error when it could not. */
 void stop_server(const UserspaceState &state);

@@ -20,12 +20,12 @@ namespace cloopw {
 
 struct UserspaceState {
     std::string dir;
-    std::string way;       /* how the socket becomes a device: "fuse", "nbd" */
+    std::string way;       /* how the server becomes a device: "ublk", "nbd", "fuse" */
     std::string node;      /* "/dev/loop3"; may not be ours yet */
     std::string link;      /* "/dev/cloopw0", leads to node; empty: none */
     std::string boot;      /* of which boot of the machine this speaks */
     Process maker;         /* who attached it */
-    Process server;        /* nbdkit */
+    Process server;        /* nbdkit, or cloopw-ublkd */
     Process client;        /* nbdfuse or nbd-client */
     bool complete = false; /* the device can be used */
     /* As those of the driver in sysfs, what does not change. */
@@ -33,6 +33,7 @@ struct UserspaceState {
 
     std::string socket() const { return dir + "/socket"; }
     std::string status_socket() const { return dir + "/status"; }
+    std::string device_file() const { return dir + "/device"; } /* N of /dev/ublkbN */
     std::string log() const { return dir + "/log"; }
     std::string node_name() const { return node.substr(node.rfind('/') + 1); }
 };

@@ -107,14 +107,15 @@ const UserspaceWay &choose_way(Driver &driver, const UserspaceWay *only) {
         if (only != nullptr && way != only) {
             continue;
         }
-        const std::string missing = way->missing(driver);
+        const std::string missing =
+            way->server->missing().empty() ? way->missing(driver) : way->server->missing();
         if (missing.empty()) {
             return *way;
         }
         driver.say(std::string(way->name) + ": " + missing);
         reasons.append(reasons.empty() ? "" : "; ").append(way->name).append(": ").append(missing);
     }
-    throw Error("cannot attach without the driver: " + reasons, ENOSYS);
+    throw NoWay("cannot attach without the driver: " + reasons, ENOSYS);
 }
 
 void check_settings(const AttachOptions &options) {
@@ -332,9 +333,10 @@ void wait_until_ready(Driver &driver, const UserspaceState &state) {
 /* Everything after the directory is made. */
 void build(Driver &driver, UserspaceState *state, const AttachOptions &options,
            const ImageFacts &image, const UserspaceWay &way, const Wanted &wanted) {
-    start_server(driver, *state, options, image);
     const bool read_only = state->attributes.at("read_only") == "1";
-    way.attach(driver, *state, {wanted.node, read_only, options.partscan});
+    const NodeRequest request = {wanted.node, read_only, options.partscan};
+    start_server(driver, *state, options, image, way, request);
+    way.attach(driver, *state, request);
     wait_until_ready(driver, *state);
     make_link(state, wanted.link);
     state->complete = true;
@@ -355,10 +357,6 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
     }
     const ImageFacts image =
         inspect_image(options.image, options.format, options.offset, options.sizelimit);
-    const std::string missing = server_missing();
-    if (!missing.empty()) {
-        throw Error("cannot attach without the driver: " + missing, ENOSYS);
-    }
     const UserspaceWay &chosen = choose_way(driver, wanted.way);
     clear_leftovers(driver, options.cows);
     check_link(driver, wanted.link);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Attaching without the driver: nbdkit with our plugin serves the device on a
- * socket of this machine, and what there is (see userspace_way.h) makes a
- * block device of that.
+ * Attaching without the driver: a server has the engine, and a driver of the kernel's
+ * own (see way.h) makes a block device of that.
  */
 #ifndef CLOOPWSETUP_USERSPACE_H
 #define CLOOPWSETUP_USERSPACE_H
@@ -23,9 +22,15 @@ struct UserspaceDevice {
     std::map<std::string, std::string> attributes; /* as the driver's in sysfs */
 };
 
+/* This machine has none of the ways. */
+class NoWay : public Error {
+public:
+    using Error::Error;
+};
+
 /*
  * way: "auto", or the name of the one that has to be gone. options.device:
- * /dev/loopN or /dev/nbdN; /dev/cloopwN: a link to one that is free; empty:
+ * /dev/ublkbN, /dev/nbdN or /dev/loopN; /dev/cloopwN: a link to one that is free; empty:
  * a free one. Throws Error; then nothing is left behind.
  */
 DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const std::string &way);
@@ -38,7 +43,7 @@ std::optional<DeviceRef> find_userspace(Driver &driver, const std::string &name)
 /* Throws Error; for a device in use nothing has happened then. */
 void detach_userspace(Driver &driver, const DeviceRef &device);
 
-/* "auto, nbd, fuse" */
+/* "auto, ublk, nbd, fuse" */
 std::string userspace_way_names();
 bool is_userspace_way(const std::string &name);
 

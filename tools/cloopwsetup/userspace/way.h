@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How a socket that NBD is spoken on becomes a block device. One file and one
- * row of userspace_ways() a way; the first that can be gone is taken.
+ * How a server becomes a block device. One file and one row of userspace_ways() a way;
+ * the first that this machine has is taken.
  */
 #ifndef CLOOPWSETUP_USERSPACE_WAY_H
 #define CLOOPWSETUP_USERSPACE_WAY_H
@@ -9,6 +9,7 @@
 #include <array>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "state.h"
 #include "tools/cloopwsetup/driver.h"
@@ -21,9 +22,24 @@ struct NodeRequest {
     bool partscan = false;
 };
 
+/* The program that has the engine. It takes the plugin's parameters KEY=VALUE. */
+struct UserspaceServer {
+    const char *name;
+
+    /* "": it can be started; else why not, and what helps. */
+    std::string (*missing)();
+
+    /* The program's path, and what comes before the parameters. */
+    std::vector<std::string> (*command)(const UserspaceState &state, const NodeRequest &request);
+};
+
+extern const UserspaceServer kNbdkitServer;
+extern const UserspaceServer kUblkServer;
+
 struct UserspaceWay {
     const char *name;
     const char *prefix; /* of its devices: "loop" */
+    const UserspaceServer *server;
 
     /* "": it can be gone; else why not, and what helps. May load a module. */
     std::string (*missing)(Driver &driver);
@@ -34,7 +50,7 @@ struct UserspaceWay {
      */
     void (*attach)(Driver &driver, UserspaceState &state, const NodeRequest &request);
 
-    /* Is state.node a device that state.socket() serves? */
+    /* Is state.node a device that the server of state serves? */
     bool (*attached)(Driver &driver, const UserspaceState &state);
 
     /*
@@ -45,10 +61,13 @@ struct UserspaceWay {
     int (*detach)(Driver &driver, const UserspaceState &state);
 };
 
+extern const UserspaceWay kUblkWay;
 extern const UserspaceWay kNbdWay;
 extern const UserspaceWay kFuseWay;
 
-inline std::array<const UserspaceWay *, 2> userspace_ways() { return {&kNbdWay, &kFuseWay}; }
+inline std::array<const UserspaceWay *, 3> userspace_ways() {
+    return {&kUblkWay, &kNbdWay, &kFuseWay};
+}
 
 /* Waits until done, for so long. false: it was not. */
 bool wait_until(Driver &driver, std::chrono::milliseconds most, const std::function<bool()> &done);

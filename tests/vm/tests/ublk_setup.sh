@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# cloopwsetup on a kernel that has no module of ours: attach takes ublk by itself, and
+# each option works as with the module.
+
+defer 'cloopwsetup -D; rmmod ublk_drv 2>/dev/null || :'
+mkdir mnt
+defer 'umount mnt 2>/dev/null || :'
+
+truncate -s 64M raw
+mkfs.ext4 -q -d /usr/lib/udev raw
+mkcloopw -q raw image.cloopw
+mv "/lib/modules/$(uname -r)/extra/cloopw.ko" cloopw.ko
+depmod
+defer 'mv "$PWD/cloopw.ko" "/lib/modules/$(uname -r)/extra/"; depmod'
+
+column() {
+	cloopwsetup -ln -O "$1" | tr -d ' '
+}
+
+refuses "--driver says what is missing" 'module cloopw: cannot be loaded' \
+	cloopwsetup --driver -c cow /dev/cloopw0 image.cloopw
+must "attach takes ublk" cloopwsetup -v -c cow /dev/cloopw0 image.cloopw
+check "and says so" grep -q 'by ublk' "$check_err" "$check_out"
+check "/dev/cloopw0 leads to its node" test "$(readlink /dev/cloopw0)" = /dev/ublkb0
+check "it is listed" sh -c "cloopwsetup -l | grep -q '^/dev/cloopw0 .* ok\$'"
+check "it has the image's content" cmp -n 67108864 raw /dev/cloopw0
+mount /dev/cloopw0 mnt
+cp -r /etc mnt/etc
+refuses "a device in use is not detached" 'is mounted on' cloopwsetup -d /dev/cloopw0
+check "the flush" cloopwsetup --flush /dev/cloopw0
+check "a limit" cloopwsetup --cow-limit 48M /dev/cloopw0
+check "which the list has" test "$(column cow-limit)" = 48.0MiB
+check "the cache" cloopwsetup --set-cache 8M /dev/cloopw0
+check "which the list has" test "$(column cache-limit)" = 8.0MiB
+check "a snapshot while it is mounted" cloopwsetup --snapshot top /dev/cloopw0
+cp -r /usr/lib/udev mnt/more
+umount mnt
+check "there are two layers" sh -c "cloopwsetup -ln -O cow /dev/cloopw0 | grep -q 'top.*cow'"
+check "detach" cloopwsetup -d /dev/cloopw0
+check "the link is gone" test ! -e /dev/cloopw0
+check "the layers are sound" cloopwck -c top -c cow image.cloopw
+must "attach again, the layer below is found" cloopwsetup -c top /dev/cloopw0 image.cloopw
+check "the file system is sound" e2fsck -fn /dev/cloopw0
+mount -o ro /dev/cloopw0 mnt
+check "what was written before the snapshot is there" test -f mnt/etc/mtab -o -d mnt/etc
+check "and after it" test -d mnt/more
+umount mnt
+check "detach" cloopwsetup -d /dev/cloopw0
+
+# ---- its server ----
+
+must "attach" cloopwsetup -c top /dev/cloopw0 image.cloopw
+server=$(pidof -s @cloopw-ublkd cloopw-ublkd || ps -eo pid=,args= | sed -n 's/^ *\([0-9]*\) @.*cloopw-ublkd.*/\1/p' | head -1)
+worker=$(tr -d ' ' <"/proc/$server/task/$server/children")
+if [ ! "$worker" ]; then
+	worker=$server
+	server=$(awk '{ print $4 }' "/proc/$worker/stat")
+fi
+kill -9 "$worker"
+check "a server that was killed goes on" cmp -n 1048576 -i 0 /dev/cloopw0 /dev/ublkb0
+check "and is not failed" test "$(column state)" = ok
+kill -TERM "$server"
+sleep 1
+check "TERM does not end it" test "$(column state)" = ok
+check "detach" cloopwsetup -d /dev/cloopw0
+refuses "two servers of one COW" 'is in use' sh -c \
+	'cloopwsetup -c top /dev/cloopw0 image.cloopw; cloopwsetup -c top /dev/cloopw1 image.cloopw'
+cloopwsetup -D
+must "attach" cloopwsetup --ram=32M /dev/cloopw0 image.cloopw
+dd if=/dev/urandom of=/dev/cloopw0 bs=1M count=8 conv=fsync status=none
+kill -9 $(ps -eo pid=,args= | sed -n 's/^ *\([0-9]*\) .*cloopw-ublkd.*/\1/p')
+check "a server that is lost shows" wait_for 10 test "$(column state)" = failed
+refuses "detach tells that writes may be lost" 'its server had ended' cloopwsetup -d /dev/cloopw0
+check "and nothing is left" test ! -e /dev/ublkb0
