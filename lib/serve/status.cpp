@@ -144,6 +144,32 @@ void send_all(int fd, const std::string &text) {
     }
 }
 
+/* Who changes a device is who could stop its server. */
+bool may_order(int client) {
+    ucred peer = {};
+    socklen_t len = sizeof(peer);
+    return getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
+/* A line that comes soon; "" from who only listens. */
+std::string order_of(int client) {
+    constexpr int kSoonMs = 100;
+    constexpr size_t kMost = 16384;
+    std::string line;
+    char buf[1024];
+    pollfd input = {client, POLLIN, 0};
+    while (line.size() < kMost && line.find('\n') == std::string::npos &&
+           poll(&input, 1, kSoonMs) > 0) {
+        const ssize_t n = recv(client, buf, sizeof(buf), 0);
+        if (n <= 0) {
+            break;
+        }
+        line.append(buf, static_cast<size_t>(n));
+    }
+    return line;
+}
+
 }  // namespace
 
 std::string status_text(const Device &device) {
@@ -189,7 +215,8 @@ void StatusServer::listen(const std::string &path) {
     }
 }
 
-void StatusServer::start(Device &device) {
+void StatusServer::start(Device &device, OnNewTop on_new_top) {
+    on_new_top_ = std::move(on_new_top);
     thread_ = std::thread([this, &device] { serve(device); });
 }
 
@@ -214,8 +241,14 @@ void StatusServer::stop() {
     }
 }
 
-void StatusServer::serve(Device &device) const {
+void StatusServer::talk(Device &device, int client) const {
     constexpr timeval kPatience = {1, 0};
+    setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof(kPatience));
+    const std::string order = may_order(client) ? order_of(client) : "";
+    send_all(client, order.empty() ? status_text(device) : carry_out(device, order, on_new_top_));
+}
+
+void StatusServer::serve(Device &device) const {
     for (;;) {
         pollfd fds[] = {{wake_[0], POLLIN, 0}, {socket_, POLLIN, 0}};
         int n = poll(fds, 2, kTendMs);
@@ -231,8 +264,7 @@ void StatusServer::serve(Device &device) const {
         }
         int client = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC);
         if (client >= 0) {
-            setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof(kPatience));
-            send_all(client, status_text(device));
+            talk(device, client);
             close(client);
         }
     }

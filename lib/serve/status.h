@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "lib/cloopw.h"
+#include "orders.h"
 
 namespace cloopw {
 
@@ -16,8 +17,9 @@ namespace cloopw {
 std::string status_text(const Device &device);
 
 /*
- * Whoever connects to the socket gets the text. Meanwhile it looks now and then
- * whether a full COW has space again, as the driver does.
+ * Whoever connects to the socket and says nothing gets the text; root and the server's
+ * own user may give orders, see orders.h. Meanwhile it looks now and then whether a full
+ * COW has space again, as the driver does.
  */
 class StatusServer {
 public:
@@ -31,14 +33,17 @@ public:
     /* Standard error is a file of this server's own, which is kept short. */
     void bound_log() { bounds_log_ = true; }
     /* Afterwards. The device is there until stop(). */
-    void start(Device &device);
+    void start(
+        Device &device, OnNewTop on_new_top = [](const std::string &) {});
     void stop();
 
 private:
     void serve(Device &device) const;
+    void talk(Device &device, int client) const;
 
     std::string path_;        /* empty: nothing to remove */
     bool bounds_log_ = false; /* constant once it serves */
+    OnNewTop on_new_top_;     /* the same */
     int socket_ = -1;
     int wake_[2] = {-1, -1}; /* a byte in it: stop */
     std::thread thread_;

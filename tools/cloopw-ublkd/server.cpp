@@ -185,6 +185,24 @@ private:
     ServerState &state_;
 };
 
+/* The layers below the top of a snapshot are found. */
+ServedOptions present_stack(const UblkOptions &options, const ServerState &state) {
+    ServedOptions served = options.served;
+    if (state.has_top) {
+        served.cows = {state.top};
+    }
+    return served;
+}
+
+void remember_top(ServerState &state, const std::string &path) {
+    state.has_top = false;
+    if (path.size() < sizeof(state.top)) {
+        path.copy(state.top, path.size());
+        state.top[path.size()] = '\0';
+        state.has_top = !path.empty();
+    }
+}
+
 }  // namespace
 
 void check_machine() {
@@ -214,7 +232,7 @@ void serve(const UblkOptions &options, ServerState &state) {
     const uint32_t before = state.device;
     const bool recovers = before != UINT32_MAX;
     NewCow top;
-    Device device = open_served(options.served, top);
+    Device device = open_served(present_stack(options, state), top);
     StatusServer status;
     status.listen(options.served.status);
     UblkControl control;
@@ -235,7 +253,7 @@ void serve(const UblkOptions &options, ServerState &state) {
         } else {
             control.start(info.dev_id);
         }
-        status.start(device);
+        status.start(device, [&](const std::string &path) { remember_top(state, path); });
         top.keep();
         state.ready = true;
         write_number(options.pidfile, static_cast<uint64_t>(getppid()));

@@ -4,6 +4,7 @@
 #define CLOOPW_UBLKD_SERVER_H
 
 #include <atomic>
+#include <climits>
 #include <cstdint>
 #include <string>
 
@@ -25,6 +26,8 @@ struct UblkOptions {
 struct ServerState {
     std::atomic<uint32_t> device = UINT32_MAX; /* N of a device that exists */
     std::atomic<bool> ready = false;           /* it could be used once */
+    std::atomic<bool> has_top = false;         /* top counts, not the first layer of options */
+    char top[PATH_MAX] = {};                   /* of the last snapshot */
 };
 
 /*

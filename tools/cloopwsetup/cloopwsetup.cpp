@@ -466,35 +466,32 @@ DeviceRef find_attached(Driver &driver, const std::string &name) {
     return device;
 }
 
-/* For what only the driver can do. */
+/* For what only the module can do. */
 DeviceRef find_of_driver(Driver &driver, const std::string &name, const char *what) {
     DeviceRef device = find_attached(driver, name);
     if (device.userspace) {
-        throw Error(device.path + ": " + what +
-                        " wants the driver; detach it, and attach it without --userspace",
-                    EOPNOTSUPP);
+        throw Error(
+            device.path + ": " + what + " wants the module; detach it, and attach it with --driver",
+            EOPNOTSUPP);
     }
     return device;
 }
 
-constexpr std::string_view kFlush = "--flush"; /* works without the driver */
-
-/* The option of those that change a device; the flush when it is the only one. */
-const char *change_asked_for(const CLI::App &app) {
-    for (const char *option :
-         {"--resize", "--set-cache", "--direct-io", "--cow-limit", "--low-space", kFlush.data()}) {
+/* The first option that servers cannot do; nullptr: none. */
+const char *change_of_driver(const CLI::App &app) {
+    for (const char *option : {"--resize", "--direct-io", "--low-space"}) {
         if (given(app, option)) {
             return option;
         }
     }
-    return "a change";
+    return nullptr;
 }
 
 /* The flush is the last, so that it counts for the others. */
 int do_adjust(Driver &driver, const CLI::App &app, const Options &o) {
-    const char *change = change_asked_for(app);
-    DeviceRef device = change == kFlush ? find_attached(driver, o.names.front())
-                                        : find_of_driver(driver, o.names.front(), change);
+    const char *change = change_of_driver(app);
+    DeviceRef device = change == nullptr ? find_attached(driver, o.names.front())
+                                         : find_of_driver(driver, o.names.front(), change);
     if (o.resize) {
         resize(driver, device);
     }
@@ -512,9 +509,13 @@ int do_adjust(Driver &driver, const CLI::App &app, const Options &o) {
 }
 
 int do_snapshot(Driver &driver, const Options &o) {
-    DeviceRef device = find_of_driver(driver, o.names.front(), "--snapshot");
+    DeviceRef device = find_attached(driver, o.names.front());
     want_elsewhere(driver, device, o.snapshot, o.cow.overwrite);
-    snapshot(driver, device, o.snapshot, o.attach.cow);
+    if (device.userspace) {
+        snapshot_userspace(driver, device, o.snapshot, o.attach.cow);
+    } else {
+        snapshot(driver, device, o.snapshot, o.attach.cow);
+    }
     CowSettings rest = o.attach.cow;
     rest.limit.reset(); /* it was made with that */
     adjust(driver, device, rest);

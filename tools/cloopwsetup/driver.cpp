@@ -355,6 +355,9 @@ std::vector<std::string> Driver::layers(const DeviceRef &device, const std::stri
 
 int Driver::set_attribute(const DeviceRef &device, const std::string &name,
                           const std::string &text) {
+    if (device.userspace) {
+        return set_userspace_attribute(device, name, text);
+    }
     const std::string path = kernel_.sys() + "/block/" + device.name + "/cloopw/" + name;
     Fd fd(::open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
     if (fd.get() < 0) {

@@ -25,6 +25,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kEver(24 * 3600 * 1000); /* a large COW file is recovered */
 constexpr milliseconds kStop(120 * 1000);       /* a slow medium is written to */
 constexpr timeval kAnswer = {1, 0};
+constexpr timeval kDone = {120, 0}; /* a slow medium is written to */
 
 /* The one that was built with this program, else nbdkit looks for an installed one. */
 std::string plugin() {
@@ -109,7 +110,7 @@ std::string remedy_of(const std::string &words) {
                : "";
 }
 
-Fd connect_status(const UserspaceState &state) {
+Fd connect_status(const UserspaceState &state, const timeval &patience) {
     sockaddr_un address = {};
     address.sun_family = AF_UNIX;
     const std::string path = state.status_socket();
@@ -119,11 +120,29 @@ Fd connect_status(const UserspaceState &state) {
     path.copy(address.sun_path, sizeof(address.sun_path) - 1);
     Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (fd.get() >= 0 &&
-        (setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswer, sizeof(kAnswer)) != 0 ||
+        (setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) != 0 ||
          connect(fd.get(), reinterpret_cast<sockaddr *>(&address), sizeof(address)) != 0)) {
         return {};
     }
     return fd;
+}
+
+/* Says order, and reads what comes; null when there is no answer. */
+Json ask(const UserspaceState &state, const Json &order, const timeval &patience) {
+    const std::string line = order.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    Fd fd = connect_status(state, patience);
+    if (fd.get() < 0 || send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) !=
+                            static_cast<ssize_t>(line.size())) {
+        return nullptr;
+    }
+    std::string text;
+    char buf[4096];
+    ssize_t n = 0;
+    while ((n = read(fd.get(), buf, sizeof(buf))) > 0) {
+        text.append(buf, static_cast<size_t>(n));
+    }
+    const Json answer = Json::parse(text, nullptr, false);
+    return answer.is_object() ? answer : Json(nullptr);
 }
 
 }  // namespace
@@ -183,23 +202,23 @@ void stop_server(const UserspaceState &state) {
     }
 }
 
+void order_server(const UserspaceState &state, const Json &order) {
+    const Json answer = is_alive(state.server) ? ask(state, order, kDone) : Json(nullptr);
+    if (answer.is_null()) {
+        throw Error("its server does not answer; 'tail " + state.log() + "' may tell more", EIO);
+    }
+    if (answer.contains("error")) {
+        throw Error(answer.value("error", ""), answer.value("errno", EIO));
+    }
+}
+
 std::map<std::string, std::string> server_status(const UserspaceState &state) {
     if (!is_alive(state.server)) {
         return {};
     }
-    Fd fd = connect_status(state);
-    std::string text;
-    char buf[4096];
-    ssize_t n = 0;
-    while (fd.get() >= 0 && (n = read(fd.get(), buf, sizeof(buf))) > 0) {
-        text.append(buf, static_cast<size_t>(n));
-    }
-    const Json json = Json::parse(text, nullptr, false);
-    if (!json.is_object()) {
-        return {};
-    }
     std::map<std::string, std::string> attributes;
-    for (const auto &[key, value] : json.items()) {
+    const Json answer = ask(state, {{"do", "status"}}, kAnswer);
+    for (const auto &[key, value] : answer.items()) {
         if (value.is_string()) {
             attributes[key] = value.get<std::string>();
         }

@@ -11,6 +11,7 @@
 #include "state.h"
 #include "tools/cloopwsetup/attach.h"
 #include "tools/cloopwsetup/driver.h"
+#include "tools/common/table.h"
 #include "way.h"
 
 namespace cloopw {
@@ -27,6 +28,9 @@ std::string own_program(const std::string &name);
 
 /* Waits until it has stored everything. Throws Error when it could not. */
 void stop_server(const UserspaceState &state);
+
+/* Tells the server to do it, see lib/serve/orders.h. Throws Error with its reason. */
+void order_server(const UserspaceState &state, const Json &order);
 
 /* What the server says of itself at this moment; empty: it does not answer. */
 std::map<std::string, std::string> server_status(const UserspaceState &state);

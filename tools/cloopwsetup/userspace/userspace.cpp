@@ -428,6 +428,47 @@ void detach_userspace(Driver &driver, const DeviceRef &device) {
     driver.say(device.path + ": detached");
 }
 
+int set_userspace_attribute(const DeviceRef &device, const std::string &name,
+                            const std::string &text) {
+    if (name != "cow_limit" && name != "cache_limit") {
+        return -EOPNOTSUPP;
+    }
+    try {
+        order_server(device.userspace->state, {{"do", "set"}, {name, text}});
+        return 0;
+    } catch (const Error &e) {
+        return e.err() != 0 ? -e.err() : -EIO;
+    }
+}
+
+void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::string &path,
+                        const CowSettings &settings) {
+    const std::string whole = fs::absolute(path).string();
+    Json order = {{"do", "snapshot"}, {"path", whole}, {"overwrite", settings.overwrite}};
+    if (settings.codec != nullptr) {
+        order["codec"] = settings.codec->name;
+    }
+    if (settings.level) {
+        order["level"] = *settings.level;
+    }
+    if (settings.limit) {
+        order["limit"] = std::to_string(*settings.limit);
+    }
+    auto lock = StateLock::take(device.userspace->state.dir, true);
+    auto state = lock ? read_state(lock->dir()) : std::nullopt;
+    if (!state) {
+        throw Error(device.path + ": has no image", ENXIO);
+    }
+    try {
+        order_server(*state, order);
+    } catch (const Error &e) {
+        throw Error(device.path + ": no snapshot: " + e.what(), e.err());
+    }
+    state->attributes["cow"] = to_octal(whole) + "\n" + state->attributes["cow"];
+    write_state(*state);
+    driver.say(device.path + ": writes to " + path + " now");
+}
+
 std::string userspace_way_names() {
     std::string names = kAuto;
     for (const UserspaceWay *way : userspace_ways()) {

@@ -43,6 +43,14 @@ std::optional<DeviceRef> find_userspace(Driver &driver, const std::string &name)
 /* Throws Error; for a device in use nothing has happened then. */
 void detach_userspace(Driver &driver, const DeviceRef &device);
 
+/* As Driver::set_attribute(). */
+int set_userspace_attribute(const DeviceRef &device, const std::string &name,
+                            const std::string &text);
+
+/* As snapshot() of the driver's: the server makes the layer, and freezes its present top. */
+void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::string &path,
+                        const CowSettings &settings);
+
 /* "auto, ublk, nbd, fuse" */
 std::string userspace_way_names();
 bool is_userspace_way(const std::string &name);

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "orders.h"
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "lib/cow/open_top.h"
+#include "lib/error.h"
+#include "lib/size.h"
+#include "status.h"
+
+namespace cloopw {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/* The field's text; empty: it is not there. */
+std::string text_in(const Json &order, const char *key) {
+    const auto found = order.find(key);
+    if (found == order.end()) {
+        return "";
+    }
+    if (!found->is_string()) {
+        throw Error(std::string(key) + ": is not text", EINVAL);
+    }
+    return found->get<std::string>();
+}
+
+void set_limit(Device &device, const std::string &text) {
+    const int err = cw_device_set_limit(&device.get(), parse_size(text, "cow_limit"));
+    if (err != 0) {
+        throw io_error("cow_limit", "cannot be set", err);
+    }
+}
+
+void set(Device &device, const Json &order) {
+    const std::string limit = text_in(order, "cow_limit");
+    const std::string cache = text_in(order, "cache_limit");
+    if (!cache.empty()) {
+        cw_cache_set_limit(cw_device_cache(&device.get()), parse_size(cache, "cache_limit"));
+    }
+    if (!limit.empty()) {
+        set_limit(device, limit);
+    }
+}
+
+CowSettings settings_in(const Json &order) {
+    CowArguments arguments;
+    arguments.codec = text_in(order, "codec");
+    arguments.limit = text_in(order, "limit");
+    if (order.contains("level")) {
+        arguments.level = order.at("level").get<int>();
+    }
+    arguments.overwrite = order.value("overwrite", false);
+    return parse_cow_settings(arguments);
+}
+
+/* What the new layer lies over: the present top, under a name yet to be given. */
+CowBase future_base(const Device &device) {
+    if (device.info().nr_layers == 0 || !device.info().writable) {
+        throw Error("there is no COW file that could be kept as it is; attach the image with -c",
+                    EROFS);
+    }
+    CowBase base;
+    base.path = cw_device_layer_name(&device.get(), 0);
+    base.size = device.size();
+    base.uuid = random_uuid();
+    base.is_layer = true;
+    return base;
+}
+
+void snapshot(Device &device, const Json &order, const OnNewTop &on_new_top) {
+    const std::string path = text_in(order, "path");
+    if (path.empty() || path.front() != '/') {
+        throw Error("snapshot: wants the whole path of the new COW file", EINVAL);
+    }
+    const CowSettings settings = settings_in(order);
+    CowSettings place; /* what is there is refused, whatever its codec */
+    place.overwrite = settings.overwrite;
+    const CowFile what = check_cow_file(path, nullptr, place);
+    if (what == CowFile::kThere) {
+        throw Error(path + ": is there already; a snapshot makes a new COW file, name another",
+                    EEXIST);
+    }
+    NewCow made;
+    made.create(path, what, layer_cow_format(), future_base(device), settings);
+    on_new_top(path);
+    try {
+        device.snapshot(Io::open(path, Io::Mode::kReadWrite));
+    } catch (const Error &) {
+        on_new_top("");
+        throw;
+    }
+    made.keep();
+}
+
+}  // namespace
+
+std::string carry_out(Device &device, const std::string &line, const OnNewTop &on_new_top) {
+    Json answer = {{"ok", true}};
+    try {
+        const Json order = Json::parse(line);
+        const std::string what = text_in(order, "do");
+        if (what == "status") {
+            return status_text(device);
+        }
+        if (what == "set") {
+            set(device, order);
+        } else if (what == "snapshot") {
+            snapshot(device, order, on_new_top);
+        } else {
+            throw Error("there is no order '" + what + "'", EOPNOTSUPP);
+        }
+    } catch (const Error &e) {
+        answer = {{"error", e.what()}, {"errno", e.err()}};
+    } catch (const Json::exception &) {
+        answer = {{"error", "is not an order in JSON"}, {"errno", EINVAL}};
+    }
+    return answer.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace cloopw
