@@ -171,7 +171,7 @@ install-tools: tools
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
 	install -s -m 755 build/bin/mkcloopw $(DESTDIR)$(PREFIX)/bin
 	install -s -m 755 build/bin/cloopwsetup build/bin/cloopwck \
-		$(DESTDIR)$(PREFIX)/sbin
+		build/bin/cloopw-ublkd $(DESTDIR)$(PREFIX)/sbin
 
 # Links by label and UUID, and hidden idle devices; an ordered end, for who enables it:
 # systemctl enable --now cloopw-detach. And /etc/cloopwtab: what is attached at boot.

@@ -41,8 +41,8 @@ std::string missing(Driver &driver) {
     }
     const std::string control = driver.kernel().dev() + "/ublk-control";
     if (!fs::exists(control, code)) {
-        (void)driver.kernel().run({"/sbin/modprobe", "-q", "ublk_drv"}, &said);
-        if (!wait_until(driver, kNode, [&] { return fs::exists(control, code); })) {
+        if (driver.kernel().run({"/sbin/modprobe", "-q", "ublk_drv"}, &said) != 0 ||
+            !wait_until(driver, kNode, [&] { return fs::exists(control, code); })) {
             return "the kernel has no driver ublk (its module ublk_drv cannot be loaded)";
         }
     }
