@@ -23,9 +23,11 @@ using namespace std::chrono_literals;
 constexpr int kMostStarts = 10; /* within kWhile */
 constexpr auto kWhile = 10s;
 
-volatile pid_t child; /* for the handler; 0: none */
+volatile pid_t child;         /* for the handler; 0: none */
+volatile sig_atomic_t ending; /* a signal came, perhaps between two children */
 
 void pass_on(int number) {
+    ending = 1;
     if (child > 0) {
         kill(child, number);
     }
@@ -104,7 +106,7 @@ int supervise(const std::function<int(ServerState &)> &server, bool stay) {
             since = Clock::now();
             starts = 0;
         }
-        if (!WIFSIGNALED(status) || !state.ready || starts >= kMostStarts) {
+        if (!WIFSIGNALED(status) || ending != 0 || !state.ready || starts >= kMostStarts) {
             give_up(state);
             return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
         }
