@@ -7,6 +7,7 @@
 modprobe ublk_drv
 pid=0
 mkdir mnt
+# shellcheck disable=SC2016  # pid as it is then
 defer 'umount mnt 2>/dev/null || :; kill -INT "$pid" || :; sleep 1; rmmod ublk_drv || :'
 
 truncate -s 64M raw

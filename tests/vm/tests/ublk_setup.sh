@@ -52,12 +52,13 @@ check "detach" cloopwsetup -d /dev/cloopw0
 # ---- its server ----
 
 must "attach" cloopwsetup -c top /dev/cloopw0 image.cloopw
-server=$(pidof -s @cloopw-ublkd cloopw-ublkd || ps -eo pid=,args= | sed -n 's/^ *\([0-9]*\) @.*cloopw-ublkd.*/\1/p' | head -1)
-worker=$(tr -d ' ' <"/proc/$server/task/$server/children")
-if [ ! "$worker" ]; then
-	worker=$server
-	server=$(awk '{ print $4 }' "/proc/$worker/stat")
-fi
+# processes: of cloopw-ublkd; each process's parent stands before it
+processes() {
+	ps -eo ppid=,pid=,args= | awk '/[c]loopw-ublkd image|[c]loopw-ublkd pidfile/ { print $1, $2 }'
+}
+# the supervisor is the one that is a parent of the other
+read -r server worker < <(processes | awk '{ pid[$2]; parent[$1] = $2 }
+	END { for (p in pid) if (p in parent) print p, parent[p] }')
 kill -9 "$worker"
 check "a server that was killed goes on" cmp -n 1048576 -i 0 /dev/cloopw0 /dev/ublkb0
 check "and is not failed" test "$(column state)" = ok
@@ -70,7 +71,7 @@ refuses "two servers of one COW" 'is in use' sh -c \
 cloopwsetup -D
 must "attach" cloopwsetup --ram=32M /dev/cloopw0 image.cloopw
 dd if=/dev/urandom of=/dev/cloopw0 bs=1M count=8 conv=fsync status=none
-kill -9 $(ps -eo pid=,args= | sed -n 's/^ *\([0-9]*\) .*cloopw-ublkd.*/\1/p')
+processes | while read -r _ pid; do kill -9 "$pid"; done
 check "a server that is lost shows" wait_for 10 test "$(column state)" = failed
 refuses "detach tells that writes may be lost" 'its server had ended' cloopwsetup -d /dev/cloopw0
 check "and nothing is left" test ! -e /dev/ublkb0

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What a server is told on its status socket. */
+#include "lib/serve/orders.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/cow/chain.h"
+#include "lib/serve/served.h"
+#include "support/data.h"
+#include "support/scratch_dir.h"
+
+namespace cloopw::test {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr u64 kSize = u64{1} << 20;
+
+class ServeOrders : public testing::Test {
+protected:
+    ServeOrders() {
+        set_option(options_, "image", dir_.write("image", text_bytes(kSize)));
+        set_option(options_, "format", "raw");
+        set_option(options_, "cow", dir_ / "cow");
+        check_options(options_);
+        NewCow top;
+        device_ = std::make_unique<Device>(open_served(options_, top));
+        top.keep();
+    }
+
+    Json tell(const std::string &line) {
+        return Json::parse(
+            carry_out(*device_, line, [&](const std::string &path) { tops_.push_back(path); }));
+    }
+    std::string refusal(const std::string &line) { return tell(line).value("error", ""); }
+
+    ScratchDir dir_;
+    ServedOptions options_;
+    std::unique_ptr<Device> device_;
+    std::vector<std::string> tops_;
+};
+
+TEST_F(ServeOrders, Status) {
+    const Json status = tell(R"({"do": "status"})");
+    EXPECT_EQ(status.at("state"), "ok");
+    EXPECT_EQ(status.at("size"), std::to_string(kSize));
+}
+
+TEST_F(ServeOrders, SetsTheLimitsOfCowAndCache) {
+    EXPECT_TRUE(
+        tell(R"({"do": "set", "cow_limit": "64M", "cache_limit": "8M"})").value("ok", false));
+    const Json status = tell(R"({"do": "status"})");
+    EXPECT_EQ(status.at("cow_limit"), std::to_string(64 << 20));
+    EXPECT_EQ(status.at("cache_limit"), std::to_string(8 << 20));
+}
+
+TEST_F(ServeOrders, ASnapshotKeepsWhatWasWritten) {
+    const std::vector<u8> page(CW_PAGE_SIZE, 'x');
+    device_->write(page.data(), CW_PAGE_SIZE, 0);
+    const std::string top = dir_ / "top";
+    EXPECT_TRUE(tell(R"({"do": "snapshot", "path": ")" + top + "\"}").value("ok", false));
+    EXPECT_EQ(tops_, std::vector<std::string>{top});
+    EXPECT_EQ(device_->info().nr_layers, 2u);
+    std::vector<u8> read(CW_PAGE_SIZE);
+    device_->read(read.data(), CW_PAGE_SIZE, 0);
+    EXPECT_EQ(read, page);
+    device_->close();
+    EXPECT_TRUE(identify_cow(dir_ / "cow").frozen);
+    EXPECT_FALSE(identify_cow(top).frozen);
+}
+
+TEST_F(ServeOrders, ASnapshotThatCannotBeLeavesNothing) {
+    const std::string there = dir_.write("there", text_bytes(kSize));
+    EXPECT_NE(refusal(R"({"do": "snapshot", "path": ")" + there + "\"}"), "");
+    EXPECT_NE(refusal(R"({"do": "snapshot", "path": ")" + (dir_ / "no/dir") + "\"}"), "");
+    EXPECT_EQ(refusal(R"({"do": "snapshot", "path": "top"})"),
+              "snapshot: wants the whole path of the new COW file");
+    EXPECT_NE(refusal(R"({"do": "snapshot", "path": ")" + (dir_ / "x") + R"(", "codec": "none?"})")
+                  .find("there is no such codec"),
+              std::string::npos);
+    EXPECT_EQ(device_->info().nr_layers, 1u);
+    EXPECT_EQ(dir_.names(), (std::vector<std::string>{"cow", "image", "there"}));
+}
+
+TEST_F(ServeOrders, AReadOnlyDeviceHasNoSnapshot) {
+    device_->close();
+    set_option(options_, "readonly", "true");
+    check_options(options_);
+    NewCow none;
+    device_ = std::make_unique<Device>(open_served(options_, none));
+    EXPECT_EQ(refusal(R"({"do": "snapshot", "path": ")" + (dir_ / "top") + "\"}"),
+              "there is no COW file that could be kept as it is; attach the image with -c");
+}
+
+TEST_F(ServeOrders, WhatIsNoOrder) {
+    EXPECT_EQ(refusal("hello"), "is not an order in JSON");
+    EXPECT_EQ(refusal("[1]"), "is not an order in JSON");
+    EXPECT_EQ(refusal("{}"), "there is no order ''");
+    EXPECT_EQ(refusal(R"({"do": "dance"})"), "there is no order 'dance'");
+    EXPECT_EQ(refusal(R"({"do": 4})"), "do: is not text");
+    EXPECT_EQ(refusal(R"({"do": "set", "cow_limit": 4})"), "cow_limit: is not text");
+    EXPECT_EQ(refusal(R"({"do": "snapshot", "path": "/x", "level": "high"})"),
+              "is not an order in JSON");
+    EXPECT_NE(refusal(R"({"do": "set", "cow_limit": "1K"})").find("cannot be set"),
+              std::string::npos);
+}
+
+}  // namespace
+}  // namespace cloopw::test
