@@ -100,7 +100,7 @@ std::string carry_out(Device &device, const std::string &line, const OnNewTop &o
     Json answer = {{"ok", true}};
     try {
         const Json order = Json::parse(line);
-        const std::string what = text_in(order, "do");
+        const std::string what = order.is_object() ? text_in(order, "do") : "";
         if (what == "status") {
             return status_text(device);
         }

@@ -1340,12 +1340,13 @@ TEST_F(Cloopwsetup, HelpNamesAllOptions) {
         EXPECT_FALSE(contains(err_, "not expected")) << name << ": " << err_;
     }
     for (const char *name :
-         {"--snapshot",   "--cow",   "--read-only", "--offset",     "--sizelimit", "--format",
-          "--cow-format", "--cache", "--partscan",  "--find",       "--show",      "--detach",
-          "--detach-all", "--list",  "--all",       "--associated", "--output",    "--output-all",
-          "--noheadings", "--json",  "--raw",       "--verbose",    "--version",   "--help",
-          "--cow-codec",  "--ram",   "--cow-level", "--cow-limit",  "--low-space", "--force",
-          "--driver",      "--userspace"}) {
+         {"--snapshot",   "--cow",        "--read-only",  "--offset",     "--sizelimit",
+          "--format",     "--cow-format", "--cache",      "--partscan",   "--find",
+          "--show",       "--detach",     "--detach-all", "--list",       "--all",
+          "--associated", "--output",     "--output-all", "--noheadings", "--json",
+          "--raw",        "--verbose",    "--version",    "--help",       "--cow-codec",
+          "--ram",        "--cow-level",  "--cow-limit",  "--low-space",  "--force",
+          "--driver",     "--userspace"}) {
         EXPECT_TRUE(contains(help, name)) << name;
     }
 }

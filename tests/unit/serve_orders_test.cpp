@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a server is told on its status socket. */
+/* Orders on the status socket of a server. */
 #include "lib/serve/orders.h"
 
 #include <gtest/gtest.h>
@@ -85,7 +85,7 @@ TEST_F(ServeOrders, ASnapshotThatCannotBeLeavesNothing) {
 }
 
 TEST_F(ServeOrders, AReadOnlyDeviceHasNoSnapshot) {
-    device_->close();
+    device_.reset();
     set_option(options_, "readonly", "true");
     check_options(options_);
     NewCow none;
@@ -96,7 +96,7 @@ TEST_F(ServeOrders, AReadOnlyDeviceHasNoSnapshot) {
 
 TEST_F(ServeOrders, WhatIsNoOrder) {
     EXPECT_EQ(refusal("hello"), "is not an order in JSON");
-    EXPECT_EQ(refusal("[1]"), "is not an order in JSON");
+    EXPECT_EQ(refusal("[1]"), "there is no order ''");
     EXPECT_EQ(refusal("{}"), "there is no order ''");
     EXPECT_EQ(refusal(R"({"do": "dance"})"), "there is no order 'dance'");
     EXPECT_EQ(refusal(R"({"do": 4})"), "do: is not text");

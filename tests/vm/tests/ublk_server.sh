@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
+# wants: ublk_drv
 #
 # cloopw-ublkd alone: reads, writes, discards and flushes of the block device; the end
 # by a signal; a server that is killed under load; a device whose server is lost.

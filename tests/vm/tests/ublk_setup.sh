@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
+# wants: ublk_drv
 #
 # cloopwsetup on a kernel that has no module of ours: attach takes ublk by itself, and
 # each option works as with the module.
@@ -13,6 +14,7 @@ mkfs.ext4 -q -d /usr/lib/udev raw
 mkcloopw -q raw image.cloopw
 mv "/lib/modules/$(uname -r)/extra/cloopw.ko" cloopw.ko
 depmod
+# shellcheck disable=SC2016  # the directory as it is then
 defer 'mv "$PWD/cloopw.ko" "/lib/modules/$(uname -r)/extra/"; depmod'
 
 column() {
