@@ -27,7 +27,7 @@ namespace {
 using namespace cloopw;
 
 constexpr int kExitUsage = 2;
-constexpr size_t kStackBytes = size_t{512} << 10; /* of a thread: all of it is locked */
+constexpr size_t kStackBytes = size_t{256} << 10; /* of a thread: all of it is locked */
 
 constexpr const char *kHelp =
     "Usage: cloopw-ublkd image=FILE [cow=FILE]... [KEY=VALUE]...\n"

@@ -12,8 +12,8 @@
 
 namespace cloopw {
 
-/* Bytes of the largest read or write. */
-constexpr uint32_t kMostBytes = 1u << 20;
+/* Bytes of the largest read or write. Each thread has a buffer of so many, in locked memory. */
+constexpr uint32_t kMostBytes = 512u << 10;
 
 struct UblkRequest {
     ublksrv_io_desc what = {};

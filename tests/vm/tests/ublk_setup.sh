@@ -10,7 +10,7 @@ mkdir mnt
 defer 'umount mnt 2>/dev/null || :'
 
 truncate -s 64M raw
-mkfs.ext4 -q -d /usr/lib/udev raw
+mkfs.ext4 -q -L MYROOT -d /usr/lib/udev raw
 mkcloopw -q raw image.cloopw
 mv "/lib/modules/$(uname -r)/extra/cloopw.ko" cloopw.ko
 depmod
@@ -21,12 +21,27 @@ column() {
 	cloopwsetup -ln -O "$1" | tr -d ' '
 }
 
+must "udev starts" start_udev
+# ---- what the machine may lack ----
+
+echo 2 >/proc/sys/kernel/io_uring_disabled
+refuses "io_uring is disabled" 'io_uring_disabled=0' \
+	cloopwsetup --userspace=ublk /dev/cloopw0 image.cloopw
+echo 0 >/proc/sys/kernel/io_uring_disabled
+server=$(command -v cloopw-ublkd)
+mv "$server" away
+refuses "the server is not installed" 'cloopw-ublkd is not installed' \
+	cloopwsetup --userspace=ublk /dev/cloopw0 image.cloopw
+mv away "$server"
+
 refuses "--driver says what is missing" 'module cloopw: cannot be loaded' \
 	cloopwsetup --driver -c cow /dev/cloopw0 image.cloopw
 cloopwsetup -v -c cow /dev/cloopw0 image.cloopw >said 2>&1
 check "attach takes ublk, and says so" grep -q 'by ublk' said
 check "/dev/cloopw0 leads to its node" test "$(readlink /dev/cloopw0)" = /dev/ublkb0
 check "it is listed" sh -c "cloopwsetup -l | grep -q '^/dev/cloopw0 .* ok\$'"
+has_label() { test "$(readlink -f /dev/disk/by-label/MYROOT)" = /dev/ublkb0; }
+check "it has a link by label" wait_for 10 has_label
 check "it has the image's content" cmp -n 67108864 raw /dev/cloopw0
 mount /dev/cloopw0 mnt
 cp -r /etc mnt/etc
@@ -43,6 +58,8 @@ check "there are two layers" sh -c "cloopwsetup -ln -O cow /dev/cloopw0 | grep -
 check "detach" cloopwsetup -d /dev/cloopw0
 check "the link is gone" test ! -e /dev/cloopw0
 check "the layers are sound" cloopwck -c top -c cow image.cloopw
+# ---- what was written ----
+
 must "attach again, the layer below is found" cloopwsetup -c top /dev/cloopw0 image.cloopw
 check "the file system is sound" e2fsck -fn /dev/cloopw0
 mount -o ro /dev/cloopw0 mnt

@@ -5,7 +5,9 @@
 #include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <string_view>
 #include <thread>
 
 #include "lib/error.h"
@@ -151,6 +154,17 @@ bool is_in_session() {
     return all.find("/user.slice/") != std::string::npos;
 }
 
+/* Can systemd be told anything? A container may have its files and no systemd. */
+bool does_systemd_answer() {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    constexpr std::string_view kSocket = "/run/systemd/private"; /* systemd-run's, for root */
+    kSocket.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    const Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return fd.get() >= 0 &&
+           connect(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) == 0;
+}
+
 /*
  * The command that starts a server outside of the caller's session. systemd ends a session
  * before it unmounts anything, at a shutdown too, with SIGKILL where SIGTERM does not help.
@@ -159,7 +173,7 @@ bool is_in_session() {
  */
 std::vector<std::string> out_of_session(const std::vector<std::string> &argv) {
     const std::string run = find_program("systemd-run");
-    if (run.empty() || access("/run/systemd/system", F_OK) != 0 || !is_in_session()) {
+    if (run.empty() || !is_in_session() || !does_systemd_answer()) {
         return argv;
     }
     std::vector<std::string> all = {run,
