@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "lib/error.h"
@@ -14,6 +17,11 @@ namespace cloopw {
 namespace {
 
 constexpr uint64_t kWake = UINT64_MAX; /* user_data: not a tag */
+
+[[noreturn]] void give_up(const char *what, int err) {
+    (void)fprintf(stderr, "cloopw-ublkd: error: ublk: %s: %s\n", what, errno_text(err).c_str());
+    std::abort();
+}
 
 size_t whole_pages(size_t bytes) {
     const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -106,9 +114,12 @@ void Queue::commit_done() {
 
 /* A tag came back from the kernel: with a request, or for ever. */
 void Queue::take(unsigned int tag, int result) {
-    if (result != UBLK_IO_RES_OK) {
+    if (result == UBLK_IO_RES_ABORT) {
         fetching_--;
         return;
+    }
+    if (result != UBLK_IO_RES_OK) {
+        give_up("the kernel refuses a command", result);
     }
     const UblkRequest request = {requests_[tag], ublk::data_offset(id_, tag)};
     int bytes = 0;
@@ -128,7 +139,7 @@ void Queue::run() {
     while (fetching_ > 0) {
         const int err = io_uring_submit_and_wait(&ring_, 1);
         if (err < 0 && err != -EINTR) {
-            return; /* the ring is broken: the supervisor's next server goes on */
+            give_up("the ring of a queue fails", err);
         }
         io_uring_cqe *cqe = nullptr;
         unsigned int head = 0;
@@ -148,6 +159,7 @@ void Queue::run() {
             jobs_.clear();
         }
     }
+    (void)kill(getpid(), SIGINT);
 }
 
 }  // namespace cloopw

@@ -27,7 +27,10 @@ public:
     /* Waits for the thread, which ends when the kernel has stopped the device. */
     ~Queue() override;
 
-    /* Fetches requests until the device is stopped. */
+    /*
+     * Fetches requests until the device is stopped; then SIGINT tells the process. When
+     * the kernel takes no commands any more, the process aborts: its parent starts another.
+     */
     void start();
     void complete(unsigned int tag, int result) override;
 

@@ -119,24 +119,55 @@ void write_number(const std::string &path, uint64_t number) {
     }
 }
 
-/* The device's threads. It is there, with a server or without, before and after. */
+/* Stops the device at its end, so that its queues end. */
+class StopAtEnd {
+public:
+    StopAtEnd(UblkControl &control, uint32_t id) : control_(control), id_(id) {}
+    StopAtEnd(const StopAtEnd &) = delete;
+    StopAtEnd &operator=(const StopAtEnd &) = delete;
+    ~StopAtEnd() {
+        try {
+            control_.stop(id_);
+        } catch (const Error &) {
+            /* it was never started, or others have stopped it */
+        }
+    }
+
+private:
+    UblkControl &control_;
+    const uint32_t id_;
+};
+
+/* The device's threads, from their start to the stop of the device. */
 class Service {
 public:
-    Service(cw_device &device, const ublksrv_ctrl_dev_info &info, unsigned int threads)
-        : node_(open_node(info.dev_id)), pool_(device, node_.get(), threads) {
-        for (unsigned int i = 0; i < info.nr_hw_queues; i++) {
-            queues_.push_back(
-                std::make_unique<Queue>(device, pool_, node_.get(), i, info.queue_depth));
-        }
+    Service(cw_device &device, UblkControl &control, const ublksrv_ctrl_dev_info &info,
+            unsigned int threads)
+        : node_(open_node(info.dev_id)),
+          pool_(device, node_.get(), threads),
+          queues_(make_queues(device, pool_, node_.get(), info)),
+          stop_(control, info.dev_id) {
         for (const auto &queue : queues_) {
             queue->start();
         }
     }
 
 private:
+    using Queues = std::vector<std::unique_ptr<Queue>>;
+
+    static Queues make_queues(cw_device &device, Pool &pool, int node,
+                              const ublksrv_ctrl_dev_info &info) {
+        Queues queues;
+        for (unsigned int i = 0; i < info.nr_hw_queues; i++) {
+            queues.push_back(std::make_unique<Queue>(device, pool, node, i, info.queue_depth));
+        }
+        return queues;
+    }
+
     Fd node_;
     Pool pool_;
-    std::vector<std::unique_ptr<Queue>> queues_; /* end before the pool */
+    Queues queues_;  /* end before the pool */
+    StopAtEnd stop_; /* before them, also when one cannot start */
 };
 
 /* Those that end a server come to sigwait(), in all threads. */
@@ -162,29 +193,6 @@ void wait_for_end(const sigset_t &set) {
     }
 }
 
-/* A device that is removed unless it is kept. */
-class Added {
-public:
-    Added(UblkControl &control, uint32_t id, ServerState &state)
-        : control_(control), id_(id), state_(state) {
-        state_.device = id;
-    }
-    Added(const Added &) = delete;
-    Added &operator=(const Added &) = delete;
-    ~Added() {
-        try {
-            control_.stop(id_);
-        } catch (const Error &) {
-            /* it was never started, or is stopped */
-        }
-    }
-
-private:
-    UblkControl &control_;
-    const uint32_t id_;
-    ServerState &state_;
-};
-
 /* The layers below the top of a snapshot are found. */
 ServedOptions present_stack(const UblkOptions &options, const ServerState &state) {
     ServedOptions served = options.served;
@@ -200,6 +208,16 @@ void remember_top(ServerState &state, const std::string &path) {
         path.copy(state.top, path.size());
         state.top[path.size()] = '\0';
         state.has_top = !path.empty();
+    }
+}
+
+void remove_if_there(UblkControl &control, uint32_t id) {
+    try {
+        control.remove(id);
+    } catch (const Error &e) {
+        if (e.err() != ENODEV) {
+            throw;
+        }
     }
 }
 
@@ -241,13 +259,13 @@ void serve(const UblkOptions &options, ServerState &state) {
     }
     const ublksrv_ctrl_dev_info info =
         recovers ? control.info(before) : control.add(wanted_device(options));
+    state.device = info.dev_id;
+    write_number(options.idfile, info.dev_id);
+    if (!recovers) {
+        control.set_params(info.dev_id, params_of(device.info()));
+    }
     {
-        const Added added(control, info.dev_id, state);
-        write_number(options.idfile, info.dev_id);
-        if (!recovers) {
-            control.set_params(info.dev_id, params_of(device.info()));
-        }
-        Service service(device.get(), info, pool_threads(options));
+        const Service service(device.get(), control, info, pool_threads(options));
         if (recovers) {
             control.end_recovery(info.dev_id);
         } else {
@@ -258,10 +276,9 @@ void serve(const UblkOptions &options, ServerState &state) {
         state.ready = true;
         write_number(options.pidfile, static_cast<uint64_t>(getppid()));
         wait_for_end(ending);
-        control.stop(info.dev_id);
     }
     status.stop();
-    control.remove(info.dev_id);
+    remove_if_there(control, info.dev_id);
     state.device = UINT32_MAX;
     if (!options.idfile.empty()) {
         unlink(options.idfile.c_str());

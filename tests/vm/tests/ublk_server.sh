@@ -82,6 +82,17 @@ check "it was killed more than once" test $kills -gt 4
 finish "its end is orderly still"
 check "the log is sound" cloopwck -c one.cow image.cloopw
 
+# ---- another program removes the device ----
+
+serve three
+cloopw-ublkd "remove=$(cat three.id)"
+if wait "$pid"; then
+	ok "its server ends when others remove the device"
+else
+	fail "its server ends when others remove the device" "status $?"
+fi
+check "the log is sound" cloopwck -c three.cow image.cloopw
+
 # ---- server and supervisor are lost ----
 
 serve two
