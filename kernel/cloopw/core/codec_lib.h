@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The codec libraries behind one calling convention, for codec_*.c. The
- * kernel's libraries are in codec_lib_linux.c, and userspace's in
- * lib/port/codec_lib_posix.c.
+ * kernel's libraries are in codec/NAME.c, and userspace's in
+ * lib/port/codec_NAME.c.
  *
  *   cw_X_create()      a context for blocks of up to max_len bytes; level < 0
  *                      makes one that only decompresses. 0 or -errno.
