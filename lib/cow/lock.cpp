@@ -13,18 +13,12 @@
 
 #include "chain.h"
 #include "lib/error.h"
+#include "lib/same_file.h"
 
 namespace cloopw {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_same_file(const struct stat &a, const struct stat &b) {
-    if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode)) {
-        return a.st_rdev == b.st_rdev;
-    }
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
 
 /* Is the file one of the layers in this directory of the driver's? */
 bool has_layer(const fs::path &layers, const struct stat &file) {

@@ -8,6 +8,7 @@
 #include "kernel/cloopw/uapi/cloopw.h"
 #include "lib/cloopw.h"
 #include "lib/error.h"
+#include "lib/same_file.h"
 #include "refusal.h"
 
 namespace cloopw {
@@ -30,13 +31,6 @@ void freeze(const StackOptions &options, const std::vector<CowLayer> &below) {
 }
 
 }  // namespace
-
-bool same_file(const struct stat &a, const struct stat &b) {
-    if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode)) {
-        return a.st_rdev == b.st_rdev;
-    }
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
 
 const CowFormat *wanted_cow_format(const StackOptions &options) {
     if (options.cow_format.empty()) {
@@ -69,7 +63,7 @@ CowFile check_given(const StackOptions &options) {
                 throw io_error(path, "cannot be looked at", errno);
             }
             for (const struct stat &other : seen) {
-                if (same_file(st, other)) {
+                if (is_same_file(st, other)) {
                     throw Error(path + ": is given twice with " + options.style.layer, EINVAL);
                 }
             }
@@ -104,7 +98,7 @@ std::vector<CowLayer> find_layers(const StackOptions &options, bool make_top,
     }
     for (const CowLayer &layer : chain) {
         struct stat st = {};
-        if (stat(layer.path.c_str(), &st) == 0 && same_file(st, image)) {
+        if (stat(layer.path.c_str(), &st) == 0 && is_same_file(st, image)) {
             throw Error(layer.path + ": is the image, it cannot be its own COW file", EINVAL);
         }
     }

@@ -87,11 +87,6 @@ void declare(CLI::App &app, CommandLine &line) {
 }
 
 void check_line(const CommandLine &line) {
-    auto refuse_both = [](bool a, const char *a_name, bool b, const char *b_name) {
-        if (a && b) {
-            throw UsageError(fmt::format("{} and {} do not go together", a_name, b_name));
-        }
-    };
     if (line.files.empty()) {
         throw UsageError("FILE is required");
     }

@@ -19,6 +19,7 @@
 #include "lib/file_kind.h"
 #include "lib/image/scratch_file.h"
 #include "lib/new_name.h"
+#include "lib/same_file.h"
 #include "lib/size.h"
 
 namespace cloopw {
@@ -29,13 +30,6 @@ constexpr mode_t kMode = 0666;    /* less the umask */
 constexpr mode_t kPrivate = 0600; /* until it is complete */
 constexpr int kNameAttempts = 100;
 constexpr size_t kCopyLen = 1 << 18;
-
-bool same_file(const struct stat &a, const struct stat &b) {
-    if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode)) {
-        return a.st_rdev == b.st_rdev;
-    }
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
 
 /* The name through which an open file can be linked; exists with /proc only. */
 std::string link_source(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
@@ -154,7 +148,7 @@ void OutputFile::examine_existing() {
         return;
     }
     for (const std::string &input : options_.inputs) {
-        if (::stat(input.c_str(), &in) == 0 && same_file(in, out)) {
+        if (::stat(input.c_str(), &in) == 0 && is_same_file(in, out)) {
             throw Error(path_ + ": is the input; name another output", EINVAL);
         }
     }

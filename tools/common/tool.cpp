@@ -116,6 +116,12 @@ bool parse_args(CLI::App &app, const Args &args, Streams &streams) {
     return true;
 }
 
+void refuse_both(bool a, const char *a_name, bool b, const char *b_name) {
+    if (a && b) {
+        throw UsageError(std::string(a_name) + " and " + b_name + " do not go together");
+    }
+}
+
 int run_tool(const std::string &name, Streams &streams, const std::function<int()> &body,
              const ExitCodes &codes) {
     int code = codes.failure;

@@ -49,6 +49,9 @@ bool parse_args(CLI::App &app, const Args &args, Streams &streams);
  */
 void setup_app(CLI::App &app, const std::function<std::string()> &more = nullptr);
 
+/* Throws UsageError when both options are given. */
+void refuse_both(bool a, const char *a_name, bool b, const char *b_name);
+
 /* Runs the body. Turns its exceptions into one line on err and an exit code. */
 int run_tool(const std::string &name, Streams &streams, const std::function<int()> &body,
              const ExitCodes &codes = {});

@@ -297,12 +297,6 @@ void settle_names(CommandLine &line) {
     }
 }
 
-void refuse_both(bool a, const char *a_name, bool b, const char *b_name) {
-    if (a && b) {
-        throw UsageError(fmt::format("{} and {} do not go together", a_name, b_name));
-    }
-}
-
 /* Options that describe images do not go together with --merge. */
 void check_merge(const CommandLine &line) {
     const std::pair<bool, const char *> others[] = {

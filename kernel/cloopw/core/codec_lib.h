@@ -31,8 +31,6 @@ int cw_lz4hc_create(void **ctx, int level, u32 max_len);
 void cw_lz4hc_destroy(void *ctx);
 int cw_lz4hc_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
 		      u32 src_len);
-int cw_lz4hc_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
-			u32 src_len);
 
 int cw_zstd_create(void **ctx, int level, u32 max_len);
 void cw_zstd_destroy(void *ctx);

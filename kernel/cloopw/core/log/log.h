@@ -532,6 +532,9 @@ u32 cw_log_reserve(struct cw_log *log);
  */
 int cw_log_make_room(struct cw_log *log, enum log_purpose purpose);
 
+/* Does a durable checkpoint lead to the log's first segment? Takes the lock. */
+bool cw_log_has_begun(struct cw_log *log);
+
 /*
  * Writes a checkpoint, cleans when the file is too large for its live data, and
  * punches free segments: see enum log_reclaim. Takes maint. 0 in a log that has

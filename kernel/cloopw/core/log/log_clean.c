@@ -539,7 +539,7 @@ static bool may_grow_freely(struct cw_log *log)
 	return may;
 }
 
-static bool is_begun(struct cw_log *log)
+bool cw_log_has_begun(struct cw_log *log)
 {
 	bool begun;
 
@@ -652,7 +652,7 @@ int cw_log_make_room(struct cw_log *log, enum log_purpose purpose)
 	int err = 0;
 
 	cw_mutex_lock(&log->maint);
-	if (!is_begun(log))
+	if (!cw_log_has_begun(log))
 		err = begin(log);
 	else if (needs_generations(log))
 		err = cw_log_checkpoint(log);
@@ -694,7 +694,7 @@ static void look_for_room(struct cw_log *log)
 {
 	int err = 0;
 
-	if (!is_begun(log))
+	if (!cw_log_has_begun(log))
 		err = begin(log);
 	while (!err && !has_room(log, LOG_FOR_DATA))
 		err = grow(log, cw_try_alloc); /* or the next time */
@@ -784,7 +784,7 @@ int cw_log_reclaim(struct cw_log *log, enum log_reclaim how)
 	int err = 0;
 
 	cw_mutex_lock(&log->maint);
-	if (!is_begun(log)) {
+	if (!cw_log_has_begun(log)) {
 		cw_mutex_unlock(&log->maint);
 		return 0;
 	}

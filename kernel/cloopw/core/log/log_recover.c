@@ -440,8 +440,7 @@ struct roll {
 	u32 sector;
 	u64 gen;
 	u64 seq;
-	u32 known; /* valid bytes in buf, from sector on */
-	u8 *buf;   /* the whole segment */
+	u8 *buf; /* the whole segment */
 };
 
 /* The record at the current place, or -ENODATA when the log ends here. */

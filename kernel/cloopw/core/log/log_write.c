@@ -51,23 +51,13 @@ static bool wait_for_reserved(struct cw_log *log)
 	return wait;
 }
 
-static bool has_begun(struct cw_log *log)
-{
-	bool begun;
-
-	cw_mutex_lock(&log->lock);
-	begun = log->begun;
-	cw_mutex_unlock(&log->lock);
-	return begun;
-}
-
 /* Cleans dirty pages with a checkpoint, unless another thread has done so. */
 static int clean_dirty(struct cw_log *log)
 {
 	bool needed;
 	int err = 0;
 
-	if (!has_begun(log))
+	if (!cw_log_has_begun(log))
 		return cw_log_make_room(log, LOG_FOR_BEGIN);
 	cw_mutex_lock(&log->maint);
 	cw_mutex_lock(&log->lock);
