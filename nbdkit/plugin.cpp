@@ -177,13 +177,19 @@ void stay_while_in_use() {
     sigaction(SIGHUP, &action, nullptr);
 }
 
+/* No other process serves this device later. */
+Remembers &nothing() {
+    static auto *memory = new Remembers();
+    return *memory;
+}
+
 /* Runs in the serving process. Threads do not survive the fork. */
 int after_fork() {
     if (options().stay) {
         stay_while_in_use();
         self.status->bound_log();
     }
-    return guarded([] { self.status->start(*self.served); });
+    return guarded([] { self.status->start(*self.served, nothing()); });
 }
 
 void cleanup() {

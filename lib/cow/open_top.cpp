@@ -9,6 +9,7 @@
 #include "lib/cloopw.h"
 #include "lib/error.h"
 #include "lib/same_file.h"
+#include "lock.h"
 #include "refusal.h"
 
 namespace cloopw {
@@ -26,7 +27,9 @@ void freeze(const StackOptions &options, const std::vector<CowLayer> &below) {
     config.format = options.format;
     Device device(Io::open(options.image, Io::Mode::kRead, options.offset, options.sizelimit),
                   open_cow_chain(below, Io::Mode::kReadWrite), config);
-    device.snapshot(Io::open(options.cows.front(), Io::Mode::kReadWrite));
+    Io top = Io::open(options.cows.front(), Io::Mode::kReadWrite);
+    lock_cow(top.fd(), options.cows.front(), true);
+    device.snapshot(std::move(top));
     device.close();
 }
 

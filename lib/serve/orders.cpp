@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "lib/cow/lock.h"
 #include "lib/cow/open_top.h"
 #include "lib/error.h"
 #include "lib/size.h"
@@ -13,6 +14,10 @@ namespace cloopw {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+std::string line_of(const Json &answer) {
+    return answer.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
 
 /* The field's text; empty: it is not there. */
 std::string text_in(const Json &order, const char *key) {
@@ -26,21 +31,19 @@ std::string text_in(const Json &order, const char *key) {
     return found->get<std::string>();
 }
 
-void set_limit(Device &device, const std::string &text) {
-    const int err = cw_device_set_limit(&device.get(), parse_size(text, "cow_limit"));
+/* Both are understood before one is set. */
+void set(Device &device, const Json &order, Remembers &memory) {
+    const std::string limit = text_in(order, "cow_limit");
+    const std::string cache = text_in(order, "cache_limit");
+    const u64 limit_bytes = limit.empty() ? 0 : parse_size(limit, "cow_limit");
+    const u64 cache_bytes = cache.empty() ? 0 : parse_size(cache, "cache_limit");
+    const int err = limit.empty() ? 0 : cw_device_set_limit(&device.get(), limit_bytes);
     if (err != 0) {
         throw io_error("cow_limit", "cannot be set", err);
     }
-}
-
-void set(Device &device, const Json &order) {
-    const std::string limit = text_in(order, "cow_limit");
-    const std::string cache = text_in(order, "cache_limit");
     if (!cache.empty()) {
-        cw_cache_set_limit(cw_device_cache(&device.get()), parse_size(cache, "cache_limit"));
-    }
-    if (!limit.empty()) {
-        set_limit(device, limit);
+        memory.set_cache(cache_bytes);
+        cw_cache_set_limit(cw_device_cache(&device.get()), cache_bytes);
     }
 }
 
@@ -62,6 +65,9 @@ CowBase future_base(const Device &device) {
                     EROFS);
     }
     CowBase base;
+    if (std::string(cw_device_layer_name(&device.get(), 0)).rfind("/proc/", 0) == 0) {
+        throw Error("a COW in memory ends with its server, and cannot be frozen", EOPNOTSUPP);
+    }
     base.path = cw_device_layer_name(&device.get(), 0);
     base.size = device.size();
     base.uuid = random_uuid();
@@ -69,7 +75,7 @@ CowBase future_base(const Device &device) {
     return base;
 }
 
-void snapshot(Device &device, const Json &order, const OnNewTop &on_new_top) {
+void snapshot(Device &device, const Json &order, Remembers &memory) {
     const std::string path = text_in(order, "path");
     if (path.empty() || path.front() != '/') {
         throw Error("snapshot: wants the whole path of the new COW file", EINVAL);
@@ -84,11 +90,13 @@ void snapshot(Device &device, const Json &order, const OnNewTop &on_new_top) {
     }
     NewCow made;
     made.create(path, what, layer_cow_format(), future_base(device), settings);
-    on_new_top(path);
+    Io layer = Io::open(path, Io::Mode::kReadWrite);
+    lock_cow(layer.fd(), path, true);
+    memory.push_top(path);
     try {
-        device.snapshot(Io::open(path, Io::Mode::kReadWrite));
+        device.snapshot(std::move(layer));
     } catch (const Error &) {
-        on_new_top("");
+        memory.pop_top();
         throw;
     }
     made.keep();
@@ -96,7 +104,7 @@ void snapshot(Device &device, const Json &order, const OnNewTop &on_new_top) {
 
 }  // namespace
 
-std::string carry_out(Device &device, const std::string &line, const OnNewTop &on_new_top) {
+std::string carry_out(Device &device, const std::string &line, Remembers &memory) {
     Json answer = {{"ok", true}};
     try {
         const Json order = Json::parse(line);
@@ -105,9 +113,9 @@ std::string carry_out(Device &device, const std::string &line, const OnNewTop &o
             return status_text(device);
         }
         if (what == "set") {
-            set(device, order);
+            set(device, order, memory);
         } else if (what == "snapshot") {
-            snapshot(device, order, on_new_top);
+            snapshot(device, order, memory);
         } else {
             throw Error("there is no order '" + what + "'", EOPNOTSUPP);
         }
@@ -115,8 +123,15 @@ std::string carry_out(Device &device, const std::string &line, const OnNewTop &o
         answer = {{"error", e.what()}, {"errno", e.err()}};
     } catch (const Json::exception &) {
         answer = {{"error", "is not an order in JSON"}, {"errno", EINVAL}};
+    } catch (const std::exception &e) {
+        answer = {{"error", e.what()}, {"errno", ENOMEM}};
     }
-    return answer.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    return line_of(answer);
+}
+
+std::string refuse_order() {
+    return line_of(
+        {{"error", "only root and the user of the server may give orders"}, {"errno", EPERM}});
 }
 
 }  // namespace cloopw

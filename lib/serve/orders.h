@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a server can be told while it serves: one JSON object a connection, on a line.
+ * Orders that a server takes while it serves: one JSON object a connection, on a line.
  *
  *	{"do": "status"}
  *	{"do": "set", "cow_limit": "67108864", "cache_limit": "8388608"}
@@ -11,18 +11,28 @@
 #ifndef CLOOPW_SERVE_ORDERS_H
 #define CLOOPW_SERVE_ORDERS_H
 
-#include <functional>
 #include <string>
 
 #include "lib/cloopw.h"
 
 namespace cloopw {
 
-/* Called when a new top exists and before the layer below is frozen for it. */
-using OnNewTop = std::function<void(const std::string &path)>;
+/* Is told what another server of the same device has to know, before it becomes so. */
+class Remembers {
+public:
+    virtual ~Remembers() = default;
+    /* A new top exists; the layer below is frozen for it now. Throws Error: no snapshot. */
+    virtual void push_top(const std::string & /*path*/) {}
+    /* The snapshot failed. */
+    virtual void pop_top() {}
+    virtual void set_cache(u64 /*bytes*/) {}
+};
 
 /* Carries out the line; returns the answer, which is a line, too. One thread at a time. */
-std::string carry_out(Device &device, const std::string &line, const OnNewTop &on_new_top);
+std::string carry_out(Device &device, const std::string &line, Remembers &memory);
+
+/* The answer to a client that may not give orders. */
+std::string refuse_order();
 
 }  // namespace cloopw
 

@@ -76,10 +76,15 @@ void set_limit(Device &device, const ServedOptions &options) {
 }
 
 /* Was it made? */
-bool make_missing_top(const ServedOptions &options, const ImageFacts &image, NewCow &made) {
+bool make_missing_top(const ServedOptions &options, const ImageFacts &image, MissingTop missing,
+                      NewCow &made) {
     const CowFile top = check_given(options);
     if (top == CowFile::kThere) {
         return false;
+    }
+    if (missing == MissingTop::kRefuse) {
+        throw Error(options.cows.front() + ": is gone, so no other server can go on with it",
+                    ENOENT);
     }
     make_top(options, image, top, find_layers(options, true, image.st), made);
     return true;
@@ -148,10 +153,10 @@ void check_options(ServedOptions &options) {
     options.cow = parse_cow_settings(options.arguments, options.style);
 }
 
-Device open_served(const ServedOptions &options, NewCow &top) {
+Device open_served(const ServedOptions &options, NewCow &top, MissingTop missing) {
     ImageFacts image =
         inspect_image(options.image, options.format, options.offset, options.sizelimit);
-    const bool made = !options.cows.empty() && make_missing_top(options, image, top);
+    const bool made = !options.cows.empty() && make_missing_top(options, image, missing, top);
     const Io::Mode mode = options.read_only ? Io::Mode::kRead : Io::Mode::kReadWrite;
     const auto unfinished = options.read_only ? Unfinished::kSkip : Unfinished::kFinish;
     std::vector<Io> layers = open_cow_chain(find_cow_chain(options.cows, unfinished), mode);

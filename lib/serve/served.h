@@ -29,12 +29,16 @@ bool set_option(ServedOptions &options, std::string_view key, const std::string 
 /* Do they go together? Sets what follows from them. Throws Error. */
 void check_options(ServedOptions &options);
 
+/* A top that is missing: a server that goes on for another must not make an empty one. */
+enum class MissingTop { kMake, kRefuse };
+
 /*
  * Opens the device; makes the top COW file when it is missing, which is the
  * caller's to keep. The COW files are locked until the end: who else serves them
  * is refused. Throws Error.
  */
-Device open_served(const ServedOptions &options, NewCow &top);
+Device open_served(const ServedOptions &options, NewCow &top,
+                   MissingTop missing = MissingTop::kMake);
 
 }  // namespace cloopw
 

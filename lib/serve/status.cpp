@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 
 #include "lib/cow/lock.h"
@@ -25,6 +26,7 @@ using Json = nlohmann::ordered_json; /* keeps the order */
 
 constexpr int kTendMs = 2000; /* as the driver */
 constexpr int kBacklog = 8;
+constexpr std::chrono::milliseconds kNoClient(100);
 
 std::string quotient(u64 whole, u64 part) {
     constexpr u64 kHundredths = 100;
@@ -152,20 +154,25 @@ bool may_order(int client) {
            (peer.uid == 0 || peer.uid == geteuid());
 }
 
-/* A line that comes soon; "" from who only listens. */
+/* A line that begins soon and ends within a second; "" from a client that only listens. */
 std::string order_of(int client) {
     constexpr int kSoonMs = 100;
     constexpr size_t kMost = 16384;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(1);
     std::string line;
     char buf[1024];
     pollfd input = {client, POLLIN, 0};
     while (line.size() < kMost && line.find('\n') == std::string::npos &&
-           poll(&input, 1, kSoonMs) > 0) {
-        const ssize_t n = recv(client, buf, sizeof(buf), 0);
-        if (n <= 0) {
+           std::chrono::steady_clock::now() < until) {
+        const int n = poll(&input, 1, kSoonMs);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        const ssize_t got = n > 0 ? recv(client, buf, sizeof(buf), 0) : 0;
+        if (got <= 0) {
             break;
         }
-        line.append(buf, static_cast<size_t>(n));
+        line.append(buf, static_cast<size_t>(got));
     }
     return line;
 }
@@ -215,8 +222,8 @@ void StatusServer::listen(const std::string &path) {
     }
 }
 
-void StatusServer::start(Device &device, OnNewTop on_new_top) {
-    on_new_top_ = std::move(on_new_top);
+void StatusServer::start(Device &device, Remembers &memory) {
+    memory_ = &memory;
     thread_ = std::thread([this, &device] { serve(device); });
 }
 
@@ -244,28 +251,45 @@ void StatusServer::stop() {
 void StatusServer::talk(Device &device, int client) const {
     constexpr timeval kPatience = {1, 0};
     setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof(kPatience));
-    const std::string order = may_order(client) ? order_of(client) : "";
-    send_all(client, order.empty() ? status_text(device) : carry_out(device, order, on_new_top_));
+    const std::string order = order_of(client);
+    if (order.empty()) {
+        send_all(client, status_text(device));
+    } else {
+        send_all(client, may_order(client) ? carry_out(device, order, *memory_) : refuse_order());
+    }
 }
 
+void StatusServer::tend(Device &device) const {
+    cw_device_tend(&device.get());
+    if (bounds_log_) {
+        cut_log();
+    }
+}
+
+/* Clients that ask often do not keep a full COW from being looked at. */
 void StatusServer::serve(Device &device) const {
+    using Clock = std::chrono::steady_clock;
+    constexpr std::chrono::milliseconds kTend(kTendMs);
+    Clock::time_point next = Clock::now() + kTend;
     for (;;) {
         pollfd fds[] = {{wake_[0], POLLIN, 0}, {socket_, POLLIN, 0}};
-        int n = poll(fds, 2, kTendMs);
+        const int n = poll(fds, 2, kTendMs);
         if (fds[0].revents != 0 || (n < 0 && errno != EINTR)) {
             return;
         }
-        if (n == 0) {
-            cw_device_tend(&device.get());
-            if (bounds_log_) {
-                cut_log();
-            }
+        if (Clock::now() >= next) {
+            tend(device);
+            next = Clock::now() + kTend;
+        }
+        if (n <= 0 || fds[1].revents == 0) {
             continue;
         }
-        int client = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC);
+        const int client = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC);
         if (client >= 0) {
             talk(device, client);
             close(client);
+        } else if (errno != EINTR) {
+            std::this_thread::sleep_for(kNoClient); /* no descriptor is free: that passes */
         }
     }
 }

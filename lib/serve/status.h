@@ -32,18 +32,18 @@ public:
     void listen(const std::string &path);
     /* Standard error is a file of this server's own, which is kept short. */
     void bound_log() { bounds_log_ = true; }
-    /* Afterwards. The device is there until stop(). */
-    void start(
-        Device &device, OnNewTop on_new_top = [](const std::string &) {});
+    /* Afterwards. The device and the memory are there until stop(). */
+    void start(Device &device, Remembers &memory);
     void stop();
 
 private:
     void serve(Device &device) const;
     void talk(Device &device, int client) const;
+    void tend(Device &device) const;
 
-    std::string path_;        /* empty: nothing to remove */
-    bool bounds_log_ = false; /* constant once it serves */
-    OnNewTop on_new_top_;     /* the same */
+    std::string path_;            /* empty: nothing to remove */
+    bool bounds_log_ = false;     /* constant once it serves */
+    Remembers *memory_ = nullptr; /* the same */
     int socket_ = -1;
     int wake_[2] = {-1, -1}; /* a byte in it: stop */
     std::thread thread_;

@@ -18,6 +18,16 @@ using Json = nlohmann::ordered_json;
 
 constexpr u64 kSize = u64{1} << 20;
 
+class Memory : public Remembers {
+public:
+    void push_top(const std::string &path) override { tops.push_back(path); }
+    void pop_top() override { tops.pop_back(); }
+    void set_cache(u64 bytes) override { cache = bytes; }
+
+    std::vector<std::string> tops;
+    u64 cache = 0;
+};
+
 class ServeOrders : public testing::Test {
 protected:
     ServeOrders() {
@@ -30,16 +40,13 @@ protected:
         top.keep();
     }
 
-    Json tell(const std::string &line) {
-        return Json::parse(
-            carry_out(*device_, line, [&](const std::string &path) { tops_.push_back(path); }));
-    }
+    Json tell(const std::string &line) { return Json::parse(carry_out(*device_, line, memory_)); }
     std::string refusal(const std::string &line) { return tell(line).value("error", ""); }
 
     ScratchDir dir_;
     ServedOptions options_;
     std::unique_ptr<Device> device_;
-    std::vector<std::string> tops_;
+    Memory memory_;
 };
 
 TEST_F(ServeOrders, Status) {
@@ -54,6 +61,7 @@ TEST_F(ServeOrders, SetsTheLimitsOfCowAndCache) {
     const Json status = tell(R"({"do": "status"})");
     EXPECT_EQ(status.at("cow_limit"), std::to_string(64 << 20));
     EXPECT_EQ(status.at("cache_limit"), std::to_string(8 << 20));
+    EXPECT_EQ(memory_.cache, u64{8} << 20);
 }
 
 TEST_F(ServeOrders, ASnapshotKeepsWhatWasWritten) {
@@ -61,7 +69,7 @@ TEST_F(ServeOrders, ASnapshotKeepsWhatWasWritten) {
     device_->write(page.data(), CW_PAGE_SIZE, 0);
     const std::string top = dir_ / "top";
     EXPECT_TRUE(tell(R"({"do": "snapshot", "path": ")" + top + "\"}").value("ok", false));
-    EXPECT_EQ(tops_, std::vector<std::string>{top});
+    EXPECT_EQ(memory_.tops, std::vector<std::string>{top});
     EXPECT_EQ(device_->info().nr_layers, 2u);
     std::vector<u8> read(CW_PAGE_SIZE);
     device_->read(read.data(), CW_PAGE_SIZE, 0);
@@ -69,6 +77,28 @@ TEST_F(ServeOrders, ASnapshotKeepsWhatWasWritten) {
     device_->close();
     EXPECT_TRUE(identify_cow(dir_ / "cow").frozen);
     EXPECT_FALSE(identify_cow(top).frozen);
+}
+
+TEST_F(ServeOrders, TheTopOfASnapshotIsLocked) {
+    const std::string top = dir_ / "top";
+    EXPECT_TRUE(tell(R"({"do": "snapshot", "path": ")" + top + "\"}").value("ok", false));
+    ServedOptions other = options_;
+    other.cows = {top};
+    NewCow none;
+    EXPECT_THROW(open_served(other, none), Error);
+}
+
+TEST_F(ServeOrders, AServerThatGoesOnMakesNoTop) {
+    device_.reset();
+    std::filesystem::remove(dir_ / "cow");
+    NewCow none;
+    EXPECT_THROW(open_served(options_, none, MissingTop::kRefuse), Error);
+    EXPECT_FALSE(std::filesystem::exists(dir_ / "cow"));
+}
+
+TEST_F(ServeOrders, OthersAreRefused) {
+    EXPECT_EQ(Json::parse(refuse_order()).at("error"),
+              "only root and the user of the server may give orders");
 }
 
 TEST_F(ServeOrders, ASnapshotThatCannotBeLeavesNothing) {

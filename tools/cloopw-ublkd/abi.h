@@ -26,6 +26,7 @@ constexpr unsigned int kSetParams = control_write(0x08);
 constexpr unsigned int kStartRecovery = control_write(0x10);
 constexpr unsigned int kEndRecovery = control_write(0x11);
 constexpr unsigned int kGetFeatures = control_read(0x13);
+constexpr unsigned int kDeleteAsync = control_read(0x14);
 
 /* Commands to /dev/ublkcN. */
 constexpr unsigned int kFetch = _IOWR('u', 0x20, ublksrv_io_cmd);

@@ -122,7 +122,11 @@ void UblkControl::stop(uint32_t id) {
 }
 
 void UblkControl::remove(uint32_t id) {
-    must(command(ublk::kDelete, id, nullptr, 0), "cannot be removed", id);
+    int result = command(ublk::kDeleteAsync, id, nullptr, 0);
+    if (result == -EOPNOTSUPP || result == -EINVAL) {
+        result = command(ublk::kDelete, id, nullptr, 0);
+    }
+    must(result, "cannot be removed", id);
 }
 
 void UblkControl::start_recovery(uint32_t id) {

@@ -32,6 +32,7 @@ public:
     void start(uint32_t id);
     /* Ends requests under way with errors, and the block device. */
     void stop(uint32_t id);
+    /* Does not wait for programs that have the block device open. */
     void remove(uint32_t id);
 
     /* Waits until the kernel has noticed that the server before has ended. */

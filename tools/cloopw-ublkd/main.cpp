@@ -57,6 +57,7 @@ constexpr const char *kHelp =
     "  idfile=FILE           N, written as soon as the device exists\n"
     "\n"
     "  remove=N              end /dev/ublkbN, whatever became of its server\n"
+    "  orphan=N              the same, when it has no server\n"
     "  --check               can this machine serve? Says why not\n"
     "\n"
     "Example:\n"
@@ -121,8 +122,13 @@ void hold_memory() {
     pthread_attr_setstacksize(&attributes, kStackBytes);
     pthread_setattr_default_np(&attributes);
     pthread_attr_destroy(&attributes);
-    (void)mlockall(MCL_CURRENT | MCL_FUTURE);
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
+        (void)fprintf(stderr, "cloopw-ublkd: memory cannot be locked: %s\n",
+                      errno_text(errno).c_str());
+    }
     (void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+    /* A dump of its core may go to the device itself, and is waited for. */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 int run_server(const UblkOptions &options, ServerState &state) {
@@ -153,7 +159,13 @@ int run(int argc, char **argv) {
             return EXIT_SUCCESS;
         }
         if (word.rfind("remove=", 0) == 0) {
-            remove_device(parse_number(word.substr(word.find('=') + 1), "remove", UINT32_MAX));
+            remove_device(parse_number(word.substr(word.find('=') + 1), "remove", UINT32_MAX),
+                          false);
+            return EXIT_SUCCESS;
+        }
+        if (word.rfind("orphan=", 0) == 0) {
+            remove_device(parse_number(word.substr(word.find('=') + 1), "orphan", UINT32_MAX),
+                          true);
             return EXIT_SUCCESS;
         }
         set(options, word);
@@ -161,9 +173,10 @@ int run(int argc, char **argv) {
     check_options(options.served);
     if (options.served.stay) {
         argv[0][0] = '@'; /* systemd's mark of what serves storage: it is not killed at the end */
+        hold_memory();
     }
     return supervise([&](ServerState &state) { return run_server(options, state); },
-                     options.served.stay);
+                     options.served.stay, options.idfile);
 }
 
 }  // namespace

@@ -11,13 +11,16 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <fstream>
 #include <memory>
 #include <thread>
 #include <vector>
 
 #include "control.h"
+#include "lib/cow/chain.h"
 #include "lib/error.h"
+#include "lib/escape.h"
 #include "lib/fd.h"
 #include "lib/serve/status.h"
 #include "pool.h"
@@ -107,13 +110,13 @@ Fd open_node(uint32_t id) {
 }
 
 /* Whole or not at all. */
-void write_number(const std::string &path, uint64_t number) {
+void write_line(const std::string &path, const std::string &line) {
     if (path.empty()) {
         return;
     }
     const std::string part = path + ".new";
     std::ofstream file(part);
-    file << number << '\n';
+    file << line << '\n';
     if (!file.flush() || rename(part.c_str(), path.c_str()) != 0) {
         throw io_error(path, "cannot be written", errno);
     }
@@ -193,21 +196,91 @@ void wait_for_end(const sigset_t &set) {
     }
 }
 
-/* The layers below the top of a snapshot are found. */
-ServedOptions present_stack(const UblkOptions &options, const ServerState &state) {
-    ServedOptions served = options.served;
-    if (state.has_top) {
-        served.cows = {state.top};
+/* Keeps the tops of snapshots, and the size of the cache, for the servers to come. */
+class Memory : public Remembers {
+public:
+    explicit Memory(ServerState &state) : state_(state) {}
+
+    void push_top(const std::string &path) override {
+        const uint32_t nr = state_.nr_tops;
+        if (nr >= CLOOPW_MAX_LAYERS || path.size() >= PATH_MAX) {
+            throw Error(path + ": no more layers can be kept in mind", E2BIG);
+        }
+        path.copy(state_.top[nr], path.size());
+        state_.top[nr][path.size()] = '\0';
+        state_.nr_tops = nr + 1;
+    }
+    void pop_top() override { state_.nr_tops--; }
+    void set_cache(u64 bytes) override { state_.cache = bytes; }
+
+private:
+    ServerState &state_;
+};
+
+/*
+ * What a later server opens: the present layers. What was chosen for a new COW is in that
+ * COW by now, and may have been changed since.
+ */
+ServedOptions present_stack(const ServedOptions &options, const ServerState &state) {
+    ServedOptions served = options;
+    for (uint32_t i = 0; i < state.nr_tops; i++) {
+        served.cows.insert(served.cows.begin(), state.top[i]);
+    }
+    served.cow = {};
+    served.arguments = {};
+    served.cow_format.clear();
+    if (state.cache != 0) {
+        served.cache = state.cache;
     }
     return served;
 }
 
-void remember_top(ServerState &state, const std::string &path) {
-    state.has_top = false;
-    if (path.size() < sizeof(state.top)) {
-        path.copy(state.top, path.size());
-        state.top[path.size()] = '\0';
-        state.has_top = !path.empty();
+Uuid top_uuid(const ServedOptions &options) {
+    return options.cows.empty() ? Uuid{} : identify_cow(options.cows.front()).uuid;
+}
+
+/* Under the name of the COW there may be another one by now. */
+void want_same_cow(const ServedOptions &options, const ServerState &state) {
+    if (state.nr_tops == 0 && top_uuid(options) != state.uuid) {
+        throw Error(options.cows.front() + ": is another COW by now, so no other server can go on",
+                    ESTALE);
+    }
+}
+
+/* The first server's, or a later one's. */
+Device open_device(const UblkOptions &options, ServerState &state, bool recovers, NewCow &top) {
+    if (!recovers) {
+        Device device = open_served(options.served, top);
+        state.uuid = top_uuid(options.served);
+        return device;
+    }
+    const ServedOptions now = present_stack(options.served, state);
+    Device device = open_served(now, top, MissingTop::kRefuse);
+    want_same_cow(now, state);
+    return device;
+}
+
+/* Nothing of it is needed to go on: a device is worth more than its status. */
+void listen(StatusServer &status, const std::string &path, bool recovers) {
+    try {
+        status.listen(path);
+    } catch (const Error &e) {
+        if (!recovers) {
+            throw;
+        }
+        (void)fprintf(stderr, "cloopw-ublkd: %s\n", escaped(e.what()).c_str());
+        status.listen("");
+    }
+}
+
+/* "SUPERVISOR SERVER": the process to signal, and the one that serves. */
+void write_pids(const std::string &path, bool recovers) {
+    try {
+        write_line(path, std::to_string(getppid()) + " " + std::to_string(getpid()));
+    } catch (const Error &) {
+        if (!recovers) {
+            throw;
+        }
     }
 }
 
@@ -233,8 +306,14 @@ void check_machine() {
     }
 }
 
-void remove_device(uint32_t id) {
+void remove_device(uint32_t id, bool only_orphan) {
     UblkControl control;
+    const pid_t server = control.info(id).ublksrv_pid;
+    if (only_orphan && server > 0 && kill(server, 0) == 0) {
+        throw Error(
+            "/dev/ublkb" + std::to_string(id) + ": has a server, process " + std::to_string(server),
+            EBUSY);
+    }
     try {
         control.stop(id);
     } catch (const Error &e) {
@@ -250,40 +329,39 @@ void serve(const UblkOptions &options, ServerState &state) {
     const uint32_t before = state.device;
     const bool recovers = before != UINT32_MAX;
     NewCow top;
-    Device device = open_served(present_stack(options, state), top);
+    Device device = open_device(options, state, recovers, top);
+    Memory memory(state);
     StatusServer status;
-    status.listen(options.served.status);
+    listen(status, options.served.status, recovers);
     UblkControl control;
+    state.recovering = recovers;
     if (recovers) {
         control.start_recovery(before);
     }
     const ublksrv_ctrl_dev_info info =
         recovers ? control.info(before) : control.add(wanted_device(options));
     state.device = info.dev_id;
-    write_number(options.idfile, info.dev_id);
     if (!recovers) {
+        write_line(options.idfile, std::to_string(info.dev_id));
         control.set_params(info.dev_id, params_of(device.info()));
     }
     {
         const Service service(device.get(), control, info, pool_threads(options));
-        if (recovers) {
-            control.end_recovery(info.dev_id);
-        } else {
-            control.start(info.dev_id);
-        }
-        status.start(device, [&](const std::string &path) { remember_top(state, path); });
+        recovers ? control.end_recovery(info.dev_id) : control.start(info.dev_id);
+        state.recovering = false;
+        status.start(device, memory);
         top.keep();
         state.ready = true;
-        write_number(options.pidfile, static_cast<uint64_t>(getppid()));
+        write_pids(options.pidfile, recovers);
         wait_for_end(ending);
     }
     status.stop();
+    device.close();
     remove_if_there(control, info.dev_id);
     state.device = UINT32_MAX;
     if (!options.idfile.empty()) {
         unlink(options.idfile.c_str());
     }
-    device.close();
 }
 
 }  // namespace cloopw

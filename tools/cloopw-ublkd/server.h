@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include "kernel/cloopw/uapi/cloopw.h"
 #include "lib/serve/served.h"
 
 namespace cloopw {
@@ -22,24 +23,33 @@ struct UblkOptions {
     std::string idfile;           /* N, written as soon as it is known; empty: none */
 };
 
-/* What the supervisor knows of its server: in memory that both share. */
+/*
+ * Of a device, for the servers that come after a crash: in memory that the supervisor shares
+ * with each of them. One server at a time writes it.
+ */
 struct ServerState {
     std::atomic<uint32_t> device = UINT32_MAX; /* N of a device that exists */
     std::atomic<bool> ready = false;           /* it could be used once */
-    std::atomic<bool> has_top = false;         /* top counts, not the first layer of options */
-    char top[PATH_MAX] = {};                   /* of the last snapshot */
+    std::atomic<bool> recovering = false;      /* a server is about to take it over */
+    std::atomic<uint64_t> cache = 0;           /* bytes that --set-cache set; 0: never */
+    std::atomic<uint32_t> nr_tops = 0;         /* tops that count: those of snapshots */
+    char top[CLOOPW_MAX_LAYERS][PATH_MAX] = {};
+    Uuid uuid{}; /* of the first layer, when it was opened; zeros: it has none */
 };
 
 /*
  * Serves until SIGINT, or until the kernel has stopped the device; SIGTERM and SIGHUP
  * end it, too, without options.served.stay. Then the device is gone and all that was
  * written is stored. A device that exists already (state) is taken over from a server
- * that has ended. Throws Error; a device that was made is removed then.
+ * that has ended. Throws Error; the supervisor removes a device that exists then.
  */
 void serve(const UblkOptions &options, ServerState &state);
 
-/* Ends the block device of whatever server, with errors for what is under way. Throws Error. */
-void remove_device(uint32_t id);
+/*
+ * Ends the block device, with errors for what is under way. Throws Error; of EBUSY when only
+ * a device without a server is to be removed, and this one has one.
+ */
+void remove_device(uint32_t id, bool only_orphan);
 
 /* Throws Error with the remedy when this machine cannot serve. */
 void check_machine();

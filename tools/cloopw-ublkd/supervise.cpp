@@ -20,26 +20,22 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr int kMostStarts = 10; /* within kWhile */
+constexpr int kMostStarts = 10; /* in a row, of servers that lived shorter than kWhile */
 constexpr auto kWhile = 10s;
 
-volatile pid_t child;         /* for the handler; 0: none */
-volatile sig_atomic_t ending; /* a signal came, perhaps between two children */
-
-void pass_on(int number) {
-    ending = 1;
-    if (child > 0) {
-        kill(child, number);
+/* Blocked for good, here and in each server, and taken by sigwaitinfo(): none gets lost. */
+sigset_t block_signals(bool stay) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int number : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) {
+        if (stay && (number == SIGTERM || number == SIGHUP)) {
+            (void)std::signal(number, SIG_IGN);
+        } else {
+            sigaddset(&set, number);
+        }
     }
-}
-
-void catch_signals(bool stay) {
-    struct sigaction action = {};
-    action.sa_handler = pass_on;
-    sigaction(SIGINT, &action, nullptr);
-    action.sa_handler = stay ? SIG_IGN : pass_on;
-    sigaction(SIGTERM, &action, nullptr);
-    sigaction(SIGHUP, &action, nullptr);
+    sigprocmask(SIG_BLOCK, &set, nullptr);
+    return set;
 }
 
 ServerState *shared_state() {
@@ -51,63 +47,69 @@ ServerState *shared_state() {
     return new (page) ServerState();
 }
 
-/* A signal between fork and here is not lost: it is blocked meanwhile. */
 pid_t start(const std::function<int(ServerState &)> &server, ServerState &state) {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before);
     const pid_t pid = fork();
     if (pid == 0) {
-        for (int number : {SIGINT, SIGTERM, SIGHUP}) {
-            (void)std::signal(number, SIG_DFL);
-        }
-        child = 0;
-        sigprocmask(SIG_SETMASK, &before, nullptr);
         _exit(server(state));
     }
-    child = pid;
-    sigprocmask(SIG_SETMASK, &before, nullptr);
     if (pid < 0) {
         throw io_error("cloopw-ublkd", "cannot start a process", errno);
     }
     return pid;
 }
 
-int wait_for(pid_t pid) {
+/* The child's status. *ending: it was told to end, now or before. */
+int wait_for(pid_t child, const sigset_t &set, bool *ending) {
     int status = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    for (;;) {
+        const int number = sigwaitinfo(&set, nullptr);
+        if (number == SIGCHLD && waitpid(child, &status, WNOHANG) == child) {
+            return status;
+        }
+        if (number > 0 && number != SIGCHLD) {
+            *ending = true;
+            kill(child, SIGINT);
+        }
     }
-    child = 0;
-    return status;
 }
 
-void give_up(const ServerState &state) {
+void give_up(const ServerState &state, const std::string &idfile) {
     const uint32_t id = state.device;
     if (id == UINT32_MAX) {
         return;
     }
+    (void)fprintf(stderr, "cloopw-ublkd: error: no server goes on; /dev/ublkb%u is removed\n", id);
     try {
-        remove_device(id);
+        remove_device(id, false);
     } catch (const Error &e) {
         (void)fprintf(stderr, "cloopw-ublkd: %s\n", escaped(e.what()).c_str());
     }
+    if (!idfile.empty()) {
+        unlink(idfile.c_str());
+    }
+}
+
+/*
+ * Linux 6.12 cannot begin a recovery again that a server has begun and not ended: then
+ * nobody goes on.
+ */
+bool can_go_on(int status, const ServerState &state) {
+    return WIFSIGNALED(status) && state.ready && !state.recovering;
 }
 
 }  // namespace
 
-int supervise(const std::function<int(ServerState &)> &server, bool stay) {
+int supervise(const std::function<int(ServerState &)> &server, bool stay,
+              const std::string &idfile) {
     ServerState &state = *shared_state();
-    catch_signals(stay);
-    Clock::time_point since = Clock::now();
+    const sigset_t set = block_signals(stay);
+    bool ending = false;
     for (int starts = 1;; starts++) {
-        const int status = wait_for(start(server, state));
-        if (Clock::now() - since > kWhile) {
-            since = Clock::now();
-            starts = 0;
-        }
-        if (!WIFSIGNALED(status) || ending != 0 || !state.ready || starts >= kMostStarts) {
-            give_up(state);
+        const Clock::time_point begun = Clock::now();
+        const int status = wait_for(start(server, state), set, &ending);
+        starts = Clock::now() - begun > kWhile ? 1 : starts;
+        if (ending || !can_go_on(status, state) || starts >= kMostStarts) {
+            give_up(state, idfile);
             return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
         }
         (void)fprintf(stderr, "cloopw-ublkd: the server was killed by signal %d; another goes on\n",

@@ -4,17 +4,20 @@
 #define CLOOPW_UBLKD_SUPERVISE_H
 
 #include <functional>
+#include <string>
 
 #include "server.h"
 
 namespace cloopw {
 
 /*
- * Runs server in a child, and in another while children are killed by signals; signals
- * that end a server go on to the child. Returns the exit code of the last. A device
- * that no server can take over is removed: who uses it gets errors, and does not wait.
+ * Runs server in a child, and in another while children are killed by signals. A signal
+ * that ends a server becomes SIGINT for the child; with stay, SIGTERM and SIGHUP do not end
+ * it. Returns the exit code of the last child. A device that no server can take over is
+ * removed, and idfile with it: programs that use the device get errors, and do not wait.
  */
-int supervise(const std::function<int(ServerState &)> &server, bool stay);
+int supervise(const std::function<int(ServerState &)> &server, bool stay,
+              const std::string &idfile);
 
 }  // namespace cloopw
 

@@ -512,6 +512,9 @@ int do_snapshot(Driver &driver, const Options &o) {
     DeviceRef device = find_attached(driver, o.names.front());
     want_elsewhere(driver, device, o.snapshot, o.cow.overwrite);
     if (device.userspace) {
+        if (!o.cow.low_space.empty()) {
+            throw Error(device.path + ": --low-space wants the module; leave it away", EOPNOTSUPP);
+        }
         snapshot_userspace(driver, device, o.snapshot, o.attach.cow);
     } else {
         snapshot(driver, device, o.snapshot, o.attach.cow);

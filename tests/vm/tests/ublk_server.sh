@@ -27,7 +27,7 @@ serve() {
 		sleep 0.1
 	done
 	dev=/dev/ublkb$(cat "$name.id")
-	pid=$(cat "$name.pid")
+	read -r pid _ <"$name.pid"
 }
 
 # finish NAME: ends the server of pid, which must say that all was stored

@@ -85,6 +85,61 @@ kill -TERM "$server"
 sleep 1
 check "TERM does not end it" test "$(column state)" = ok
 check "detach" cloopwsetup -d /dev/cloopw0
+
+# ---- a server goes on with what there is at that time ----
+
+# kill_worker: waits until another one serves
+kill_worker() {
+	local old new
+	read -r server old < <(processes | awk '{ pid[$2]; parent[$1] = $2 }
+		END { for (p in pid) if (p in parent) print p, parent[p] }')
+	kill -9 "$old"
+	for _ in $(seq 200); do
+		new=$(tr -d ' ' <"/proc/$server/task/$server/children")
+		[ ! "$new" ] || [ "$new" = "$old" ] || break
+		sleep 0.1
+	done
+	dd if=/dev/cloopw0 of=/dev/null bs=4k count=1 iflag=direct status=none
+}
+rm -f low top2
+must "attach with a small limit" cloopwsetup -c low --cow-limit 16M /dev/cloopw0 image.cloopw
+check "a larger limit" cloopwsetup --cow-limit 48M /dev/cloopw0
+check "much is written" dd if=/dev/urandom of=/dev/cloopw0 bs=1M count=24 oflag=direct status=none
+sum=$(sha256sum </dev/cloopw0)
+check "a killed server's device goes on" kill_worker
+check "with the larger limit" test "$(column cow-limit)" = 48.0MiB
+check "a snapshot with another codec" cloopwsetup --cow-codec zstd --snapshot top2 /dev/cloopw0
+refuses "what is there is no snapshot" 'is there already' cloopwsetup --snapshot low /dev/cloopw0
+check "a second server of the snapshot's top is refused" sh -c \
+	'! cloopwsetup --userspace=ublk -c top2 /dev/cloopw1 image.cloopw'
+check "a killed server's device goes on" kill_worker
+check "with both layers" sh -c "cloopwsetup -ln -O cow /dev/cloopw0 | grep -q 'top2.*low'"
+check "and all data" test "$sum" = "$(sha256sum </dev/cloopw0)"
+rm -r /run/cloopw/0/status
+check "without its status socket, too" kill_worker
+check "detach" cloopwsetup -d /dev/cloopw0
+
+must "attach" cloopwsetup -c low2 /dev/cloopw0 image.cloopw
+dd if=/dev/urandom of=/dev/cloopw0 bs=1M count=4 oflag=direct status=none
+mv low2 elsewhere
+kill_worker 2>/dev/null || :
+check "a COW that lost its name is not made anew" test ! -e low2
+check "and the device answers with errors, or is gone" sh -c \
+	'! timeout 20 dd if=/dev/cloopw0 of=/dev/null bs=4k count=1 iflag=direct'
+cloopwsetup -d /dev/cloopw0 || :
+check "the COW is sound" cloopwck elsewhere
+
+must "attach" cloopwsetup -c low3 /dev/cloopw0 image.cloopw
+mount /dev/cloopw0 mnt
+read -r server worker < <(processes | awk '{ pid[$2]; parent[$1] = $2 }
+	END { for (p in pid) if (p in parent) print p, parent[p] }')
+kill -9 "$server"
+check "without its supervisor it serves on" test "$(column state)" = ok
+refuses "and is not detached while it is mounted" 'is mounted on' cloopwsetup -d /dev/cloopw0
+umount mnt
+check "detach" cloopwsetup -d /dev/cloopw0
+check "the COW is sound" cloopwck low3
+
 refuses "two servers of one COW" 'is in use' sh -c \
 	'cloopwsetup -c top /dev/cloopw0 image.cloopw; cloopwsetup -c top /dev/cloopw1 image.cloopw'
 cloopwsetup -D

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <sstream>
 
 #include "lib/cow/cow_device.h"
 #include "lib/cow/open_top.h"
@@ -184,15 +185,30 @@ void start_server(Driver &driver, UserspaceState &state, const AttachOptions &op
     driver.say(std::string(way.server->name) + " serves " + options.image);
 }
 
+Process serving_process(const UserspaceState &state) {
+    if (is_alive(state.server)) {
+        return state.server;
+    }
+    /* "SUPERVISOR SERVER"; only the program of that name can be it */
+    std::istringstream pids(text_of(pid_file(state)));
+    pid_t supervisor = 0;
+    pid_t server = 0;
+    const bool has_server =
+        state.server.pid > 0 && (pids >> supervisor >> server) &&
+        text_of("/proc/" + std::to_string(server) + "/comm") == kUblkServer.name;
+    return has_server ? process_of(server) : Process();
+}
+
 void stop_server(const UserspaceState &state) {
     std::error_code code;
     const uintmax_t before = fs::file_size(state.log(), code);
-    if (!is_alive(state.server)) {
+    const Process server = serving_process(state);
+    if (!is_alive(server)) {
         return;
     }
-    kill(state.server.pid, SIGINT); /* TERM does not end it while it is in use */
-    if (!wait_for_end(state.server, kStop)) {
-        throw Error("server (process " + std::to_string(state.server.pid) +
+    kill(server.pid, SIGINT); /* TERM does not end it while it is in use */
+    if (!wait_for_end(server, kStop)) {
+        throw Error("server (process " + std::to_string(server.pid) +
                         "): still stores what was written; when it has ended, detach again",
                     EBUSY);
     }
@@ -203,17 +219,21 @@ void stop_server(const UserspaceState &state) {
 }
 
 void order_server(const UserspaceState &state, const Json &order) {
-    const Json answer = is_alive(state.server) ? ask(state, order, kDone) : Json(nullptr);
+    const Json answer = is_alive(serving_process(state)) ? ask(state, order, kDone) : Json(nullptr);
     if (answer.is_null()) {
         throw Error("its server does not answer; 'tail " + state.log() + "' may tell more", EIO);
     }
     if (answer.contains("error")) {
         throw Error(answer.value("error", ""), answer.value("errno", EIO));
     }
+    if (!answer.value("ok", false)) {
+        throw Error("its server did not take the order; it is busy, or of an older version",
+                    EPROTO);
+    }
 }
 
 std::map<std::string, std::string> server_status(const UserspaceState &state) {
-    if (!is_alive(state.server)) {
+    if (!is_alive(serving_process(state))) {
         return {};
     }
     std::map<std::string, std::string> attributes;

@@ -26,6 +26,12 @@ void start_server(Driver &driver, UserspaceState &state, const AttachOptions &op
 /* The program of this name beside this one, else an installed one; "": there is none. */
 std::string own_program(const std::string &name);
 
+/*
+ * The process that a signal ends: the server, or what serves on after its supervisor was
+ * killed. pid 0: there is none.
+ */
+Process serving_process(const UserspaceState &state);
+
 /* Waits until it has stored everything. Throws Error when it could not. */
 void stop_server(const UserspaceState &state);
 

@@ -65,19 +65,23 @@ void attach(Driver &driver, UserspaceState &state, const NodeRequest &) {
 
 /* Its server is gone: who waits for it gets errors. */
 void remove_orphan(Driver &driver, const std::string &number) {
-    const std::string said = run_server(driver, "remove=" + number);
+    const std::string said = run_server(driver, "orphan=" + number);
     if (!said.empty() && said.find(errno_text(ENODEV)) == std::string::npos) {
         throw Error(said, EIO);
     }
 }
 
+/* A number of another boot is another device's by now. */
+bool may_have_orphan(Driver &driver, const UserspaceState &state) {
+    return attached(driver, state) || (state.node.empty() && state.server.pid > 0);
+}
+
 int detach(Driver &driver, const UserspaceState &state) {
-    const bool served = is_alive(state.server);
-    if (served) {
+    if (is_alive(serving_process(state))) {
         return attached(driver, state) ? settle_device(driver, state) : 0;
     }
     const std::string number = device_number_of(state);
-    if (!number.empty() && (attached(driver, state) || state.node.empty())) {
+    if (!number.empty() && may_have_orphan(driver, state)) {
         remove_orphan(driver, number);
     }
     return 0;

@@ -154,7 +154,7 @@ std::string state_of(Driver &driver, const UserspaceState &state, const std::str
         return "incomplete";
     }
     const bool needs_client = state.way == kFuseWay.name;
-    if (!is_alive(state.server) || (needs_client && !is_alive(state.client))) {
+    if (!is_alive(serving_process(state)) || (needs_client && !is_alive(state.client))) {
         return "failed";
     }
     const bool waits = server.empty() || (needs_client && is_stopped(state.client));
@@ -202,7 +202,7 @@ void remove_link(const UserspaceState &state) {
 void end_attachment(Driver &driver, const StateLock &lock) {
     const UserspaceState state = state_in(lock.dir());
     const UserspaceWay *way = way_by_name(state.way);
-    const bool served = is_alive(state.server);
+    const bool served = is_alive(serving_process(state));
     go_on(state.server);
     go_on(state.client);
     const int lost = way != nullptr ? way->detach(driver, state) : 0;
@@ -211,7 +211,7 @@ void end_attachment(Driver &driver, const StateLock &lock) {
     try {
         stop_server(state);
     } catch (const Error &e) {
-        if (!is_alive(state.server)) {
+        if (!is_alive(serving_process(state))) {
             lock.remove();
         }
         throw Error(name + ": detached, but: " + e.what(), e.err());
@@ -437,7 +437,10 @@ int set_userspace_attribute(const DeviceRef &device, const std::string &name,
         order_server(device.userspace->state, {{"do", "set"}, {name, text}});
         return 0;
     } catch (const Error &e) {
-        return e.err() != 0 ? -e.err() : -EIO;
+        if (e.err() == 0 || e.err() == EIO || e.err() == EPROTO) {
+            throw Error(device.path + ": " + e.what(), e.err());
+        }
+        return -e.err();
     }
 }
 
