@@ -93,6 +93,15 @@ else
 fi
 check "the log is sound" cloopwck -c three.cow image.cloopw
 
+# ---- another COW of the image has the name of the one that is served ----
+
+serve four
+mv three.cow four.cow
+kill -9 "$(server_of "$pid")"
+! wait "$pid" || fail "the supervisor gives up"
+check "no server goes on with another COW" grep -q 'is another COW by now' four.log
+check "and the device is gone" wait_for 10 test ! -e "$dev"
+
 # ---- server and supervisor are lost ----
 
 serve two

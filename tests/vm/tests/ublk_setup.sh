@@ -109,6 +109,8 @@ sum=$(sha256sum </dev/cloopw0)
 check "a killed server's device goes on" kill_worker
 check "with the larger limit" test "$(column cow-limit)" = 48.0MiB
 check "a snapshot with another codec" cloopwsetup --cow-codec zstd --snapshot top2 /dev/cloopw0
+refuses "no mark for what is left" 'low-space wants the module' \
+	cloopwsetup --snapshot top3 --low-space 10% /dev/cloopw0
 refuses "what is there is no snapshot" 'is there already' cloopwsetup --snapshot low /dev/cloopw0
 check "a second server of the snapshot's top is refused" sh -c \
 	'! cloopwsetup --userspace=ublk -c top2 /dev/cloopw1 image.cloopw'
