@@ -349,6 +349,10 @@ void serve(const UblkOptions &options, ServerState &state) {
         const Service service(device.get(), control, info, pool_threads(options));
         recovers ? control.end_recovery(info.dev_id) : control.start(info.dev_id);
         state.recovering = false;
+        state.serves_since = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                 std::chrono::steady_clock::now().time_since_epoch())
+                                 .count();
+        state.serves = true;
         status.start(device, memory);
         top.keep();
         state.ready = true;

@@ -20,8 +20,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr int kMostStarts = 10; /* in a row, of servers that lived shorter than kWhile */
-constexpr auto kWhile = 10s;
+/* In a row, of servers that served no longer than kMoment: a request may be what ends them. */
+constexpr int kMostStarts = 20;
+constexpr auto kMoment = 500ms;
 
 /* Blocked for good, here and in each server, and taken by sigwaitinfo(): none gets lost. */
 sigset_t block_signals(bool stay) {
@@ -97,6 +98,11 @@ bool can_go_on(int status, const ServerState &state) {
     return WIFSIGNALED(status) && state.ready && !state.recovering;
 }
 
+bool served_a_while(const ServerState &state) {
+    const auto since = Clock::time_point(std::chrono::milliseconds(state.serves_since));
+    return state.serves && Clock::now() - since > kMoment;
+}
+
 }  // namespace
 
 int supervise(const std::function<int(ServerState &)> &server, bool stay,
@@ -105,9 +111,9 @@ int supervise(const std::function<int(ServerState &)> &server, bool stay,
     const sigset_t set = block_signals(stay);
     bool ending = false;
     for (int starts = 1;; starts++) {
-        const Clock::time_point begun = Clock::now();
+        state.serves = false;
         const int status = wait_for(start(server, state), set, &ending);
-        starts = Clock::now() - begun > kWhile ? 1 : starts;
+        starts = served_a_while(state) ? 1 : starts;
         if (ending || !can_go_on(status, state) || starts >= kMostStarts) {
             give_up(state, idfile);
             return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
