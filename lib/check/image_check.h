@@ -30,8 +30,8 @@ private:
 /* One block, or a run of blocks in the same state. */
 struct ImagePart {
     enum class State { kZero, kStored, kBad };
-    ByteRange range;
-    State state;
+    ByteRange range{};
+    State state = State::kZero;
     const u8 *plain = nullptr;  /* kStored, but for a quick check */
     const char *what = nullptr; /* kBad: "index", "block" */
     const char *why = nullptr;  /* kBad */

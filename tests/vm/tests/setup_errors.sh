@@ -26,7 +26,7 @@ without_modules() {
 }
 refuses "no module for this kernel" \
 	'module cloopw: cannot be loaded: .*not found.*; there is none for kernel .*make install' \
-	without_modules cloopwsetup -c cow $dev raw
+	without_modules cloopwsetup --driver -c cow $dev raw
 check "no COW file was made" test ! -e cow
 refuses "detach without the module" 'no such device' cloopwsetup -d $dev
 must "the module loads" cloopwsetup -f
