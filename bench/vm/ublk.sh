@@ -13,6 +13,7 @@ mkfs.ext4 -q "$(disk 1)"
 mount "$(disk 1)" cow
 defer umount cow
 modprobe -a loop nbd ublk_drv
+mkdir -p /var/lock # of qemu-nbd
 
 cold() {
 	sync
@@ -48,7 +49,7 @@ measure() {
 	cold
 	through "seq_$way" dd if="$device" of=/dev/null bs=1M count=64 skip=128 \
 		iflag=direct status=none
-	through "seqwrite_$way" dd if=/dev/urandom of="$device" bs=1M count=64 seek=256 \
+	through "seqwrite_$way" dd if=/dev/urandom of="$device" bs=1M count=64 seek=64 \
 		oflag=direct conv=fsync status=none
 }
 
