@@ -34,9 +34,6 @@ struct StackOptions {
 /* The format that the user names; nullptr: none. Throws UsageError. */
 const CowFormat *wanted_cow_format(const StackOptions &options);
 
-/* Are these the same file or block device, perhaps under two names? */
-bool same_file(const struct stat &a, const struct stat &b);
-
 /*
  * Checks the given layers and returns the top's state; kThere without a top. Throws Error
  * for a layer that cannot be used.

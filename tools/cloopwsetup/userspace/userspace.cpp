@@ -107,8 +107,10 @@ const UserspaceWay &choose_way(Driver &driver, const UserspaceWay *only) {
         if (only != nullptr && way != only) {
             continue;
         }
-        const std::string missing =
-            way->server->missing().empty() ? way->missing(driver) : way->server->missing();
+        std::string missing = way->server->missing();
+        if (missing.empty()) {
+            missing = way->missing(driver);
+        }
         if (missing.empty()) {
             return *way;
         }
