@@ -138,4 +138,24 @@ void make_top(const StackOptions &options, const ImageFacts &image, CowFile what
     }
 }
 
+CowFile check_new_layer(const std::string &path, const CowSettings &settings) {
+    CowSettings place; /* an existing COW is refused, whatever its codec */
+    place.overwrite = settings.overwrite;
+    const CowFile what = check_cow_file(path, nullptr, place);
+    if (what == CowFile::kThere) {
+        throw Error(path + ": is there already; a snapshot makes a new COW file, name another",
+                    EEXIST);
+    }
+    return what;
+}
+
+CowBase base_of_new_layer(const std::string &top, uint64_t size) {
+    CowBase base;
+    base.path = top;
+    base.size = size;
+    base.uuid = random_uuid();
+    base.is_layer = true;
+    return base;
+}
+
 }  // namespace cloopw

@@ -59,6 +59,15 @@ CowBase base_of(const StackOptions &options, const ImageFacts &image,
 void make_top(const StackOptions &options, const ImageFacts &image, CowFile what,
               const std::vector<CowLayer> &below, NewCow &made);
 
+/*
+ * For a snapshot: checks the place of the new layer, and returns kMissing or kBlankDevice.
+ * Throws Error for a COW that exists, whatever its codec.
+ */
+CowFile check_new_layer(const std::string &path, const CowSettings &settings);
+
+/* The base of a snapshot's new layer: the present top, which gets a new UUID for it. */
+CowBase base_of_new_layer(const std::string &top, uint64_t size);
+
 }  // namespace cloopw
 
 #endif

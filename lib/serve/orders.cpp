@@ -64,15 +64,11 @@ CowBase future_base(const Device &device) {
         throw Error("there is no COW file that could be kept as it is; attach the image with -c",
                     EROFS);
     }
-    CowBase base;
-    if (std::string(cw_device_layer_name(&device.get(), 0)).rfind("/proc/", 0) == 0) {
+    const std::string top = cw_device_layer_name(&device.get(), 0);
+    if (top.rfind("/proc/", 0) == 0) {
         throw Error("a COW in memory ends with its server, and cannot be frozen", EOPNOTSUPP);
     }
-    base.path = cw_device_layer_name(&device.get(), 0);
-    base.size = device.size();
-    base.uuid = random_uuid();
-    base.is_layer = true;
-    return base;
+    return base_of_new_layer(top, device.size());
 }
 
 void snapshot(Device &device, const Json &order, Remembers &memory) {
@@ -81,13 +77,7 @@ void snapshot(Device &device, const Json &order, Remembers &memory) {
         throw Error("snapshot: wants the whole path of the new COW file", EINVAL);
     }
     const CowSettings settings = settings_in(order);
-    CowSettings place; /* what is there is refused, whatever its codec */
-    place.overwrite = settings.overwrite;
-    const CowFile what = check_cow_file(path, nullptr, place);
-    if (what == CowFile::kThere) {
-        throw Error(path + ": is there already; a snapshot makes a new COW file, name another",
-                    EEXIST);
-    }
+    const CowFile what = check_new_layer(path, settings);
     NewCow made;
     made.create(path, what, layer_cow_format(), future_base(device), settings);
     Io layer = Io::open(path, Io::Mode::kReadWrite);

@@ -6,9 +6,8 @@
 #include <cerrno>
 #include <vector>
 
-#include "lib/cow/chain.h"
-#include "lib/cow/cow_file.h"
 #include "lib/cow/lock.h"
+#include "lib/cow/open_top.h"
 #include "lib/cow/refusal.h"
 #include "lib/error.h"
 #include "lib/fd.h"
@@ -24,17 +23,12 @@ CowBase future_base(Driver &driver, const DeviceRef &device) {
         throw Error(device.path + ": cannot be asked for its size; run this as root", EPERM);
     }
     const std::vector<std::string> layers = driver.layers(device, "path");
-    CowBase base;
-    base.path = layers.empty() ? "" : layers.front();
-    base.size = status->device_size;
-    base.uuid = random_uuid();
-    base.is_layer = true;
-    if (base.path.empty()) {
+    if (layers.empty() || layers.front().empty()) {
         throw Error(
             device.path + ": has no COW file that could be kept as it is; attach the image with -c",
             EROFS);
     }
-    return base;
+    return base_of_new_layer(layers.front(), status->device_size);
 }
 
 int put_on_top(Driver &driver, const DeviceRef &device, int layer, std::string *message) {
@@ -56,13 +50,7 @@ int put_on_top(Driver &driver, const DeviceRef &device, int layer, std::string *
 
 void snapshot(Driver &driver, const DeviceRef &device, const std::string &path,
               const CowSettings &settings) {
-    CowSettings place; /* what is there is refused, whatever its codec */
-    place.overwrite = settings.overwrite;
-    CowFile what = check_cow_file(path, nullptr, place);
-    if (what == CowFile::kThere) {
-        throw Error(path + ": is there already; a snapshot makes a new COW file, name another",
-                    EEXIST);
-    }
+    const CowFile what = check_new_layer(path, settings);
     CowBase base = future_base(driver, device);
     want_cow_codec(driver, settings);
     NewCow made;
