@@ -7,21 +7,19 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <new>
 #include <thread>
 #include <utility>
 
 namespace cloopw {
 
-namespace {
-
-/* Throws the engine's report, or the errno's text when there is none. */
-[[noreturn]] void throw_refusal(const char *name, int err, const cw_report &report) {
-    if (report.text[0] != '\0') {
-        throw Error(report.text, -err);
-    }
-    throw io_error(name, "cannot be opened", err);
+Error error_of(const cw_report &report, int err, const std::string &name, const char *what) {
+    return report.text[0] != '\0' ? Error(report.text, std::abs(err), report.code)
+                                  : io_error(name, what, err);
 }
+
+namespace {
 
 void check(int err, const char *name, const char *what) {
     if (err != 0) {
@@ -140,7 +138,7 @@ Image::Image(Io io, const std::string &format, u64 cache_bytes)
     cw_report report = {};
     int err = cw_image_open(&io_.get(), cache_.get(), find_format(format), &image, &report);
     if (err != 0) {
-        throw_refusal(io_.name(), err, report);
+        throw error_of(report, err, io_.name());
     }
     image_.reset(image);
 }
@@ -168,7 +166,7 @@ Device::Device(Io base, std::vector<Io> layers, const Config &config)
     cw_report report = {};
     int err = cw_device_open(&c, &device, &report);
     if (err != 0) {
-        throw_refusal(base_.name(), err, report);
+        throw error_of(report, err, base_.name());
     }
     device_.reset(device);
 }
@@ -248,7 +246,7 @@ void Device::snapshot(Io layer) {
     layers_.reserve(layers_.size() + 1);
     int err = cw_device_snapshot(device_.get(), &layer.get(), &report);
     if (err != 0) {
-        throw_refusal(layer.name(), err, report);
+        throw error_of(report, err, layer.name());
     }
     layers_.push_back(std::move(layer));
 }

@@ -16,6 +16,13 @@
 
 namespace cloopw {
 
+/*
+ * Makes an Error of the engine's report; without a text, of name, what and err. err has
+ * either sign.
+ */
+Error error_of(const cw_report &report, int err, const std::string &name,
+               const char *what = "cannot be opened");
+
 template <auto Destroy>
 struct CDeleter {
     template <typename T>

@@ -113,8 +113,8 @@ static int open_engine(struct cloopw_attachment *att,
 		return err;
 	cw_device_get_info(att->engine, &att->info);
 	if (!att->info.size)
-		return cw_refuse(report, -EINVAL, "%s: is empty",
-				 att->image->io.name);
+		return cw_refuse_file(report, -EINVAL, CLOOPW_R_EMPTY,
+				      att->image->io.name);
 	/*
 	 * The index says what a block is stored in, so read-ahead would be in
 	 * vain.

@@ -376,10 +376,11 @@ static int check_kind(struct file *file, const char *name,
 	umode_t mode = data_inode(file)->i_mode;
 
 	if (S_ISDIR(mode))
-		return cw_refuse(report, -EISDIR, "%s: is a directory", name);
+		return cw_refuse(report, -EISDIR, CLOOPW_R_WRONG_KIND,
+				 "%s: is a directory", name);
 	if (!S_ISREG(mode) && !S_ISBLK(mode))
-		return cw_refuse(report, -EINVAL,
-				 "%s: neither a file nor a block device", name);
+		return cw_refuse_file(report, -EINVAL, CLOOPW_R_WRONG_KIND,
+				      name);
 	return 0;
 }
 
@@ -388,11 +389,11 @@ static int check_access(struct file *file, const char *name,
 			struct cw_report *report)
 {
 	if (!(file->f_mode & FMODE_READ))
-		return cw_refuse(report, -EBADF,
+		return cw_refuse(report, -EBADF, CLOOPW_R_NOT_OPEN,
 				 "%s: %s is not open for reading", name,
 				 request->role);
 	if (request->writable && !(file->f_mode & FMODE_WRITE))
-		return cw_refuse(report, -EBADF,
+		return cw_refuse(report, -EBADF, CLOOPW_R_NOT_OPEN,
 				 "%s: %s is not open for writing", name,
 				 request->role);
 	return 0;
@@ -407,9 +408,9 @@ static int check_operations(struct file *file, const char *name,
 
 	if (!ops->read_iter || ops->read ||
 	    (request->writable && (!ops->write_iter || ops->write)))
-		return cw_refuse(report, -EINVAL,
-				 "%s: a file of this kind cannot be a %s",
-				 name, request->role);
+		return cw_refuse(report, -EINVAL, CLOOPW_R_WRONG_KIND,
+				 "%s: a file of this kind cannot be a %s", name,
+				 request->role);
 	return 0;
 }
 
@@ -431,12 +432,12 @@ static int check_disk(struct file *file, const char *name,
 		return 0;
 	disk = I_BDEV(data_inode(file))->bd_disk;
 	if (disk == request->disk)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_ITSELF,
 				 "%s: a device cannot be its own %s", name,
 				 request->role);
 	if (cloopw_is_unattached(disk))
-		return cw_refuse(report, -EINVAL,
-				 "%s: nothing is attached to it", name);
+		return cw_refuse_file(report, -EINVAL, CLOOPW_R_UNATTACHED,
+				      name);
 	return 0;
 }
 
@@ -473,11 +474,11 @@ static int check_stack(struct file *file, const char *name,
 	verdict = cw_stack_look(&stack, file);
 	mutex_unlock(&backings_lock);
 	if (verdict == CW_STACK_ON_DISK)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_ITSELF,
 				 "%s: lies on the device itself: a %s must be elsewhere",
 				 name, request->role);
 	if (verdict == CW_STACK_UNKNOWN && !request->elsewhere)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_MAYBE_ITSELF,
 				 "%s: lies on %s, which the driver cannot look into: it may lie on the device itself",
 				 name, stack.where);
 	return 0;
@@ -490,7 +491,7 @@ static int check_window(struct file *file, const char *name,
 	u64 size = i_size_read(data_inode(file));
 
 	if (request->offset > size)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_WINDOW,
 				 "%s: offset %llu is behind its end at %llu",
 				 name, request->offset, size);
 	return 0;
@@ -551,7 +552,7 @@ static int announce(struct cw_backing *b, struct cw_report *report)
 	list_for_each_entry(other, &backings, node)
 		if (data_inode(other->file) == inode &&
 		    (other->writable || b->writable)) {
-			err = cw_refuse(report, -EBUSY,
+			err = cw_refuse(report, -EBUSY, CLOOPW_R_IN_USE,
 					"%s: already in use%s", b->io.name,
 					other->writable ? " for writing" : "");
 			break;
@@ -573,12 +574,13 @@ static int claim(struct cw_backing *b, struct gendisk *disk, const char *role,
 		return 0;
 	err = cw_claim(&b->claim, I_BDEV(inode), disk, b->writable);
 	if (err == -EBUSY)
-		return cw_refuse(report, err,
+		return cw_refuse(report, err, CLOOPW_R_CLAIMED,
 				 "%s: cannot be claimed as %s: it is mounted, or in use by another device or program",
 				 b->io.name, role);
 	if (err)
-		return cw_refuse(report, err, "%s: cannot be claimed: %s",
-				 b->io.name, cw_error_text(err));
+		return cw_refuse(report, err, CLOOPW_R_NOT_OPENED,
+				 "%s: cannot be claimed: %s", b->io.name,
+				 cw_error_text(err));
 	return 0;
 }
 
@@ -599,8 +601,9 @@ static int forget_unwritten(struct cw_backing *b, struct cw_report *report)
 	if (file_check_and_advance_wb_err(b->file))
 		pr_debug("%s: an earlier user's write had failed\n", b->io.name);
 	if (err)
-		return cw_refuse(report, err, "%s: cannot be opened: %s",
-				 b->io.name, cw_error_text(err));
+		return cw_refuse(report, err, CLOOPW_R_NOT_OPENED,
+				 "%s: cannot be opened: %s", b->io.name,
+				 cw_error_text(err));
 	return 0;
 }
 
@@ -621,7 +624,7 @@ static int open_file(struct cw_backing *b, struct file *user,
 		return err;
 	file = open_again(user, request->writable);
 	if (IS_ERR(file))
-		return cw_refuse(report, PTR_ERR(file),
+		return cw_refuse(report, PTR_ERR(file), CLOOPW_R_NOT_OPENED,
 				 "%s: cannot be opened: error %ld", name,
 				 PTR_ERR(file));
 	b->file = file;
@@ -657,8 +660,9 @@ int cw_backing_open(const struct cw_backing_request *request,
 	*out = NULL;
 	user = request->file ? get_file(request->file) : fget(request->fd);
 	if (!user)
-		return cw_refuse(report, -EBADF, "%s: no open file %d",
-				 request->role, request->fd);
+		return cw_refuse(report, -EBADF, CLOOPW_R_NOT_OPEN,
+				 "%s: no open file %d", request->role,
+				 request->fd);
 	b = kzalloc_obj(*b);
 	if (!b) {
 		fput(user);

@@ -22,14 +22,14 @@ static int hold(struct cloopw_disk *disk, struct cw_report *report)
 
 	if (!err || err == -EINTR)
 		return err;
-	return cw_refuse(report, err, "%s: %s", disk->gd->disk_name,
-			 err == -EBUSY ? "is being changed already" :
-					 "nothing is attached to it");
+	return cw_refuse_file(report, err,
+			      err == -EBUSY ? CLOOPW_R_CHANGING :
+					      CLOOPW_R_UNATTACHED,
+			      disk->gd->disk_name);
 }
 
-/* Makes the change, or writes the reason of the failure to message. */
-static int change(struct cloopw_disk *disk, void *request, u64 message,
-		  u32 message_len,
+/* Makes the change, or writes the reason of the failure. */
+static int change(struct cloopw_disk *disk, void *request, u64 reason,
 		  int (*make)(struct cloopw_disk *disk, void *request,
 			      struct cw_report *report))
 {
@@ -40,7 +40,7 @@ static int change(struct cloopw_disk *disk, void *request, u64 message,
 		return -ENOMEM;
 	err = make(disk, request, report);
 	if (err)
-		cloopw_write_message(report, message, message_len);
+		cloopw_write_reason(report, reason);
 	kfree(report);
 	return err;
 }
@@ -55,8 +55,12 @@ static int add_layer(struct cloopw_disk *disk, void *arg,
 	int err;
 
 	if (request->flags & ~CLOOPW_SNAPSHOT_ELSEWHERE)
-		return cw_refuse(report, -EINVAL, "unknown flags 0x%x",
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_REQUEST,
+				 "unknown flags 0x%x",
 				 request->flags & ~CLOOPW_SNAPSHOT_ELSEWHERE);
+	if (request->reserved)
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_REQUEST,
+				 "a reserved field is not zero");
 	err = hold(disk, report);
 	if (err)
 		return err;
@@ -84,8 +88,7 @@ static int snapshot(struct cloopw_disk *disk, const void __user *arg)
 				  CLOOPW_SNAPSHOT_SIZE_1);
 	if (err)
 		return err;
-	return change(disk, &request, request.message, request.message_len,
-		      add_layer);
+	return change(disk, &request, request.reason, add_layer);
 }
 
 /* ---- resize ---- */
@@ -135,11 +138,8 @@ static int resize_checked(struct cloopw_disk *disk, void *arg,
 	struct cloopw_resize *request = arg;
 
 	if (request->flags)
-		return cw_refuse(report, -EINVAL, "unknown flags 0x%x",
-				 request->flags);
-	if (request->reserved)
-		return cw_refuse(report, -EINVAL,
-				 "a reserved field is not zero");
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_REQUEST,
+				 "unknown flags 0x%x", request->flags);
 	return cloopw_resize(disk, &request->device_size, report);
 }
 
@@ -152,8 +152,7 @@ static int resize(struct cloopw_disk *disk, struct cloopw_resize __user *arg)
 				  CLOOPW_RESIZE_SIZE_1);
 	if (err)
 		return err;
-	err = change(disk, &request, request.message, request.message_len,
-		     resize_checked);
+	err = change(disk, &request, request.reason, resize_checked);
 	if (!err && put_user(request.device_size, &arg->device_size))
 		err = -EFAULT;
 	return err;

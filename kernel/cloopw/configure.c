@@ -19,7 +19,7 @@
 static_assert(sizeof(struct cloopw_config) == CLOOPW_CONFIG_SIZE_1);
 static_assert(sizeof(struct cloopw_status) == CLOOPW_STATUS_SIZE_1);
 static_assert(CLOOPW_MAX_LAYERS == CW_MAX_LAYERS);
-static_assert(CLOOPW_MESSAGE_LEN == CW_REPORT_LEN);
+static_assert(sizeof(struct cloopw_reason) == CLOOPW_REASON_SIZE_1);
 static_assert(CW_LABEL_LEN + 1 == CLOOPW_LABEL_LEN);
 
 /* ---- the arguments ---- */
@@ -54,11 +54,11 @@ int cloopw_check_window(u64 offset, u64 sizelimit, struct cw_report *report)
 	u64 end;
 
 	if (offset % SECTOR_SIZE)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_WINDOW,
 				 "offset %llu is not a multiple of %u", offset,
 				 SECTOR_SIZE);
 	if (cw_add_overflows(offset, sizelimit, &end) || end > LLONG_MAX)
-		return cw_refuse(report, -EOVERFLOW,
+		return cw_refuse(report, -EOVERFLOW, CLOOPW_R_BAD_WINDOW,
 				 "offset and size limit are too large");
 	return 0;
 }
@@ -67,13 +67,11 @@ static int check_config(const struct cloopw_config *config,
 			struct cw_report *report)
 {
 	if (config->flags & ~CLOOPW_F_ALL)
-		return cw_refuse(report, -EINVAL, "unknown flags 0x%x",
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_REQUEST,
+				 "unknown flags 0x%x",
 				 config->flags & ~CLOOPW_F_ALL);
-	if (config->reserved)
-		return cw_refuse(report, -EINVAL,
-				 "a reserved field is not zero");
 	if (config->nr_layers > CLOOPW_MAX_LAYERS)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_TOO_MANY_LAYERS,
 				 "%u COW layers are more than %u",
 				 config->nr_layers, CLOOPW_MAX_LAYERS);
 	return cloopw_check_window(config->offset, config->sizelimit, report);
@@ -86,14 +84,14 @@ static int find_format(const struct cloopw_config *config,
 	*format = NULL;
 	if (strnlen(config->format, sizeof(config->format)) ==
 	    sizeof(config->format))
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_REQUEST,
 				 "the format's name does not end");
 	if (!config->format[0])
 		return 0;
 	*format = cw_image_format_by_name(config->format);
 	if (!*format)
-		return cw_refuse(report, -EINVAL, "unknown format '%s'",
-				 config->format);
+		return cw_refuse(report, -EINVAL, CLOOPW_R_NO_FORMAT,
+				 "unknown format '%s'", config->format);
 	return 0;
 }
 
@@ -120,19 +118,18 @@ static int decode_config(struct config_request *request)
 	return 0;
 }
 
-/* A bad address of the message is not another failure. */
-void cloopw_write_message(const struct cw_report *report, u64 message,
-			  u32 message_len)
+/* A bad address of the reason is not another failure. */
+void cloopw_write_reason(const struct cw_report *report, u64 address)
 {
-	char text[CW_REPORT_LEN];
-	size_t len;
+	struct cloopw_reason __user *reason = u64_to_user_ptr(address);
+	u32 size;
 
-	len = min_t(size_t, message_len, sizeof(text));
-	if (!message || !len)
+	if (!address)
 		return;
-	strscpy(text, report->text, len);
-	if (copy_to_user(u64_to_user_ptr(message), text, strlen(text) + 1))
-		pr_debug("the message's address is bad\n");
+	if (cloopw_read_size(reason, CLOOPW_REASON_SIZE_1, &size) ||
+	    put_user(report->code, &reason->code) ||
+	    copy_to_user(reason->text, report->text, strlen(report->text) + 1))
+		pr_debug("the reason's address is bad\n");
 }
 
 /* ---- phases ---- */
@@ -262,13 +259,13 @@ int cloopw_attach(struct cloopw_disk *disk, bool exclusive,
 
 	err = begin_configure(disk);
 	if (err)
-		return cw_refuse(report, err, "%s: is already attached",
-				 disk->gd->disk_name);
+		return cw_refuse_file(report, err, CLOOPW_R_ATTACHED,
+				      disk->gd->disk_name);
 	if (!exclusive) {
 		err = bd_prepare_to_claim(bdev, disk, NULL);
 		if (err) {
-			cw_refuse(report, err, "%s: is in use",
-				  disk->gd->disk_name);
+			cw_refuse_file(report, err, CLOOPW_R_DEVICE_IN_USE,
+				       disk->gd->disk_name);
 			goto idle;
 		}
 	}
@@ -300,8 +297,7 @@ static int configure(struct cloopw_disk *disk, bool exclusive,
 		err = cloopw_attach(disk, exclusive, &request->setup,
 				    &request->report);
 	if (err)
-		cloopw_write_message(&request->report, request->config.message,
-				     request->config.message_len);
+		cloopw_write_reason(&request->report, request->config.reason);
 free:
 	kfree(request);
 	return err;
@@ -386,9 +382,8 @@ static int attach_again(struct cloopw_disk *disk,
 	int err;
 
 	if (old->nr_layers)
-		return cw_refuse(report, -EBUSY,
-				 "%s: has COW layers: detach it, and attach it otherwise",
-				 disk->gd->disk_name);
+		return cw_refuse_file(report, -EBUSY, CLOOPW_R_HAS_LAYERS,
+				      disk->gd->disk_name);
 	setup = kmemdup(wanted, sizeof(*wanted), GFP_KERNEL);
 	if (!setup)
 		return -ENOMEM;
@@ -407,8 +402,8 @@ int cloopw_reattach(struct cloopw_disk *disk, const struct cloopw_setup *setup,
 	int err = begin_clear(disk);
 
 	if (err)
-		return cw_refuse(report, err, "%s: is in use",
-				 disk->gd->disk_name);
+		return cw_refuse_file(report, err, CLOOPW_R_DEVICE_IN_USE,
+				      disk->gd->disk_name);
 	old = uninstall(disk);
 	retract(disk);
 	err = attach_again(disk, old, setup, report);

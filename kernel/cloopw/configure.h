@@ -55,8 +55,10 @@ int cloopw_read_size(const void __user *arg, size_t least, u32 *size);
  */
 int cloopw_read_request(void *request, size_t len, const void __user *arg,
 			size_t least);
-/* Copies the reason of a failure to the caller's address. 0: no address. */
-void cloopw_write_message(const struct cw_report *report, u64 message,
-			  u32 message_len);
+/*
+ * Copies the reason of a failure to the caller's struct cloopw_reason. address
+ * 0: there is none.
+ */
+void cloopw_write_reason(const struct cw_report *report, u64 address);
 
 #endif

@@ -48,13 +48,14 @@ static int decode_info(const struct loop_info64 *info,
 		       struct cloopw_setup *setup, struct cw_report *report)
 {
 	if (info->lo_encrypt_type)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_UNSUPPORTED,
 				 "there is no encryption: use dm-crypt");
 	if (info->lo_flags & LO_FLAGS_AUTOCLEAR)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_UNSUPPORTED,
 				 "it cannot be detached by itself: attach it without autoclear, and mount the device");
 	if (info->lo_flags & ~KNOWN_FLAGS)
-		return cw_refuse(report, -EINVAL, "unknown flags 0x%x",
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_REQUEST,
+				 "unknown flags 0x%x",
 				 info->lo_flags & ~KNOWN_FLAGS);
 	setup->flags = CLOOPW_F_READ_ONLY;
 	if (info->lo_flags & LO_FLAGS_PARTSCAN)
@@ -85,9 +86,11 @@ static int decode_config(struct loop_request *request)
 
 	if (memchr_inv(config->__reserved, 0, sizeof(config->__reserved)))
 		return cw_refuse(&request->report, -EINVAL,
+				 CLOOPW_R_BAD_REQUEST,
 				 "a reserved field is not zero");
 	if (config->block_size && config->block_size != SECTOR_SIZE)
 		return cw_refuse(&request->report, -EINVAL,
+				 CLOOPW_R_UNSUPPORTED,
 				 "sectors have %u bytes, not %u", SECTOR_SIZE,
 				 config->block_size);
 	request->setup.image_fd = config->fd;

@@ -43,6 +43,7 @@ OpenedCow::OpenedCow(cw_io &io, bool writable)
     if (err != 0) {
         refusal_ = report.text[0] != '\0' ? without_name(report.text, io.name)
                                           : "cannot be read: " + errno_text(err);
+        code_ = report.code;
     }
     cow_.reset(cow);
 }

@@ -22,6 +22,7 @@ public:
 
     /* Why it could not be opened, without the file's name; empty: it is open. */
     const std::string &refusal() const { return refusal_; }
+    unsigned int code() const { return code_; } /* like Error::code() */
     cw_cow &get() const { return *cow_; }
     const cw_cow_identity &identity() const { return *id_; }
     bool is_log() const { return cow_->format == &cw_cow_log; }
@@ -32,6 +33,7 @@ private:
     std::unique_ptr<cw_cache, CDeleter<cw_cache_destroy>> cache_;
     std::unique_ptr<cw_cow, CDeleter<cw_cow_close>> cow_;
     std::string refusal_;
+    unsigned int code_ = 0;
 };
 
 struct CowTotals {

@@ -40,8 +40,7 @@ public:
         cw_cow *cow = nullptr;
         int err = cw_cow_open(&out.get(), cache_.get(), true, &base, &cow, &report);
         if (err != 0) {
-            throw report.text[0] != '\0' ? Error(report.text, -err)
-                                         : io_error(out.name(), "cannot be written", err);
+            throw error_of(report, err, out.name(), "cannot be written");
         }
         cow_.reset(cow);
     }

@@ -57,11 +57,8 @@ CowLayer identify(const Io &io) {
     auto id = std::make_unique<cw_cow_identity>();
     cw_report report = {};
     int err = cw_cow_identify(&io.get(), id.get(), &report);
-    if (err != 0 && report.text[0] != '\0') {
-        throw Error(report.text, -err);
-    }
     if (err != 0) {
-        throw io_error(path, "cannot be read", err);
+        throw error_of(report, err, path, "cannot be read");
     }
     CowLayer layer;
     layer.path = path;
@@ -242,7 +239,7 @@ void freeze(const CowLayer &layer, const Uuid &uuid) {
     lock_cow(io.fd(), layer.path, true);
     OpenedCow cow(io.get(), true);
     if (!cow.refusal().empty()) {
-        throw Error(layer.path + ": " + cow.refusal(), EINVAL);
+        throw Error(layer.path + ": " + cow.refusal(), EINVAL, cow.code());
     }
     int err = cow.get().format->freeze(&cow.get(), uuid.data());
     if (err != 0) {

@@ -59,7 +59,7 @@ Image open_with_engine(Io io, const std::string &format) {
     try {
         return Image(std::move(io), format, kCacheBytes);
     } catch (const Error &e) {
-        throw Error(e.what() + remedy_of_refusal(e.what(), e.err()), e.err());
+        throw with_remedy(e);
     }
 }
 

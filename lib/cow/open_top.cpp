@@ -97,7 +97,7 @@ std::vector<CowLayer> find_layers(const StackOptions &options, bool make_top,
     try {
         chain = find_cow_chain(given, options.read_only ? Unfinished::kSkip : Unfinished::kFinish);
     } catch (const Error &e) {
-        throw Error(e.what() + remedy_of_refusal(e.what(), e.err()), e.err());
+        throw with_remedy(e);
     }
     for (const CowLayer &layer : chain) {
         struct stat st = {};

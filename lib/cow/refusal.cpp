@@ -5,44 +5,50 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 namespace cloopw {
 namespace {
 
 struct Remedy {
-    const char *says; /* in the message; "" for any */
-    int err;          /* 0 for any */
+    unsigned int code; /* CLOOPW_R_NONE: any */
+    int err;           /* 0: any */
     const char *text;
 };
 
+constexpr const char *kVersions = "this program and the module are of different versions";
+
 /* The first row that fits. */
 constexpr std::array kRemedies = {
-    Remedy{"has the size it was made with", 0,
+    Remedy{CLOOPW_R_FIXED_IMAGE, 0,
            "only a raw image that is longer or shorter by now can be resized; 'mkcloopw -x' and "
            "mkcloopw make another of this one"},
-    Remedy{"cannot be resized", 0,
+    Remedy{CLOOPW_R_FIXED_COW, 0,
            "a COW layer keeps its size: 'mkcloopw --cow' makes an image of both, or attach the "
            "image with -r"},
-    Remedy{"as modified at", 0, "else give the image it was made for"},
-    Remedy{"was made for", 0, "give the image it was made for, or another -c for a new COW file"},
-    Remedy{"is frozen:", 0,
+    Remedy{CLOOPW_R_BASE_MODIFIED, 0, "else give the image it was made for"},
+    Remedy{CLOOPW_R_OTHER_BASE, 0,
+           "give the image it was made for, or another -c for a new COW file"},
+    Remedy{CLOOPW_R_FROZEN, 0,
            "attach the layer over it, put a new one over it with '-c NEW -c THIS', or look at it "
            "with -r"},
-    Remedy{"is not frozen", 0,
+    Remedy{CLOOPW_R_NOT_FROZEN, 0,
            "what lies over it may not fit any more: attach it alone, or under a new layer with "
            "'-c NEW -c THIS'"},
-    Remedy{"the device is read-only", 0, "attach the image with -c and without -r"},
-    Remedy{"cannot be frozen", EOPNOTSUPP,
+    Remedy{CLOOPW_R_READ_ONLY, 0, "attach the image with -c and without -r"},
+    Remedy{CLOOPW_R_NOT_FREEZABLE, 0,
            "detach it, then 'cloopwsetup -c NEW -c THIS DEVICE IMAGE' puts a layer over it"},
-    Remedy{"is being changed already", 0, "try again"},
-    Remedy{"cannot be claimed as", EBUSY,
+    Remedy{CLOOPW_R_CHANGING, 0, "try again"},
+    Remedy{CLOOPW_R_CLAIMED, 0,
            "'lsblk' and 'findmnt' tell by which; unmount or detach that first"},
-    Remedy{"truncated", 0, "it was copied or downloaded only in part, get it again"},
-    Remedy{"", EPERM, "run this as root"},
-    Remedy{"", EACCES, "run this as root"},
-    Remedy{"", ENOTTY, "this program and the module are of different versions"},
-    Remedy{"", E2BIG, "this program and the module are of different versions"},
-    Remedy{"", ENOMEM, "a smaller --cache needs less"},
+    Remedy{CLOOPW_R_TRUNCATED, 0, "it was copied or downloaded only in part, get it again"},
+    Remedy{CLOOPW_R_TOO_MANY_LAYERS, 0, "'mkcloopw --cow' makes one image of all of them"},
+    Remedy{CLOOPW_R_BAD_REQUEST, 0, kVersions},
+    Remedy{CLOOPW_R_NONE, EPERM, "run this as root"},
+    Remedy{CLOOPW_R_NONE, EACCES, "run this as root"},
+    Remedy{CLOOPW_R_NONE, ENOTTY, kVersions},
+    Remedy{CLOOPW_R_NONE, E2BIG, kVersions},
+    Remedy{CLOOPW_R_NONE, ENOMEM, "a smaller --cache needs less"},
 };
 
 /* The driver's reasons begin with the file they are about. */
@@ -55,9 +61,9 @@ bool begins_with_file(const std::string &message, const std::string &path) {
 
 }  // namespace
 
-std::string remedy_of_refusal(const std::string &message, int err) {
+std::string remedy_of(unsigned int code, int err) {
     for (const Remedy &remedy : kRemedies) {
-        if (message.find(remedy.says) != std::string::npos &&
+        if ((remedy.code == CLOOPW_R_NONE || remedy.code == code) &&
             (remedy.err == 0 || remedy.err == err)) {
             return std::string("; ") + remedy.text;
         }
@@ -65,12 +71,13 @@ std::string remedy_of_refusal(const std::string &message, int err) {
     return "";
 }
 
-Error refused(const std::string &what, const std::vector<std::string> &files, std::string message,
-              int err) {
-    while (!message.empty() && message.back() == '\n') {
-        message.pop_back();
-    }
-    std::string remedy = remedy_of_refusal(message, std::abs(err));
+Error with_remedy(const Error &refusal) {
+    return refusal.with(refusal.what() + remedy_of(refusal.code(), refusal.err()));
+}
+
+Error refused(const std::string &what, const std::vector<std::string> &files,
+              const cloopw_reason &reason, int err) {
+    std::string message(reason.text, strnlen(reason.text, sizeof(reason.text)));
     if (message.empty()) {
         message = errno_text(err);
     }
@@ -78,7 +85,7 @@ Error refused(const std::string &what, const std::vector<std::string> &files, st
                      [&](const std::string &file) { return begins_with_file(message, file); })) {
         message.insert(0, what + ": ");
     }
-    return Error(message + remedy, std::abs(err));
+    return with_remedy(Error(message, std::abs(err), reason.code));
 }
 
 }  // namespace cloopw

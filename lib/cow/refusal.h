@@ -5,23 +5,27 @@
 #include <string>
 #include <vector>
 
+#include "kernel/cloopw/uapi/cloopw.h"
 #include "lib/error.h"
 
 namespace cloopw {
 
 /*
  * Returns the user's remedy for a refusal of the engine or the kernel: "; remedy", or "".
- * err is a positive errno.
+ * code is as of Error::code(), err a positive errno.
  */
-std::string remedy_of_refusal(const std::string &message, int err);
+std::string remedy_of(unsigned int code, int err);
+
+/* Returns the refusal with its remedy behind it. */
+Error with_remedy(const Error &refusal);
 
 /*
- * Makes an Error of the driver's refusal. message, which may be empty, begins with the file
- * that it is about. When that is none of files, the Error begins with what. err has either
- * sign.
+ * Makes an Error of the driver's refusal. The reason's text, which may be empty, begins with
+ * the file that it is about. When that is none of files, the Error begins with what. err has
+ * either sign.
  */
-Error refused(const std::string &what, const std::vector<std::string> &files, std::string message,
-              int err);
+Error refused(const std::string &what, const std::vector<std::string> &files,
+              const cloopw_reason &reason, int err);
 
 }  // namespace cloopw
 

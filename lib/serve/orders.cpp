@@ -111,6 +111,9 @@ std::string carry_out(Device &device, const std::string &line, Remembers &memory
         }
     } catch (const Error &e) {
         answer = {{"error", e.what()}, {"errno", e.err()}};
+        if (const char *code = cw_reason_name(e.code())) {
+            answer["code"] = code;
+        }
     } catch (const Json::exception &) {
         answer = {{"error", "is not an order in JSON"}, {"errno", EINVAL}};
     } catch (const std::exception &e) {

@@ -6,7 +6,8 @@
  *	{"do": "set", "cow_limit": "67108864", "cache_limit": "8388608"}
  *	{"do": "snapshot", "path": "/new.cow", "codec": "zstd", "level": 3, "limit": "1G"}
  *
- * The answer is the status, {"ok": true}, or {"error": TEXT, "errno": NUMBER}.
+ * The answer is the status, {"ok": true}, or {"error": TEXT, "errno": NUMBER}, which
+ * may have the reason's name, such as "code": "NOT_FREEZABLE".
  */
 #ifndef CLOOPW_SERVE_ORDERS_H
 #define CLOOPW_SERVE_ORDERS_H

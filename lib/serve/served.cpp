@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/cow/refusal.h"
 #include "lib/size.h"
 
 namespace cloopw {
@@ -62,6 +63,14 @@ Device::Config config_of(const ServedOptions &options) {
     config.read_only = options.read_only;
     config.cache_bytes = options.cache != 0 ? options.cache : default_cache();
     return config;
+}
+
+Device open_device(const ServedOptions &options, std::vector<Io> layers) {
+    try {
+        return Device(open_image(options), std::move(layers), config_of(options));
+    } catch (const Error &e) {
+        throw with_remedy(e);
+    }
 }
 
 /* One that was there has another limit from now on. */
@@ -160,7 +169,7 @@ Device open_served(const ServedOptions &options, NewCow &top, MissingTop missing
     const Io::Mode mode = options.read_only ? Io::Mode::kRead : Io::Mode::kReadWrite;
     const auto unfinished = options.read_only ? Unfinished::kSkip : Unfinished::kFinish;
     std::vector<Io> layers = open_cow_chain(find_cow_chain(options.cows, unfinished), mode);
-    Device device(open_image(options), std::move(layers), config_of(options));
+    Device device = open_device(options, std::move(layers));
     if (!made) {
         set_limit(device, options);
     }

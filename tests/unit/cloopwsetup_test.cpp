@@ -394,7 +394,8 @@ TEST_F(Cloopwsetup, RefusesADeviceInUse) {
 
 TEST_F(Cloopwsetup, RefusesADeviceThatIsOpenExclusively) {
     kernel_->configure_error = -EBUSY;
-    kernel_->configure_message = "cloopw0: is in use";
+    kernel_->configure_reason =
+        reason_of(Error("cloopw0: is in use", EBUSY, CLOOPW_R_DEVICE_IN_USE));
     refuses({device(0), image()},
             "DEV/cloopw0: is in use without an image; 'lsof DEV/cloopw0' tells by whom, -f takes "
             "a free device");
@@ -757,7 +758,8 @@ TEST_F(Cloopwsetup, MoreLayersThanThereCanBe) {
 
 TEST_F(Cloopwsetup, NewCowGoesWhenTheDriverRefuses) {
     kernel_->configure_error = -EINVAL;
-    kernel_->configure_message = "offset 100 is not a multiple of 512\n";
+    kernel_->configure_reason =
+        reason_of(Error("offset 100 is not a multiple of 512", EINVAL, CLOOPW_R_BAD_WINDOW));
     refuses({"-c", path("cow"), device(0), image()},
             "DEV/cloopw0: cannot attach DIR/disk.img: offset 100 is not a multiple of 512");
     EXPECT_EQ(files(), (std::vector<std::string>{"disk.img", "kernel"}));
@@ -776,15 +778,17 @@ TEST_F(Cloopwsetup, OldCowStaysWhenTheDriverRefuses) {
 
 TEST_F(Cloopwsetup, FileThatAnotherDeviceUses) {
     kernel_->configure_error = -EBUSY;
-    kernel_->configure_message = image() + ": already in use for writing";
+    kernel_->configure_reason =
+        reason_of(Error(image() + ": already in use for writing", EBUSY, CLOOPW_R_IN_USE));
     refuses({device(0), image()}, "DIR/disk.img: already in use for writing");
 }
 
 TEST_F(Cloopwsetup, DeviceThatOthersHaveClaimed) {
     kernel_->configure_error = -EBUSY;
-    kernel_->configure_message =
-        "/dev/sdb2: cannot be claimed as image: it is mounted, or in use "
-        "by another device or program";
+    kernel_->configure_reason =
+        reason_of(Error("/dev/sdb2: cannot be claimed as image: it is mounted, or in use "
+                        "by another device or program",
+                        EBUSY, CLOOPW_R_CLAIMED));
     refuses({device(0), image()},
             "DEV/cloopw0: cannot attach DIR/disk.img: /dev/sdb2: cannot be claimed as image: it is "
             "mounted, or in use by another device or program; 'lsblk' and 'findmnt' tell by "

@@ -48,6 +48,11 @@ protected:
                                    : get_be64(file, entry(file, n));
     }
 
+    unsigned int code_of(const Bytes &file) const {
+        TestIo io("x", file);
+        return OpenImage(&io, GetParam().format).code();
+    }
+
     /* The refusal's text without the file's name; "" when it opened. */
     std::string refusal(const Bytes &file) const {
         TestIo io("x.cloop", file);
@@ -127,7 +132,7 @@ TEST_P(CoreCloop, NoBlocksAreRefused) {
 TEST_P(CoreCloop, MoreBlocksThanTheFileHasEntriesForAreRefused) {
     Bytes file = good_;
     put_be32(&file, head(file) + 132, 0xffffffff);
-    EXPECT_EQ(refusal(file).rfind("truncated: its index of 4294967295 blocks needs ", 0), 0u);
+    EXPECT_EQ(code_of(file), CLOOPW_R_TRUNCATED);
 }
 
 TEST_P(CoreCloop, ALastOffsetBehindTheFileIsRefused) {
@@ -245,7 +250,7 @@ TEST(CoreCloopLast, AFileThatIsOnlyAHeaderIsRefused) {
     TestIo io("a", slice(last, last.size() - 136, 136));
     OpenImage image(&io);
     EXPECT_EQ(image.err(), -EINVAL);
-    EXPECT_EQ(image.why().rfind("a: truncated: its index of 1 blocks needs ", 0), 0u);
+    EXPECT_EQ(image.code(), CLOOPW_R_TRUNCATED);
 }
 
 /* ---- V0.68 alone: what is one, when no version is named? ---- */
@@ -272,7 +277,7 @@ TEST(CoreCloop068, TruncatedOnesAreRefused) {
         TestIo io("a", slice(file, 0, len));
         OpenImage image(&io);
         EXPECT_EQ(image.err(), -EINVAL) << len;
-        EXPECT_EQ(image.why().rfind("a: truncated: ", 0), 0u) << image.why();
+        EXPECT_EQ(image.code(), CLOOPW_R_TRUNCATED) << image.why();
     }
 }
 

@@ -124,6 +124,21 @@ TEST_F(ServeOrders, AReadOnlyDeviceHasNoSnapshot) {
               "there is no COW file that could be kept as it is; attach the image with -c");
 }
 
+/* The code crosses the socket beside the text; a refusal of the server's own has none. */
+TEST_F(ServeOrders, ARefusalOfTheEngineHasItsCode) {
+    device_.reset();
+    std::filesystem::remove(dir_ / "cow");
+    set_option(options_, "cow-format", "uml");
+    check_options(options_);
+    NewCow top;
+    device_ = std::make_unique<Device>(open_served(options_, top));
+    top.keep();
+    const Json answer = tell(R"({"do": "snapshot", "path": ")" + (dir_ / "top") + "\"}");
+    EXPECT_EQ(answer.at("code"), "NOT_FREEZABLE");
+    EXPECT_EQ(answer.at("errno"), EOPNOTSUPP);
+    EXPECT_FALSE(tell(R"({"do": "dance"})").contains("code"));
+}
+
 TEST_F(ServeOrders, WhatIsNoOrder) {
     EXPECT_EQ(refusal("hello"), "is not an order in JSON");
     EXPECT_EQ(refusal("[1]"), "there is no order ''");

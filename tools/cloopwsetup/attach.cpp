@@ -59,15 +59,15 @@ std::vector<Fd> open_layers(const AttachOptions &options) {
     return fds;
 }
 
-/* Calls the ioctl. 0, or -errno with the driver's reason in *message. */
+/* Calls the ioctl. 0, or -errno with the driver's reason in *reason. */
 int configure(Handle &node, const AttachOptions &options, int image, const std::vector<Fd> &layers,
-              std::string *message) {
+              cloopw_reason *reason) {
     std::vector<__s32> fds;
     fds.reserve(layers.size());
     for (const Fd &fd : layers) {
         fds.push_back(fd.get());
     }
-    std::vector<char> reason(CLOOPW_MESSAGE_LEN);
+    reason->size = sizeof(*reason);
     struct cloopw_config config = {};
     config.size = sizeof(config);
     config.flags = (options.read_only || layers.empty() ? CLOOPW_F_READ_ONLY : 0) |
@@ -80,12 +80,8 @@ int configure(Handle &node, const AttachOptions &options, int image, const std::
     config.sizelimit = options.sizelimit;
     config.cache_bytes = options.cache_bytes;
     options.format.copy(config.format, sizeof(config.format) - 1);
-    config.message = reinterpret_cast<__u64>(reason.data());
-    config.message_len = static_cast<__u32>(reason.size());
-    int err = node.ioctl(CLOOPW_CONFIGURE, reinterpret_cast<unsigned long>(&config));
-    reason.back() = '\0';
-    *message = reason.data();
-    return err;
+    config.reason = reinterpret_cast<__u64>(reason);
+    return node.ioctl(CLOOPW_CONFIGURE, reinterpret_cast<unsigned long>(&config));
 }
 
 Error busy(Driver &driver, const DeviceRef &device) {
@@ -102,8 +98,9 @@ Error busy(Driver &driver, const DeviceRef &device) {
 }
 
 /* The driver refuses the device, not one of the files. */
-bool is_device_busy(const DeviceRef &device, const std::string &message, int err) {
-    return err == -EBUSY && (message.empty() || message.rfind(device.name + ":", 0) == 0);
+bool is_device_busy(const cloopw_reason &reason, int err) {
+    return err == -EBUSY && (reason.code == CLOOPW_R_NONE || reason.code == CLOOPW_R_ATTACHED ||
+                             reason.code == CLOOPW_R_DEVICE_IN_USE);
 }
 
 /* The size shows when the device can be read. */
@@ -123,11 +120,11 @@ std::optional<DeviceRef> try_attach(Driver &driver, const AttachOptions &options
                                     const std::vector<Fd> &layers) {
     const bool find = options.device.empty();
     DeviceRef device = find ? driver.find_free() : driver.find(options.device, true);
-    std::string message;
+    cloopw_reason reason = {};
     /* Closing what was open for writing would be an event for udev. */
     Handle node = driver.open(device, O_RDONLY | O_NONBLOCK);
-    int err = configure(node, options, image, layers, &message);
-    if (is_device_busy(device, message, err)) {
+    int err = configure(node, options, image, layers, &reason);
+    if (is_device_busy(reason, err)) {
         if (find) {
             return std::nullopt;
         }
@@ -136,7 +133,7 @@ std::optional<DeviceRef> try_attach(Driver &driver, const AttachOptions &options
     if (err < 0) {
         std::vector<std::string> files = options.cows;
         files.push_back(options.image);
-        throw refused(device.path + ": cannot attach " + options.image, files, message, err);
+        throw refused(device.path + ": cannot attach " + options.image, files, reason, err);
     }
     return device;
 }

@@ -18,18 +18,17 @@
 namespace cloopw {
 
 void resize(Driver &driver, const DeviceRef &device) {
-    std::vector<char> reason(CLOOPW_MESSAGE_LEN);
+    struct cloopw_reason reason = {};
+    reason.size = sizeof(reason);
     struct cloopw_resize request = {};
     request.size = sizeof(request);
-    request.message = reinterpret_cast<__u64>(reason.data());
-    request.message_len = static_cast<__u32>(reason.size());
+    request.reason = reinterpret_cast<__u64>(&reason);
     Handle node = driver.open(device, O_RDONLY | O_NONBLOCK);
     const int err = node.ioctl(CLOOPW_RESIZE, reinterpret_cast<unsigned long>(&request));
     if (err < 0) {
-        reason.back() = '\0';
         std::vector<std::string> files = driver.layers(device, "path");
         files.push_back(driver.attribute(device, "image"));
-        throw refused(device.path + ": not resized", files, reason.data(), err);
+        throw refused(device.path + ": not resized", files, reason, err);
     }
     driver.say(device.path + ": has " + std::to_string(request.device_size) + " bytes now");
 }
@@ -70,7 +69,7 @@ void flush(Driver &driver, const DeviceRef &device) {
     Handle node = driver.open(device, O_RDONLY | O_NONBLOCK);
     const int err = node.ioctl(CLOOPW_FLUSH, 0);
     if (err == -ENOTTY || err == -EPERM) {
-        throw refused(device.path + ": cannot be flushed", {}, "", err);
+        throw refused(device.path + ": cannot be flushed", {}, {}, err);
     }
     if (err < 0) {
         throw io_error(device.path, "not all that was written to it could be stored", err,

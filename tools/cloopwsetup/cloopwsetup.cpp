@@ -425,7 +425,7 @@ DeviceRef attach_by_any(Driver &driver, const AttachOptions &options) {
         try {
             return attach_userspace(driver, options, "auto");
         } catch (const NoWay &none) {
-            throw Error(std::string(e.what()) + "; " + none.what(), none.err());
+            throw none.with(std::string(e.what()) + "; " + none.what());
         }
     }
 }

@@ -31,19 +31,15 @@ CowBase future_base(Driver &driver, const DeviceRef &device) {
     return base_of_new_layer(layers.front(), status->device_size);
 }
 
-int put_on_top(Driver &driver, const DeviceRef &device, int layer, std::string *message) {
-    std::vector<char> reason(CLOOPW_MESSAGE_LEN);
+int put_on_top(Driver &driver, const DeviceRef &device, int layer, cloopw_reason *reason) {
+    reason->size = sizeof(*reason);
     struct cloopw_snapshot request = {};
     request.size = sizeof(request);
     request.flags = CLOOPW_SNAPSHOT_ELSEWHERE;
     request.layer_fd = layer;
-    request.message = reinterpret_cast<__u64>(reason.data());
-    request.message_len = static_cast<__u32>(reason.size());
+    request.reason = reinterpret_cast<__u64>(reason);
     Handle node = driver.open(device, O_RDONLY | O_NONBLOCK);
-    int err = node.ioctl(CLOOPW_SNAPSHOT, reinterpret_cast<unsigned long>(&request));
-    reason.back() = '\0';
-    *message = reason.data();
-    return err;
+    return node.ioctl(CLOOPW_SNAPSHOT, reinterpret_cast<unsigned long>(&request));
 }
 
 }  // namespace
@@ -60,10 +56,10 @@ void snapshot(Driver &driver, const DeviceRef &device, const std::string &path,
         throw io_error(path, "cannot open for writing", errno);
     }
     lock_cow(fd.get(), path, true);
-    std::string message;
-    int err = put_on_top(driver, device, fd.get(), &message);
+    cloopw_reason reason = {};
+    int err = put_on_top(driver, device, fd.get(), &reason);
     if (err < 0) {
-        throw refused(device.path + ": no snapshot", {path, base.path}, message, err);
+        throw refused(device.path + ": no snapshot", {path, base.path}, reason, err);
     }
     made.keep();
     driver.say(device.path + ": writes to " + path + " now; " + base.path + " stays as it is");

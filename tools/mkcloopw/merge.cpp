@@ -32,13 +32,6 @@ constexpr u32 kRunLen = CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE; /* compressed as one
 
 using CachePtr = std::unique_ptr<cw_cache, CDeleter<cw_cache_destroy>>;
 
-[[noreturn]] void throw_report(const std::string &name, int err, const cw_report &report) {
-    if (report.text[0] != '\0') {
-        throw Error(report.text, -err);
-    }
-    throw io_error(name, "cannot be opened", err);
-}
-
 CachePtr make_cache() {
     CachePtr cache(cw_cache_create(CW_DEFAULT_CACHE_BYTES));
     if (!cache) {
@@ -68,7 +61,7 @@ public:
         int err = cw_layers_open(raw.data(), static_cast<u32>(raw.size()), false, cache_.get(),
                                  &base, &layers, &report);
         if (err != 0) {
-            throw_report(ios_.front().name(), err, report);
+            throw error_of(report, err, ios_.front().name());
         }
         layers_.reset(layers);
     }
@@ -156,7 +149,7 @@ public:
         cw_report report = {};
         int err = cw_cow_open(&io.get(), cache_.get(), true, &base, &cow, &report);
         if (err != 0) {
-            throw_report(io.name(), err, report);
+            throw error_of(report, err, io.name());
         }
         cow_.reset(cow);
     }

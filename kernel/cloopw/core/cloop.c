@@ -27,13 +27,13 @@ static int check_geometry(struct cw_image *img,
 
 	if (block_size < CW_IMAGE_MIN_BLOCK ||
 	    block_size > CW_IMAGE_MAX_BLOCK || block_size % CW_SECTOR_SIZE)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
 				 "%s: block size %u is not a multiple of %u within %u..%u",
 				 img->io->name, block_size, CW_SECTOR_SIZE,
 				 CW_IMAGE_MIN_BLOCK, CW_IMAGE_MAX_BLOCK);
 	if (!blocks)
-		return cw_refuse(report, -EINVAL, "%s: has no blocks",
-				 img->io->name);
+		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
+				 "%s: has no blocks", img->io->name);
 	img->block_size = block_size;
 	img->size = (u64)blocks * block_size; /* 32 x 22 bits: fits */
 	img->blocks = blocks;
@@ -48,7 +48,7 @@ static int place_index(struct cw_image *img, struct cloop *cloop, bool trailing,
 	u64 len = (img->blocks + 1) * cloop->version->entry_len;
 
 	if (head + len > img->io_size)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_TRUNCATED,
 				 "%s: truncated: its index of %llu blocks needs %llu bytes, the file has %llu",
 				 img->io->name, img->blocks, head + len,
 				 img->io_size);
@@ -79,15 +79,15 @@ static int check_end(struct cw_image *img, const struct cloop *cloop,
 	err = cw_pread(img->io, disk, cloop->version->entry_len,
 		       entry_at(cloop, img->blocks));
 	if (err)
-		return cw_refuse(report, err, "%s: the index cannot be read",
-				 img->io->name);
+		return cw_refuse(report, err, CLOOPW_R_UNREADABLE,
+				 "%s: the index cannot be read", img->io->name);
 	end = cloop->version->decode(disk).offset;
 	if (end > img->io_size)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_TRUNCATED,
 				 "%s: truncated: the last block ends at byte %llu, the file has %llu",
 				 img->io->name, end, img->io_size);
 	if (end < cloop->begin || end > cloop->end)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
 				 "%s: the last block ends at byte %llu, inside the index",
 				 img->io->name, end);
 	img->stored_bytes = img->io_size - cloop->end + end;
@@ -101,13 +101,14 @@ static int read_head(struct cw_image *img, struct cloop *cloop, bool trailing,
 	int err;
 
 	if (img->io_size < sizeof(head))
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_TRUNCATED,
 				 "%s: truncated: %llu bytes are less than a cloop header",
 				 img->io->name, img->io_size);
 	err = cw_pread(img->io, &head, sizeof(head),
 		       trailing ? img->io_size - sizeof(head) : 0);
 	if (err)
-		return cw_refuse(report, err, "%s: the header cannot be read",
+		return cw_refuse(report, err, CLOOPW_R_UNREADABLE,
+				 "%s: the header cannot be read",
 				 img->io->name);
 	err = check_geometry(img, &head, report);
 	if (!err)

@@ -29,18 +29,18 @@ static int refuse_unknown(struct cw_io *io, struct cw_image_ends *ends,
 	unsigned int i;
 
 	if (image)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_NOT_A_COW,
 				 "%s: is an image of format %s, not a COW file",
 				 io->name, image->name);
 
 	for (i = 0; i < cw_cow_formats_count; i++) {
 		format = cw_cow_formats[i];
 		if (format->remains && format->remains(io, ends->head))
-			return cw_refuse(report, -EINVAL,
+			return cw_refuse(report, -EINVAL, CLOOPW_R_OVERWRITTEN,
 					 "%s: the beginning of this COW file is overwritten: cloopwck -y writes it again if nothing is lost by that",
 					 io->name);
 	}
-	return cw_refuse(report, -EINVAL,
+	return cw_refuse(report, -EINVAL, CLOOPW_R_NOT_A_COW,
 			 "%s: is no COW file of a known format", io->name);
 }
 
@@ -55,20 +55,21 @@ static int find_format(struct cw_io *io, const struct cw_cow_format **format,
 	*format = NULL;
 	err = cw_size(io, &size);
 	if (err)
-		return cw_refuse(report, err,
-				 "%s: its size cannot be told (%s)",
-				 io->name, cw_error_text(err));
+		return cw_refuse(report, err, CLOOPW_R_UNREADABLE,
+				 "%s: its size cannot be told (%s)", io->name,
+				 cw_error_text(err));
 	if (!size)
-		return cw_refuse(report, -EINVAL, "%s: is empty, no COW file",
-				 io->name);
+		return cw_refuse(report, -EINVAL, CLOOPW_R_EMPTY,
+				 "%s: is empty, no COW file", io->name);
 	ends = cw_alloc(sizeof(*ends)); /* no tail: the head tells enough */
 	if (!ends)
 		return -ENOMEM;
 	ends->head_len = cw_min(size, CW_HEAD_LEN);
 	err = cw_pread(io, ends->head, ends->head_len, 0);
 	if (err)
-		cw_refuse(report, err, "%s: cannot be read (%s)",
-			  io->name, cw_error_text(err));
+		cw_refuse(report, err, CLOOPW_R_UNREADABLE,
+			  "%s: cannot be read (%s)", io->name,
+			  cw_error_text(err));
 	for (i = 0; !err && i < cw_cow_formats_count; i++)
 		if (!*format && cw_cow_formats[i]->probe(ends->head, ends->head_len))
 			*format = cw_cow_formats[i];

@@ -59,12 +59,12 @@ static int check_base(const struct cw_cow *cow, const struct cw_uml_head *head,
 
 	if (head->size > ~0ull - CW_SECTOR_SIZE ||
 	    cw_round_up(head->size, CW_SECTOR_SIZE) != base->size)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_OTHER_BASE,
 				 "%s: was made for %.256s of %llu bytes, but %s has %llu",
 				 name, head->base, head->size, base->name,
 				 base->size);
 	if (base->mtime && (u32)base->mtime != head->mtime)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BASE_MODIFIED,
 				 "%s: was made for %.128s as modified at %u, but %s was modified at %lld; if it was only copied, 'touch -d @%u' makes it as it was",
 				 name, head->base, head->mtime, base->name,
 				 base->mtime, head->mtime);
@@ -80,7 +80,7 @@ static int check_writable(const struct cw_cow *cow,
 			  struct cw_report *report)
 {
 	if (cow->writable && head->version < 3)
-		return cw_refuse(report, -EROFS,
+		return cw_refuse(report, -EROFS, CLOOPW_R_ONLY_READABLE,
 				 "%s: UML COW file of version %u can be read, not written; attach it read-only",
 				 cow->io->name, head->version);
 	return 0;
@@ -132,7 +132,7 @@ static int set_layout(struct cw_cow *cow, const struct cw_uml_head *head,
 		return err;
 	if (cw_add_overflows(uml->data_offset, head->size, &end) ||
 	    end > io_size)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_TRUNCATED,
 				 "%s: truncated: needs %llu bytes, the file has %llu",
 				 cow->io->name, end, io_size);
 	uml->page = cw_alloc(uml->pages * sizeof(*uml->page));

@@ -113,7 +113,7 @@ static int decode(const u8 *bytes, struct cw_uml_head *head, const char *name,
 	else if (head->version == 3 && !d.little)
 		decode_3_padded(&d, head);
 	else
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_NEWER,
 				 "%s: UML COW file of version %u; only versions 1 to 3 are known",
 				 name, head->version);
 	return 0;
@@ -125,22 +125,22 @@ static int check(const struct cw_uml_head *head, const char *name,
 	u32 path_len = head->version == 1 ? CW_UML1_PATH_LEN : CW_UML_PATH_LEN;
 
 	if (head->cow_format != CW_UML_FORMAT_BITMAP)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_NEWER,
 				 "%s: UML COW format %u is not known", name,
 				 head->cow_format);
 	if (!cw_is_power_of_2(head->sector_size) ||
 	    head->sector_size < CW_SECTOR_SIZE ||
 	    head->sector_size > CW_PAGE_SIZE)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
 				 "%s: sector size %u is no power of two within %u..%u",
 				 name, head->sector_size, CW_SECTOR_SIZE,
 				 CW_PAGE_SIZE);
 	if (!head->alignment || head->alignment > 1u << 30)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
 				 "%s: an alignment of %u bytes is not possible",
 				 name, head->alignment);
 	if (!memchr(head->base, 0, path_len))
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_DAMAGED,
 				 "%s: the name of its base has no end", name);
 	return 0;
 }
@@ -167,16 +167,17 @@ int cw_uml_read_head(struct cw_io *io, struct cw_uml_head *head,
 	memset(head, 0, sizeof(*head));
 	err = read_bytes(io, bytes, &len);
 	if (err)
-		cw_refuse(report, err, "%s: cannot be read (%s)",
-			  io->name, cw_error_text(err));
+		cw_refuse(report, err, CLOOPW_R_UNREADABLE,
+			  "%s: cannot be read (%s)", io->name,
+			  cw_error_text(err));
 	else if (len < 2 * sizeof(u32))
-		err = cw_refuse(report, -EINVAL,
+		err = cw_refuse(report, -EINVAL, CLOOPW_R_TRUNCATED,
 				"%s: truncated: no whole UML COW header",
 				io->name);
 	if (!err)
 		err = decode(bytes, head, io->name, report);
 	if (!err && len < head->len)
-		err = cw_refuse(report, -EINVAL,
+		err = cw_refuse(report, -EINVAL, CLOOPW_R_TRUNCATED,
 				"%s: truncated: no whole UML COW header",
 				io->name);
 	if (!err)

@@ -107,7 +107,7 @@ int cw_device_open(const struct cw_device_config *config,
 
 	*out = NULL;
 	if (config->nr_layers > CW_MAX_LAYERS)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_TOO_MANY_LAYERS,
 				 "%u COW layers are more than %u",
 				 config->nr_layers, CW_MAX_LAYERS);
 	dev = cw_alloc(sizeof(*dev));
@@ -161,7 +161,7 @@ int cw_device_resize(struct cw_device *dev, struct cw_report *report)
 	int err;
 
 	if (layers->nr)
-		return cw_refuse(report, -EOPNOTSUPP,
+		return cw_refuse(report, -EOPNOTSUPP, CLOOPW_R_FIXED_COW,
 				 "%s: was made for a device of %llu bytes and cannot be resized",
 				 layers->layer[0]->io->name, dev->size);
 	err = cw_image_resize(dev->image, report);
@@ -642,8 +642,9 @@ int cw_device_snapshot(struct cw_device *dev, struct cw_io *io,
 	cw_rwsem_write_unlock(&dev->top_lock);
 	if (err) {
 		cw_layers_take_back(added);
-		cw_refuse(report, err, "%s: cannot be frozen (%s)",
-			  top->io->name, cw_error_text(err));
+		cw_refuse(report, err, CLOOPW_R_FREEZE_FAILED,
+			  "%s: cannot be frozen (%s)", top->io->name,
+			  cw_error_text(err));
 	}
 unlock:
 	cw_mutex_unlock(&dev->snapshot_lock);

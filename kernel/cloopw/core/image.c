@@ -51,13 +51,15 @@ static int choose_format(struct cw_image *img,
 		return -ENOMEM;
 	err = read_ends(img, ends, &tail_err);
 	if (err) {
-		cw_refuse(report, err, "%s: cannot be read (%s)",
-			  img->io->name, cw_error_text(err));
+		cw_refuse(report, err, CLOOPW_R_UNREADABLE,
+			  "%s: cannot be read (%s)", img->io->name,
+			  cw_error_text(err));
 		goto out;
 	}
 	if (wanted && !wanted->probe(ends)) {
-		err = cw_refuse(report, -EINVAL, "%s: is no %s image",
-				img->io->name, wanted->name);
+		err = cw_refuse(report, -EINVAL, CLOOPW_R_NOT_AN_IMAGE,
+				"%s: is no %s image", img->io->name,
+				wanted->name);
 		goto out;
 	}
 	img->format = wanted;
@@ -66,7 +68,7 @@ static int choose_format(struct cw_image *img,
 			img->format = cw_image_formats[i];
 	/* The probe of raw takes a file of another format, too. */
 	if (tail_err && !wanted && img->format == &cw_image_raw)
-		err = cw_refuse(report, tail_err,
+		err = cw_refuse(report, tail_err, CLOOPW_R_UNREADABLE,
 				"%s: its end cannot be read (%s)",
 				img->io->name, cw_error_text(tail_err));
 out:
@@ -78,7 +80,7 @@ static int check_size(const struct cw_image *img, u64 size,
 		      struct cw_report *report)
 {
 	if (size > CW_IMAGE_MAX_SIZE)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_TOO_LARGE,
 				 "%s: %llu bytes are too many for a device",
 				 img->io->name, size);
 	return 0;
@@ -93,7 +95,7 @@ static int check_geometry(struct cw_image *img, struct cw_report *report)
 		return err;
 	if (img->block_size < CW_IMAGE_MIN_BLOCK ||
 	    img->block_size > CW_IMAGE_MAX_BLOCK)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
 				 "%s: block size %u is not within %u..%u",
 				 img->io->name, img->block_size,
 				 CW_IMAGE_MIN_BLOCK, CW_IMAGE_MAX_BLOCK);
@@ -132,12 +134,13 @@ int cw_image_open(struct cw_io *io, struct cw_cache *cache,
 	img->index_owner = cw_cache_new_owner(cache);
 	err = cw_size(io, &img->io_size);
 	if (err) {
-		cw_refuse(report, err, "%s: its size cannot be told (%s)",
-			  io->name, cw_error_text(err));
+		cw_refuse(report, err, CLOOPW_R_UNREADABLE,
+			  "%s: its size cannot be told (%s)", io->name,
+			  cw_error_text(err));
 		goto free_img;
 	}
 	if (!img->io_size) {
-		err = cw_refuse(report, -EINVAL, "%s: is empty", io->name);
+		err = cw_refuse_file(report, -EINVAL, CLOOPW_R_EMPTY, io->name);
 		goto free_img;
 	}
 	err = choose_format(img, format, report);
@@ -183,17 +186,17 @@ int cw_image_resize(struct cw_image *img, struct cw_report *report)
 	int err;
 
 	if (img->format->locate)
-		return cw_refuse(report, -EOPNOTSUPP,
+		return cw_refuse(report, -EOPNOTSUPP, CLOOPW_R_FIXED_IMAGE,
 				 "%s: a %s image has the size it was made with",
 				 img->io->name, img->format->name);
 	err = cw_size(img->io, &size);
 	if (err)
-		return cw_refuse(report, err,
+		return cw_refuse(report, err, CLOOPW_R_UNREADABLE,
 				 "%s: its size cannot be told (%s)",
 				 img->io->name, cw_error_text(err));
 	if (!size)
-		return cw_refuse(report, -EINVAL, "%s: is empty",
-				 img->io->name);
+		return cw_refuse_file(report, -EINVAL, CLOOPW_R_EMPTY,
+				      img->io->name);
 	err = check_size(img, size, report);
 	if (err)
 		return err;

@@ -65,7 +65,8 @@ static int cloop4_open(struct cw_image *img, struct cw_report *report)
 	int err = cw_pread(img->io, head, len, 0);
 
 	if (err)
-		return cw_refuse(report, err, "%s: the header cannot be read",
+		return cw_refuse(report, err, CLOOPW_R_UNREADABLE,
+				 "%s: the header cannot be read",
 				 img->io->name);
 	return cw_cloop_open(img, &cloop4, !begins_with_header(head, len),
 			     report);

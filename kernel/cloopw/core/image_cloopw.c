@@ -60,11 +60,11 @@ static int check_features(const struct cw_disk_super *super, const char *name,
 	u32 version = cw_from_le32(super->version);
 
 	if (version != CW_IMAGE_VERSION)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_NEWER,
 				 "%s: cloopw image of version %u; this driver reads version %u",
 				 name, version, CW_IMAGE_VERSION);
 	if (unknown)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_NEWER,
 				 "%s: uses features this driver does not know (incompatible feature bits %#llx): a newer cloopw is needed",
 				 name, unknown);
 	return 0;
@@ -77,7 +77,7 @@ static int check_crc(struct cw_disk_super *super, const char *name,
 
 	super->crc = cw_to_le32(0);
 	if (cw_crc32c(super, sizeof(*super)) != crc)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_DAMAGED,
 				 "%s: the superblock is damaged (checksum)",
 				 name);
 	return 0;
@@ -93,29 +93,29 @@ static int check_geometry(const struct cw_disk_super *super, u64 io_size,
 
 	if (!cw_is_power_of_2(block_size) || block_size < CW_NATIVE_MIN_BLOCK ||
 	    block_size > CW_NATIVE_MAX_BLOCK)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
 				 "%s: block size %u is no power of two within %u..%u",
 				 name, block_size, CW_NATIVE_MIN_BLOCK,
 				 CW_NATIVE_MAX_BLOCK);
 	if (!size || size > 1ull << 62)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
 				 "%s: a size of %llu bytes is not possible",
 				 name, size);
 	if (levels != levels_for(cw_div_up(size, block_size)) ||
 	    levels > CW_INDEX_MAX_LEVELS)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
 				 "%s: an index of %u levels does not fit %llu bytes in blocks of %u",
 				 name, levels, size, block_size);
 	if (file_bytes < CW_SUPER_LEN)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
 				 "%s: a length of %llu bytes is less than its superblock",
 				 name, file_bytes);
 	if (file_bytes > io_size)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_TRUNCATED,
 				 "%s: truncated: the image has %llu bytes, the file %llu",
 				 name, file_bytes, io_size);
 	if (cw_from_le32(super->codecs) >> CW_CODEC_IDS)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_NO_CODEC,
 				 "%s: uses codecs this driver does not know (%#x)",
 				 name, cw_from_le32(super->codecs));
 	return 0;
@@ -161,7 +161,7 @@ static int adopt(struct cw_image *img, const struct cw_disk_super *super,
 	if (decode_ref(&super->root, native->end, CW_INDEX_PAGE_LEN,
 		       &native->root) ||
 	    !is_index_page(&native->root))
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_DAMAGED,
 				 "%s: the superblock's index reference is not valid",
 				 img->io->name);
 	img->size = cw_from_le64(super->size);
@@ -212,7 +212,7 @@ static int check_root(struct cw_image *img, struct cw_report *report)
 	if (err == -ENOMEM)
 		return err;
 	if (err)
-		return cw_refuse(report, err,
+		return cw_refuse(report, err, CLOOPW_R_DAMAGED,
 				 "%s: damaged: the root of its index, at byte %llu, cannot be read or has a wrong checksum",
 				 img->io->name, native->root.offset);
 	return 0;
@@ -224,7 +224,7 @@ static int native_open(struct cw_image *img, struct cw_report *report)
 	int err = -ENOMEM;
 
 	if (img->io_size < CW_SUPER_LEN)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_TRUNCATED,
 				 "%s: truncated: %llu bytes are less than a superblock",
 				 img->io->name, img->io_size);
 	super = cw_alloc_raw(sizeof(*super));
@@ -233,8 +233,8 @@ static int native_open(struct cw_image *img, struct cw_report *report)
 		goto free_priv;
 	err = cw_pread(img->io, super, sizeof(*super), 0);
 	if (err) {
-		cw_refuse(report, err, "%s: the superblock cannot be read",
-			  img->io->name);
+		cw_refuse(report, err, CLOOPW_R_UNREADABLE,
+			  "%s: the superblock cannot be read", img->io->name);
 		goto free_priv;
 	}
 	err = check_super(img, super, report);

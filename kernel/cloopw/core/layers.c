@@ -22,9 +22,8 @@ static int check_lower(const struct cw_cow *cow, struct cw_report *report)
 {
 	if (!cow->format->freeze || cow->frozen)
 		return 0;
-	return cw_refuse(report, -EINVAL,
-			 "%s: is not frozen, so nothing can lie over it",
-			 cow->io->name);
+	return cw_refuse_file(report, -EINVAL, CLOOPW_R_NOT_FROZEN,
+			      cow->io->name);
 }
 
 /*
@@ -94,14 +93,14 @@ static int check_top(const struct cw_layers *layers, struct cw_report *report)
 	const struct cw_cow *top = layers->nr ? layers->layer[0] : NULL;
 
 	if (!top || !top->writable)
-		return cw_refuse(report, -EROFS,
+		return cw_refuse(report, -EROFS, CLOOPW_R_READ_ONLY,
 				 "the device is read-only, so it has nothing to be frozen");
 	if (!top->format->freeze)
-		return cw_refuse(report, -EOPNOTSUPP,
+		return cw_refuse(report, -EOPNOTSUPP, CLOOPW_R_NOT_FREEZABLE,
 				 "%s: a COW file of format %s cannot be frozen",
 				 top->io->name, top->format->name);
 	if (layers->nr == CW_MAX_LAYERS)
-		return cw_refuse(report, -E2BIG,
+		return cw_refuse(report, -E2BIG, CLOOPW_R_TOO_MANY_LAYERS,
 				 "%s: would be layer %u, there may be %u",
 				 top->io->name, layers->nr + 1, CW_MAX_LAYERS);
 	return 0;
@@ -113,13 +112,11 @@ static int check_new(const struct cw_cow_identity *id, const char *name,
 	static const u8 none[CW_UUID_LEN];
 
 	if (!id->over_layer || !memcmp(id->below_uuid, none, CW_UUID_LEN))
-		return cw_refuse(report, -EINVAL,
-				 "%s: was not made to lie over another COW file",
-				 name);
+		return cw_refuse_file(report, -EINVAL, CLOOPW_R_NOT_A_LAYER,
+				      name);
 	if (!id->unused)
-		return cw_refuse(report, -EINVAL,
-				 "%s: has been used, and a new layer must be empty",
-				 name);
+		return cw_refuse_file(report, -EINVAL, CLOOPW_R_USED_LAYER,
+				      name);
 	return 0;
 }
 

@@ -51,7 +51,31 @@ const char *cw_error_text(int err)
 	return "Unknown error";
 }
 
-int cw_refuse(struct cw_report *report, int err, const char *fmt, ...)
+#define REASON_TEXTS(number, name, text) \
+	[number] = { #name, text },
+
+static const struct {
+	const char *name;
+	const char *text;
+} reasons[] = { CLOOPW_REASONS(REASON_TEXTS) };
+
+const char *cw_reason_name(unsigned int code)
+{
+	return code < ARRAY_SIZE(reasons) ? reasons[code].name : NULL;
+}
+
+enum cloopw_reason_code cw_reason_by_name(const char *name)
+{
+	unsigned int code;
+
+	for (code = 1; code < ARRAY_SIZE(reasons); code++)
+		if (!strcmp(reasons[code].name, name))
+			return code;
+	return CLOOPW_R_NONE;
+}
+
+int cw_refuse(struct cw_report *report, int err, enum cloopw_reason_code code,
+	      const char *fmt, ...)
 {
 	va_list args;
 
@@ -61,5 +85,12 @@ int cw_refuse(struct cw_report *report, int err, const char *fmt, ...)
 	cw_vformat(report->text, sizeof(report->text), fmt, args);
 	va_end(args);
 	make_printable(report->text);
+	report->code = code;
 	return err;
+}
+
+int cw_refuse_file(struct cw_report *report, int err,
+		   enum cloopw_reason_code code, const char *name)
+{
+	return cw_refuse(report, err, code, "%s: %s", name, reasons[code].text);
 }

@@ -40,6 +40,78 @@
 #define CLOOPW_F_ALL \
 	(CLOOPW_F_READ_ONLY | CLOOPW_F_PARTSCAN | CLOOPW_F_DIRECT_IO)
 
+/*
+ * The reasons of refusals: number, name, and what is to be said of the file or
+ * device. Programs decide by the code. The text has the facts as well. A new
+ * reason gets the next number.
+ */
+#define CLOOPW_REASONS(REASON) \
+	REASON(1, NOT_OPEN, "is not open for that") \
+	REASON(2, NOT_OPENED, "cannot be opened") \
+	REASON(3, WRONG_KIND, "neither a file nor a block device") \
+	REASON(4, BAD_WINDOW, "its part begins or ends where it cannot") \
+	REASON(5, IN_USE, "is already in use") \
+	REASON(6, CLAIMED, \
+	       "is mounted, or in use by another device or program") \
+	REASON(7, ITSELF, "lies on the device itself") \
+	REASON(8, MAYBE_ITSELF, "may lie on the device itself") \
+	REASON(9, UNATTACHED, "nothing is attached to it") \
+	REASON(10, ATTACHED, "is already attached") \
+	REASON(11, DEVICE_IN_USE, "is in use") \
+	REASON(12, CHANGING, "is being changed already") \
+	REASON(13, HAS_LAYERS, \
+	       "has COW layers: detach it, and attach it otherwise") \
+	REASON(14, BAD_REQUEST, "the request is not of this version") \
+	REASON(15, UNSUPPORTED, "the driver has no such setting") \
+	REASON(16, NO_FORMAT, "there is no such format") \
+	REASON(17, UNREADABLE, "cannot be read") \
+	REASON(18, UNWRITABLE, "cannot be written") \
+	REASON(19, EMPTY, "is empty") \
+	REASON(20, TRUNCATED, "is truncated") \
+	REASON(21, DAMAGED, "is damaged") \
+	REASON(22, IMPOSSIBLE, "has a number that is not possible") \
+	REASON(23, TOO_LARGE, "is too large") \
+	REASON(24, NOT_AN_IMAGE, "is no image of that format") \
+	REASON(25, NOT_A_COW, "is no COW file") \
+	REASON(26, OVERWRITTEN, "its beginning is overwritten") \
+	REASON(27, NEWER, "is of a version that this driver does not know") \
+	REASON(28, NO_CODEC, "needs a codec that this driver does not have") \
+	REASON(29, ONLY_READABLE, \
+	       "can be read, not written: attach it read-only") \
+	REASON(30, OTHER_BASE, "was made for something else") \
+	REASON(31, BASE_MODIFIED, "was made for it before it was modified") \
+	REASON(32, BASE_MISSING, "lies over a COW file that is not given") \
+	REASON(33, FROZEN, \
+	       "is frozen: layers may lie over it, and it must not change") \
+	REASON(34, NOT_FROZEN, "is not frozen, so nothing can lie over it") \
+	REASON(35, NOT_FREEZABLE, \
+	       "a COW file of its format cannot be frozen") \
+	REASON(36, FREEZE_FAILED, "could not be frozen") \
+	REASON(37, READ_ONLY, \
+	       "the device is read-only, so it has nothing to be frozen") \
+	REASON(38, NOT_A_LAYER, "was not made to lie over another COW file") \
+	REASON(39, USED_LAYER, \
+	       "has been used, and a new layer must be empty") \
+	REASON(40, TOO_MANY_LAYERS, "has too many COW layers") \
+	REASON(41, FIXED_IMAGE, "has the size it was made with") \
+	REASON(42, FIXED_COW, "its COW file was made for its size")
+
+#define CLOOPW_REASON_CODE(number, name, ...) CLOOPW_R_##name = (number),
+
+enum cloopw_reason_code {
+	CLOOPW_R_NONE = 0, /* errno is all that is known */
+	CLOOPW_REASONS(CLOOPW_REASON_CODE)
+};
+
+#undef CLOOPW_REASON_CODE
+
+/* The kernel fills it when an ioctl fails. */
+struct cloopw_reason {
+	__u32 size; /* sizeof(struct cloopw_reason), set by the caller */
+	__u32 code; /* enum cloopw_reason_code */
+	char text[CLOOPW_MESSAGE_LEN]; /* one line: which file, and why */
+};
+
 /* Attaches an image to an idle device, in one step. */
 struct cloopw_config {
 	__u32 size;      /* sizeof(struct cloopw_config) */
@@ -56,10 +128,7 @@ struct cloopw_config {
 	__u64 sizelimit; /* length from there, in bytes; 0: all */
 	__u64 cache_bytes; /* for decompressed clusters; 0: default */
 	char format[CLOOPW_FORMAT_LEN]; /* the image's format; empty: probe */
-	/* address of char[message_len] for the reason of a failure; 0: none */
-	__u64 message;
-	__u32 message_len;
-	__u32 reserved;
+	__u64 reason; /* address of a struct cloopw_reason; 0: none */
 };
 
 enum cloopw_state {
@@ -116,8 +185,8 @@ struct cloopw_snapshot {
 	__u32 size;     /* sizeof(struct cloopw_snapshot) */
 	__u32 flags;    /* CLOOPW_SNAPSHOT_* */
 	__s32 layer_fd; /* the new layer, open for reading and writing */
-	__u32 message_len;
-	__u64 message;  /* like message in struct cloopw_config */
+	__u32 reserved; /* 0 */
+	__u64 reason;   /* like reason in struct cloopw_config */
 };
 
 /*
@@ -129,9 +198,7 @@ struct cloopw_resize {
 	__u32 size;        /* sizeof(struct cloopw_resize) */
 	__u32 flags;       /* 0 */
 	__u64 device_size; /* bytes, set by the kernel */
-	__u64 message;     /* like message in struct cloopw_config */
-	__u32 message_len;
-	__u32 reserved;    /* 0 */
+	__u64 reason;      /* like reason in struct cloopw_config */
 };
 
 /* cloopw_query.features */
@@ -170,10 +237,11 @@ struct cloopw_query {
  * The first published lengths of the structures; none is shorter. The numbers
  * of ioctls contain these lengths: a structure may grow, and its number stays.
  */
-#define CLOOPW_CONFIG_SIZE_1 80
+#define CLOOPW_REASON_SIZE_1 520
+#define CLOOPW_CONFIG_SIZE_1 72
 #define CLOOPW_STATUS_SIZE_1 280
 #define CLOOPW_SNAPSHOT_SIZE_1 24
-#define CLOOPW_RESIZE_SIZE_1 32
+#define CLOOPW_RESIZE_SIZE_1 24
 #define CLOOPW_QUERY_SIZE_1 320
 
 /* The kernel reads the structure, or reads and writes it. */

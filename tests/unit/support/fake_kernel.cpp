@@ -254,28 +254,44 @@ int FakeKernel::query(struct cloopw_query *query) const {
     return 0;
 }
 
+cloopw_reason reason_of(const Error &refusal) {
+    cloopw_reason reason = {};
+    reason.code = refusal.code();
+    std::string(refusal.what()).copy(reason.text, sizeof(reason.text) - 1);
+    return reason;
+}
+
+/* Fills what the caller has for the reason, as the driver does. */
+static void answer(__u64 address, const cloopw_reason &reason) {
+    auto *to = reinterpret_cast<cloopw_reason *>(address);
+    if (to != nullptr && to->size == sizeof(*to)) {
+        to->code = reason.code;
+        memcpy(to->text, reason.text, sizeof(to->text));
+    }
+}
+
 int FakeKernel::configure(int number, struct cloopw_config *config) {
-    if (config->size != sizeof(*config) || config->reserved != 0 ||
-        (config->flags & ~CLOOPW_F_ALL) != 0) {
+    if (config->size != sizeof(*config) || (config->flags & ~CLOOPW_F_ALL) != 0) {
         return -EINVAL;
     }
-    std::string message = configure_message;
+    struct cloopw_reason reason = configure_reason;
     int err = configure_error;
     if (disks[number] || stolen_devices > 0) {
         stolen_devices = std::max(stolen_devices - 1, 0);
-        message = "cloopw" + std::to_string(number) + ": is already attached";
+        reason = reason_of(Error("cloopw" + std::to_string(number) + ": is already attached", EBUSY,
+                                 CLOOPW_R_ATTACHED));
         err = -EBUSY;
     }
     if (err == 0) {
-        err = attach(number, config, &message);
+        err = attach(number, config, &reason);
     }
-    if (err != 0 && config->message != 0 && config->message_len > message.size()) {
-        memcpy(reinterpret_cast<char *>(config->message), message.c_str(), message.size() + 1);
+    if (err != 0) {
+        answer(config->reason, reason);
     }
     return err;
 }
 
-int FakeKernel::attach(int number, struct cloopw_config *config, std::string *message) {
+int FakeKernel::attach(int number, struct cloopw_config *config, struct cloopw_reason *reason) {
     auto attached = std::make_unique<Attached>();
     attached->config = *config;
     attached->format = config->format;
@@ -295,7 +311,7 @@ int FakeKernel::attach(int number, struct cloopw_config *config, std::string *me
             Io::adopt(dup(config->image_fd), attached->image, config->offset, config->sizelimit),
             std::move(layers), wanted);
     } catch (const Error &e) {
-        *message = e.what();
+        *reason = reason_of(e);
         return -e.err();
     }
     const cw_image &image = *attached->engine->info().image;
@@ -357,10 +373,7 @@ int FakeKernel::snapshot(int number, struct cloopw_snapshot *request) {
     try {
         attached.engine->snapshot(Io::adopt(dup(request->layer_fd), path));
     } catch (const Error &e) {
-        const std::string message = e.what();
-        if (message.size() < request->message_len) {
-            memcpy(reinterpret_cast<char *>(request->message), message.c_str(), message.size() + 1);
-        }
+        answer(request->reason, reason_of(e));
         return -e.err();
     }
     attached.layers.insert(attached.layers.begin(), path);
@@ -370,14 +383,14 @@ int FakeKernel::snapshot(int number, struct cloopw_snapshot *request) {
 }
 
 int FakeKernel::resize(int number, struct cloopw_resize *request) {
-    if (request->size != sizeof(*request) || request->flags != 0 || request->reserved != 0) {
+    if (request->size != sizeof(*request) || request->flags != 0) {
         return -EINVAL;
     }
     struct cw_report report = {};
     cw_device &engine = disks[number]->engine->get();
     const int err = cw_device_resize(&engine, &report);
-    if (err != 0 && request->message_len >= sizeof(report.text)) {
-        memcpy(reinterpret_cast<char *>(request->message), report.text, sizeof(report.text));
+    if (err != 0) {
+        answer(request->reason, reason_of(Error(report.text, -err, report.code)));
     }
     request->device_size = disks[number]->engine->size();
     set_attribute(number, "size", std::to_string(request->device_size));

@@ -20,6 +20,9 @@
 
 namespace cloopw::test {
 
+/* The driver fills its reason so. */
+cloopw_reason reason_of(const Error &refusal);
+
 class FakeKernel : public Kernel {
 public:
     struct Attached {
@@ -46,7 +49,7 @@ public:
     bool clear_detaches = true; /* in spite of the error */
     int stolen_devices = 0;     /* so many free devices go to another program */
     int configure_error = 0;    /* -errno */
-    std::string configure_message;
+    struct cloopw_reason configure_reason = {};
     std::string codecs = "none zlib lz4 lz4hc zstd xz lzo"; /* the module's */
     std::string cow_codecs = "none zlib lz4 lz4hc zstd";
     int snapshot_error = 0;    /* -errno */
@@ -112,7 +115,7 @@ private:
     int control(unsigned int request, int number);
     int query(struct cloopw_query *query) const;
     int configure(int number, struct cloopw_config *config);
-    int attach(int number, struct cloopw_config *config, std::string *message);
+    int attach(int number, struct cloopw_config *config, struct cloopw_reason *reason);
     int clear(int number);
     int snapshot(int number, struct cloopw_snapshot *request);
     int resize(int number, struct cloopw_resize *request);

@@ -101,6 +101,7 @@ public:
 
     int err() const { return err_; }
     std::string why() const { return report_.text; }
+    unsigned int code() const { return report_.code; }
     cw_image *operator->() const { return image_; }
     cw_image *get() const { return image_; }
     /* Returns the result of a read of the range, and its bytes when that is 0. */
@@ -131,6 +132,7 @@ public:
 
     int err() const { return err_; }
     std::string why() const { return report_.text; }
+    unsigned int code() const { return report_.code; }
     cw_device *get() const { return device_; }
     u64 size() const;
     int read(u64 off, u32 len, Bytes *out) const;

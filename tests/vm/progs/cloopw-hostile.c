@@ -35,15 +35,21 @@ static int failures;
 
 /* ---- one ioctl ---- */
 
-static char message[CLOOPW_MESSAGE_LEN];
+static struct cloopw_reason reason = { .size = sizeof(reason) };
+static char *const message = reason.text;
+
+static void forget_reason(void)
+{
+	memset(&reason, 0, sizeof(reason));
+	reason.size = sizeof(reason);
+}
 
 static struct cloopw_config good_config(void)
 {
 	struct cloopw_config config = {
 		.size = sizeof(config),
 		.image_fd = image,
-		.message = (uintptr_t)message,
-		.message_len = sizeof(message),
+		.reason = (uintptr_t)&reason,
 	};
 
 	return config;
@@ -54,7 +60,7 @@ static int configure(const void *config)
 {
 	int err;
 
-	memset(message, 0, sizeof(message));
+	forget_reason();
 	err = ioctl(device, CLOOPW_CONFIGURE, config) ? errno : 0;
 	if (!err && ioctl(device, CLOOPW_CLEAR, 0))
 		printf("not ok clear: %s\n", strerror(errno));
@@ -72,18 +78,19 @@ static void expect(const char *name, int want, int got)
 	       strerror(want), message);
 }
 
-/* The same, and a message that holds a word. */
-static void expect_message(const char *name, int want, const char *word,
-			   const struct cloopw_config *config)
+/* The same, and a reason of this code, whose message ends. */
+static void expect_reason(const char *name, int want,
+			  enum cloopw_reason_code code,
+			  const struct cloopw_config *config)
 {
 	int got = configure(config);
 
 	expect(name, want, got);
-	if (!strstr(message, word) || strnlen(message, sizeof(message)) ==
-	    sizeof(message)) {
+	if (reason.code != code || !message[0] ||
+	    strnlen(message, sizeof(reason.text)) == sizeof(reason.text)) {
 		failures++;
-		printf("not ok %s: message '%.*s'\n", name,
-		       (int)sizeof(message), message);
+		printf("not ok %s: reason %u '%.*s'\n", name, reason.code,
+		       (int)sizeof(reason.text), message);
 	}
 }
 
@@ -207,31 +214,36 @@ static void check_fields(void)
 
 	config = good_config();
 	config.flags = 1u << 31;
-	expect_message("unknown flag", EINVAL, "flags", &config);
+	expect_reason("unknown flag", EINVAL, CLOOPW_R_BAD_REQUEST,
+		      &config);
 	config.flags = CLOOPW_F_DIRECT_IO;
 	expect("direct I/O, where there may be none", 0, configure(&config));
 	config = good_config();
-	config.reserved = 1;
-	expect_message("reserved", EINVAL, "reserved", &config);
 	config = good_config();
 	config.nr_layers = CLOOPW_MAX_LAYERS + 1;
-	expect_message("65 layers", EINVAL, "layers", &config);
+	expect_reason("65 layers", EINVAL, CLOOPW_R_TOO_MANY_LAYERS,
+		      &config);
 	config.nr_layers = UINT32_MAX;
-	expect_message("4294967295 layers", EINVAL, "layers", &config);
+	expect_reason("4294967295 layers", EINVAL, CLOOPW_R_TOO_MANY_LAYERS,
+		      &config);
 	config.nr_layers = 1;
 	expect("layers at 0", EFAULT, configure(&config));
 	config.layer_fds = UINT64_MAX - 2;
 	expect("layers at the end of memory", EFAULT, configure(&config));
 	config = good_config();
 	config.offset = 1;
-	expect_message("odd offset", EINVAL, "offset", &config);
+	expect_reason("odd offset", EINVAL, CLOOPW_R_BAD_WINDOW,
+		      &config);
 	config.offset = 1ull << 62;
-	expect_message("offset behind the end", EINVAL, "offset", &config);
+	expect_reason("offset behind the end", EINVAL, CLOOPW_R_BAD_WINDOW,
+		      &config);
 	config.sizelimit = 1ull << 62;
-	expect_message("offset + limit", EOVERFLOW, "large", &config);
+	expect_reason("offset + limit", EOVERFLOW, CLOOPW_R_BAD_WINDOW,
+		      &config);
 	config.offset = -512ull;
 	config.sizelimit = 1024;
-	expect_message("offset + limit wrap", EOVERFLOW, "large", &config);
+	expect_reason("offset + limit wrap", EOVERFLOW, CLOOPW_R_BAD_WINDOW,
+		      &config);
 	config = good_config();
 	config.sizelimit = 1;
 	expect("one byte: a raw image", 0, configure(&config));
@@ -242,35 +254,46 @@ static void check_fields(void)
 	expect("no memory for the cache", 0, configure(&config));
 	config = good_config();
 	memset(config.format, 'x', sizeof(config.format));
-	expect_message("format without end", EINVAL, "format", &config);
+	expect_reason("format without end", EINVAL, CLOOPW_R_BAD_REQUEST,
+		      &config);
 	strcpy(config.format, "%s%n%p");
-	expect_message("unknown format", EINVAL, "%s%n%p", &config);
+	expect_reason("unknown format", EINVAL, CLOOPW_R_NO_FORMAT,
+		      &config);
 }
 
-static void check_message(void)
+static void check_reason(void)
 {
+	struct {
+		struct cloopw_reason reason;
+		char more[8];
+	} longer = { .reason.size = sizeof(longer) };
 	struct cloopw_config config = good_config();
 
 	config.flags = 1u << 30;
-	config.message = 0;
-	expect("no message wanted", EINVAL, configure(&config));
-	config.message = ~0xffull;
-	expect("message to a bad address", EINVAL, configure(&config));
-	config.message = (uintptr_t)message;
-	config.message_len = 0;
-	expect("message of no bytes", EINVAL, configure(&config));
-	config.message_len = 4;
-	expect("message of four bytes", EINVAL, configure(&config));
-	expect("is cut and ends", 3, (int)strlen(message));
-	config.message_len = UINT32_MAX;
-	expect_message("message of any length", EINVAL, "flags", &config);
+	config.reason = 0;
+	expect("no reason wanted", EINVAL, configure(&config));
+	config.reason = ~0xffull;
+	expect("reason to a bad address", EINVAL, configure(&config));
+	config.reason = (uintptr_t)last_page() - 4;
+	expect("reason, half of it writable", EINVAL, configure(&config));
+	config.reason = (uintptr_t)&reason;
+	expect_reason("reason", EINVAL, CLOOPW_R_BAD_REQUEST,
+		      &config);
+	reason.size = sizeof(reason) - 1;
+	reason.code = 0;
+	expect("reason too short", EINVAL,
+	       result(ioctl(device, CLOOPW_CONFIGURE, &config)));
+	expect("it stays empty", 0, (int)reason.code);
+	config.reason = (uintptr_t)&longer;
+	expect("reason longer", EINVAL, configure(&config));
+	expect("it has the code", CLOOPW_R_BAD_REQUEST, (int)longer.reason.code);
 }
 
 /* ---- changes of an attached device ---- */
 
 static int resize(struct cloopw_resize *request)
 {
-	memset(message, 0, sizeof(message));
+	forget_reason();
 	return result(ioctl(device, CLOOPW_RESIZE, request));
 }
 
@@ -284,8 +307,7 @@ static void check_resize(void)
 		.more = { 1 },
 	};
 	struct cloopw_resize request = {
-		.message = (uintptr_t)message,
-		.message_len = sizeof(message),
+		.reason = (uintptr_t)&reason,
 	};
 	char *end = last_page();
 
@@ -302,13 +324,10 @@ static void check_resize(void)
 	request.flags = 1;
 	expect("resize with a flag", EINVAL, resize(&request));
 	request.flags = 0;
-	request.reserved = 1;
-	expect("resize, reserved", EINVAL, resize(&request));
-	request.reserved = 0;
 	expect("resize a compressed image", EOPNOTSUPP, resize(&request));
-	expect("it says why", 1, strstr(message, "the size it was made with") != 0);
-	request.message = ~0xffull;
-	expect("message to a bad address", EOPNOTSUPP, resize(&request));
+	expect("it says why", CLOOPW_R_FIXED_IMAGE, (int)reason.code);
+	request.reason = ~0xffull;
+	expect("reason to a bad address", EOPNOTSUPP, resize(&request));
 	expect("flush, whatever the argument", 0,
 	       result(ioctl(device, CLOOPW_FLUSH, ~0ul)));
 }
@@ -428,7 +447,8 @@ static void check_states(void)
 	expect("configure what another holds", EBUSY, configure(&config));
 	close(exclusive);
 	expect("attach", 0, result(ioctl(device, CLOOPW_CONFIGURE, &config)));
-	expect_message("attach twice", EBUSY, "attached", &config);
+	expect_reason("attach twice", EBUSY, CLOOPW_R_ATTACHED,
+		      &config);
 	other = open(device_path, O_RDONLY);
 	expect("clear what another has open", EBUSY,
 	       result(ioctl(device, CLOOPW_CLEAR, 0)));
@@ -537,11 +557,10 @@ static void check_snapshot(const char *name, int want, int fd)
 	struct cloopw_snapshot request = {
 		.size = sizeof(request),
 		.layer_fd = fd,
-		.message = (uintptr_t)message,
-		.message_len = sizeof(message),
+		.reason = (uintptr_t)&reason,
 	};
 
-	memset(message, 0, sizeof(message));
+	forget_reason();
 	expect(name, want, result(ioctl(device, CLOOPW_SNAPSHOT, &request)));
 	if (want != EPERM && !message[0]) {
 		failures++;
@@ -558,8 +577,7 @@ static int add_layer(unsigned int flags)
 		.size = sizeof(request),
 		.flags = flags,
 		.layer_fd = open(image_path, O_RDWR),
-		.message = (uintptr_t)message,
-		.message_len = sizeof(message),
+		.reason = (uintptr_t)&reason,
 	};
 
 	if (!ioctl(device, CLOOPW_SNAPSHOT, &request))
@@ -621,9 +639,12 @@ static void check_snapshot_sizes(void)
 	expect("unknown flag", EINVAL,
 	       result(ioctl(device, CLOOPW_SNAPSHOT, &request)));
 	request.flags = 0;
-	request.message = ~0xffull;
-	request.message_len = 100;
-	expect("message to a bad address", EBADF,
+	request.reserved = 1;
+	expect("reserved", EINVAL,
+	       result(ioctl(device, CLOOPW_SNAPSHOT, &request)));
+	request.reserved = 0;
+	request.reason = ~0xffull;
+	expect("reason to a bad address", EBADF,
 	       result(ioctl(device, CLOOPW_SNAPSHOT, &request)));
 }
 
@@ -658,8 +679,7 @@ static void churn_configure(void)
 	config.offset = odd(0);
 	config.sizelimit = odd(0);
 	config.cache_bytes = odd(0);
-	config.message = odd(config.message);
-	config.message_len = odd(config.message_len);
+	config.reason = odd(config.reason);
 	ioctl(device, CLOOPW_CONFIGURE, &config);
 }
 
@@ -669,8 +689,7 @@ static void churn_snapshot(void)
 		.size = odd(sizeof(request)),
 		.flags = odd(0),
 		.layer_fd = odd(rand() % 16),
-		.message = odd((uintptr_t)message),
-		.message_len = odd(sizeof(message)),
+		.reason = odd((uintptr_t)&reason),
 	};
 
 	ioctl(device, CLOOPW_SNAPSHOT, &request);
@@ -681,8 +700,7 @@ static void churn_change(void)
 	struct cloopw_resize request = {
 		.size = odd(sizeof(request)),
 		.flags = odd(0),
-		.message = odd((uintptr_t)message),
-		.message_len = odd(sizeof(message)),
+		.reason = odd((uintptr_t)&reason),
 	};
 	struct loop_info64 info = {
 		.lo_offset = odd(0),
@@ -793,7 +811,7 @@ int main(int argc, char **argv)
 	check_files();
 	check_sizes();
 	check_fields();
-	check_message();
+	check_reason();
 	check_loop();
 	check_states();
 	check_query();

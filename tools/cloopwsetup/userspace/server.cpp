@@ -221,14 +221,16 @@ void stop_server(const UserspaceState &state) {
 void order_server(const UserspaceState &state, const Json &order) {
     const Json answer = is_alive(serving_process(state)) ? ask(state, order, kDone) : Json(nullptr);
     if (answer.is_null()) {
-        throw Error("its server does not answer; 'tail " + state.log() + "' may tell more", EIO);
+        throw Error("its server does not answer; 'tail " + state.log() + "' may tell more", EIO,
+                    kServerLost);
     }
     if (answer.contains("error")) {
-        throw Error(answer.value("error", ""), answer.value("errno", EIO));
+        throw Error(answer.value("error", ""), answer.value("errno", EIO),
+                    cw_reason_by_name(answer.value("code", "").c_str()));
     }
     if (!answer.value("ok", false)) {
-        throw Error("its server did not take the order; it is busy, or of an older version",
-                    EPROTO);
+        throw Error("its server did not take the order; it is busy, or of an older version", EPROTO,
+                    kServerLost);
     }
 }
 

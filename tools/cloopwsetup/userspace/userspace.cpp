@@ -11,6 +11,7 @@
 
 #include "lib/cow/image_facts.h"
 #include "lib/cow/open_top.h"
+#include "lib/cow/refusal.h"
 #include "lib/error.h"
 #include "lib/octal.h"
 #include "lib/uuid.h"
@@ -216,7 +217,7 @@ void end_attachment(Driver &driver, const StateLock &lock) {
         if (!is_alive(serving_process(state))) {
             lock.remove();
         }
-        throw Error(name + ": detached, but: " + e.what(), e.err());
+        throw e.with(name + ": detached, but: " + e.what());
     }
     lock.remove();
     if (lost != 0 || (state.complete && !served)) {
@@ -439,8 +440,8 @@ int set_userspace_attribute(const DeviceRef &device, const std::string &name,
         order_server(device.userspace->state, {{"do", "set"}, {name, text}});
         return 0;
     } catch (const Error &e) {
-        if (e.err() == 0 || e.err() == EIO || e.err() == EPROTO) {
-            throw Error(device.path + ": " + e.what(), e.err());
+        if (e.err() == 0 || e.code() == kServerLost) {
+            throw e.with(device.path + ": " + e.what());
         }
         return -e.err();
     }
@@ -467,7 +468,7 @@ void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::stri
     try {
         order_server(*state, order);
     } catch (const Error &e) {
-        throw Error(device.path + ": no snapshot: " + e.what(), e.err());
+        throw with_remedy(e.with(device.path + ": no snapshot: " + e.what()));
     }
     state->attributes["cow"] = to_octal(whole) + "\n" + state->attributes["cow"];
     write_state(*state);

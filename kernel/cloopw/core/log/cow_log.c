@@ -135,11 +135,11 @@ static int choose_codec(struct cw_log *log, struct cw_report *report)
 	if (log->super->codec_hc)
 		codec = &cw_codec_lz4hc;
 	if (!codec || codec->id != id || !(CW_CODEC_BIT(id) & CW_LOG_CODECS))
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_NO_CODEC,
 				 "%s: asks for codec %u, which this driver does not have",
 				 log->io->name, id);
 	if (level < codec->min_level || level > codec->max_level)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
 				 "%s: asks for level %d of %s, which has %d..%d",
 				 log->io->name, level, codec->name,
 				 codec->min_level, codec->max_level);
@@ -162,8 +162,9 @@ static int begin_writing(struct cw_log *log, struct cw_report *report)
 	if (err == -ENOSPC)
 		return 0;
 	if (err)
-		cw_refuse(report, err, "%s: cannot be written (%s)",
-			  log->io->name, cw_error_text(err));
+		cw_refuse(report, err, CLOOPW_R_UNWRITABLE,
+			  "%s: cannot be written (%s)", log->io->name,
+			  cw_error_text(err));
 	return err;
 }
 
@@ -174,7 +175,7 @@ static int log_open(struct cw_cow *cow, const struct cw_cow_base *base,
 	int err;
 
 	if (cow->size > CW_LOG_MAX_SIZE)
-		return cw_refuse(report, -EFBIG,
+		return cw_refuse(report, -EFBIG, CLOOPW_R_TOO_LARGE,
 				 "%s: a COW log covers up to 32 TiB, and %s has %llu bytes",
 				 cow->io->name, base->name, cow->size);
 	log = create(cow);

@@ -30,11 +30,11 @@ static int check_features(struct cw_disk_log_super *super, const char *name,
 	u32 version = cw_from_le32(super->version);
 
 	if (version != CW_LOG_VERSION)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_NEWER,
 				 "%s: COW log of version %u; this driver reads version %u",
 				 name, version, CW_LOG_VERSION);
 	if (incompat)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_NEWER,
 				 "%s: uses features this driver does not know (incompatible feature bits %#llx): a newer cloopw is needed",
 				 name, incompat);
 	super->parent[CW_LOG_PARENT_LEN - 1] = 0;
@@ -58,7 +58,7 @@ static int read_copy(struct cw_io *io, u32 slot, struct cw_disk_log_super *super
 		err = cw_pread(io, super, sizeof(*super), off);
 	if (!err)
 		return 0;
-	return cw_refuse(report, err,
+	return cw_refuse(report, err, CLOOPW_R_UNREADABLE,
 			 "%s: copy %u of the superblock cannot be read (%s): cloopwck tells whether the other is enough",
 			 io->name, slot, cw_error_text(err));
 }
@@ -89,7 +89,7 @@ static int find_super(struct cw_io *io, struct cw_disk_log_super *super,
 	}
 	if (found)
 		return check_features(super, io->name, report);
-	return cw_refuse(report, -EINVAL,
+	return cw_refuse(report, -EINVAL, CLOOPW_R_TRUNCATED,
 			 "%s: truncated or damaged: neither superblock is sound",
 			 io->name);
 }
@@ -148,13 +148,12 @@ static int check_writable(struct cw_log *log, struct cw_report *report)
 			~CW_LOG_RO_COMPAT_KNOWN;
 
 	if (ro_compat)
-		return cw_refuse(report, -EROFS,
+		return cw_refuse(report, -EROFS, CLOOPW_R_ONLY_READABLE,
 				 "%s: uses features that forbid this driver to write (feature bits %#llx): attach it read-only",
 				 log->io->name, ro_compat);
 	if (is_frozen(log->super))
-		return cw_refuse(report, -EROFS,
-				 "%s: is frozen: layers may lie over it, and it must not change",
-				 log->io->name);
+		return cw_refuse_file(report, -EROFS, CLOOPW_R_FROZEN,
+				      log->io->name);
 	return 0;
 }
 
@@ -172,11 +171,11 @@ static int check_kind_of_base(const struct cw_log *log,
 	const struct cw_disk_log_super *super = log->super;
 
 	if (is_over_layer(super) && !base->is_layer)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BASE_MISSING,
 				 "%s: lies over the COW file %.256s, which is not given",
 				 log->io->name, super->parent);
 	if (!is_over_layer(super) && base->is_layer)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_OTHER_BASE,
 				 "%s: was made for the image %.256s itself, and %s is a COW file",
 				 log->io->name, super->parent, base->name);
 	return 0;
@@ -205,7 +204,7 @@ static int check_digest(struct cw_log *log, const struct cw_cow_base *base,
 	if (compat & CW_LOG_COMPAT_BASE_DIGEST) {
 		if (cw_from_le64(super->base_digest) == base->digest)
 			return 0;
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_OTHER_BASE,
 				 "%s: was made for %.256s, but %s has other content%s",
 				 log->io->name, super->parent, base->name,
 				 ", or has it in other blocks, under the same UUID");
@@ -230,13 +229,13 @@ static int check_base(struct cw_log *log, const struct cw_cow_base *base,
 	if (err)
 		return err;
 	if (size != base->size)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_OTHER_BASE,
 				 "%s: was made for %.256s of %llu bytes, but %s has %llu",
 				 log->io->name, super->parent, size, base->name,
 				 base->size);
 	if (uuid_is_set(super->base_uuid)) {
 		if (memcmp(super->base_uuid, base->uuid, CW_UUID_LEN))
-			return cw_refuse(report, -EINVAL,
+			return cw_refuse(report, -EINVAL, CLOOPW_R_OTHER_BASE,
 					 "%s: was made for %.256s, but %s is another %s (UUIDs differ)",
 					 log->io->name, super->parent,
 					 base->name,
@@ -244,7 +243,7 @@ static int check_base(struct cw_log *log, const struct cw_cow_base *base,
 		return check_digest(log, base, report);
 	}
 	if (mtime && base->mtime && mtime != base->mtime)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BASE_MODIFIED,
 				 "%s: was made for %.128s as modified at %lld, but %s was modified at %lld; if it was only copied, 'touch -d @%lld' makes it as it was",
 				 log->io->name, super->parent, mtime,
 				 base->name, base->mtime, mtime);
@@ -260,12 +259,12 @@ static int check_numbers(const struct cw_disk_log_super *super, u64 io_size,
 	    cw_from_le64(super->gen_limit) > LOG_GEN_MAX ||
 	    cw_from_le64(super->log_seq) > LOG_SEQ_MAX ||
 	    cw_from_le64(super->seq) > LOG_SEQ_MAX)
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_DAMAGED,
 				 "%s: damaged: has a number that no log reaches",
 				 name);
 	if (segments > LOG_MAX_SEGMENTS ||
 	    cw_outside(CW_LOG_START, segments << CW_LOG_SEGMENT_SHIFT, io_size))
-		return cw_refuse(report, -EINVAL,
+		return cw_refuse(report, -EINVAL, CLOOPW_R_TRUNCATED,
 				 "%s: truncated: %llu segments need %llu bytes, the file has %llu",
 				 name, segments,
 				 CW_LOG_START + (segments << CW_LOG_SEGMENT_SHIFT),
@@ -647,7 +646,7 @@ int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,
 		err = roll_forward(log);
 	}
 	if (err)
-		return cw_refuse(report, err,
+		return cw_refuse(report, err, CLOOPW_R_DAMAGED,
 				 "%s: the map is damaged (%s): cloopwck rebuilds it from the log",
 				 log->io->name, cw_error_text(err));
 	count_free(log);
