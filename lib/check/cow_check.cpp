@@ -48,6 +48,25 @@ OpenedCow::OpenedCow(cw_io &io, bool writable)
     cow_.reset(cow);
 }
 
+cw_log_view OpenedCow::view() const {
+    cw_log_view view = {};
+    cw_log_view_totals(cow_.get(), &view);
+    return view;
+}
+
+std::optional<cw_log_segment_view> OpenedCow::segment(u32 n) const {
+    cw_log_segment_view view = {};
+    return cw_log_view_segment(cow_.get(), n, &view) ? std::optional(view) : std::nullopt;
+}
+
+int OpenedCow::map_page(u32 n, std::array<u64, CW_LOG_FANOUT> &entries) const {
+    const int found = cw_log_view_map(cow_.get(), n, entries.data());
+    if (found == -ENOMEM) {
+        throw std::bad_alloc();
+    }
+    return found;
+}
+
 /* ---- the log ---- */
 
 std::vector<LogRun> runs_of(u64 first_page, const u64 *entries, u64 device_pages) {
@@ -249,11 +268,11 @@ class LogChecker {
 public:
     LogChecker(OpenedCow &cow, const CheckOptions &options, Findings &findings)
         : cow_(cow),
-          log_(cow.log()),
+          log_(cow.view()),
           options_(options),
           findings_(findings),
-          reader_(*log_.io),
-          live_(log_.nr_segments) {}
+          reader_(*cow.get().io),
+          live_(log_.segments) {}
 
     CowTotals run() {
         for (u32 n = 0; n < log_.map_pages; n++) {
@@ -273,26 +292,22 @@ private:
 
     void check_map_page(u32 n) {
         const u64 first = u64{n} * CW_LOG_FANOUT;
-        log_page *page = nullptr;
-        int err = cw_log_map_get(&log_, n, false, &page);
-        if (err == -ENOMEM) {
-            throw std::bad_alloc();
-        }
-        if (err != 0) {
+        std::array<u64, CW_LOG_FANOUT> entries;
+        const int found = cow_.map_page(n, entries);
+        if (found < 0) {
             map_complete_ = false;
             ByteRange range = range_of(first, CW_LOG_FANOUT);
             findings_.damage("map", "the page of the map for this is damaged", range);
             totals_.bad_bytes += range.len;
             return;
         }
-        if (page == nullptr) {
+        if (found == 0) {
             return;
         }
-        check_end_of_map(first, page->entry);
-        for (LogRun &run : runs_of(first, page->entry, log_.pages)) {
+        check_end_of_map(first, entries.data());
+        for (LogRun &run : runs_of(first, entries.data(), log_.pages)) {
             check_run(run);
         }
-        cw_log_map_put(&log_, page);
     }
 
     void check_end_of_map(u64 first, const u64 *entries) {
@@ -321,14 +336,14 @@ private:
             bad_run(run, "map", "the map's entry is not possible");
             return;
         }
-        const log_segment *segment = cw_log_segment_at(&log_, run.entry.sector);
-        if (segment == nullptr || run.entry.sector % CW_LOG_SEGMENT_SECTORS + run.entry.sectors >
-                                      CW_LOG_SEGMENT_SECTORS) {
+        const auto segment = cow_.segment(log_segment_of(run.entry.sector));
+        if (!segment || run.entry.sector % CW_LOG_SEGMENT_SECTORS + run.entry.sectors >
+                            CW_LOG_SEGMENT_SECTORS) {
             bad_run(run, "map", "the map leads out of the file");
             return;
         }
         const u32 n = log_segment_of(run.entry.sector);
-        if (segment->state != SEGMENT_DATA) {
+        if (!segment->has_data) {
             bad_run(run, "map",
                     "the map leads into segment " + std::to_string(n) + ", which has no data");
             return;
@@ -350,10 +365,10 @@ private:
     void check_usage() {
         u32 wrong = 0;
         u32 bad = 0;
-        for (u32 n = 0; n < log_.nr_segments; n++) {
-            const log_segment &segment = log_.segments[n];
+        for (u32 n = 0; n < log_.segments; n++) {
+            const cw_log_segment_view segment = *cow_.segment(n);
             bad += segment.bad ? 1 : 0;
-            if (!segment.bad && segment.state == SEGMENT_DATA && segment.live != live_[n]) {
+            if (!segment.bad && segment.has_data && segment.live != live_[n]) {
                 wrong++;
             }
         }
@@ -375,7 +390,7 @@ private:
     }
 
     OpenedCow &cow_;
-    cw_log &log_;
+    const cw_log_view log_;
     const CheckOptions &options_;
     Findings &findings_;
     LogRecordReader reader_;

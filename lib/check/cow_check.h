@@ -3,8 +3,10 @@
 #ifndef CLOOPW_LIB_COW_CHECK_H
 #define CLOOPW_LIB_COW_CHECK_H
 
+#include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,10 @@
 #include "lib/cloopw.h"
 #include "log_end.h"
 #include "log_scan.h"
+
+extern "C" {
+#include "log/log_view.h"
+}
 
 namespace cloopw {
 
@@ -26,7 +32,14 @@ public:
     cw_cow &get() const { return *cow_; }
     const cw_cow_identity &identity() const { return *id_; }
     bool is_log() const { return cow_->format == &cw_cow_log; }
-    cw_log &log() const { return *static_cast<cw_log *>(cow_->priv); }
+    /* For a log only: its counts; a segment, nullopt: it is out of the file. */
+    cw_log_view view() const;
+    std::optional<cw_log_segment_view> segment(u32 n) const;
+    /*
+     * The entries of map page n of a log. 1: they are there; 0: nothing in its range was
+     * ever written; -EIO: the page is damaged.
+     */
+    int map_page(u32 n, std::array<u64, CW_LOG_FANOUT> &entries) const;
 
 private:
     std::unique_ptr<cw_cow_identity> id_;

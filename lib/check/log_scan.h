@@ -14,7 +14,7 @@
 #include "lib/cloopw.h"
 
 extern "C" {
-#include "log/log.h"
+#include "log/log_record.h"
 }
 
 namespace cloopw {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <new>
 #include <set>
@@ -137,22 +138,18 @@ private:
     }
 
     void copy_opened(OpenedCow &cow, const LogSupers &supers) {
-        cw_log &log = cow.log();
+        const u32 map_pages = cow.view().map_pages;
+        std::array<u64, CW_LOG_FANOUT> entries;
         std::set<u32> damaged;
-        for (u32 n = 0; n < log.map_pages; n++) {
-            log_page *page = nullptr;
-            int err = cw_log_map_get(&log, n, false, &page);
-            if (err == -ENOMEM) {
-                throw std::bad_alloc();
-            }
-            if (err != 0) {
+        for (u32 n = 0; n < map_pages; n++) {
+            const int found = cow.map_page(n, entries);
+            if (found < 0) {
                 damaged.insert(n);
-            } else if (page != nullptr) {
-                copy_page(n, page->entry, [&](u64 sector) {
-                    const log_segment *segment = cw_log_segment_at(&log, sector);
-                    return segment != nullptr ? segment->gen : 0;
+            } else if (found > 0) {
+                copy_page(n, entries.data(), [&](u64 sector) {
+                    const auto segment = cow.segment(log_segment_of(sector));
+                    return segment ? segment->gen : 0;
                 });
-                cw_log_map_put(&log, page);
             }
         }
         if (!damaged.empty()) {

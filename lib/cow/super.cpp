@@ -8,7 +8,7 @@
 #include "lib/error.h"
 
 extern "C" {
-#include "log/log.h"
+#include "log/log_record.h"
 }
 
 namespace cloopw {

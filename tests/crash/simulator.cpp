@@ -10,7 +10,7 @@
 #include "lib/cow/log_writer.h"
 
 extern "C" {
-#include "log/log.h"
+#include "log/log_record.h"
 }
 
 namespace cloopw::crash {

@@ -11,7 +11,7 @@
 #include "workload.h"
 
 extern "C" {
-#include "log/log.h"
+#include "log/log_record.h"
 }
 
 namespace {

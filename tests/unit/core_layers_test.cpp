@@ -7,7 +7,7 @@
 #include "core_log_support.h"
 
 extern "C" {
-#include "log/log.h"
+#include "log/log_record.h"
 }
 
 namespace cloopw::test {

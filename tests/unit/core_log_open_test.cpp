@@ -6,7 +6,7 @@
 #include "support/hooks.h"
 
 extern "C" {
-#include "log/log.h"
+#include "log/log_record.h"
 }
 
 namespace cloopw::test {

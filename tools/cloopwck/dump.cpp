@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cstring>
 #include <memory>
 
@@ -206,23 +207,23 @@ void dump_segments(std::ostream &out, cw_io &io, const CheckOptions &options) {
 }
 
 void dump_map(std::ostream &out, OpenedCow &cow) {
-    cw_log &log = cow.log();
+    const cw_log_view log = cow.view();
+    std::array<u64, CW_LOG_FANOUT> entries;
     out << "map\n";
     for (u32 n = 0; n < log.map_pages; n++) {
-        log_page *page = nullptr;
-        if (cw_log_map_get(&log, n, false, &page) != 0) {
+        const int found = cow.map_page(n, entries);
+        if (found < 0) {
             out << fmt::format("  pages {}: damaged\n",
                                range_of(u64{n} * CW_LOG_FANOUT, CW_LOG_FANOUT));
             continue;
         }
-        if (page == nullptr) {
+        if (found == 0) {
             continue;
         }
-        for (const LogRun &run : runs_of(u64{n} * CW_LOG_FANOUT, page->entry, log.pages)) {
+        for (const LogRun &run : runs_of(u64{n} * CW_LOG_FANOUT, entries.data(), log.pages)) {
             out << fmt::format("  pages {}: {}\n", range_of(run.page, run.pages),
-                               entry_text(page->entry[run.page % CW_LOG_FANOUT]));
+                               entry_text(entries[run.page % CW_LOG_FANOUT]));
         }
-        cw_log_map_put(&log, page);
     }
 }
 

@@ -208,9 +208,9 @@ void describe_cow(OpenedCow &cow, const CowTotals &totals, FileReport *report) {
                                   id.over_layer ? "layer" : "image", id.below, format_size(id.size),
                                   format_size(totals.plain_bytes), id.frozen ? ", frozen" : "");
     if (cow.is_log()) {
-        cw_log &log = cow.log();
-        facts["segments"] = log.nr_segments;
-        facts["segments_used"] = log.nr_used;
+        const cw_log_view log = cow.view();
+        facts["segments"] = log.segments;
+        facts["segments_used"] = log.segments_used;
         facts["live_bytes"] = log.live * CW_SECTOR_SIZE / CW_LOG_EXTENT_PAGES;
         facts["replayed_bytes"] = log.appended_sectors * CW_SECTOR_SIZE;
     }

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The inside of the native COW log, shared by cow_log.c and log_*.c. Checkers
- * and tests use its records, entries and superblocks, too. docs/cow-log.md says
- * why the log is correct; read that first.
+ * The inside of the native COW log, shared by cow_log.c and log_*.c alone.
+ * docs/cow-log.md says why the log is correct; read that first. A file calls
+ * those below it in this list, no file above it:
  *
  *   cow_log.c         the format's operations
+ *   log_view.c        looks at an opened log, for checkers
  *   log_write.c       from pages to records
- *   log_read.c        from the map to records to pages
- *   log_append.c      records, in order, into the current segment
- *   log_flush.c       the only caller of fdatasync, for all waiting callers
- *   log_segment.c     the segments, and what lives in them
- *   log_map.c         the place of each page; map pages in memory
- *   log_checkpoint.c  makes the map durable; superblocks
  *   log_recover.c     attaching: superblock, map, roll-forward
  *   log_clean.c       room: growing, cleaning, giving back
  *   log_space.c       space in use, and the limit
+ *   log_checkpoint.c  makes the map durable; superblocks
+ *   log_flush.c       the only caller of fdatasync, for all waiting callers
+ *   log_append.c      records, in order, into the current segment
+ *   log_reserve.c     free segments and dirty pages that must be left
+ *   log_read.c        from the map to records to pages
+ *   log_map.c         the place of each page; map pages in memory
+ *   log_segment.c     the segments, and what lives in them
+ *   log_record.c      records, entries and superblocks, in memory and on disk
  *
  * One committer. The committer is a role, not a thread: the holder of maint
  * alone writes checkpoints and superblocks, cleans, grows and punches the file.
@@ -31,15 +34,14 @@
 #define CLOOPW_LOG_H
 
 #include "../cow.h"
-#include "../format.h"
+#include "log_record.h"
 
 /* Map pages that may differ from the last durable checkpoint. */
 #define LOG_DIRTY_MAX 512u
+/* Pages above map pages that cleaning adds to a checkpoint, for each array. */
+#define LOG_TOUCH_MAX 32u
 /* Map pages in memory, dirty ones included. */
 #define LOG_CACHED_MAX 1024u
-/* Largest number of usage pages: 4 TiB of segments. */
-#define LOG_USAGE_PAGES (CW_LOG_USAGE_ROOTS * CW_LOG_FANOUT)
-#define LOG_MAX_SEGMENTS (LOG_USAGE_PAGES * CW_LOG_FANOUT)
 /* Shares in a segment that is full of live data. */
 #define LOG_SHARES (CW_LOG_SEGMENT_SECTORS * CW_LOG_EXTENT_PAGES)
 /* A checkpoint is due after so many sectors of log. */
@@ -53,22 +55,11 @@
 #define LOG_AHEAD_SECTORS 512u
 #define LOG_AHEAD_SECTORS_FEW 64u
 #define LOG_ZEROS_SECTORS 128u /* in one write */
-/* Generations made durable in advance, so that the log uses none twice. */
-#define LOG_GEN_STEP BIT(16)
 /*
  * Largest block of the medium, in sectors. A larger torn block counts as
  * damage.
  */
 #define LOG_BLOCK_MAX 64u
-/* More than any log reaches: a file with such a number is damaged. */
-#define LOG_GEN_MAX BIT_ULL(47)
-#define LOG_SEQ_MAX BIT_ULL(62)
-
-#define LOG_RECORD_MAX \
-	(sizeof(struct cw_disk_log_record) + \
-	 CW_LOG_EXTENT_PAGES * (sizeof(__le32) + CW_PAGE_SIZE))
-#define LOG_RECORD_ROOM ((LOG_RECORD_MAX + CW_SECTOR_SIZE - 1) & ~511ul)
-
 enum log_segment_state {
 	SEGMENT_FREE = 0,
 	SEGMENT_DATA,
@@ -101,16 +92,6 @@ enum log_purpose {
 	LOG_FOR_DATA = 3,
 };
 
-/* A map entry, decoded. See CW_LOG_ENTRY_*. */
-struct log_entry {
-	u64 sector; /* the record's first, counted from segment 0 */
-	u32 index;  /* the page's index among the record's stored pages */
-	u32 sectors;
-	u32 pages;
-	u8 codec;
-	u8 state;
-};
-
 /* A map page in memory. log.lock guards all of it. */
 struct log_page {
 	struct log_page *hash_next;
@@ -120,23 +101,6 @@ struct log_page {
 	bool dirty;  /* changed since the last checkpoint's snapshot */
 	bool saving; /* in a snapshot that is not durable yet */
 	u64 entry[CW_LOG_FANOUT];
-};
-
-/* A record, decoded; the fields of struct cw_disk_log_record. */
-struct log_record {
-	u64 gen;
-	u64 seq;
-	u64 page;
-	u32 pages;
-	u32 stored;
-	u32 payload_crc;
-	u8 type;
-	u8 codec;
-	u16 data_mask;
-	u16 zero_mask;
-	u32 sectors;
-	u64 from;
-	u64 next_gen;
 };
 
 /*
@@ -293,61 +257,15 @@ struct cw_log {
 	u64 flushes_done;
 };
 
-static inline u64 log_sector_offset(u64 sector)
+/* The sector of the open META segment where a block begins that is empty. */
+static inline u32 cw_log_next_meta_block(const struct cw_log *log)
 {
-	return CW_LOG_START + (sector << CW_SECTOR_SHIFT);
-}
-
-static inline u32 log_segment_of(u64 sector)
-{
-	return sector / CW_LOG_SEGMENT_SECTORS;
-}
-
-/* The segment of a map entry that has data. */
-static inline u32 log_home(u64 word)
-{
-	return log_segment_of(word & ((1ull << CW_LOG_ENTRY_SECTOR_BITS) - 1));
-}
-
-static inline u64 log_first_sector(u32 segment)
-{
-	return (u64)segment * CW_LOG_SEGMENT_SECTORS;
+	return cw_min(cw_round_up(log->meta_sector, log->block),
+		      CW_LOG_SEGMENT_SECTORS);
 }
 
 /* ---- log_append.c ---- */
 
-/* Between an entry and its word in a map page; any word decodes. */
-u64 cw_log_entry_encode(const struct log_entry *entry);
-void cw_log_entry_decode(u64 word, struct log_entry *entry);
-
-/*
- * The entry for page i of a WRITE or MOVE at this sector. The record must have
- * that page.
- */
-u64 cw_log_entry_for(const struct log_record *record, u64 sector, u32 i);
-
-/* The share of one page of a record in its segment, in 1/16 sectors. */
-u32 cw_log_entry_share(const struct log_entry *entry);
-
-/*
- * Encodes a record into buf, which has LOG_RECORD_ROOM. The payload must
- * already be at cw_log_payload_at(). Pads to whole sectors, and sets the
- * record's sectors and checksum.
- */
-u32 cw_log_payload_at(const struct log_record *record);
-void cw_log_record_encode(u8 *buf, struct log_record *record);
-
-/* 0 when buf (len bytes) begins with a sound header; else -EIO. */
-int cw_log_record_decode(const u8 *buf, u32 len, struct log_record *record);
-/* 0 when the payload is sound, too; else -EIO. buf holds all of the record. */
-int cw_log_record_check(const u8 *buf, const struct log_record *record);
-/* The same for one page of a record whose codec is none. */
-int cw_log_page_check(const u8 *header, u32 index, const u8 *page);
-/* Is this the record that the map's entry for this page means? */
-bool cw_log_record_holds(const struct log_record *record,
-			 const struct log_entry *entry, u64 gen, u64 page);
-/* Can an append to a device of so many pages have the record's range? */
-bool cw_log_record_fits(const struct log_record *record, u64 pages);
 /*
  * Appends a record: gives it its place, writes buf there, waits for all before
  * it, and applies it to the map. Takes lock. -EAGAIN: there is no free segment,
@@ -431,10 +349,13 @@ void cw_log_free_segment(struct cw_log *log, u32 n);
 void cw_log_pin(struct cw_log *log, u32 n);
 void cw_log_unpin(struct cw_log *log, u32 n);
 
-/* ---- log_map.c ---- */
+/*
+ * Generation of the oldest segment that has a record on its way, or else of the
+ * current one. The map knows all of older segments. With lock held.
+ */
+u64 cw_log_oldest_gen(const struct cw_log *log);
 
-/* Number of the map page that has this device page. */
-u32 cw_log_map_page_of(u64 page);
+/* ---- log_map.c ---- */
 
 /*
  * Brings map page n into memory and pins it; cw_log_map_put() unpins it.
@@ -453,6 +374,13 @@ bool cw_log_map_absent(struct cw_log *log, u64 first, u64 end);
 void cw_log_map_put(struct cw_log *log, struct log_page *page);
 /* With lock held: the page differs from the last checkpoint. */
 void cw_log_map_dirty(struct cw_log *log, struct log_page *page);
+/*
+ * Pins the map pages of the record's range, at most two; cw_log_put_map_pages()
+ * unpins them. create as in cw_log_map_get().
+ */
+int cw_log_get_map_pages(struct cw_log *log, struct log_append *append,
+			 bool create);
+void cw_log_put_map_pages(struct cw_log *log, struct log_append *append);
 /* Frees all map pages. Nobody may use the log any more. */
 void cw_log_map_destroy(struct cw_log *log);
 
@@ -460,13 +388,39 @@ void cw_log_map_destroy(struct cw_log *log);
 int cw_log_meta_read(struct cw_log *log, u64 word, enum cw_log_meta kind,
 		     u64 number, u64 *entry);
 
+/* ---- log_reserve.c: with lock held, if not said otherwise ---- */
+
+/* Segments that the live data fills. */
+u32 cw_log_live_segments(struct cw_log *log);
+/* Segments that the next checkpoint may need, with so many more dirty pages. */
+u32 cw_log_checkpoint_need(struct cw_log *log, u32 more);
 /*
- * Decodes the entries of a META record. buf holds all of it, and its header is
- * sound.
+ * The most segments that a checkpoint may need: a writer that would change more
+ * of the map waits for a checkpoint.
  */
-int cw_log_meta_decode(struct cw_workspace_pool *pool, struct cw_workspace *ws,
-		       const u8 *buf, const struct log_record *record,
-		       u64 *entry);
+u32 cw_log_checkpoint_most(struct cw_log *log);
+/* Free segments that checkpoints may need. */
+u32 cw_log_meta_reserve(struct cw_log *log);
+/* The same, with those that this purpose must leave. */
+u32 cw_log_reserve(struct cw_log *log, enum log_purpose purpose);
+/* May a free segment be taken now? */
+bool cw_log_may_take(struct cw_log *log, enum log_purpose purpose);
+/* May data go into the rest of the current segment? */
+bool cw_log_may_fill(struct cw_log *log);
+
+/*
+ * May two more pages become dirty? A checkpoint must be possible for them and
+ * all others.
+ */
+bool cw_log_may_get_dirty(struct cw_log *log, bool maint_held);
+/* Reserves room for two more dirty pages, if there is some. Takes lock. */
+bool cw_log_reserve_dirty(struct cw_log *log, bool maint_held);
+/* Waits for other writers, if that helps; false: it does not. Takes lock. */
+bool cw_log_wait_for_reserved(struct cw_log *log);
+/* Undoes cw_log_reserve_dirty(). Takes lock. */
+void cw_log_give_up_room(struct cw_log *log);
+/* Unpins the map pages, and gives up the room. Takes lock. */
+void cw_log_finish(struct cw_log *log, struct log_append *append);
 
 /* ---- log_checkpoint.c ---- */
 
@@ -476,12 +430,8 @@ int cw_log_meta_decode(struct cw_workspace_pool *pool, struct cw_workspace *ws,
  * checkpoint needs is still there.
  */
 int cw_log_checkpoint(struct cw_log *log);
-/* Segments that the next checkpoint may need, with so many more dirty pages. */
-u32 cw_log_checkpoint_need(struct cw_log *log, u32 more); /* with lock held */
 /* Room for the usage in the snapshot. Call it when there are more segments. */
 int cw_log_snapshot_room(struct cw_log *log, cw_log_alloc alloc);
-/* The superblock's checksum, with its crc field as 0. */
-u32 cw_log_super_crc(struct cw_disk_log_super *super);
 /*
  * Makes the changes in log->super durable, without a checkpoint. With maint
  * held.
@@ -492,8 +442,6 @@ int cw_log_freeze(struct cw_log *log, const u8 *uuid);
 
 /* ---- log_recover.c ---- */
 
-/* True when magic and checksum are right. */
-bool cw_log_super_is_sound(struct cw_disk_log_super *super);
 /* struct cw_cow_format's identify. */
 int cw_log_identify(struct cw_io *io, struct cw_cow_identity *id,
 		    struct cw_report *report);
@@ -506,25 +454,6 @@ int cw_log_recover(struct cw_log *log, const struct cw_cow_base *base,
 		   struct cw_report *report);
 
 /* ---- log_clean.c ---- */
-
-/* May a free segment be taken now? With lock held. */
-bool cw_log_may_take(struct cw_log *log, enum log_purpose purpose);
-/* May data go into the rest of the current segment? With lock held. */
-bool cw_log_may_fill(struct cw_log *log);
-/*
- * The most segments that a checkpoint may need: a writer that would change more
- * of the map waits for a checkpoint. With lock held.
- */
-u32 cw_log_checkpoint_most(struct cw_log *log);
-
-/*
- * Generation of the oldest segment that has a record on its way, or else of the
- * current one. The map knows all of older segments. With lock held.
- */
-u64 cw_log_oldest_gen(const struct cw_log *log);
-
-/* Free segments that data does not get. With lock held. */
-u32 cw_log_reserve(struct cw_log *log);
 
 /*
  * After -EAGAIN: returns 0 when the caller may try again, or -errno, such as
@@ -569,27 +498,5 @@ int cw_log_locate(struct cw_cow *cow, u64 off, u32 len, u64 *pos);
 int cw_log_write(struct cw_cow *cow, u64 off, u32 len, const void *buf);
 int cw_log_zero(struct cw_cow *cow, u64 off, u64 len);
 int cw_log_discard(struct cw_cow *cow, u64 off, u64 len);
-
-/*
- * Gets ready to change the map: pins the map pages of the record's range, at
- * most two, and reserves room for two more dirty pages. Writes a checkpoint if
- * it takes one. create as in cw_log_map_get(). cw_log_finish() undoes both.
- */
-int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create);
-void cw_log_finish(struct cw_log *log, struct log_append *append);
-
-/* The two halves of cw_log_prepare(): reserving room, and the map pages. */
-int cw_log_keep_room(struct cw_log *log, bool maint_held);
-void cw_log_give_up_room(struct cw_log *log);
-int cw_log_get_map_pages(struct cw_log *log, struct log_append *append,
-			 bool create);
-void cw_log_put_map_pages(struct cw_log *log, struct log_append *append);
-
-/*
- * Compresses nr pages into ws->stored, behind the place of the header.
- * Completes the record with codec, length and checksums.
- */
-void cw_log_fill_record(struct cw_log *log, struct cw_workspace *ws,
-			const u8 *pages, u32 nr, struct log_record *record);
 
 #endif

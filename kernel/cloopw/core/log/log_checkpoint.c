@@ -15,25 +15,10 @@
  */
 #include "log.h"
 
-/* The longest record of a map page: header and 4096 bytes. */
-#define META_SECTORS 9u
-/* Pages above map pages that cleaning adds to a checkpoint, for each array. */
-#define TOUCH_MAX 32u
 /*
  * The shares of the map pages that cleaning moves; each is at least a sector.
  */
 #define TOUCH_SHARES (LOG_DIRTY_MAX / 4 * CW_LOG_EXTENT_PAGES)
-
-u32 cw_log_super_crc(struct cw_disk_log_super *super)
-{
-	__le32 kept = super->crc;
-	u32 crc;
-
-	super->crc = cw_to_le32(0);
-	crc = cw_crc32c(super, sizeof(*super));
-	super->crc = kept;
-	return crc;
-}
 
 /* ---- before a checkpoint: keeping the map's segments few ---- */
 
@@ -83,7 +68,7 @@ static void touch_array(const struct cw_log *log, const u64 *at, u32 nr,
 {
 	u32 i, touched = 0;
 
-	for (i = 0; i < nr && touched < TOUCH_MAX; i++) {
+	for (i = 0; i < nr && touched < LOG_TOUCH_MAX; i++) {
 		if (!is_victim(log, at[i]))
 			continue;
 		changed[i] = true;
@@ -245,13 +230,6 @@ static void snapshot_usage(struct cw_log *log, struct log_snapshot *snap)
 
 /* ---- 2. writing pages; with maint held ---- */
 
-/* Nothing is added to a block that the last checkpoint made durable. */
-static u32 next_meta_block(const struct cw_log *log)
-{
-	return cw_min(cw_round_up(log->meta_sector, log->block),
-		      CW_LOG_SEGMENT_SECTORS);
-}
-
 /* Finds room for so many sectors among the map pages. */
 static int place_meta(struct cw_log *log, u32 sectors, u64 *sector, u64 *gen)
 {
@@ -295,7 +273,7 @@ static int write_meta(struct cw_log *log, enum cw_log_meta kind, u32 number,
 
 	for (i = 0; i < CW_LOG_FANOUT; i++)
 		page->entry[i] = cw_to_le64(entries[i]);
-	cw_log_fill_record(log, ws, ws->plain, 1, &record);
+	cw_log_record_fill(log->codec, ws, ws->plain, 1, &record);
 	err = place_meta(log, record.sectors, &entry.sector, &record.gen);
 	if (!err) {
 		cw_log_record_encode(ws->stored, &record);
@@ -563,34 +541,6 @@ int cw_log_snapshot_room(struct cw_log *log, cw_log_alloc alloc)
 	return 0;
 }
 
-/* Segments that records of so many sectors need besides the open one. */
-static u32 meta_segments(const struct cw_log *log, u64 sectors)
-{
-	u32 left = 0;
-
-	if (log->meta_segment != CW_LOG_NO_SEGMENT)
-		left = CW_LOG_SEGMENT_SECTORS - next_meta_block(log);
-	/* At the end of each segment a record may not fit any more. */
-	left -= cw_min(left, META_SECTORS);
-	if (sectors <= left)
-		return 0;
-	return cw_div_up(sectors - left, CW_LOG_SEGMENT_SECTORS - META_SECTORS);
-}
-
-u32 cw_log_checkpoint_need(struct cw_log *log, u32 more)
-{
-	u64 pages = cw_min(log->dirty_pages + log->reserved_pages + more,
-			   log->map_pages);
-	u64 usage_pages = cw_div_up(log->nr_segments + 1, CW_LOG_FANOUT);
-	/* The checkpoint itself takes segments, and frees others. */
-	u64 usage = cw_min(log->nr_usage_touched + 2 + TOUCH_MAX, usage_pages);
-
-	pages += cw_min(pages + TOUCH_MAX, log->map_dirs) +
-		 cw_div_up(log->map_dirs, CW_LOG_FANOUT) +
-		 usage + cw_div_up(usage_pages, CW_LOG_FANOUT);
-	return meta_segments(log, pages * META_SECTORS);
-}
-
 /* With maint held. */
 static void set_frozen(struct cw_log *log, bool frozen, const u8 *uuid)
 {
@@ -667,7 +617,7 @@ int cw_log_checkpoint(struct cw_log *log)
 		snapshot_pages(log, snap);
 		snapshot_position(log, snap);
 		snapshot_usage(log, snap);
-		log->meta_sector = next_meta_block(log);
+		log->meta_sector = cw_log_next_meta_block(log);
 	}
 	gen_limit = log->next_gen + LOG_GEN_STEP;
 	cw_mutex_unlock(&log->lock);

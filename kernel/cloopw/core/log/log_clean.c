@@ -24,7 +24,6 @@
 /* The cleaner stops after so many victims, or after so many segments won. */
 #define CLEAN_BATCH 16u
 #define CLEAN_GOAL 4u
-#define CLEAN_ROOM 4u /* segments to move them to */
 /* A checkpoint is worth it for so many dead segments. */
 #define RECLAIM_DEAD 4u
 /* Segments that one punch frees at most. */
@@ -34,86 +33,10 @@
 /* A record to be moved cannot be read. Other errors are of writing. */
 #define DAMAGED (-EBADMSG)
 
-static u32 live_segments(struct cw_log *log)
-{
-	return cw_div_up(log->live, LOG_SHARES);
-}
-
-/*
- * The map's closed segments hold at most twice their live data, see
- * clean_meta(). While a checkpoint moves that, there is one segment more.
- */
-static u32 meta_reserve(struct cw_log *log)
-{
-	u64 most = 2 + 2 * log->meta_live / LOG_SHARES;
-	u64 growth = most - cw_min(most, log->nr_meta);
-
-	return cw_max(cw_log_checkpoint_need(log, 0), growth);
-}
-
-u32 cw_log_checkpoint_most(struct cw_log *log)
-{
-	/* A small file is not to be large for that alone. */
-	return cw_min(1 + live_segments(log) / 16, log->nr_free);
-}
-
-static u32 reserve_for(struct cw_log *log, enum log_purpose purpose)
-{
-	u32 reserve = meta_reserve(log) + purpose;
-
-	/* Room for the cleaner to do much at a time; a small log needs less. */
-	if (purpose == LOG_FOR_DATA)
-		reserve += cw_min(live_segments(log) / 16, CLEAN_ROOM);
-	return reserve;
-}
-
-u32 cw_log_reserve(struct cw_log *log)
-{
-	return reserve_for(log, LOG_FOR_DATA);
-}
-
-/* Nothing lives in the current segment: once left, it can be freed. */
-static bool is_spent(const struct cw_log *log)
-{
-	const struct log_segment *segment;
-
-	if (log->segment == CW_LOG_NO_SEGMENT)
-		return false;
-	segment = &log->segments[log->segment];
-	return !segment->filled || (!log->first && !segment->live);
-}
-
-/*
- * Discards and cleaning must go on when only the reserve is free, or the file
- * stays full for ever. Let m be the segments that checkpoints may need. Data is
- * written while m + 3 segments are free and leaves as many. Below that:
- *
- * - at m + 2, a discard may take one. Only discards go into it, so when it is
- *   full it is spent, another may be taken instead, and a checkpoint frees it.
- * - at m + 2, or at m + 1 when the current segment is spent, the cleaner may
- *   take one. It begins only then, and one is enough to empty a victim, which
- *   the next checkpoint frees: it gives back at least what it took.
- * - a crash leaves m + 1, which is what beginning a log takes, or a spent
- *   segment, which a checkpoint frees before that.
- */
-bool cw_log_may_take(struct cw_log *log, enum log_purpose purpose)
-{
-	u32 reserve = reserve_for(log, purpose);
-
-	if (purpose == LOG_FOR_SPACE && is_spent(log))
-		reserve = reserve_for(log, LOG_FOR_BEGIN);
-	return log->nr_free > reserve;
-}
-
-bool cw_log_may_fill(struct cw_log *log)
-{
-	return log->nr_free >= reserve_for(log, LOG_FOR_DATA);
-}
-
 /* With lock held. */
 static u32 bound(struct cw_log *log, u32 extra)
 {
-	return live_segments(log) * GROW_NUM / GROW_DEN + extra;
+	return cw_log_live_segments(log) * GROW_NUM / GROW_DEN + extra;
 }
 
 /*
@@ -277,7 +200,7 @@ static int copy_record(struct cw_log *log, struct cw_workspace *ws,
 		return DAMAGED;
 	stored_pages = keep_pages(ws->plain, record->data_mask, live);
 	record->data_mask = live;
-	cw_log_fill_record(log, ws, ws->plain, stored_pages, record);
+	cw_log_record_fill(log->codec, ws, ws->plain, stored_pages, record);
 	return 0;
 }
 
@@ -303,6 +226,16 @@ static int append_move(struct cw_log *log, struct log_append *append,
 	return err;
 }
 
+/* Room for two more dirty map pages. */
+static int keep_room(struct cw_log *log)
+{
+	int err = 0;
+
+	while (!err && !cw_log_reserve_dirty(log, true))
+		err = cw_log_checkpoint(log);
+	return err;
+}
+
 /* Moves the live pages of the record at sector; buf holds the record. */
 static int move_record(struct cw_log *log, u64 sector, const u8 *buf,
 		       const struct log_record *record)
@@ -316,7 +249,7 @@ static int move_record(struct cw_log *log, u64 sector, const u8 *buf,
 
 	if (cw_outside(record->page, record->pages, log->pages))
 		return DAMAGED;
-	err = cw_log_keep_room(log, true);
+	err = keep_room(log);
 	if (err)
 		return err;
 	err = cw_log_get_map_pages(log, &append, false);
@@ -410,7 +343,7 @@ static bool can_clean(struct cw_log *log, u32 victim, bool first)
 	bool can;
 
 	cw_mutex_lock(&log->lock);
-	can = log->nr_free > reserve_for(log, LOG_FOR_SPACE);
+	can = log->nr_free > cw_log_reserve(log, LOG_FOR_SPACE);
 	needed = log->segments[victim].live / CW_LOG_EXTENT_PAGES +
 		 LOG_RECORD_ROOM / CW_SECTOR_SIZE;
 	if (!can && !first)
@@ -565,7 +498,7 @@ static s64 slack(struct cw_log *log)
 	s64 slack;
 
 	cw_mutex_lock(&log->lock);
-	slack = (s64)log->nr_free - meta_reserve(log);
+	slack = (s64)log->nr_free - cw_log_meta_reserve(log);
 	cw_mutex_unlock(&log->lock);
 	return slack;
 }
@@ -736,7 +669,7 @@ static u32 count_worth_keeping(struct cw_log *log, bool within_bound)
 	u32 keep, most;
 
 	cw_mutex_lock(&log->lock);
-	keep = reserve_for(log, LOG_FOR_DATA) + KEEP_FREE;
+	keep = cw_log_reserve(log, LOG_FOR_DATA) + KEEP_FREE;
 	most = bound(log, GROW_EXTRA);
 	if (within_bound)
 		keep = cw_max(keep, most - cw_min(most, log->nr_used));
@@ -772,7 +705,7 @@ static u32 count_to_keep(struct cw_log *log, enum log_reclaim how)
 		return count_worth_keeping(log, false);
 	cw_mutex_lock(&log->lock);
 	if (how == LOG_RECLAIM_ALL)
-		keep = meta_reserve(log);
+		keep = cw_log_meta_reserve(log);
 	cw_mutex_unlock(&log->lock);
 	return keep;
 }

@@ -6,11 +6,6 @@
  */
 #include "log.h"
 
-u32 cw_log_map_page_of(u64 page)
-{
-	return page / CW_LOG_FANOUT;
-}
-
 static struct log_page **bucket_of(struct cw_log *log, u32 n)
 {
 	return &log->hash[n & ((1u << LOG_HASH_BITS) - 1)];
@@ -102,23 +97,6 @@ static struct log_page *new_page(struct cw_log *log)
 	cw_mutex_unlock(&log->lock);
 	/* Pages in use and dirty pages are bounded, and so is this. */
 	return page ? page : cw_need_alloc(sizeof(*page));
-}
-
-int cw_log_meta_decode(struct cw_workspace_pool *pool, struct cw_workspace *ws,
-		       const u8 *buf, const struct log_record *record, u64 *out)
-{
-	struct cw_disk_log_page *page = (void *)ws->plain;
-	u32 i;
-	int err = cw_log_record_check(buf, record);
-
-	if (!err)
-		err = cw_workspace_decompress(pool, ws, record->codec, page,
-					      sizeof(*page),
-					      buf + cw_log_payload_at(record),
-					      record->stored);
-	for (i = 0; !err && i < CW_LOG_FANOUT; i++)
-		out[i] = cw_from_le64(page->entry[i]);
-	return err;
 }
 
 int cw_log_meta_read(struct cw_log *log, u64 word, enum cw_log_meta kind,
@@ -279,6 +257,32 @@ void cw_log_map_put(struct cw_log *log, struct log_page *page)
 	if (!--page->pins)
 		lru_add(log, page);
 	cw_mutex_unlock(&log->lock);
+}
+
+void cw_log_put_map_pages(struct cw_log *log, struct log_append *append)
+{
+	cw_log_map_put(log, append->map[0]);
+	cw_log_map_put(log, append->map[1]);
+	append->map[0] = NULL;
+	append->map[1] = NULL;
+}
+
+int cw_log_get_map_pages(struct cw_log *log, struct log_append *append,
+			 bool create)
+{
+	u64 page = append->record.page;
+	u32 first = cw_log_map_page_of(page);
+	u32 last = cw_log_map_page_of(page + append->record.pages - 1);
+	int err;
+
+	append->map[0] = NULL;
+	append->map[1] = NULL;
+	err = cw_log_map_get(log, first, create, &append->map[0]);
+	if (!err && last != first)
+		err = cw_log_map_get(log, last, create, &append->map[1]);
+	if (err)
+		cw_log_put_map_pages(log, append);
+	return err;
 }
 
 void cw_log_map_dirty(struct cw_log *log, struct log_page *page)

@@ -16,12 +16,6 @@
 
 /* ---- superblock ---- */
 
-bool cw_log_super_is_sound(struct cw_disk_log_super *super)
-{
-	return !memcmp(super->magic, CW_LOG_MAGIC, sizeof(super->magic)) &&
-	       cw_log_super_crc(super) == cw_from_le32(super->crc);
-}
-
 /* Can this driver understand it? */
 static int check_features(struct cw_disk_log_super *super, const char *name,
 			  struct cw_report *report)

@@ -32,7 +32,7 @@ void cw_log_space(struct cw_cow *cow, struct cw_cow_space *space)
 			(log->live + log->meta_live) * CW_SECTOR_SIZE /
 				CW_LOG_EXTENT_PAGES;
 	if (cow->writable)
-		space->needed += (u64)cw_log_reserve(log)
+		space->needed += (u64)cw_log_reserve(log, LOG_FOR_DATA)
 				 << CW_LOG_SEGMENT_SHIFT;
 	cw_mutex_unlock(&log->lock);
 }
@@ -58,7 +58,7 @@ int cw_log_set_limit(struct cw_cow *cow, u64 bytes)
 	cw_mutex_lock(&log->maint);
 	cw_mutex_lock(&log->lock);
 	old = log->limit;
-	if (cw_log_segments_within(bytes) < log->nr_used + cw_log_reserve(log))
+	if (cw_log_segments_within(bytes) < log->nr_used + cw_log_reserve(log, LOG_FOR_DATA))
 		err = -ENOSPC;
 	else
 		use_limit(log, bytes);

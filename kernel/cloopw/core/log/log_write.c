@@ -4,53 +4,6 @@
 
 /* ---- getting ready to change the map ---- */
 
-/*
- * May two more pages become dirty? A checkpoint must be possible for them and
- * all others. With lock held.
- */
-static bool may_get_dirty(struct cw_log *log, bool maint_held)
-{
-	u32 total = log->dirty_pages + log->reserved_pages + 2;
-
-	if (total > LOG_DIRTY_MAX)
-		return false;
-	/* Half is kept for a thread that makes room for the others. */
-	if (!maint_held && log->reserved_pages + 2 > LOG_DIRTY_MAX / 2)
-		return false;
-	if (!log->begun ||
-	    cw_log_checkpoint_need(log, 2) <= cw_log_checkpoint_most(log))
-		return true;
-	/* Neither a checkpoint nor a wait for others would help. */
-	return !log->dirty_pages && (maint_held || !log->reserved_pages);
-}
-
-static bool reserve_dirty(struct cw_log *log, bool maint_held)
-{
-	bool ok;
-
-	cw_mutex_lock(&log->lock);
-	ok = may_get_dirty(log, maint_held);
-	if (ok)
-		log->reserved_pages += 2;
-	cw_mutex_unlock(&log->lock);
-	return ok;
-}
-
-/* Waits for other writers to finish, if that helps; false: it does not. */
-static bool wait_for_reserved(struct cw_log *log)
-{
-	bool wait;
-
-	cw_mutex_lock(&log->lock);
-	wait = !may_get_dirty(log, false) && log->reserved_pages &&
-	       (!log->dirty_pages ||
-		log->reserved_pages + 2 > LOG_DIRTY_MAX / 2);
-	if (wait)
-		cw_cond_wait(&log->changed, &log->lock);
-	cw_mutex_unlock(&log->lock);
-	return wait;
-}
-
 /* Cleans dirty pages with a checkpoint, unless another thread has done so. */
 static int clean_dirty(struct cw_log *log)
 {
@@ -61,7 +14,7 @@ static int clean_dirty(struct cw_log *log)
 		return cw_log_make_room(log, LOG_FOR_BEGIN);
 	cw_mutex_lock(&log->maint);
 	cw_mutex_lock(&log->lock);
-	needed = !may_get_dirty(log, false);
+	needed = !cw_log_may_get_dirty(log, false);
 	cw_mutex_unlock(&log->lock);
 	if (needed)
 		err = cw_log_checkpoint(log);
@@ -69,56 +22,25 @@ static int clean_dirty(struct cw_log *log)
 	return err;
 }
 
-int cw_log_get_map_pages(struct cw_log *log, struct log_append *append,
-			 bool create)
-{
-	u64 page = append->record.page;
-	u32 first = cw_log_map_page_of(page);
-	u32 last = cw_log_map_page_of(page + append->record.pages - 1);
-	int err;
-
-	append->map[0] = NULL;
-	append->map[1] = NULL;
-	err = cw_log_map_get(log, first, create, &append->map[0]);
-	if (!err && last != first)
-		err = cw_log_map_get(log, last, create, &append->map[1]);
-	if (err)
-		cw_log_put_map_pages(log, append);
-	return err;
-}
-
-void cw_log_put_map_pages(struct cw_log *log, struct log_append *append)
-{
-	cw_log_map_put(log, append->map[0]);
-	cw_log_map_put(log, append->map[1]);
-	append->map[0] = NULL;
-	append->map[1] = NULL;
-}
-
-int cw_log_keep_room(struct cw_log *log, bool maint_held)
+/* Reserves room for two more dirty map pages. */
+static int keep_room(struct cw_log *log)
 {
 	int err = 0;
 
-	while (!err && !reserve_dirty(log, maint_held)) {
-		if (maint_held)
-			err = cw_log_checkpoint(log);
-		else if (!wait_for_reserved(log))
+	while (!err && !cw_log_reserve_dirty(log, false))
+		if (!cw_log_wait_for_reserved(log))
 			err = clean_dirty(log);
-	}
 	return err;
 }
 
-void cw_log_give_up_room(struct cw_log *log)
+/*
+ * Gets ready to change the map: pins the map pages of the record's range, and
+ * reserves room for two more dirty pages. Writes a checkpoint if it takes one.
+ * create as in cw_log_map_get(). cw_log_finish() undoes both.
+ */
+static int prepare(struct cw_log *log, struct log_append *append, bool create)
 {
-	cw_mutex_lock(&log->lock);
-	log->reserved_pages -= 2;
-	cw_mutex_unlock(&log->lock);
-	cw_cond_broadcast(&log->changed);
-}
-
-int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create)
-{
-	int err = cw_log_keep_room(log, false);
+	int err = keep_room(log);
 
 	if (err)
 		return err;
@@ -126,12 +48,6 @@ int cw_log_prepare(struct cw_log *log, struct log_append *append, bool create)
 	if (err)
 		cw_log_give_up_room(log);
 	return err;
-}
-
-void cw_log_finish(struct cw_log *log, struct log_append *append)
-{
-	cw_log_put_map_pages(log, append);
-	cw_log_give_up_room(log);
 }
 
 /* Appends, making room as often as it takes. */
@@ -148,35 +64,6 @@ static int append_record(struct cw_log *log, struct log_append *append, u8 *buf)
 }
 
 /* ---- writing ---- */
-
-void cw_log_fill_record(struct cw_log *log, struct cw_workspace *ws,
-			const u8 *pages, u32 nr, struct log_record *record)
-{
-	u32 len = nr * CW_PAGE_SIZE;
-	u32 plain_sectors, cap;
-	int stored;
-	u8 *to;
-
-	record->codec = log->codec->id;
-	plain_sectors = cw_div_up(sizeof(struct cw_disk_log_record) +
-				  nr * sizeof(__le32) + len, CW_SECTOR_SIZE);
-	/* Compression is worth it when it saves a sector. */
-	cap = (plain_sectors - 1) * CW_SECTOR_SIZE -
-	      sizeof(struct cw_disk_log_record);
-	stored = log->codec->compress(ws->ctx[record->codec],
-				      ws->stored +
-					      sizeof(struct cw_disk_log_record),
-				      cap, pages, len);
-	if (stored <= 0) {
-		record->codec = CW_CODEC_NONE;
-		stored = len;
-		to = ws->stored + cw_log_payload_at(record);
-		if (to != pages)
-			memcpy(to, pages, len);
-	}
-	record->stored = stored;
-	cw_log_record_encode(ws->stored, record);
-}
 
 static bool page_is_zeros(const u8 *page)
 {
@@ -246,12 +133,12 @@ static int write_extent(struct cw_log *log, u64 page, u32 pages, const u8 *buf)
 	struct cw_workspace *ws;
 	int err;
 
-	err = cw_log_prepare(log, &append, true);
+	err = prepare(log, &append, true);
 	if (err)
 		return err;
 	ws = cw_workspace_get(&log->workspaces);
 	if (record->data_mask)
-		cw_log_fill_record(log, ws,
+		cw_log_record_fill(log->codec, ws,
 				   gather(log, ws, buf, record),
 				   cw_popcount(record->data_mask), record);
 	else
@@ -313,7 +200,7 @@ static int change_range(struct cw_log *log, u8 type, u64 page, u32 pages)
 	bool needed;
 	int err;
 
-	err = cw_log_prepare(log, &append, type == CW_LOG_WIPE);
+	err = prepare(log, &append, type == CW_LOG_WIPE);
 	if (err)
 		return err;
 	cw_mutex_lock(&log->lock);
