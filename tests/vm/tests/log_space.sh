@@ -23,6 +23,9 @@ state_is() { test "$(cat $sys/state)" = "$1"; }
 # event PATTERN: since the last mark_events, one that has it
 mark_events() { events_seen=$(wc -l <events); }
 event() { tail -n "+$((events_seen + 1))" events | grep -q "$1"; }
+# told STATE: it is the last one of which an event told. The watch looks every two
+# seconds, so it tells of no state that lasts shorter.
+told() { grep '^CLOOPW_STATE=' events | tail -n 1 | grep -qx "CLOOPW_STATE=$1"; }
 mark_events
 
 # put FROM COUNT: MiB of data at their place
@@ -65,6 +68,7 @@ fills() {
 	check "$name: a discard works" blkdiscard -o $((2 * mib)) -l $((2 * mib)) $dev
 
 	refuses "$name: full again" 'No space' put 14 $((size - 14))
+	check "$name: that is told, too" wait_for 20 told full
 	mark_events
 	rm "$dir/other" "$dir/last"
 	check "$name: others gave space back, which is noticed" wait_for 20 state_is ok
