@@ -49,7 +49,7 @@ static int open_backings(struct cloopw_attachment *att,
 			 const struct cloopw_setup *setup,
 			 struct cw_report *report)
 {
-	struct cw_backing_request request = {
+	struct cloopw_backing_request request = {
 		.fd = setup->image_fd,
 		.file = setup->image_file,
 		.role = "image",
@@ -61,9 +61,9 @@ static int open_backings(struct cloopw_attachment *att,
 	u32 i;
 	int err;
 
-	err = cw_backing_open(&request, &att->image, report);
+	err = cloopw_backing_open(&request, &att->image, report);
 	if (!err && setup->flags & CLOOPW_F_DIRECT_IO)
-		err = cw_backing_set_direct(att->image, true);
+		err = cloopw_backing_set_direct(att->image, true);
 	if (err)
 		return err;
 	request.file = NULL;
@@ -75,7 +75,7 @@ static int open_backings(struct cloopw_attachment *att,
 		request.fd = setup->layer_fds[i];
 		request.writable = i == 0 &&
 				   !(setup->flags & CLOOPW_F_READ_ONLY);
-		err = cw_backing_open(&request, &att->layers[i], report);
+		err = cloopw_backing_open(&request, &att->layers[i], report);
 		if (err)
 			return err;
 		att->nr_layers++;
@@ -120,7 +120,7 @@ static int open_engine(struct cloopw_attachment *att,
 	 * vain.
 	 */
 	if (att->info.cluster)
-		cw_backing_expect_random(att->image);
+		cloopw_backing_expect_random(att->image);
 	return 0;
 }
 
@@ -247,7 +247,7 @@ int cloopw_attachment_snapshot(struct cloopw_attachment *att,
 			       struct cloopw_disk *disk, int fd, bool elsewhere,
 			       struct cw_report *report)
 {
-	const struct cw_backing_request request = {
+	const struct cloopw_backing_request request = {
 		.fd = fd,
 		.role = "COW layer",
 		.writable = true,
@@ -256,19 +256,19 @@ int cloopw_attachment_snapshot(struct cloopw_attachment *att,
 		.elsewhere = elsewhere,
 	};
 	struct layer_to_add add = { .report = report };
-	struct cw_backing *layer;
+	struct cloopw_backing *layer;
 	int err;
 
-	err = cw_backing_open(&request, &layer, report);
+	err = cloopw_backing_open(&request, &layer, report);
 	if (err)
 		return err;
 	add.io = &layer->io;
 	err = cloopw_attachment_run(att, add_layer, &add);
 	if (err) {
-		cw_backing_close(layer);
+		cloopw_backing_close(layer);
 		return err;
 	}
-	cw_backing_set_read_only(att->top);
+	cloopw_backing_set_read_only(att->top);
 	att->top = layer;
 	att->layers[att->nr_layers++] = layer;
 	return 0;
@@ -303,8 +303,8 @@ int cloopw_attachment_destroy(struct cloopw_attachment *att)
 		err = close_engine(att, NULL);
 	}
 	for (i = 0; i < att->nr_layers; i++)
-		cw_backing_close(att->layers[i]);
-	cw_backing_close(att->image);
+		cloopw_backing_close(att->layers[i]);
+	cloopw_backing_close(att->image);
 	kfree(att);
 	return err;
 }

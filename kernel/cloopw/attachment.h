@@ -35,15 +35,15 @@ struct cloopw_attachment {
 	u32 flags;
 	u64 offset;
 	u64 sizelimit;
-	struct cw_backing *image;
+	struct cloopw_backing *image;
 	/*
 	 * The backings of the engine's layers: first those of the attach, the
 	 * top first, then those of snapshots. Only attach, snapshot and clear
 	 * use them, one at a time.
 	 */
 	u32 nr_layers;
-	struct cw_backing *layers[CW_MAX_LAYERS];
-	struct cw_backing *top;
+	struct cloopw_backing *layers[CW_MAX_LAYERS];
+	struct cloopw_backing *top;
 	struct cw_device *engine;
 	struct cw_device_info info;
 	struct workqueue_struct *workers; /* one a disk: disks can be stacked */

@@ -29,9 +29,9 @@
 static LIST_HEAD(backings); /* backings_lock */
 static DEFINE_MUTEX(backings_lock);
 
-static struct cw_backing *to_backing(struct cw_io *io)
+static struct cloopw_backing *to_backing(struct cw_io *io)
 {
-	return container_of(io, struct cw_backing, io);
+	return container_of(io, struct cloopw_backing, io);
 }
 
 /* The inode of the data. A block device's node has another inode. */
@@ -72,7 +72,8 @@ static int file_write(struct file *file, const u8 *buf, size_t len, loff_t pos)
  * The place of [off, off + len) of the window in the file; false: there is
  * none.
  */
-static bool in_file(const struct cw_backing *b, u64 off, u64 len, loff_t *pos)
+static bool in_file(const struct cloopw_backing *b, u64 off, u64 len,
+		    loff_t *pos)
 {
 	u64 start, end;
 
@@ -86,7 +87,7 @@ static bool in_file(const struct cw_backing *b, u64 off, u64 len, loff_t *pos)
 
 static int backing_pread(struct cw_io *io, void *buf, size_t len, u64 off)
 {
-	struct cw_backing *b = to_backing(io);
+	struct cloopw_backing *b = to_backing(io);
 	loff_t pos;
 	int err;
 
@@ -94,10 +95,10 @@ static int backing_pread(struct cw_io *io, void *buf, size_t len, u64 off)
 		return -EIO;
 	if (!b->direct)
 		return file_read(b->file, buf, len, pos);
-	err = cw_direct_read(b->direct, buf, len, pos);
+	err = cloopw_direct_read(b->direct, buf, len, pos);
 	if (err) {
 		err = file_read(b->file, buf, len, pos);
-		cw_direct_read_cached(b->direct, pos, len);
+		cloopw_direct_drop_cached(b->direct, pos, len);
 	}
 	return err;
 }
@@ -106,7 +107,7 @@ static int backing_pread_two(struct cw_io *io, void *first, size_t first_len,
 			     void *second, size_t second_len, u64 off)
 {
 	struct kvec vec[] = { { first, first_len }, { second, second_len } };
-	struct cw_backing *b = to_backing(io);
+	struct cloopw_backing *b = to_backing(io);
 	struct iov_iter iter;
 	loff_t pos;
 
@@ -125,10 +126,10 @@ static int backing_pread_two(struct cw_io *io, void *first, size_t first_len,
 
 static void backing_will_read(struct cw_io *io, u64 off, u64 len)
 {
-	struct cw_backing *b = to_backing(io);
+	struct cloopw_backing *b = to_backing(io);
 	loff_t pos;
 
-	if (b->direct && cw_direct_mode(b->direct) == CW_DIRECT_ON)
+	if (b->direct && cloopw_direct_mode(b->direct) == CLOOPW_DIRECT_ON)
 		return;
 	if (in_file(b, off, len, &pos))
 		vfs_fadvise(b->file, pos, len, POSIX_FADV_WILLNEED);
@@ -137,7 +138,7 @@ static void backing_will_read(struct cw_io *io, u64 off, u64 len)
 static int backing_pwrite(struct cw_io *io, const void *buf, size_t len,
 			  u64 off)
 {
-	struct cw_backing *b = to_backing(io);
+	struct cloopw_backing *b = to_backing(io);
 	loff_t pos;
 
 	if (!b->writable)
@@ -149,7 +150,7 @@ static int backing_pwrite(struct cw_io *io, const void *buf, size_t len,
 
 static int backing_flush(struct cw_io *io)
 {
-	struct cw_backing *b = to_backing(io);
+	struct cloopw_backing *b = to_backing(io);
 
 	return b->writable ? vfs_fsync(b->file, 1) : 0;
 }
@@ -158,7 +159,7 @@ static int backing_flush(struct cw_io *io)
  * Is the file only in memory (a memfd), with no limit but the COW's own? Memory
  * that is allocated there in advance is wasted.
  */
-static bool is_in_memory(const struct cw_backing *b)
+static bool is_in_memory(const struct cloopw_backing *b)
 {
 	struct kstatfs stat;
 
@@ -169,7 +170,7 @@ static bool is_in_memory(const struct cw_backing *b)
 /* The space of a block device is there. A file gets its blocks now. */
 static int backing_allocate(struct cw_io *io, u64 off, u64 len)
 {
-	struct cw_backing *b = to_backing(io);
+	struct cloopw_backing *b = to_backing(io);
 	struct inode *inode = data_inode(b->file);
 	loff_t pos;
 
@@ -189,7 +190,7 @@ static int backing_allocate(struct cw_io *io, u64 off, u64 len)
 /* A block device only takes whole blocks; parts of one keep their data. */
 static int backing_punch(struct cw_io *io, u64 off, u64 len)
 {
-	struct cw_backing *b = to_backing(io);
+	struct cloopw_backing *b = to_backing(io);
 	struct inode *inode = data_inode(b->file);
 	loff_t pos, end;
 
@@ -212,7 +213,7 @@ static int backing_punch(struct cw_io *io, u64 off, u64 len)
 
 static int backing_size(struct cw_io *io, u64 *size)
 {
-	struct cw_backing *b = to_backing(io);
+	struct cloopw_backing *b = to_backing(io);
 	u64 bytes = i_size_read(data_inode(b->file));
 
 	bytes = bytes > b->offset ? bytes - b->offset : 0;
@@ -223,7 +224,7 @@ static int backing_size(struct cw_io *io, u64 *size)
 /* File systems in memory may have no limit: -EOPNOTSUPP. */
 static int backing_capacity(struct cw_io *io, u64 *bytes)
 {
-	struct cw_backing *b = to_backing(io);
+	struct cloopw_backing *b = to_backing(io);
 	struct inode *inode = data_inode(b->file);
 	struct kstatfs stat;
 	int err;
@@ -245,7 +246,7 @@ static int backing_capacity(struct cw_io *io, u64 *bytes)
 /* A block device, and a file system that knows no holes, has data everywhere. */
 static u64 backing_next_data(struct cw_io *io, u64 off)
 {
-	struct cw_backing *b = to_backing(io);
+	struct cloopw_backing *b = to_backing(io);
 	loff_t pos, data;
 
 	if (S_ISBLK(data_inode(b->file)->i_mode) || !in_file(b, off, 0, &pos))
@@ -294,15 +295,15 @@ static int move_bio(struct file *file, struct bio *bio, bool write, loff_t *pos)
 	return 0;
 }
 
-void cw_backing_expect_random(struct cw_backing *b)
+void cloopw_backing_expect_random(struct cloopw_backing *b)
 {
 	vfs_fadvise(b->file, 0, 0, POSIX_FADV_RANDOM);
 }
 
-int cw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq)
+int cloopw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq)
 {
 	bool write = req_op(rq) == REQ_OP_WRITE;
-	struct cw_backing *b = to_backing(io);
+	struct cloopw_backing *b = to_backing(io);
 	struct bio *bio;
 	loff_t at;
 	int err;
@@ -315,15 +316,15 @@ int cw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq)
 		struct file *file = b->file;
 
 		if (b->direct)
-			file = cw_direct_file(b->direct, at,
-					      bio->bi_iter.bi_size);
+			file = cloopw_direct_file(b->direct, at,
+						  bio->bi_iter.bi_size);
 		err = move_bio(file, bio, write, &at);
 		if (err)
 			return err;
 	}
 	if (b->direct)
-		cw_direct_read_cached(b->direct, at - blk_rq_bytes(rq),
-				      blk_rq_bytes(rq));
+		cloopw_direct_drop_cached(b->direct, at - blk_rq_bytes(rq),
+					  blk_rq_bytes(rq));
 	return 0;
 }
 
@@ -356,7 +357,7 @@ static char *name_of(struct file *file)
 	return name;
 }
 
-const char *cw_backing_mark(struct cw_io *io)
+const char *cloopw_backing_mark(struct cw_io *io)
 {
 	static const char mark[] = " (deleted)";
 	struct file *file = to_backing(io)->file;
@@ -385,7 +386,7 @@ static int check_kind(struct file *file, const char *name,
 }
 
 static int check_access(struct file *file, const char *name,
-			const struct cw_backing_request *request,
+			const struct cloopw_backing_request *request,
 			struct cw_report *report)
 {
 	if (!(file->f_mode & FMODE_READ))
@@ -401,7 +402,7 @@ static int check_access(struct file *file, const char *name,
 
 /* The kernel cannot read the files of /proc and the like. */
 static int check_operations(struct file *file, const char *name,
-			    const struct cw_backing_request *request,
+			    const struct cloopw_backing_request *request,
 			    struct cw_report *report)
 {
 	const struct file_operations *ops = file->f_op;
@@ -423,7 +424,7 @@ static int check_operations(struct file *file, const char *name,
  * check_stack() looks further.
  */
 static int check_disk(struct file *file, const char *name,
-		      const struct cw_backing_request *request,
+		      const struct cloopw_backing_request *request,
 		      struct cw_report *report)
 {
 	struct gendisk *disk;
@@ -445,7 +446,7 @@ static int check_disk(struct file *file, const char *name,
 static int visit(const struct gendisk *disk,
 		 int (*look)(struct file *file, void *arg), void *arg)
 {
-	struct cw_backing *b;
+	struct cloopw_backing *b;
 	int found = 0;
 
 	list_for_each_entry(b, &backings, node) {
@@ -458,26 +459,26 @@ static int visit(const struct gendisk *disk,
 }
 
 static int check_stack(struct file *file, const char *name,
-		       const struct cw_backing_request *request,
+		       const struct cloopw_backing_request *request,
 		       struct cw_report *report)
 {
-	struct cw_stack stack = {
+	struct cloopw_stack stack = {
 		.disk = request->disk,
 		.visit = visit,
 		.is_ours = cloopw_is_ours,
 	};
-	enum cw_stack_verdict verdict;
+	enum cloopw_stack_verdict verdict;
 
 	if (!request->in_use)
 		return 0;
 	mutex_lock(&backings_lock);
-	verdict = cw_stack_look(&stack, file);
+	verdict = cloopw_stack_look(&stack, file);
 	mutex_unlock(&backings_lock);
-	if (verdict == CW_STACK_ON_DISK)
+	if (verdict == CLOOPW_STACK_ON_DISK)
 		return cw_refuse(report, -EINVAL, CLOOPW_R_ITSELF,
 				 "%s: lies on the device itself: a %s must be elsewhere",
 				 name, request->role);
-	if (verdict == CW_STACK_UNKNOWN && !request->elsewhere)
+	if (verdict == CLOOPW_STACK_UNKNOWN && !request->elsewhere)
 		return cw_refuse(report, -EINVAL, CLOOPW_R_MAYBE_ITSELF,
 				 "%s: lies on %s, which the driver cannot look into: it may lie on the device itself",
 				 name, stack.where);
@@ -485,7 +486,7 @@ static int check_stack(struct file *file, const char *name,
 }
 
 static int check_window(struct file *file, const char *name,
-			const struct cw_backing_request *request,
+			const struct cloopw_backing_request *request,
 			struct cw_report *report)
 {
 	u64 size = i_size_read(data_inode(file));
@@ -522,7 +523,7 @@ static u32 physical_block(struct inode *inode)
 						     CW_PAGE_SIZE;
 }
 
-static int fill_stat(struct cw_backing *b)
+static int fill_stat(struct cloopw_backing *b)
 {
 	struct kstat stat;
 	int err = vfs_getattr(&b->file->f_path, &stat, STATX_BASIC_STATS,
@@ -542,10 +543,10 @@ static int fill_stat(struct cw_backing *b)
 }
 
 /* Enters the backing in the list, unless it conflicts with another. */
-static int announce(struct cw_backing *b, struct cw_report *report)
+static int announce(struct cloopw_backing *b, struct cw_report *report)
 {
 	struct inode *inode = data_inode(b->file);
-	struct cw_backing *other;
+	struct cloopw_backing *other;
 	int err = 0;
 
 	mutex_lock(&backings_lock);
@@ -564,15 +565,15 @@ static int announce(struct cw_backing *b, struct cw_report *report)
 }
 
 /* A file's file system has claimed the device below. */
-static int claim(struct cw_backing *b, struct gendisk *disk, const char *role,
-		 struct cw_report *report)
+static int claim(struct cloopw_backing *b, struct gendisk *disk,
+		 const char *role, struct cw_report *report)
 {
 	struct inode *inode = data_inode(b->file);
 	int err;
 
 	if (!S_ISBLK(inode->i_mode))
 		return 0;
-	err = cw_claim(&b->claim, I_BDEV(inode), disk, b->writable);
+	err = cloopw_claim(&b->claim, I_BDEV(inode), disk, b->writable);
 	if (err == -EBUSY)
 		return cw_refuse(report, err, CLOOPW_R_CLAIMED,
 				 "%s: cannot be claimed as %s: it is mounted, or in use by another device or program",
@@ -589,7 +590,7 @@ static int claim(struct cw_backing *b, struct gendisk *disk, const char *role,
  * medium, because it counts as written. A log must not be recovered from such
  * data. An error of an earlier user's write is not reported to this one.
  */
-static int forget_unwritten(struct cw_backing *b, struct cw_report *report)
+static int forget_unwritten(struct cloopw_backing *b, struct cw_report *report)
 {
 	struct address_space *mapping = b->file->f_mapping;
 	int err;
@@ -607,8 +608,8 @@ static int forget_unwritten(struct cw_backing *b, struct cw_report *report)
 	return 0;
 }
 
-static int open_file(struct cw_backing *b, struct file *user,
-		     const struct cw_backing_request *request,
+static int open_file(struct cloopw_backing *b, struct file *user,
+		     const struct cloopw_backing_request *request,
 		     struct cw_report *report)
 {
 	const char *name = b->io.name;
@@ -644,16 +645,16 @@ static int open_file(struct cw_backing *b, struct file *user,
 	if (!err)
 		err = forget_unwritten(b, report);
 	if (!err && request->direct) {
-		b->direct = cw_direct_create(file);
+		b->direct = cloopw_direct_create(file);
 		err = b->direct ? 0 : -ENOMEM;
 	}
 	return err;
 }
 
-int cw_backing_open(const struct cw_backing_request *request,
-		    struct cw_backing **out, struct cw_report *report)
+int cloopw_backing_open(const struct cloopw_backing_request *request,
+			struct cloopw_backing **out, struct cw_report *report)
 {
-	struct cw_backing *b;
+	struct cloopw_backing *b;
 	struct file *user;
 	int err = -ENOMEM;
 
@@ -685,36 +686,37 @@ int cw_backing_open(const struct cw_backing_request *request,
 	return 0;
 
 close:
-	cw_backing_close(b);
+	cloopw_backing_close(b);
 	return err;
 }
 
-void cw_backing_set_read_only(struct cw_backing *backing)
+void cloopw_backing_set_read_only(struct cloopw_backing *backing)
 {
 	mutex_lock(&backings_lock);
 	backing->writable = false;
 	mutex_unlock(&backings_lock);
 }
 
-int cw_backing_set_direct(struct cw_backing *backing, bool wanted)
+int cloopw_backing_set_direct(struct cloopw_backing *backing, bool wanted)
 {
-	return cw_direct_set(backing->direct, wanted);
+	return cloopw_direct_set(backing->direct, wanted);
 }
 
-enum cw_direct_mode cw_backing_direct_mode(const struct cw_backing *backing)
+enum cloopw_direct_mode
+cloopw_backing_direct_mode(const struct cloopw_backing *backing)
 {
-	return cw_direct_mode(backing->direct);
+	return cloopw_direct_mode(backing->direct);
 }
 
-void cw_backing_close(struct cw_backing *backing)
+void cloopw_backing_close(struct cloopw_backing *backing)
 {
 	if (!backing)
 		return;
-	cw_unclaim(&backing->claim);
+	cloopw_unclaim(&backing->claim);
 	mutex_lock(&backings_lock);
 	list_del_init(&backing->node);
 	mutex_unlock(&backings_lock);
-	cw_direct_destroy(backing->direct);
+	cloopw_direct_destroy(backing->direct);
 	if (backing->file)
 		fput(backing->file);
 	fput(backing->user);

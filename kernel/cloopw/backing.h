@@ -15,12 +15,12 @@
 struct gendisk;
 struct request;
 
-struct cw_backing_request {
+struct cloopw_backing_request {
 	int fd;               /* file descriptor of the calling process */
 	struct file *file;    /* instead of fd; NULL: none */
 	const char *role;     /* "image", "COW layer": for messages */
 	bool writable;
-	bool direct;          /* cw_backing_set_direct() may be called */
+	bool direct;          /* cloopw_backing_set_direct() may be called */
 	u64 offset;           /* the window's first byte in the file */
 	u64 sizelimit;        /* the window's length; 0: up to the file's end */
 	struct gendisk *disk; /* the device that uses it */
@@ -29,7 +29,7 @@ struct cw_backing_request {
 	bool elsewhere;       /* the caller knows that it does not */
 };
 
-struct cw_backing {
+struct cloopw_backing {
 	struct cw_io io;       /* constant, like all fields without a comment */
 	/* opened by us, so nobody else changes its flags */
 	struct file *file;
@@ -41,8 +41,8 @@ struct cw_backing {
 	u64 ino;
 	u64 rdev;
 	struct gendisk *disk;  /* the device that uses it */
-	struct cw_direct *direct; /* NULL: always through the page cache */
-	struct cw_claim claim;    /* the claim of a block device */
+	struct cloopw_direct *direct; /* NULL: always through the page cache */
+	struct cloopw_claim claim;    /* the claim of a block device */
 	struct list_head node; /* backings_lock */
 };
 
@@ -50,36 +50,37 @@ struct cw_backing {
  * Opens the file again, checks it, claims a block device, and enters it in the
  * list of backings. On error *out is NULL and the report says why.
  */
-int cw_backing_open(const struct cw_backing_request *request,
-		    struct cw_backing **out, struct cw_report *report);
+int cloopw_backing_open(const struct cloopw_backing_request *request,
+			struct cloopw_backing **out, struct cw_report *report);
 /* The device does not write it any more, so other devices may read it. */
-void cw_backing_set_read_only(struct cw_backing *backing);
-void cw_backing_close(struct cw_backing *backing); /* NULL is fine */
+void cloopw_backing_set_read_only(struct cloopw_backing *backing);
+void cloopw_backing_close(struct cloopw_backing *backing); /* NULL is fine */
 
 /*
  * " (deleted)", behind the name of a regular file that has no name any more;
  * else "".
  */
-const char *cw_backing_mark(struct cw_io *io);
+const char *cloopw_backing_mark(struct cw_io *io);
 
 /*
  * Switches reads past the page cache on or off. The request must have had
  * direct. 0 or -ENOMEM.
  */
-int cw_backing_set_direct(struct cw_backing *backing, bool wanted);
+int cloopw_backing_set_direct(struct cloopw_backing *backing, bool wanted);
 /* The present mode of the backing's file. */
-enum cw_direct_mode cw_backing_direct_mode(const struct cw_backing *backing);
+enum cloopw_direct_mode
+cloopw_backing_direct_mode(const struct cloopw_backing *backing);
 
 /*
  * A hint: reads come in pieces here and there, so the file's read-ahead is of
  * no use. will_read tells the exceptions.
  */
-void cw_backing_expect_random(struct cw_backing *backing);
+void cloopw_backing_expect_random(struct cloopw_backing *backing);
 
 /*
  * Reads or writes the request's data, from pos of the engine's io on. Returns 0
  * or -errno; a part of the data may have moved.
  */
-int cw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq);
+int cloopw_backing_move_request(struct cw_io *io, u64 pos, struct request *rq);
 
 #endif

@@ -6,8 +6,9 @@
 #include <linux/uaccess.h>
 
 #include "attachment.h"
-#include "configure.h"
+#include "compat.h"
 #include "disk.h"
+#include "request.h"
 #include "serving.h"
 #include "sysfs.h"
 #include "uapi/cloopw.h"
@@ -176,41 +177,6 @@ static int flush(struct cloopw_disk *disk)
 	err = cloopw_attachment_run(disk->attachment, checkpoint, NULL);
 	cloopw_disk_release(disk, false);
 	return sync_err ? sync_err : err;
-}
-
-/* ---- the COW file's limit ---- */
-
-static int set_limit(struct cloopw_attachment *att, void *bytes)
-{
-	return cw_device_set_limit(att->engine, *(const u64 *)bytes);
-}
-
-int cloopw_set_limit(struct cloopw_disk *disk, u64 bytes)
-{
-	int err = cloopw_disk_hold(disk, false);
-
-	if (err)
-		return err;
-	err = cloopw_attachment_run(disk->attachment, set_limit, &bytes);
-	cloopw_disk_release(disk, false);
-	return err;
-}
-
-/* ---- direct I/O ---- */
-
-int cloopw_set_direct(struct cloopw_disk *disk, bool wanted,
-		      enum cw_direct_mode *mode)
-{
-	struct cw_backing *image;
-	int err = cloopw_disk_hold(disk, true);
-
-	if (err)
-		return err;
-	image = disk->attachment->image;
-	err = cw_backing_set_direct(image, wanted);
-	*mode = cw_backing_direct_mode(image);
-	cloopw_disk_release(disk, true);
-	return err;
 }
 
 int cloopw_change_ioctl(struct cloopw_disk *disk, unsigned int cmd,

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Changes of an attachment: snapshot, resize, flush, limit, direct I/O. */
+/* Changes of an attachment: snapshot, resize, flush. */
 #ifndef CLOOPW_CHANGE_H
 #define CLOOPW_CHANGE_H
 
 #include "core/report.h"
-#include "direct.h"
 
 struct cloopw_disk;
 
@@ -17,13 +16,5 @@ int cloopw_change_ioctl(struct cloopw_disk *disk, unsigned int cmd,
  */
 int cloopw_resize(struct cloopw_disk *disk, u64 *size,
 		  struct cw_report *report);
-/*
- * Limits the bytes of the COW file; 0: no limit. Errors as of
- * cw_device_set_limit(); -ENXIO: nothing is attached.
- */
-int cloopw_set_limit(struct cloopw_disk *disk, u64 bytes);
-/* Switches direct I/O of the image. On 0, *mode is the result. */
-int cloopw_set_direct(struct cloopw_disk *disk, bool wanted,
-		      enum cw_direct_mode *mode);
 
 #endif

@@ -11,8 +11,8 @@
 /* The holder: a unique address. The content does not matter. */
 static char holder;
 
-int cw_claim(struct cw_claim *claim, struct block_device *bdev,
-	     struct gendisk *disk, bool writable)
+int cloopw_claim(struct cloopw_claim *claim, struct block_device *bdev,
+		 struct gendisk *disk, bool writable)
 {
 	struct file *claimed = bdev_file_open_by_dev(bdev->bd_dev,
 						     BLK_OPEN_READ, &holder,
@@ -35,11 +35,11 @@ int cw_claim(struct cw_claim *claim, struct block_device *bdev,
 	return 0;
 }
 
-void cw_unclaim(struct cw_claim *claim)
+void cloopw_unclaim(struct cloopw_claim *claim)
 {
 	if (claim->disk)
 		bd_unlink_disk_holder(claim->bdev, claim->disk);
 	if (claim->claimed)
 		bdev_fput(claim->claimed);
-	*claim = (struct cw_claim){};
+	*claim = (struct cloopw_claim){};
 }

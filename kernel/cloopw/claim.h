@@ -15,7 +15,7 @@ struct file;
 struct gendisk;
 
 /* All zero: nothing is claimed. */
-struct cw_claim {
+struct cloopw_claim {
 	struct file *claimed;
 	struct block_device *bdev;
 	/* shows bdev among its slaves; NULL: it does not */
@@ -27,8 +27,8 @@ struct cw_claim {
  * read-only device that the caller does not write needs no claim: a CD or a
  * write-protected card may be mounted, too.
  */
-int cw_claim(struct cw_claim *claim, struct block_device *bdev,
-	     struct gendisk *disk, bool writable);
-void cw_unclaim(struct cw_claim *claim); /* all zero is fine */
+int cloopw_claim(struct cloopw_claim *claim, struct block_device *bdev,
+		 struct gendisk *disk, bool writable);
+void cloopw_unclaim(struct cloopw_claim *claim); /* all zero is fine */
 
 #endif

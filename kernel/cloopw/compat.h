@@ -49,33 +49,33 @@ typedef fmode_t blk_mode_t;
  * disk.c's operations have other arguments. Where it defines such a function, a
  * second one of the same name is defined, which calls it, and is the operation.
  */
-#define disk_open(gd, mode)						\
-	cw_compat_open(gd, mode);					\
-	static int disk_open(struct block_device *bdev, fmode_t fmode)	\
-	{								\
-		return cw_compat_open(bdev->bd_disk, fmode);		\
-	}								\
-	static int cw_compat_open(gd, mode)
+#define disk_open(gd, mode)                                            \
+	cloopw_compat_open(gd, mode);                                  \
+	static int disk_open(struct block_device *bdev, fmode_t fmode) \
+	{                                                              \
+		return cloopw_compat_open(bdev->bd_disk, fmode);       \
+	}                                                              \
+	static int cloopw_compat_open(gd, mode)
 
-#define disk_release(gd)						\
-	cw_compat_release(gd);						\
-	static void disk_release(struct gendisk *disk, fmode_t fmode)	\
-	{								\
-		cw_compat_release(disk);				\
-	}								\
-	static void cw_compat_release(gd)
+#define disk_release(gd)                                              \
+	cloopw_compat_release(gd);                                    \
+	static void disk_release(struct gendisk *disk, fmode_t fmode) \
+	{                                                             \
+		cloopw_compat_release(disk);                          \
+	}                                                             \
+	static void cloopw_compat_release(gd)
 
 #endif
 
 #ifndef CW_HAVE_HOLDER_OPS
 
-static inline int cw_compat_prepare_to_claim(struct block_device *bdev,
-					     void *holder, const void *ops)
+static inline int cloopw_compat_prepare_to_claim(struct block_device *bdev,
+						 void *holder, const void *ops)
 {
 	return bd_prepare_to_claim(bdev, holder);
 }
 
-#define bd_prepare_to_claim cw_compat_prepare_to_claim
+#define bd_prepare_to_claim cloopw_compat_prepare_to_claim
 
 #endif
 
@@ -87,7 +87,7 @@ static inline int cw_compat_prepare_to_claim(struct block_device *bdev,
  * The caller keeps what it gets and gives it up. Older kernels have no file, so it
  * is this in truth.
  */
-struct cw_compat_claim {
+struct cloopw_compat_claim {
 	struct block_device *bdev;
 	void *holder;
 #ifdef CW_HAVE_BDEV_HANDLE
@@ -97,42 +97,45 @@ struct cw_compat_claim {
 
 #if defined(CW_HAVE_BDEV_HANDLE)
 
-static inline int cw_compat_claim(struct cw_compat_claim *claim, dev_t dev)
+static inline int cloopw_compat_claim(struct cloopw_compat_claim *claim,
+				      dev_t dev)
 {
 	claim->handle = bdev_open_by_dev(dev, BLK_OPEN_READ, claim->holder,
 					 NULL);
 	return PTR_ERR_OR_ZERO(claim->handle);
 }
 
-static inline void cw_compat_unclaim(struct cw_compat_claim *claim)
+static inline void cloopw_compat_unclaim(struct cloopw_compat_claim *claim)
 {
 	bdev_release(claim->handle);
 }
 
 #elif defined(CW_HAVE_HOLDER_OPS)
 
-static inline int cw_compat_claim(struct cw_compat_claim *claim, dev_t dev)
+static inline int cloopw_compat_claim(struct cloopw_compat_claim *claim,
+				      dev_t dev)
 {
 	claim->bdev = blkdev_get_by_dev(dev, BLK_OPEN_READ, claim->holder,
 					NULL);
 	return PTR_ERR_OR_ZERO(claim->bdev);
 }
 
-static inline void cw_compat_unclaim(struct cw_compat_claim *claim)
+static inline void cloopw_compat_unclaim(struct cloopw_compat_claim *claim)
 {
 	blkdev_put(claim->bdev, claim->holder);
 }
 
 #else
 
-static inline int cw_compat_claim(struct cw_compat_claim *claim, dev_t dev)
+static inline int cloopw_compat_claim(struct cloopw_compat_claim *claim,
+				      dev_t dev)
 {
 	claim->bdev = blkdev_get_by_dev(dev, FMODE_READ | FMODE_EXCL,
 					claim->holder);
 	return PTR_ERR_OR_ZERO(claim->bdev);
 }
 
-static inline void cw_compat_unclaim(struct cw_compat_claim *claim)
+static inline void cloopw_compat_unclaim(struct cloopw_compat_claim *claim)
 {
 	blkdev_put(claim->bdev, FMODE_READ | FMODE_EXCL);
 }
@@ -142,13 +145,13 @@ static inline void cw_compat_unclaim(struct cw_compat_claim *claim)
 static inline struct file *bdev_file_open_by_dev(dev_t dev, blk_mode_t mode,
 						 void *holder, const void *ops)
 {
-	struct cw_compat_claim *claim = kzalloc(sizeof(*claim), GFP_KERNEL);
+	struct cloopw_compat_claim *claim = kzalloc(sizeof(*claim), GFP_KERNEL);
 	int err;
 
 	if (!claim)
 		return ERR_PTR(-ENOMEM);
 	claim->holder = holder;
-	err = cw_compat_claim(claim, dev);
+	err = cloopw_compat_claim(claim, dev);
 	if (!err)
 		return (struct file *)claim;
 	kfree(claim);
@@ -157,9 +160,9 @@ static inline struct file *bdev_file_open_by_dev(dev_t dev, blk_mode_t mode,
 
 static inline void bdev_fput(struct file *file)
 {
-	struct cw_compat_claim *claim = (struct cw_compat_claim *)file;
+	struct cloopw_compat_claim *claim = (struct cloopw_compat_claim *)file;
 
-	cw_compat_unclaim(claim);
+	cloopw_compat_unclaim(claim);
 	kfree(claim);
 }
 
@@ -173,9 +176,9 @@ static inline void bdev_fput(struct file *file)
  * A writer holds off the freezing of the file system. vfs_iter_write() does so by
  * itself since there is file_write_not_started(), which checks that no caller did.
  */
-static inline ssize_t cw_compat_iter_write(struct file *file,
-					   struct iov_iter *iter, loff_t *pos,
-					   rwf_t flags)
+static inline ssize_t cloopw_compat_iter_write(struct file *file,
+					       struct iov_iter *iter,
+					       loff_t *pos, rwf_t flags)
 {
 	ssize_t n;
 
@@ -185,7 +188,7 @@ static inline ssize_t cw_compat_iter_write(struct file *file,
 	return n;
 }
 
-#define vfs_iter_write cw_compat_iter_write
+#define vfs_iter_write cloopw_compat_iter_write
 
 #endif
 
@@ -229,7 +232,7 @@ static inline void bvec_set_page(struct bio_vec *bv, struct page *page,
 #ifndef CW_HAVE_FREEZE_MEMFLAGS
 
 /* The freezer of a queue must not wait for requests to it when memory is short. */
-static inline unsigned int cw_compat_freeze(struct request_queue *queue)
+static inline unsigned int cloopw_compat_freeze(struct request_queue *queue)
 {
 	unsigned int memflags = memalloc_noio_save();
 
@@ -237,28 +240,28 @@ static inline unsigned int cw_compat_freeze(struct request_queue *queue)
 	return memflags;
 }
 
-static inline void cw_compat_unfreeze(struct request_queue *queue,
-				      unsigned int memflags)
+static inline void cloopw_compat_unfreeze(struct request_queue *queue,
+					  unsigned int memflags)
 {
 	blk_mq_unfreeze_queue(queue);
 	memalloc_noio_restore(memflags);
 }
 
-#define blk_mq_freeze_queue cw_compat_freeze
-#define blk_mq_unfreeze_queue cw_compat_unfreeze
+#define blk_mq_freeze_queue cloopw_compat_freeze
+#define blk_mq_unfreeze_queue cloopw_compat_unfreeze
 
 #endif
 
 #ifdef CW_HAVE_SHOULD_MERGE
 
 /* Newer queues merge requests where they are not told otherwise. */
-static inline int cw_compat_alloc_tag_set(struct blk_mq_tag_set *set)
+static inline int cloopw_compat_alloc_tag_set(struct blk_mq_tag_set *set)
 {
 	set->flags |= BLK_MQ_F_SHOULD_MERGE;
 	return blk_mq_alloc_tag_set(set);
 }
 
-#define blk_mq_alloc_tag_set cw_compat_alloc_tag_set
+#define blk_mq_alloc_tag_set cloopw_compat_alloc_tag_set
 
 #endif
 
@@ -278,7 +281,7 @@ static inline int cw_compat_alloc_tag_set(struct blk_mq_tag_set *set)
 #ifndef CW_HAVE_LIMITS_FEATURES
 
 /* The limits that the driver sets, as newer kernels name them. */
-struct cw_compat_limits {
+struct cloopw_compat_limits {
 	unsigned int features;
 	unsigned int logical_block_size;
 	unsigned int physical_block_size;
@@ -298,15 +301,16 @@ struct cw_compat_limits {
 #define BLK_FEAT_FUA BIT(1)
 #define BLK_FEAT_ROTATIONAL BIT(2)
 
-static inline struct cw_compat_limits
-cw_compat_begin_limits(struct request_queue *q)
+static inline struct cloopw_compat_limits
+cloopw_compat_begin_limits(struct request_queue *q)
 {
-	return (struct cw_compat_limits){};
+	return (struct cloopw_compat_limits){};
 }
 
 /* Nothing may be in flight that relies on the old limits. */
-static inline int cw_compat_set_limits(struct request_queue *q,
-				       const struct cw_compat_limits *lim)
+static inline int
+cloopw_compat_set_limits(struct request_queue *q,
+			 const struct cloopw_compat_limits *lim)
 {
 	blk_queue_logical_block_size(q, lim->logical_block_size);
 	blk_queue_physical_block_size(q, lim->physical_block_size);
@@ -327,9 +331,9 @@ static inline int cw_compat_set_limits(struct request_queue *q,
 	return 0;
 }
 
-#define queue_limits cw_compat_limits
-#define queue_limits_start_update cw_compat_begin_limits
-#define queue_limits_commit_update cw_compat_set_limits
+#define queue_limits cloopw_compat_limits
+#define queue_limits_start_update cloopw_compat_begin_limits
+#define queue_limits_commit_update cloopw_compat_set_limits
 
 #endif
 
@@ -338,46 +342,47 @@ static inline int cw_compat_set_limits(struct request_queue *q,
 #ifndef CW_HAVE_SHRINKER_ALLOC
 
 /* One whose memory is its own, and which knows its owner. */
-struct cw_compat_shrinker {
-	unsigned long (*count_objects)(struct cw_compat_shrinker *shrinker,
+struct cloopw_compat_shrinker {
+	unsigned long (*count_objects)(struct cloopw_compat_shrinker *shrinker,
 				       struct shrink_control *sc);
-	unsigned long (*scan_objects)(struct cw_compat_shrinker *shrinker,
+	unsigned long (*scan_objects)(struct cloopw_compat_shrinker *shrinker,
 				      struct shrink_control *sc);
 	void *private_data;
 	bool registered; /* set when all of that is */
 	struct shrinker kernels;
 };
 
-static inline unsigned long cw_compat_count(struct shrinker *kernels,
-					    struct shrink_control *sc)
+static inline unsigned long cloopw_compat_count(struct shrinker *kernels,
+						struct shrink_control *sc)
 {
-	struct cw_compat_shrinker *s =
-		container_of(kernels, struct cw_compat_shrinker, kernels);
+	struct cloopw_compat_shrinker *s =
+		container_of(kernels, struct cloopw_compat_shrinker, kernels);
 
-	/* pairs with cw_compat_shrinker_register() */
+	/* pairs with cloopw_compat_shrinker_register() */
 	return smp_load_acquire(&s->registered) ? s->count_objects(s, sc) :
 						  SHRINK_EMPTY;
 }
 
 /* Called when there was something to count. */
-static inline unsigned long cw_compat_scan(struct shrinker *kernels,
-					   struct shrink_control *sc)
+static inline unsigned long cloopw_compat_scan(struct shrinker *kernels,
+					       struct shrink_control *sc)
 {
-	struct cw_compat_shrinker *s =
-		container_of(kernels, struct cw_compat_shrinker, kernels);
+	struct cloopw_compat_shrinker *s =
+		container_of(kernels, struct cloopw_compat_shrinker, kernels);
 
 	return s->scan_objects(s, sc);
 }
 
-static inline struct cw_compat_shrinker *
-cw_compat_shrinker_alloc(unsigned int flags, const char *fmt, const char *name)
+static inline struct cloopw_compat_shrinker *
+cloopw_compat_shrinker_alloc(unsigned int flags, const char *fmt,
+			     const char *name)
 {
-	struct cw_compat_shrinker *s = kzalloc(sizeof(*s), GFP_KERNEL);
+	struct cloopw_compat_shrinker *s = kzalloc(sizeof(*s), GFP_KERNEL);
 
 	if (!s)
 		return NULL;
-	s->kernels.count_objects = cw_compat_count;
-	s->kernels.scan_objects = cw_compat_scan;
+	s->kernels.count_objects = cloopw_compat_count;
+	s->kernels.scan_objects = cloopw_compat_scan;
 	s->kernels.seeks = DEFAULT_SEEKS;
 	s->kernels.flags = flags;
 	if (!register_shrinker(&s->kernels, fmt, name))
@@ -386,23 +391,24 @@ cw_compat_shrinker_alloc(unsigned int flags, const char *fmt, const char *name)
 	return NULL;
 }
 
-static inline void cw_compat_shrinker_register(struct cw_compat_shrinker *s)
+static inline void
+cloopw_compat_shrinker_register(struct cloopw_compat_shrinker *s)
 {
-	/* pairs with cw_compat_count() */
+	/* pairs with cloopw_compat_count() */
 	smp_store_release(&s->registered, true);
 }
 
-static inline void cw_compat_shrinker_free(struct cw_compat_shrinker *s)
+static inline void cloopw_compat_shrinker_free(struct cloopw_compat_shrinker *s)
 {
 	if (s)
 		unregister_shrinker(&s->kernels);
 	kfree(s);
 }
 
-#define shrinker cw_compat_shrinker
-#define shrinker_alloc cw_compat_shrinker_alloc
-#define shrinker_register cw_compat_shrinker_register
-#define shrinker_free cw_compat_shrinker_free
+#define shrinker cloopw_compat_shrinker
+#define shrinker_alloc cloopw_compat_shrinker_alloc
+#define shrinker_register cloopw_compat_shrinker_register
+#define shrinker_free cloopw_compat_shrinker_free
 
 #endif
 

@@ -27,15 +27,15 @@
 #define MAX_BOUNCES 16u
 
 struct bounce {
-	struct list_head node; /* the lock of struct cw_direct */
+	struct list_head node; /* the lock of struct cloopw_direct */
 	struct bio_vec page[BOUNCE_PAGES];
 };
 
-struct cw_direct {
+struct cloopw_direct {
 	struct file *cached; /* constant, and so is the next */
 	struct file *file;   /* the same file with O_DIRECT; NULL: it cannot */
-	int mode;            /* enum cw_direct_mode; READ_ONCE() */
-	unsigned int bounces; /* only cw_direct_set() uses it */
+	int mode;            /* enum cloopw_direct_mode; READ_ONCE() */
+	unsigned int bounces; /* only cloopw_direct_set() uses it */
 	spinlock_t lock;
 	struct list_head idle; /* lock */
 	wait_queue_head_t returned;
@@ -72,7 +72,7 @@ static struct bounce *make_bounce(void)
 	return bounce;
 }
 
-static void put_bounce(struct cw_direct *direct, struct bounce *bounce)
+static void put_bounce(struct cloopw_direct *direct, struct bounce *bounce)
 {
 	spin_lock(&direct->lock);
 	list_add(&bounce->node, &direct->idle);
@@ -80,7 +80,7 @@ static void put_bounce(struct cw_direct *direct, struct bounce *bounce)
 	wake_up(&direct->returned);
 }
 
-static struct bounce *take_idle(struct cw_direct *direct)
+static struct bounce *take_idle(struct cloopw_direct *direct)
 {
 	struct bounce *bounce;
 
@@ -93,7 +93,7 @@ static struct bounce *take_idle(struct cw_direct *direct)
 }
 
 /* A holder of a bounce buffer waits for nothing but the file. */
-static struct bounce *get_bounce(struct cw_direct *direct)
+static struct bounce *get_bounce(struct cloopw_direct *direct)
 {
 	struct bounce *bounce;
 
@@ -102,7 +102,7 @@ static struct bounce *get_bounce(struct cw_direct *direct)
 }
 
 /* One a processor: each processor can decompress what it has read. */
-static int make_bounces(struct cw_direct *direct)
+static int make_bounces(struct cloopw_direct *direct)
 {
 	unsigned int wanted = min(num_online_cpus(), MAX_BOUNCES);
 
@@ -152,7 +152,7 @@ static void copy_from_bounce(const struct bounce *bounce, size_t skip, u8 *buf,
 	}
 }
 
-static int read_bounced(struct cw_direct *direct, u8 *buf, size_t len,
+static int read_bounced(struct cloopw_direct *direct, u8 *buf, size_t len,
 			loff_t pos)
 {
 	struct bounce *bounce = get_bounce(direct);
@@ -174,17 +174,18 @@ static int read_bounced(struct cw_direct *direct, u8 *buf, size_t len,
 	return err;
 }
 
-int cw_direct_read(struct cw_direct *direct, void *buf, size_t len, loff_t pos)
+int cloopw_direct_read(struct cloopw_direct *direct, void *buf, size_t len,
+		       loff_t pos)
 {
-	if (cw_direct_mode(direct) != CW_DIRECT_ON)
+	if (cloopw_direct_mode(direct) != CLOOPW_DIRECT_ON)
 		return -EOPNOTSUPP;
 	return read_bounced(direct, buf, len, pos);
 }
 
-struct file *cw_direct_file(const struct cw_direct *direct, loff_t pos,
-			    size_t len)
+struct file *cloopw_direct_file(const struct cloopw_direct *direct, loff_t pos,
+				size_t len)
 {
-	if (cw_direct_mode(direct) == CW_DIRECT_ON &&
+	if (cloopw_direct_mode(direct) == CLOOPW_DIRECT_ON &&
 	    !((pos | len) & (ALIGNMENT - 1)))
 		return direct->file;
 	return direct->cached;
@@ -194,8 +195,8 @@ struct file *cw_direct_file(const struct cw_direct *direct, loff_t pos,
  * The page at the end stays, because the next extent begins there. The page at
  * the start goes, because the extent before is read.
  */
-void cw_direct_read_cached(const struct cw_direct *direct, loff_t pos,
-			   size_t len)
+void cloopw_direct_drop_cached(const struct cloopw_direct *direct, loff_t pos,
+			       size_t len)
 {
 	loff_t first = round_down(pos, PAGE_SIZE);
 	loff_t end = round_down(pos + len, PAGE_SIZE);
@@ -203,33 +204,33 @@ void cw_direct_read_cached(const struct cw_direct *direct, loff_t pos,
 	/*
 	 * Unlike invalidate_mapping_pages(), this also finds pages just read.
 	 */
-	if (cw_direct_mode(direct) == CW_DIRECT_DROP && first < end)
+	if (cloopw_direct_mode(direct) == CLOOPW_DIRECT_DROP && first < end)
 		vfs_fadvise(direct->cached, first, end - first,
 			    POSIX_FADV_DONTNEED);
 }
 
 /* ---- the mode ---- */
 
-enum cw_direct_mode cw_direct_mode(const struct cw_direct *direct)
+enum cloopw_direct_mode cloopw_direct_mode(const struct cloopw_direct *direct)
 {
 	return READ_ONCE(direct->mode);
 }
 
 /* Some files can be opened with O_DIRECT, and fail only in the read. */
-static bool can_read(struct cw_direct *direct)
+static bool can_read(struct cloopw_direct *direct)
 {
 	u8 byte;
 
 	return direct->file && !read_bounced(direct, &byte, sizeof(byte), 0);
 }
 
-int cw_direct_set(struct cw_direct *direct, bool wanted)
+int cloopw_direct_set(struct cloopw_direct *direct, bool wanted)
 {
 	unsigned int noio;
 	int err;
 
 	if (!wanted) {
-		WRITE_ONCE(direct->mode, CW_DIRECT_OFF);
+		WRITE_ONCE(direct->mode, CLOOPW_DIRECT_OFF);
 		return 0;
 	}
 	noio = memalloc_noio_save();
@@ -237,16 +238,16 @@ int cw_direct_set(struct cw_direct *direct, bool wanted)
 	memalloc_noio_restore(noio);
 	if (err)
 		return err;
-	WRITE_ONCE(direct->mode, can_read(direct) ? CW_DIRECT_ON :
-						    CW_DIRECT_DROP);
+	WRITE_ONCE(direct->mode,
+		   can_read(direct) ? CLOOPW_DIRECT_ON : CLOOPW_DIRECT_DROP);
 	invalidate_mapping_pages(direct->cached->f_mapping, 0, -1);
 	return 0;
 }
 
-struct cw_direct *cw_direct_create(struct file *cached)
+struct cloopw_direct *cloopw_direct_create(struct file *cached)
 {
 	int flags = O_LARGEFILE | O_NOATIME | O_RDONLY | O_DIRECT;
-	struct cw_direct *direct = kzalloc_obj(*direct);
+	struct cloopw_direct *direct = kzalloc_obj(*direct);
 	struct file *file;
 
 	if (!direct)
@@ -254,14 +255,14 @@ struct cw_direct *cw_direct_create(struct file *cached)
 	spin_lock_init(&direct->lock);
 	INIT_LIST_HEAD(&direct->idle);
 	init_waitqueue_head(&direct->returned);
-	direct->mode = CW_DIRECT_OFF;
+	direct->mode = CLOOPW_DIRECT_OFF;
 	direct->cached = cached;
 	file = dentry_open(&cached->f_path, flags, current_cred());
 	direct->file = IS_ERR(file) ? NULL : file;
 	return direct;
 }
 
-void cw_direct_destroy(struct cw_direct *direct)
+void cloopw_direct_destroy(struct cloopw_direct *direct)
 {
 	struct bounce *bounce;
 

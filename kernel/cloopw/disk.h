@@ -50,8 +50,7 @@ struct cloopw_disk {
 /* disk.c */
 int cloopw_disk_init(void);
 void cloopw_disk_exit(void);
-struct cloopw_disk *cloopw_disk_add(int number); /* or ERR_PTR */
-int cloopw_disk_remove(struct cloopw_disk *disk); /* -EBUSY: in use */
+int cloopw_disk_major(void);
 bool cloopw_disk_is_idle(struct cloopw_disk *disk);
 /* Is it a disk of this driver, without an attachment? */
 bool cloopw_is_unattached(struct gendisk *gd);
@@ -71,6 +70,10 @@ void cloopw_disk_release(struct cloopw_disk *disk, bool alone);
  */
 int cloopw_disk_sync(struct cloopw_disk *disk);
 
+/* gendisk.c */
+struct cloopw_disk *cloopw_disk_add(int number);  /* or ERR_PTR */
+int cloopw_disk_remove(struct cloopw_disk *disk); /* -EBUSY: in use */
+
 /* ctl.c */
 int cloopw_ctl_init(unsigned int devices);
 void cloopw_ctl_exit(void);
@@ -80,7 +83,7 @@ int cloopw_queue_init(struct cloopw_disk *disk);
 void cloopw_queue_exit(struct cloopw_disk *disk);
 /*
  * Sets limits and read-ahead for the attachment. begun: from
- * cw_compat_begin_limits(). The queue is frozen. On error the old limits stay.
+ * cloopw_compat_begin_limits(). The queue is frozen. On error the old limits stay.
  */
 int cloopw_queue_set_limits(struct cloopw_disk *disk,
 			    const struct cloopw_attachment *att,

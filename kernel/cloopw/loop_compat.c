@@ -11,9 +11,12 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "attach.h"
+#include "compat.h"
 #include "change.h"
-#include "configure.h"
 #include "disk.h"
+#include "request.h"
+#include "settings.h"
 #include "uapi/cloopw.h"
 
 #define CLEAR_STEP_MS 50
@@ -145,7 +148,7 @@ static void fill_name(u8 *field, const char *name)
 static void fill_info(const struct cloopw_disk *disk, struct loop_info64 *info)
 {
 	const struct cloopw_attachment *att = disk->attachment;
-	const struct cw_backing *image = att->image;
+	const struct cloopw_backing *image = att->image;
 
 	info->lo_device = image->dev;
 	info->lo_inode = image->ino;
@@ -157,7 +160,7 @@ static void fill_info(const struct cloopw_disk *disk, struct loop_info64 *info)
 		info->lo_flags |= LO_FLAGS_READ_ONLY;
 	if (att->flags & CLOOPW_F_PARTSCAN)
 		info->lo_flags |= LO_FLAGS_PARTSCAN;
-	if (cw_backing_direct_mode(image) == CW_DIRECT_ON)
+	if (cloopw_backing_direct_mode(image) == CLOOPW_DIRECT_ON)
 		info->lo_flags |= LO_FLAGS_DIRECT_IO;
 	fill_name(info->lo_file_name, image->io.name);
 }
@@ -371,10 +374,10 @@ static int set_capacity_again(struct cloopw_disk *disk)
 /* Like loop: an error when the file has no direct I/O. */
 static int set_direct_io(struct cloopw_disk *disk, bool wanted)
 {
-	enum cw_direct_mode mode;
+	enum cloopw_direct_mode mode;
 	int err = cloopw_set_direct(disk, wanted, &mode);
 
-	if (err || !wanted || mode == CW_DIRECT_ON)
+	if (err || !wanted || mode == CLOOPW_DIRECT_ON)
 		return err;
 	cloopw_set_direct(disk, false, &mode);
 	return -EINVAL;

@@ -5,10 +5,11 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "configure.h"
+#include "compat.h"
 #include "core/codec.h"
 #include "core/cow.h"
 #include "core/image.h"
+#include "request.h"
 #include "uapi/cloopw.h"
 
 static_assert(sizeof(struct cloopw_query) == CLOOPW_QUERY_SIZE_1);

@@ -219,7 +219,7 @@ static bool read_plain(struct cw_device *engine, struct request *rq)
 	u64 pos;
 
 	io = cw_device_locate(engine, off, blk_rq_bytes(rq), &pos);
-	if (!io || cw_backing_move_request(io, pos, rq))
+	if (!io || cloopw_backing_move_request(io, pos, rq))
 		return false;
 	flush_pages(rq);
 	return true;
@@ -236,7 +236,7 @@ static bool write_plain(struct cw_device *engine, struct request *rq)
 	if (!io)
 		return false;
 	flush_pages(rq);
-	if (cw_backing_move_request(io, pos, rq))
+	if (cloopw_backing_move_request(io, pos, rq))
 		return false;
 	cw_device_placed(engine, off, blk_rq_bytes(rq));
 	return true;

@@ -10,21 +10,22 @@
 
 static int look_at_file(struct file *file, void *arg);
 
-static enum cw_stack_verdict decide(struct cw_stack *stack, const char *where,
-				    enum cw_stack_verdict verdict)
+static enum cloopw_stack_verdict decide(struct cloopw_stack *stack,
+					const char *where,
+					enum cloopw_stack_verdict verdict)
 {
 	strscpy(stack->where, where, sizeof(stack->where));
 	return verdict;
 }
 
 /* Hardware has a parent. A disk made of other disks or of files has none. */
-static enum cw_stack_verdict look_at_disk(struct cw_stack *stack,
-					  struct gendisk *gd)
+static enum cloopw_stack_verdict look_at_disk(struct cloopw_stack *stack,
+					      struct gendisk *gd)
 {
-	enum cw_stack_verdict verdict;
+	enum cloopw_stack_verdict verdict;
 
 	if (gd == stack->disk)
-		return decide(stack, gd->disk_name, CW_STACK_ON_DISK);
+		return decide(stack, gd->disk_name, CLOOPW_STACK_ON_DISK);
 	if (stack->is_ours(gd) && stack->depth < MAX_DEPTH) {
 		stack->depth++;
 		verdict = stack->visit(gd, look_at_file, stack);
@@ -32,8 +33,8 @@ static enum cw_stack_verdict look_at_disk(struct cw_stack *stack,
 		return verdict;
 	}
 	if (gd->major == RAMDISK_MAJOR || disk_to_dev(gd)->parent)
-		return CW_STACK_ELSEWHERE;
-	return decide(stack, gd->disk_name, CW_STACK_UNKNOWN);
+		return CLOOPW_STACK_ELSEWHERE;
+	return decide(stack, gd->disk_name, CLOOPW_STACK_UNKNOWN);
 }
 
 static bool is_in_memory(const struct super_block *sb)
@@ -45,7 +46,7 @@ static bool is_in_memory(const struct super_block *sb)
 static int look_at_file(struct file *file, void *arg)
 {
 	struct inode *inode = file->f_mapping->host;
-	struct cw_stack *stack = arg;
+	struct cloopw_stack *stack = arg;
 	struct super_block *sb;
 
 	if (S_ISBLK(inode->i_mode))
@@ -55,11 +56,12 @@ static int look_at_file(struct file *file, void *arg)
 	if (sb->s_bdev)
 		return look_at_disk(stack, sb->s_bdev->bd_disk);
 	if (is_in_memory(sb))
-		return CW_STACK_ELSEWHERE;
-	return decide(stack, sb->s_type->name, CW_STACK_UNKNOWN);
+		return CLOOPW_STACK_ELSEWHERE;
+	return decide(stack, sb->s_type->name, CLOOPW_STACK_UNKNOWN);
 }
 
-enum cw_stack_verdict cw_stack_look(struct cw_stack *stack, struct file *file)
+enum cloopw_stack_verdict cloopw_stack_look(struct cloopw_stack *stack,
+					    struct file *file)
 {
 	return look_at_file(file, stack);
 }

@@ -8,22 +8,22 @@
 
 #include <linux/blkdev.h>
 
-enum cw_stack_verdict {
-	CW_STACK_ELSEWHERE,
-	CW_STACK_ON_DISK,
+enum cloopw_stack_verdict {
+	CLOOPW_STACK_ELSEWHERE,
+	CLOOPW_STACK_ON_DISK,
 	/* on a device or file system that hides what is below */
-	CW_STACK_UNKNOWN,
+	CLOOPW_STACK_UNKNOWN,
 };
 
 /* struct super_block has as much room for its own name. */
-#define CW_STACK_NAME_LEN 33
+#define CLOOPW_STACK_NAME_LEN 33
 
 /*
  * The driver sees through partitions, overlayfs and its own devices, whose
  * files visit() knows. Loop, dm, md, network file systems and the like are
  * unknown.
  */
-struct cw_stack {
+struct cloopw_stack {
 	struct gendisk *disk;
 	/*
 	 * Calls look() for each file of the disk, until one call returns not 0.
@@ -32,11 +32,12 @@ struct cw_stack {
 		     int (*look)(struct file *file, void *arg), void *arg);
 	bool (*is_ours)(const struct gendisk *disk);
 	/* The name that decided: the disk's, or the file system's. */
-	char where[CW_STACK_NAME_LEN];
+	char where[CLOOPW_STACK_NAME_LEN];
 	unsigned int depth; /* 0 at the start */
 };
 
 /* Decides where the file lies, and sets stack->where. Does no I/O. */
-enum cw_stack_verdict cw_stack_look(struct cw_stack *stack, struct file *file);
+enum cloopw_stack_verdict cloopw_stack_look(struct cloopw_stack *stack,
+					    struct file *file);
 
 #endif

@@ -12,8 +12,8 @@
 #include <linux/uuid.h>
 
 #include "attachment.h"
-#include "change.h"
 #include "disk.h"
+#include "settings.h"
 #include "sysfs.h"
 #include "uapi/cloopw.h"
 
@@ -110,7 +110,7 @@ static struct cw_cache_stats cache_of(const struct cloopw_attachment *att)
 static ssize_t show_image(const struct cloopw_attachment *att, char *buf)
 {
 	return sysfs_emit(buf, "%s%s\n", att->image->io.name,
-			  cw_backing_mark(&att->image->io));
+			  cloopw_backing_mark(&att->image->io));
 }
 ATTACHED_ATTR(image);
 
@@ -190,16 +190,16 @@ ATTACHED_ATTR(image_dev);
 
 /* ---- how the image is read ---- */
 
-static enum cw_direct_mode direct_of(const struct cloopw_attachment *att)
+static enum cloopw_direct_mode direct_of(const struct cloopw_attachment *att)
 {
-	return cw_backing_direct_mode(att->image);
+	return cloopw_backing_direct_mode(att->image);
 }
 
-NUMBER_ATTR(drop_behind, direct_of(att) == CW_DIRECT_DROP);
+NUMBER_ATTR(drop_behind, direct_of(att) == CLOOPW_DIRECT_DROP);
 
 static ssize_t show_dio(const struct cloopw_attachment *att, char *buf)
 {
-	return sysfs_emit(buf, "%d\n", direct_of(att) == CW_DIRECT_ON);
+	return sysfs_emit(buf, "%d\n", direct_of(att) == CLOOPW_DIRECT_ON);
 }
 
 static ssize_t dio_show(struct kobject *dir, struct kobj_attribute *attr,
@@ -211,7 +211,7 @@ static ssize_t dio_show(struct kobject *dir, struct kobj_attribute *attr,
 static ssize_t dio_store(struct kobject *dir, struct kobj_attribute *attr,
 			 const char *buf, size_t count)
 {
-	enum cw_direct_mode mode;
+	enum cloopw_direct_mode mode;
 	bool wanted;
 	int err = kstrtobool(buf, &wanted);
 
@@ -431,7 +431,7 @@ static ssize_t show_layer(struct kobject *dir, char *buf,
 static ssize_t show_path(const struct cw_cow *layer, char *buf)
 {
 	return sysfs_emit(buf, "%s%s\n", layer->io->name,
-			  cw_backing_mark(layer->io));
+			  cloopw_backing_mark(layer->io));
 }
 
 static ssize_t path_show(struct kobject *dir, struct kobj_attribute *attr,

@@ -168,7 +168,7 @@ public:
         return err == 0;
     }
     void freeze(const Uuid &uuid) {
-        cow_->format->before_freeze(cow_.get());
+        cow_->format->settle(cow_.get());
         check(cow_->format->freeze(cow_.get(), uuid.data()), "cannot be frozen");
     }
     /* Finishes the log, and gives back all the space that it can. */

@@ -175,8 +175,12 @@ struct cw_cow_format {
 	 */
 	void (*tend)(struct cw_cow *cow);
 
-	/* Does in advance what makes freeze quick. Writers may go on. */
-	void (*before_freeze)(struct cw_cow *cow);
+	/*
+	 * Gives space back, and leaves the next attach nothing to recover. A
+	 * freeze is quick afterwards. Writers may go on. NULL: there is nothing
+	 * to do.
+	 */
+	void (*settle)(struct cw_cow *cow);
 
 	/*
 	 * Makes all that the layer holds durable. In the same step it marks the

@@ -603,8 +603,8 @@ int cw_device_checkpoint(struct cw_device *dev)
 		return 0;
 	cw_rwsem_read_lock(&dev->top_lock);
 	top = top_of(dev);
-	if (top->format->before_freeze)
-		top->format->before_freeze(top);
+	if (top->format->settle)
+		top->format->settle(top);
 	cw_rwsem_read_unlock(&dev->top_lock);
 	return cw_device_flush(dev);
 }
@@ -634,7 +634,7 @@ int cw_device_snapshot(struct cw_device *dev, struct cw_io *io,
 			    report);
 	if (err)
 		goto unlock;
-	top->format->before_freeze(top);
+	top->format->settle(top);
 	cw_rwsem_write_lock(&dev->top_lock);
 	err = top->format->freeze(top, below);
 	if (!err)

@@ -218,9 +218,9 @@ static void log_close(struct cw_cow *cow)
 
 /* ---- freezing ---- */
 
-static void log_before_freeze(struct cw_cow *cow)
+static void log_settle(struct cw_cow *cow)
 {
-	/* freeze reports an error that matters. */
+	/* The freeze or the flush reports an error that matters. */
 	cw_log_reclaim(cow->priv, LOG_RECLAIM_ALL);
 }
 
@@ -272,6 +272,6 @@ const struct cw_cow_format cw_cow_log = {
 	.space = cw_log_space,
 	.set_limit = cw_log_set_limit,
 	.tend = cw_log_tend,
-	.before_freeze = log_before_freeze,
+	.settle = log_settle,
 	.freeze = log_freeze,
 };

@@ -33,12 +33,6 @@
 /* A record to be moved cannot be read. Other errors are of writing. */
 #define DAMAGED (-EBADMSG)
 
-/* With lock held. */
-static u32 bound(struct cw_log *log, u32 extra)
-{
-	return cw_log_live_segments(log) * GROW_NUM / GROW_DEN + extra;
-}
-
 /*
  * Only older segments than those of records on their way can be cleaned. The
  * map has all of their records; it would call younger ones dead.
@@ -50,6 +44,43 @@ static bool is_cleanable(const struct log_segment *segment, u64 oldest_gen)
 }
 
 /* Segments that the next checkpoint frees. */
+/* The numbers that decide about room, of one moment. In segments. */
+struct outlook {
+	int failed;    /* -errno: nothing is written any more */
+	bool full;
+	bool out_of_generations; /* only a checkpoint makes more durable */
+	u32 used, free;
+	u32 most;      /* within the limit */
+	u32 live;      /* filled by the live data */
+	u32 meta_reserve;
+	u32 reserve;   /* data does not get these */
+};
+
+static struct outlook look(struct cw_log *log)
+{
+	struct outlook now;
+
+	cw_mutex_lock(&log->lock);
+	now = (struct outlook){
+		.failed = log->failed,
+		.full = log->full,
+		.out_of_generations = log->next_gen >= log->gen_limit,
+		.used = log->nr_used,
+		.free = log->nr_free,
+		.most = log->max_segments,
+		.live = cw_log_live_segments(log),
+		.meta_reserve = cw_log_meta_reserve(log),
+		.reserve = cw_log_reserve(log, LOG_FOR_DATA),
+	};
+	cw_mutex_unlock(&log->lock);
+	return now;
+}
+
+static u32 bound(const struct outlook *now, u32 extra)
+{
+	return now->live * GROW_NUM / GROW_DEN + extra;
+}
+
 static u32 count_dead(struct cw_log *log)
 {
 	u64 oldest_gen;
@@ -451,27 +482,6 @@ static bool has_room(struct cw_log *log, enum log_purpose purpose)
 	return room;
 }
 
-/* Only a checkpoint makes more generations durable. */
-static bool needs_generations(struct cw_log *log)
-{
-	bool needs;
-
-	cw_mutex_lock(&log->lock);
-	needs = log->next_gen >= log->gen_limit;
-	cw_mutex_unlock(&log->lock);
-	return needs;
-}
-
-static bool may_grow_freely(struct cw_log *log)
-{
-	bool may;
-
-	cw_mutex_lock(&log->lock);
-	may = log->nr_used + log->nr_free < bound(log, GROW_EXTRA);
-	cw_mutex_unlock(&log->lock);
-	return may;
-}
-
 bool cw_log_has_begun(struct cw_log *log)
 {
 	bool begun;
@@ -482,27 +492,6 @@ bool cw_log_has_begun(struct cw_log *log)
 	return begun;
 }
 
-static int is_failed(struct cw_log *log)
-{
-	int err;
-
-	cw_mutex_lock(&log->lock);
-	err = log->failed;
-	cw_mutex_unlock(&log->lock);
-	return err;
-}
-
-/* Free segments that are not reserved for checkpoints; may be negative. */
-static s64 slack(struct cw_log *log)
-{
-	s64 slack;
-
-	cw_mutex_lock(&log->lock);
-	slack = (s64)log->nr_free - cw_log_meta_reserve(log);
-	cw_mutex_unlock(&log->lock);
-	return slack;
-}
-
 /*
  * Cleans and makes the result usable; true when something was won. Each cleaned
  * segment frees its dead part, an eighth or more, if only a part of a segment.
@@ -510,23 +499,26 @@ static s64 slack(struct cw_log *log)
  */
 static bool regain(struct cw_log *log)
 {
-	s64 before = slack(log);
+	struct outlook before = look(log), now;
 	bool won = count_dead(log) || clean_some(log, CLEAN_MAX_SHARES) > 0;
 
 	/* The checkpoint also frees the map's dead pages. */
 	if (cw_log_checkpoint(log))
 		return false;
-	return won || slack(log) > before;
+	now = look(log);
+	/* Free segments that are not reserved for checkpoints: more of them? */
+	return won || (s64)now.free - now.meta_reserve >
+			      (s64)before.free - before.meta_reserve;
 }
 
 /* One step towards room. */
 static int make_some_room(struct cw_log *log)
 {
-	int err = is_failed(log);
+	struct outlook now = look(log);
 
-	if (err)
-		return err;
-	if (may_grow_freely(log) && !grow(log, cw_try_alloc))
+	if (now.failed)
+		return now.failed;
+	if (now.used + now.free < bound(&now, GROW_EXTRA) && !grow(log, cw_try_alloc))
 		return 0;
 	if (regain(log) || !grow(log, cw_need_alloc))
 		return 0;
@@ -552,7 +544,7 @@ static void wait_for_broken(struct cw_log *log)
  */
 static int begin(struct cw_log *log)
 {
-	int err = is_failed(log);
+	int err = look(log).failed;
 
 	wait_for_broken(log);
 	while (!err && !has_room(log, LOG_FOR_BEGIN))
@@ -587,7 +579,7 @@ int cw_log_make_room(struct cw_log *log, enum log_purpose purpose)
 	cw_mutex_lock(&log->maint);
 	if (!cw_log_has_begun(log))
 		err = begin(log);
-	else if (needs_generations(log))
+	else if (look(log).out_of_generations)
 		err = cw_log_checkpoint(log);
 	while (!err && purpose != LOG_FOR_BEGIN && !has_room(log, purpose))
 		err = make_some_room(log);
@@ -597,29 +589,6 @@ int cw_log_make_room(struct cw_log *log, enum log_purpose purpose)
 	cw_mutex_unlock(&log->lock);
 	cw_mutex_unlock(&log->maint);
 	return err;
-}
-
-/* Free segments that are too many for the limit. */
-static bool is_above_limit(struct cw_log *log, u32 *keep)
-{
-	bool above;
-
-	cw_mutex_lock(&log->lock);
-	above = log->nr_used + log->nr_free > log->max_segments;
-	*keep = above ? log->max_segments - cw_min(log->max_segments,
-						   log->nr_used) : 0;
-	cw_mutex_unlock(&log->lock);
-	return above;
-}
-
-static bool is_full(struct cw_log *log)
-{
-	bool full;
-
-	cw_mutex_lock(&log->lock);
-	full = log->full && !log->failed;
-	cw_mutex_unlock(&log->lock);
-	return full;
 }
 
 /* A full log takes the space that there is, as a writer would, and no more. */
@@ -641,40 +610,39 @@ static void look_for_room(struct cw_log *log)
 void cw_log_tend(struct cw_cow *cow)
 {
 	struct cw_log *log = cow->priv;
-	u32 keep;
+	struct outlook now;
 
 	/* The holder of maint makes room, or a later tend looks again. */
 	if (!cw_mutex_trylock(&log->maint))
 		return;
-	if (is_full(log))
+	now = look(log);
+	if (now.full && !now.failed)
 		look_for_room(log);
-	if (is_above_limit(log, &keep))
-		punch_free(log, keep);
+	now = look(log);
+	if (now.used + now.free > now.most)
+		punch_free(log, now.most - cw_min(now.most, now.used));
 	cw_mutex_unlock(&log->maint);
 }
 
-static bool is_bloated(struct cw_log *log, u32 extra)
+/*
+ * Free segments that stay allocated. While the log is in use, the next checkpoint
+ * must find a place; after a discard, and within the bound, more are worth it.
+ */
+static u32 count_to_keep(struct cw_log *log, enum log_reclaim how)
 {
-	bool bloated;
+	struct outlook now = look(log);
 
-	cw_mutex_lock(&log->lock);
-	bloated = log->nr_used > bound(log, extra);
-	cw_mutex_unlock(&log->lock);
-	return bloated;
+	if (how == LOG_RECLAIM_DUE)
+		return now.reserve + KEEP_FREE;
+	return how == LOG_RECLAIM_ALL ? now.meta_reserve : 0;
 }
 
-/* Free segments that are worth their space. */
-static u32 count_worth_keeping(struct cw_log *log, bool within_bound)
+static u32 count_within_bound(struct cw_log *log)
 {
-	u32 keep, most;
+	struct outlook now = look(log);
+	u32 most = bound(&now, GROW_EXTRA);
 
-	cw_mutex_lock(&log->lock);
-	keep = cw_log_reserve(log, LOG_FOR_DATA) + KEEP_FREE;
-	most = bound(log, GROW_EXTRA);
-	if (within_bound)
-		keep = cw_max(keep, most - cw_min(most, log->nr_used));
-	cw_mutex_unlock(&log->lock);
-	return keep;
+	return cw_max(now.reserve + KEEP_FREE, most - cw_min(most, now.used));
 }
 
 void cw_log_checkpoint_if_due(struct cw_log *log)
@@ -692,22 +660,15 @@ void cw_log_checkpoint_if_due(struct cw_log *log)
 	 * checkpoint gets its error.
 	 */
 	if (!cw_log_checkpoint(log))
-		punch_free(log, count_worth_keeping(log, true));
+		punch_free(log, count_within_bound(log));
 	cw_mutex_unlock(&log->maint);
 }
 
-/* While the log is in use, the next checkpoint must find a place. */
-static u32 count_to_keep(struct cw_log *log, enum log_reclaim how)
+static bool is_bloated(struct cw_log *log, u32 extra)
 {
-	u32 keep = 0;
+	struct outlook now = look(log);
 
-	if (how == LOG_RECLAIM_DUE)
-		return count_worth_keeping(log, false);
-	cw_mutex_lock(&log->lock);
-	if (how == LOG_RECLAIM_ALL)
-		keep = cw_log_meta_reserve(log);
-	cw_mutex_unlock(&log->lock);
-	return keep;
+	return now.used > bound(&now, extra);
 }
 
 int cw_log_reclaim(struct cw_log *log, enum log_reclaim how)

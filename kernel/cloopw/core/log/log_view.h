@@ -10,7 +10,7 @@
 #include "log_record.h"
 
 struct cw_log_view {
-	u64 pages;            /* of the device */
+	u64 pages;            /* on the device */
 	u64 plain_pages;      /* pages of the device in this layer */
 	u64 live;             /* shares, over the segments with data */
 	u64 appended_sectors; /* appended since the last checkpoint */
