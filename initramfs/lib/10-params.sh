@@ -107,6 +107,12 @@ cw_parse_word() {
 	rootflags=*) cw_flags=$cw_value ;;
 	cloopw.image=*) cw_parse_image "$cw_value" ;;
 	cloopw.cow=*) cw_parse_cow "$cw_value" ;;
+	cloopw.driver=*)
+		cw_driver=$cw_value
+		case $cw_value in
+		auto | module | ublk) ;;
+		*) cw_parse_error "$1: want auto, module or ublk" ;;
+		esac ;;
 	cloopw.toram) cw_toram=y ;;
 	cloopw.ro) cw_ro=y ;;
 	cloopw.check) cw_check=y ;;
@@ -162,7 +168,7 @@ cw_parse() {
 	cw_image_device='' cw_image_path=''
 	cw_cow=ram cw_cow_limit='' cw_cow_device='' cw_cow_path=''
 	cw_toram='' cw_ro='' cw_check='' cw_snapshot='' cw_rollback=''
-	cw_nopersist=stop cw_wait=30
+	cw_nopersist=stop cw_wait=30 cw_driver=auto
 	cw_parse_words "$1"
 	[ "$cw_wanted" ] || return 0
 	[ "$cw_image_device" ] || [ "$cw_errors" ] ||

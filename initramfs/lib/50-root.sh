@@ -3,8 +3,8 @@
 #
 # root=cloopw: attaching the device, mounting the root file system.
 
-# cw_load_module: not by modprobe alone, which would pass cloopw.image and the
-# others to the module as its parameters
+# cw_load_module: the module cloopw, not by modprobe alone, which would pass
+# cloopw.image and the others to it as its parameters
 cw_load_module() {
 	[ ! -c /dev/cloopw-control ] || return 0
 	modprobe -qb --show-depends cloopw | while read -r cw_word cw_file cw_value
@@ -20,10 +20,33 @@ cw_load_module() {
 	}
 }
 
+# cw_load_ublk: the kernel's own driver, for a server without the module
+cw_load_ublk() {
+	[ ! -c /dev/ublk-control ] || return 0
+	modprobe ublk_drv 2>"$cw_dir/modprobe.log" || {
+		cw_reason="${cw_reason:+$cw_reason; and }the module ublk_drv cannot be"
+		cw_reason="$cw_reason loaded: $(tail -n 1 "$cw_dir/modprobe.log")"
+		return 1
+	}
+}
+
+# cw_choose_driver: sets cw_way, the option of cloopwsetup. A kernel that refuses the
+# module, as Secure Boot makes it do, may have ublk.
+cw_choose_driver() {
+	if [ "$cw_driver" != ublk ] && cw_load_module; then
+		cw_way=--driver
+		return
+	fi
+	[ "$cw_driver" != module ] && cw_load_ublk || return
+	cw_way=--userspace=ublk
+	[ ! "$cw_reason" ] || cw_say "going on with ublk: $cw_reason"
+	cw_reason=
+}
+
 # cw_attach OPTIONS... The page cache of the root file system keeps the data. The
 # driver's own cache is for blocks of which readers want parts.
 cw_attach() {
-	if ! cloopwsetup --cache 16M "$@" "$cw_device" "$cw_image" 2>"$cw_dir/setup.log"; then
+	if ! cloopwsetup "$cw_way" --cache 16M "$@" "$cw_device" "$cw_image" 2>"$cw_dir/setup.log"; then
 		cw_reason=$(sed 's/^cloopwsetup: //' "$cw_dir/setup.log" | tail -n 1)
 		return 1
 	fi
@@ -86,7 +109,8 @@ cw_mount_device() {
 	modprobe -qb "$cw_type" || :
 	# The driver's read-ahead suits long files. Around each page of a program it
 	# would decompress far more than a boot needs.
-	echo 128 >"/sys/block/${cw_device#/dev/}/queue/read_ahead_kb" || :
+	cw_word=$(readlink -f "$cw_device")
+	echo 128 >"/sys/block/${cw_word#/dev/}/queue/read_ahead_kb" || :
 	cw_options=$(cw_root_options "$cw_type")
 	mount -t "$cw_type" -o "$cw_options" "$cw_device" "$1" \
 		2>"$cw_dir/mount.log" && return
@@ -134,7 +158,7 @@ cw_make_run() {
 cw_mount_root() {
 	cw_make_run
 	cw_retry 'cannot start' cw_params_good
-	cw_retry 'cannot start' cw_load_module
+	cw_retry 'cannot start' cw_choose_driver
 	cw_retry 'no image' cw_find_image
 	[ ! "$cw_toram" ] || cw_copy_to_ram
 	[ ! "$cw_check" ] || cw_retry 'cannot start' cw_check_image

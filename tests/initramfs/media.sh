@@ -36,6 +36,7 @@ cw_loud() { loud=$*; }
 modprobe() { :; }
 sleep() { :; }
 cloopwsetup() { attached=$*; }
+cw_way=--driver
 
 mount() {
 	# -t TYPE -o OPTIONS NODE DIR, or -o remount,OPTIONS NODE DIR
@@ -269,6 +270,7 @@ for word in cloopw.snapshot 'cloopw.ro cloopw.rollback=1' cloopw.rollback=0; do
 	esac
 done
 cloopwsetup() { attached=$*; }
+cw_way=--driver
 
 # ---- a superblock that a power cut destroyed ----
 
@@ -308,6 +310,7 @@ yes_ 'image' cw_find_image
 no_ 'nothing is repaired that is only read' cw_attach_persistent
 is 'nothing is repaired that is only read' "$checked" ''
 cloopwsetup() { attached=$*; }
+cw_way=--driver
 
 # ---- nothing is written ----
 

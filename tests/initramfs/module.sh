@@ -10,7 +10,10 @@ top=$1
 mkdir bin
 cat >bin/modinfo <<'END_'
 #!/bin/sh
-[ "$*" = '-k 6.1-has cloopw' ]
+case $* in
+'-k 6.1-has cloopw' | '-k 7.3-ublk ublk_drv') ;;
+*) exit 1 ;;
+esac
 END_
 chmod 755 bin/modinfo
 PATH=$PWD/bin:$PATH
@@ -34,8 +37,15 @@ need 6.1-has 0 ''
 need 7.3-lacks 1 '^E: .*7.3-lacks has no module cloopw, and the root'
 grep -q 'linux-headers-7.3-lacks' out || no 'the way out' "$(cat out)"
 
+need 7.3-ublk 0 '^W: cloopw: kernel 7.3-ublk has no module cloopw: .*ublk'
+echo '/dev/ublkb0 / ext4 rw 0 0' >mounts
+need 7.3-lacks 1 '^E: '
+need 7.3-ublk 0 '^W: '
+
 # the root is something over it, and was asked for by the command line
 echo 'overlay / overlay rw 0 0' >mounts
 echo 'root=cloopw quiet' >cmdline
 need 7.3-lacks 1 '^E: '
+echo 'root=cloopw cloopw.driver=module quiet' >cmdline
+need 7.3-ublk 1 '^E: '
 exit "$status"

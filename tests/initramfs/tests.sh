@@ -28,6 +28,7 @@ is 'file of the image' "$cw_image_path" /live/root.cloopw
 is 'COW by default' "$cw_cow,$cw_cow_limit" ram,
 is 'stop by default' "$cw_nopersist" stop
 is 'wait by default' "$cw_wait" 30
+is 'any driver by default' "$cw_driver" auto
 
 cw_parse 'root=/dev/sda1 root=cloopw cloopw.image=/dev/sda2'
 is 'the last root counts' "$cw_wanted" y
@@ -48,9 +49,10 @@ cw_parse "root=cloopw $image cloopw.cow=PARTLABEL=rw"
 is 'COW partition by its label' "$cw_cow,$cw_cow_device" device,PARTLABEL=rw
 
 cw_parse "root=cloopw $image cloopw.toram cloopw.ro cloopw.check rootflags=nouuid
-	rootfstype=xfs cloopw.wait=5 cloopw.nopersist=ram"
+	rootfstype=xfs cloopw.wait=5 cloopw.nopersist=ram cloopw.driver=ublk"
 is 'the others' "$cw_toram$cw_ro$cw_check $cw_flags $cw_fstype $cw_wait $cw_nopersist" \
 	'yyy nouuid xfs 5 ram'
+is 'the driver' "$cw_driver" ublk
 cw_parse "root=cloopw $image cloopw.cow=LABEL=a:/c cloopw.snapshot cloopw.rollback=3"
 is 'layers' "$cw_snapshot,$cw_rollback,$cw_errors" y,3,
 
@@ -81,7 +83,7 @@ cw_parse 'root=cloopw cloopw.image=LABEL=:/x'
 says 'empty label' 'want LABEL='
 for word in 'cow=ram:' 'cow=ram:much' 'cow=tmpfs' 'cow=' 'rollback=' 'rollback=-1' \
 	'rollback=1x' 'rollback=99999999999999999999' 'wait=1000000000' \
-	'nopersist=yes' 'wait=long' 'snapshots' 'cow=/dev/sda1:/../c' \
+	'nopersist=yes' 'wait=long' 'driver=' 'driver=nbd' 'snapshots' 'cow=/dev/sda1:/../c' \
 	'cow=/dev/sda1:/a/..' 'cow=/dev/sda1:/a/' 'image=/dev/sda1:/' \
 	'image=/dev/sda1:/../etc/passwd'; do
 	cw_parse "root=cloopw $image cloopw.$word"

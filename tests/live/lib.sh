@@ -77,7 +77,9 @@ vm_console='console=ttyS0,115200 tsc=reliable tsc=noirqtime quiet'
 # for the initramfs' shell, which there is none of with panic=.
 direct() {
 	vm_options=(-kernel "$vm_kernel" -initrd "$live/root.boot/initrd.img"
-		-append "root=cloopw $* ${vm_panic-panic=-1} $vm_console")
+		-append "root=cloopw $* ${live_driver:+cloopw.driver=$live_driver}
+			${vm_panic-panic=-1} $vm_console")
+	vm_options[5]=${vm_options[5]//[$'\n\t']/ }
 }
 
 vm_alive() {

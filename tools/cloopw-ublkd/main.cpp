@@ -5,7 +5,9 @@
  * that has ended, with memory of its own that must not be swapped out, and because
  * liburing is then no library of the tool's.
  */
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 
 #include <cerrno>
@@ -131,6 +133,19 @@ void hold_memory() {
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+/*
+ * Another server after a crash opens its files by their names. In an initramfs these end
+ * with the change to the new root, but not in a namespace of mounts that the server has for
+ * itself. Elsewhere what others unmount is unmounted there as well.
+ */
+void hold_mounts() {
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount(nullptr, "/", nullptr, MS_SLAVE | MS_REC, nullptr) != 0) {
+        (void)fprintf(stderr, "cloopw-ublkd: mounts are shared with the caller: %s\n",
+                      errno_text(errno).c_str());
+    }
+}
+
 int run_server(const UblkOptions &options, ServerState &state) {
     try {
         if (options.served.stay) {
@@ -174,6 +189,7 @@ int run(int argc, char **argv) {
     if (options.served.stay) {
         argv[0][0] = '@'; /* systemd's mark of what serves storage: it is not killed at the end */
         hold_memory();
+        hold_mounts();
     }
     return supervise([&](ServerState &state) { return run_server(options, state); },
                      options.served.stay, options.idfile);

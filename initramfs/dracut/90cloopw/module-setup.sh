@@ -4,7 +4,7 @@
 # dracut: root=cloopw. Included where our tools are installed.
 
 check() {
-	require_binaries cloopwsetup cloopwck busybox blkid || return 1
+	require_binaries cloopwsetup cloopwck cloopw-ublkd busybox blkid || return 1
 	return 0
 }
 
@@ -15,7 +15,7 @@ depends() {
 installkernel() {
 	# shellcheck disable=SC2154  # dracut's; it goes on when a module fails
 	/usr/share/cloopw/need-module "$kernel" || exit 1
-	hostonly='' instmods cloopw ext4 vfat exfat isofs udf btrfs xfs \
+	hostonly='' instmods cloopw ublk_drv ext4 vfat exfat isofs udf btrfs xfs \
 		nls_cp437 nls_ascii nls_iso8859-1 nls_utf8 \
 		sr_mod cdrom usb_storage uas sd_mod
 }
@@ -23,7 +23,7 @@ installkernel() {
 install() {
 	inst_simple /usr/share/cloopw/initramfs.sh /lib/cloopw.sh
 	inst_rules 61-cloopw.rules
-	inst_multiple cloopwsetup cloopwck busybox blkid modprobe insmod mount umount \
+	inst_multiple cloopwsetup cloopwck cloopw-ublkd busybox blkid modprobe insmod mount umount \
 		sed tail tr stat readlink touch dd cp mv ln \
 		chmod mkdir rm cat grep uname sleep dmesg
 	# shellcheck disable=SC2154  # dracut's

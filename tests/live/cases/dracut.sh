@@ -14,7 +14,7 @@ with disk "$work/extra.img" readonly=on
 vm_mem=1024 vm_start "${vm_options[@]}"
 vm_login 400
 check 'the root is on cloopw' guest \
-	'[ $(findmnt -n -o SOURCE /) = /dev/cloopw0 ]'
+	'[ $(findmnt -n -o SOURCE /) = $(readlink -f /dev/cloopw0) ]'
 check 'read-write' guest 'findmnt -n -o OPTIONS / | grep -q ^rw'
 check 'nothing failed' guest 'systemctl --failed --no-legend; [ -z "$(systemctl --failed --no-legend)" ]'
 install_package

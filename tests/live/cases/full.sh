@@ -19,17 +19,17 @@ check 'a writer gets an error' guest \
 check 'it says that there is no space' guest \
 	'grep "No space left" /dev/shm/error'
 check 'the file system has said so, before the device had to' guest \
-	'grep -x ok /sys/block/cloopw0/cloopw/state; ! dmesg | grep -iE "space allocation error|i/o error|ext4-fs error"'
+	'cloopwsetup -ln -O state | grep -x ok; ! dmesg | grep -iE "space allocation error|i/o error|ext4-fs error"'
 check 'most of the disk was used' guest \
-	'cat /sys/block/cloopw0/cloopw/cow_total_bytes; [ $(cat /sys/block/cloopw0/cloopw/cow_total_bytes) -gt 50000000 ]'
+	'[ $(cloopwsetup -lJ -O cow-total | tr -dc 0-9) -gt 50000000 ]'
 check 'what is there can be read' guest \
 	'echo 3 >/proc/sys/vm/drop_caches; sha256sum -c /root/sum'
 check 'the system is up' guest 'systemctl is-active dbus.socket systemd-logind.service'
 check 'the root is still writable' guest 'findmnt -n -o OPTIONS / | grep -q ^rw'
 check 'a cleanup' guest 'rm /root/fill; sync; fstrim -v /'
 check 'writing works again' guest \
-	'for i in $(seq 300); do grep -qx ok /sys/block/cloopw0/cloopw/state && break; sleep 1; done; dd if=/dev/urandom of=/root/again bs=1M count=10 conv=fsync && sha256sum /root/again >/root/sum2 && sync'
-check 'the device is well' guest 'for i in $(seq 300); do grep -x ok /sys/block/cloopw0/cloopw/state && break; sleep 1; done'
+	'for i in $(seq 300); do cloopwsetup -ln -O state | grep -qx ok && break; sleep 1; done; dd if=/dev/urandom of=/root/again bs=1M count=10 conv=fsync && sha256sum /root/again >/root/sum2 && sync'
+check 'the device is well' guest 'for i in $(seq 300); do cloopwsetup -ln -O state | grep -x ok && break; sleep 1; done'
 vm_off
 boot
 check 'nothing earlier is lost' guest 'sha256sum -c /root/sum'

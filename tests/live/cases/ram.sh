@@ -1,18 +1,20 @@
 # shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
 # SPDX-License-Identifier: GPL-2.0
 #
-# The ISO, by its own boot menu: a writable root whose changes are in RAM.
+# The ISO, by its own boot menu (without it, when the driver is a parameter): a writable root
+# whose changes are in RAM.
 
 make_extra
 vm_options=()
+[ ! "$live_driver" ] || direct cloopw.image=LABEL=CLOOPW:/live/root.cloopw
 with cdrom "$live.iso"
 with disk "$work/extra.img" readonly=on
 vm_start "${vm_options[@]}" -boot d
 vm_login 400
 check 'the root is on cloopw' guest \
-	'[ $(findmnt -n -o SOURCE /) = /dev/cloopw0 ]'
+	'[ $(findmnt -n -o SOURCE /) = $(readlink -f /dev/cloopw0) ]'
 check 'read-write' guest 'findmnt -n -o OPTIONS / | grep -q ^rw'
-check 'its COW is in RAM' guest 'cloopwsetup -l; cloopwsetup /dev/cloopw0 | grep -qi memfd'
+check 'its COW is in RAM' guest 'cloopwsetup -l; cloopwsetup -ln -O cow | grep -q mem'
 check 'what ends the machine is there from the beginning' guest \
 	'test -x /run/initramfs/shutdown && test -x /run/initramfs/bin/cloopwsetup'
 check 'nothing failed' guest 'systemctl --failed --no-legend; [ -z "$(systemctl --failed --no-legend)" ]'

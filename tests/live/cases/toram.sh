@@ -11,7 +11,7 @@ vm_expect 'the medium LABEL=CLOOPW is not needed any more' 300 ||
 ok 'it says that the medium can be removed'
 vm_login 300
 check 'the image is in memory' guest \
-	'[ $(cat /sys/block/cloopw0/cloopw/image) = /run/initramfs/cloopw/ram/root.cloopw ]'
+	'[ $(cloopwsetup -ln -O image) = /run/initramfs/cloopw/ram/root.cloopw ]'
 check 'the medium is pulled' guest \
 	'echo 1 >/sys/block/sr0/device/delete; [ ! -e /sys/block/sr0 ]'
 check 'all is still there' guest \
