@@ -183,13 +183,19 @@ Remembers &nothing() {
     return *memory;
 }
 
+/* There is no block device here of which udev could be told. */
+SpaceWatch &silent() {
+    static auto *watch = new SpaceWatch();
+    return *watch;
+}
+
 /* Runs in the serving process. Threads do not survive the fork. */
 int after_fork() {
     if (options().stay) {
         stay_while_in_use();
         self.status->bound_log();
     }
-    return guarded([] { self.status->start(*self.served, nothing()); });
+    return guarded([] { self.status->start(*self.served, nothing(), silent()); });
 }
 
 void cleanup() {

@@ -10,6 +10,7 @@
 
 #include "lib/error.h"
 #include "lib/size.h"
+#include "low_space.h"
 
 namespace cloopw {
 namespace {
@@ -20,8 +21,6 @@ constexpr std::array kCodecs = {&cw_codec_lz4, &cw_codec_lz4hc, &cw_codec_zstd, 
 
 /* A writer waits for the codec; an image's default level is for building once. */
 constexpr int kZstdLevel = 3;
-
-constexpr uint64_t kMostPercent = 100;
 
 const cw_codec *parse_codec(const std::string &name, const OptionStyle &style) {
     auto found = std::ranges::find_if(kCodecs, [&](auto *codec) { return name == codec->name; });
@@ -65,20 +64,6 @@ uint64_t parse_ram(const std::string &text) {
     return limit;
 }
 
-std::string parse_mark(const std::string &text) {
-    if (text.empty() || text.back() != '%') {
-        return std::to_string(parse_size(text, "--low-space"));
-    }
-    uint64_t percent = 0;
-    const char *end = text.data() + text.size() - 1;
-    auto [rest, code] = std::from_chars(text.data(), end, percent);
-    if (code != std::errc() || rest != end || percent > kMostPercent) {
-        throw UsageError(
-            fmt::format("--low-space {}: not a percentage; write 0% to 100%, or a size", text));
-    }
-    return percent == 0 ? "0" : std::to_string(percent) + "%";
-}
-
 }  // namespace
 
 CowSettings parse_cow_settings(const CowArguments &arguments, const OptionStyle &style) {
@@ -92,7 +77,8 @@ CowSettings parse_cow_settings(const CowArguments &arguments, const OptionStyle 
         settings.limit = parse_limit(arguments.limit, std::string(style.prefix) + "cow-limit");
     }
     if (!arguments.low_space.empty()) {
-        settings.low_space = parse_mark(arguments.low_space);
+        const std::string option = std::string(style.prefix) + "low-space";
+        settings.low_space = format_low_space(parse_low_space(arguments.low_space, option));
     }
     if (!arguments.ram.empty()) {
         settings.ram = parse_ram(arguments.ram);

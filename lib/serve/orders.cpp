@@ -31,8 +31,23 @@ std::string text_in(const Json &order, const char *key) {
     return found->get<std::string>();
 }
 
-/* Both are understood before one is set. */
-void set(Device &device, const Json &order, Remembers &memory) {
+void set_low_space(const std::string &text, Remembers &memory, SpaceWatch &watch) {
+    if (!watch.can_tell()) {
+        throw Error(
+            "low_space: nobody is told of it on this kind of device; the module and ublk can",
+            ENOTTY);
+    }
+    const LowSpace mark = parse_low_space(text, "low_space");
+    memory.set_low_space(mark);
+    watch.set_mark(mark);
+}
+
+/* The limit and the cache are understood before one is set. */
+void set(Device &device, const Json &order, Remembers &memory, SpaceWatch &watch) {
+    const std::string low = text_in(order, "low_space");
+    if (!low.empty()) {
+        set_low_space(low, memory, watch);
+    }
     const std::string limit = text_in(order, "cow_limit");
     const std::string cache = text_in(order, "cache_limit");
     const u64 limit_bytes = limit.empty() ? 0 : parse_size(limit, "cow_limit");
@@ -94,16 +109,17 @@ void snapshot(Device &device, const Json &order, Remembers &memory) {
 
 }  // namespace
 
-std::string carry_out(Device &device, const std::string &line, Remembers &memory) {
+std::string carry_out(Device &device, const std::string &line, Remembers &memory,
+                      SpaceWatch &watch) {
     Json answer = {{"ok", true}};
     try {
         const Json order = Json::parse(line);
         const std::string what = order.is_object() ? text_in(order, "do") : "";
         if (what == "status") {
-            return status_text(device);
+            return status_text(device, watch);
         }
         if (what == "set") {
-            set(device, order, memory);
+            set(device, order, memory, watch);
         } else if (what == "snapshot") {
             snapshot(device, order, memory);
         } else {

@@ -3,7 +3,7 @@
  * Orders that a server takes while it serves: one JSON object a connection, on a line.
  *
  *	{"do": "status"}
- *	{"do": "set", "cow_limit": "67108864", "cache_limit": "8388608"}
+ *	{"do": "set", "cow_limit": "67108864", "cache_limit": "8388608", "low_space": "5%"}
  *	{"do": "snapshot", "path": "/new.cow", "codec": "zstd", "level": 3, "limit": "1G"}
  *
  * The answer is the status, {"ok": true}, or {"error": TEXT, "errno": NUMBER}, which
@@ -15,6 +15,7 @@
 #include <string>
 
 #include "lib/cloopw.h"
+#include "space_watch.h"
 
 namespace cloopw {
 
@@ -27,10 +28,12 @@ public:
     /* The snapshot failed. */
     virtual void pop_top() {}
     virtual void set_cache(u64 /*bytes*/) {}
+    virtual void set_low_space(const LowSpace & /*mark*/) {}
 };
 
 /* Carries out the line; returns the answer, which is a line, too. One thread at a time. */
-std::string carry_out(Device &device, const std::string &line, Remembers &memory);
+std::string carry_out(Device &device, const std::string &line, Remembers &memory,
+                      SpaceWatch &watch);
 
 /* The answer to a client that may not give orders. */
 std::string refuse_order();

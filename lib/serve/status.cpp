@@ -179,7 +179,7 @@ std::string order_of(int client) {
 
 }  // namespace
 
-std::string status_text(const Device &device) {
+std::string status_text(const Device &device, const SpaceWatch &watch) {
     const cw_device_info info = device.info();
     cw_cow_space space = {};
     cw_device_get_space(&device.get(), &space);
@@ -190,6 +190,9 @@ std::string status_text(const Device &device) {
     add_layers(&json, &device.get(), info.nr_layers);
     if (info.nr_layers > 0) {
         add_cow(&json, device);
+        if (watch.can_tell()) {
+            json["low_space"] = format_low_space(watch.mark());
+        }
     }
     add_traffic(&json, device);
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -222,8 +225,9 @@ void StatusServer::listen(const std::string &path) {
     }
 }
 
-void StatusServer::start(Device &device, Remembers &memory) {
+void StatusServer::start(Device &device, Remembers &memory, SpaceWatch &watch) {
     memory_ = &memory;
+    watch_ = &watch;
     thread_ = std::thread([this, &device] { serve(device); });
 }
 
@@ -253,14 +257,16 @@ void StatusServer::talk(Device &device, int client) const {
     setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof(kPatience));
     const std::string order = order_of(client);
     if (order.empty()) {
-        send_all(client, status_text(device));
+        send_all(client, status_text(device, *watch_));
     } else {
-        send_all(client, may_order(client) ? carry_out(device, order, *memory_) : refuse_order());
+        send_all(client,
+                 may_order(client) ? carry_out(device, order, *memory_, *watch_) : refuse_order());
     }
 }
 
 void StatusServer::tend(Device &device) const {
     cw_device_tend(&device.get());
+    watch_->look(device);
     if (bounds_log_) {
         cut_log();
     }

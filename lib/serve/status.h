@@ -14,7 +14,7 @@ namespace cloopw {
 /*
  * What the driver has in sysfs under the same names, as a JSON object of texts.
  */
-std::string status_text(const Device &device);
+std::string status_text(const Device &device, const SpaceWatch &watch);
 
 /*
  * Whoever connects to the socket and says nothing gets the text; root and the server's
@@ -32,8 +32,8 @@ public:
     void listen(const std::string &path);
     /* Standard error is a file of this server's own, which is kept short. */
     void bound_log() { bounds_log_ = true; }
-    /* Afterwards. The device and the memory are there until stop(). */
-    void start(Device &device, Remembers &memory);
+    /* Afterwards. All three are there until stop(). */
+    void start(Device &device, Remembers &memory, SpaceWatch &watch);
     void stop();
 
 private:
@@ -44,6 +44,7 @@ private:
     std::string path_;            /* empty: nothing to remove */
     bool bounds_log_ = false;     /* constant once it serves */
     Remembers *memory_ = nullptr; /* the same */
+    SpaceWatch *watch_ = nullptr; /* the same */
     int socket_ = -1;
     int wake_[2] = {-1, -1}; /* a byte in it: stop */
     std::thread thread_;

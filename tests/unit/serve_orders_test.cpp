@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <nlohmann/json.hpp>
 
 #include "lib/cow/chain.h"
@@ -28,6 +29,13 @@ public:
     u64 cache = 0;
 };
 
+class Told : public TellsSpace {
+public:
+    void tell(const SpaceEvent &event) override { events.push_back(event); }
+
+    std::vector<SpaceEvent> events;
+};
+
 class ServeOrders : public testing::Test {
 protected:
     ServeOrders() {
@@ -40,14 +48,43 @@ protected:
         top.keep();
     }
 
-    Json tell(const std::string &line) { return Json::parse(carry_out(*device_, line, memory_)); }
+    Json tell(const std::string &line) {
+        return Json::parse(carry_out(*device_, line, memory_, watch_));
+    }
     std::string refusal(const std::string &line) { return tell(line).value("error", ""); }
 
     ScratchDir dir_;
     ServedOptions options_;
     std::unique_ptr<Device> device_;
     Memory memory_;
+    Told told_;
+    SpaceWatch watch_{&told_};
 };
+
+TEST_F(ServeOrders, TellsOnceOfSpaceBelowTheMark) {
+    ASSERT_TRUE(tell(R"({"do": "set", "cow_limit": "64M", "low_space": "1M"})").value("ok", false));
+    EXPECT_EQ(tell(R"({"do": "status"})").at("low_space"), "1048576");
+    watch_.look(*device_);
+    EXPECT_TRUE(told_.events.empty());
+    ASSERT_TRUE(tell(R"({"do": "set", "low_space": "100%"})").value("ok", false));
+    watch_.look(*device_);
+    watch_.look(*device_);
+    ASSERT_EQ(told_.events.size(), 1U);
+    EXPECT_TRUE(told_.events.front().low);
+    EXPECT_LE(told_.events.front().available, u64{64} << 20);
+    ASSERT_TRUE(tell(R"({"do": "set", "low_space": "0"})").value("ok", false));
+    watch_.look(*device_);
+    ASSERT_EQ(told_.events.size(), 2U);
+    EXPECT_FALSE(told_.events.back().low);
+}
+
+TEST_F(ServeOrders, NoMarkWhereNobodyIsTold) {
+    SpaceWatch silent;
+    const Json answer =
+        Json::parse(carry_out(*device_, R"({"do": "set", "low_space": "5%"})", memory_, silent));
+    EXPECT_EQ(answer.value("errno", 0), ENOTTY);
+    EXPECT_NE(refusal(R"({"do": "set", "low_space": "101%"})"), "");
+}
 
 TEST_F(ServeOrders, Status) {
     const Json status = tell(R"({"do": "status"})");

@@ -212,9 +212,43 @@ public:
     }
     void pop_top() override { state_.nr_tops--; }
     void set_cache(u64 bytes) override { state_.cache = bytes; }
+    void set_low_space(const LowSpace &mark) override {
+        state_.low_percent = mark.percent;
+        state_.low_bytes = mark.bytes;
+    }
 
 private:
     ServerState &state_;
+};
+
+/*
+ * Sends an event of the disk, which the kernel marks as a program's: SYNTH_ARG_CLOOPWSTATE
+ * and so on. The rules of udev give them the driver's names.
+ */
+class TellsUdev : public TellsSpace {
+public:
+    explicit TellsUdev(uint32_t device)
+        : path_("/sys/block/ublkb" + std::to_string(device) + "/uevent") {}
+
+    void tell(const SpaceEvent &event) override {
+        std::string line = "change " + std::string(kNoUuid) +
+                           " CLOOPWSTATE=" + cw_cow_state_name(event.state) +
+                           " CLOOPWLOWSPACE=" + (event.low ? "1" : "0");
+        if (event.available != CW_CAPACITY_UNKNOWN) {
+            line += " CLOOPWAVAILABLE=" + std::to_string(event.available);
+        }
+        const Fd file(open(path_.c_str(), O_WRONLY | O_CLOEXEC));
+        if (file.get() < 0 ||
+            write(file.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
+            (void)fprintf(stderr, "cloopw-ublkd: %s cannot be told: %s\n", path_.c_str(),
+                          errno_text(errno).c_str());
+        }
+    }
+
+private:
+    /* The kernel wants one before the arguments, to tell such events apart. */
+    static constexpr const char *kNoUuid = "00000000-0000-0000-0000-000000000000";
+    const std::string path_;
 };
 
 /*
@@ -345,6 +379,9 @@ void serve(const UblkOptions &options, ServerState &state) {
         write_line(options.idfile, std::to_string(info.dev_id));
         control.set_params(info.dev_id, params_of(device.info()));
     }
+    TellsUdev udev(info.dev_id);
+    SpaceWatch watch(&udev);
+    watch.set_mark({state.low_percent, state.low_bytes});
     {
         const Service service(device.get(), control, info, pool_threads(options));
         recovers ? control.end_recovery(info.dev_id) : control.start(info.dev_id);
@@ -353,7 +390,7 @@ void serve(const UblkOptions &options, ServerState &state) {
                                  std::chrono::steady_clock::now().time_since_epoch())
                                  .count();
         state.serves = true;
-        status.start(device, memory);
+        status.start(device, memory, watch);
         top.keep();
         state.ready = true;
         write_pids(options.pidfile, recovers);

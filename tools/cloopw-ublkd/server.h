@@ -10,6 +10,7 @@
 
 #include "kernel/cloopw/uapi/cloopw.h"
 #include "lib/serve/served.h"
+#include "lib/serve/space_watch.h"
 
 namespace cloopw {
 
@@ -34,6 +35,8 @@ struct ServerState {
     std::atomic<bool> serves = false;          /* the present server does, or did */
     std::atomic<int64_t> serves_since = 0;     /* milliseconds of the steady clock */
     std::atomic<uint64_t> cache = 0;           /* bytes that --set-cache set; 0: never */
+    std::atomic<uint32_t> low_percent = LowSpace().percent; /* of --low-space */
+    std::atomic<uint64_t> low_bytes = 0;                    /* the same, when that is 0 */
     std::atomic<uint32_t> nr_tops = 0;         /* tops that count: those of snapshots */
     char top[CLOOPW_MAX_LAYERS][PATH_MAX] = {};
     Uuid uuid{}; /* of the first layer, when it was opened; zeros: it has none */

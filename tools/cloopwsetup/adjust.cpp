@@ -25,6 +25,7 @@ constexpr std::array kReasons = {
     Reason{EACCES, "run this as root"},
     Reason{EBUSY, "it is being changed already; try again"},
     Reason{ENOMEM, "there is not enough memory"},
+    Reason{ENOTTY, "nobody is told of it on a device of nbd or fuse; the module and ublk can"},
     Reason{ENOENT, "this program and the module are of different versions"},
 };
 

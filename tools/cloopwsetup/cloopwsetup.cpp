@@ -479,7 +479,7 @@ DeviceRef find_of_driver(Driver &driver, const std::string &name, const char *wh
 
 /* The first option that servers cannot do; nullptr: none. */
 const char *change_of_driver(const CLI::App &app) {
-    for (const char *option : {"--resize", "--direct-io", "--low-space"}) {
+    for (const char *option : {"--resize", "--direct-io"}) {
         if (given(app, option)) {
             return option;
         }
@@ -512,9 +512,6 @@ int do_snapshot(Driver &driver, const Options &o) {
     DeviceRef device = find_attached(driver, o.names.front());
     want_elsewhere(driver, device, o.snapshot, o.cow.overwrite);
     if (device.userspace) {
-        if (!o.cow.low_space.empty()) {
-            throw Error(device.path + ": --low-space wants the module; leave it away", EOPNOTSUPP);
-        }
         snapshot_userspace(driver, device, o.snapshot, o.attach.cow);
     } else {
         snapshot(driver, device, o.snapshot, o.attach.cow);

@@ -109,8 +109,12 @@ sum=$(sha256sum </dev/cloopw0)
 check "a killed server's device goes on" kill_worker
 check "with the larger limit" test "$(column cow-limit)" = 48.0MiB
 check "a snapshot with another codec" cloopwsetup --cow-codec zstd --snapshot top2 /dev/cloopw0
-refuses "no mark for what is left" 'low-space wants the module' \
-	cloopwsetup --snapshot top3 --low-space 10% /dev/cloopw0
+udevadm monitor --udev --property --subsystem-match=block >events &
+defer "kill $!"
+check "a mark for what is left" cloopwsetup --low-space 90% /dev/cloopw0
+check "which the list has" test "$(column low-space)" = 90%
+check "udev is told of low space" wait_for 20 grep -q '^CLOOPW_LOW_SPACE=1' events
+check "and of the state" grep -q '^CLOOPW_STATE=ok' events
 refuses "what is there is no snapshot" 'is there already' cloopwsetup --snapshot low /dev/cloopw0
 check "a second server of the snapshot's top is refused" sh -c \
 	'! cloopwsetup --userspace=ublk -c top2 /dev/cloopw1 image.cloopw'
@@ -121,8 +125,9 @@ rm -r /run/cloopw/0/status
 check "without its status socket, too" kill_worker
 check "detach" cloopwsetup -d /dev/cloopw0
 
-must "attach" cloopwsetup -c low2 /dev/cloopw0 image.cloopw
+must "attach with a mark" cloopwsetup -c low2 --low-space 20% /dev/cloopw0 image.cloopw
 dd if=/dev/urandom of=/dev/cloopw0 bs=1M count=4 oflag=direct status=none
+check "it has the mark" test "$(column low-space)" = 20%
 mv low2 elsewhere
 kill_worker 2>/dev/null || :
 check "a COW that lost its name is not made anew" test ! -e low2

@@ -240,7 +240,7 @@ int detach(Driver &driver, const UserspaceState &state) {
 
 }  // namespace
 
-const UserspaceWay kFuseWay = {"fuse", "loop",        &kNbdkitServer, missing,
-                               attach, loop_attached, detach};
+const UserspaceWay kFuseWay = {"fuse",  "loop", &kNbdkitServer, false,
+                               missing, attach, loop_attached,  detach};
 
 }  // namespace cloopw

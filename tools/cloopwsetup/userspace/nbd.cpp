@@ -128,6 +128,7 @@ std::string missing(Driver &driver) {
 
 }  // namespace
 
-const UserspaceWay kNbdWay = {"nbd", "nbd", &kNbdkitServer, missing, attach, attached, detach};
+const UserspaceWay kNbdWay = {"nbd",   "nbd",  &kNbdkitServer, false,
+                              missing, attach, attached,       detach};
 
 }  // namespace cloopw

@@ -89,6 +89,7 @@ int detach(Driver &driver, const UserspaceState &state) {
 
 }  // namespace
 
-const UserspaceWay kUblkWay = {"ublk", "ublkb", &kUblkServer, missing, attach, attached, detach};
+const UserspaceWay kUblkWay = {"ublk",  "ublkb", &kUblkServer, true,
+                               missing, attach,  attached,     detach};
 
 }  // namespace cloopw

@@ -125,9 +125,6 @@ void check_settings(const AttachOptions &options) {
     if (options.direct_io) {
         throw UsageError("--direct-io: not with --userspace");
     }
-    if (!options.cow.low_space.empty()) {
-        throw UsageError("--low-space: not with --userspace, there is nobody to send an event");
-    }
 }
 
 /* ---- what there is ---- */
@@ -341,6 +338,9 @@ void build(Driver &driver, UserspaceState *state, const AttachOptions &options,
     start_server(driver, *state, options, image, way, request);
     way.attach(driver, *state, request);
     wait_until_ready(driver, *state);
+    if (!options.cow.low_space.empty()) {
+        order_server(*state, {{"do", "set"}, {"low_space", options.cow.low_space}});
+    }
     make_link(state, wanted.link);
     state->complete = true;
     write_state(*state);
@@ -361,6 +361,10 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
     const ImageFacts image =
         inspect_image(options.image, options.format, options.offset, options.sizelimit);
     const UserspaceWay &chosen = choose_way(driver, wanted.way);
+    if (!options.cow.low_space.empty() && !chosen.has_low_space) {
+        throw UsageError(std::string("--low-space: not by ") + chosen.name +
+                         ", whose server can tell nobody; the module and ublk can");
+    }
     clear_leftovers(driver, options.cows);
     check_link(driver, wanted.link);
 

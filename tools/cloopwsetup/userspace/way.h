@@ -40,6 +40,7 @@ struct UserspaceWay {
     const char *name;
     const char *prefix; /* of its devices: "loop" */
     const UserspaceServer *server;
+    bool has_low_space; /* its server can tell udev */
 
     /* "": it can be gone; else why not, and what helps. May load a module. */
     std::string (*missing)(Driver &driver);
