@@ -1,0 +1,52 @@
+# shellcheck shell=sh disable=SC2034,SC2154,SC2317
+# SPDX-License-Identifier: GPL-2.0
+#
+# Which driver the root is on: the module, or ublk where the kernel refuses the module.
+# Run by tests/initramfs/run in an empty directory.
+
+# shellcheck source=tests/initramfs/lib.sh
+. "$1/tests/initramfs/lib.sh"
+for part in "$1"/initramfs/lib/*.sh; do
+	# shellcheck source=/dev/null
+	. "$part"
+done
+cw_dir=$PWD
+cw_say() { said=$*; }
+
+# modprobe NAME: the kernel takes the modules of $takes
+modprobe() {
+	tried="$tried $1"
+	case " $takes " in
+	*" $1 "*) return 0 ;;
+	esac
+	echo "modprobe: ERROR: Key was rejected by service" >&2
+	return 1
+}
+cw_load_module() {
+	modprobe cloopw 2>"$cw_dir/modprobe.log" || {
+		cw_reason="the module cloopw cannot be loaded"
+		return 1
+	}
+}
+
+# choose PARAMETER TAKES: with the modules that the kernel takes
+choose() {
+	takes=$2 tried='' said='' cw_reason='' cw_way=''
+	cw_parse "root=cloopw cloopw.image=LABEL=a:/b $1"
+	cw_choose_driver
+}
+
+yes_ 'both' choose '' 'cloopw ublk_drv'
+is 'the module comes first' "$cw_way,$tried" '--driver, cloopw'
+yes_ 'ublk alone' choose '' ublk_drv
+is 'ublk where the module is refused' "$cw_way" --userspace=ublk
+is 'the reason is said' "$said" 'going on with ublk: the module cloopw cannot be loaded'
+is 'it is none any more' "$cw_reason" ''
+no_ 'neither' choose '' ''
+reason 'neither' 'the module cloopw cannot be loaded; and the module ublk_drv cannot be loaded'
+yes_ 'ublk was asked for' choose cloopw.driver=ublk 'cloopw ublk_drv'
+is 'the module is not tried then' "$cw_way,$tried,$said" '--userspace=ublk, ublk_drv,'
+no_ 'the module was asked for' choose cloopw.driver=module ublk_drv
+reason 'the module was asked for' 'the module cloopw cannot be loaded'
+is 'ublk is not tried then' "$tried" ' cloopw'
+exit "$status"
