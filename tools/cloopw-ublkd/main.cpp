@@ -5,10 +5,13 @@
  * that has ended, with memory of its own that must not be swapped out, and because
  * liburing is then no library of the tool's.
  */
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
@@ -18,15 +21,19 @@
 #include <exception>
 #include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "lib/error.h"
 #include "lib/escape.h"
+#include "lib/fd.h"
+#include "lib/same_file.h"
 #include "server.h"
 #include "supervise.h"
 
 namespace {
 
 using namespace cloopw;
+namespace fs = std::filesystem;
 
 constexpr int kExitUsage = 2;
 constexpr size_t kStackBytes = size_t{256} << 10; /* of a thread: all of it is locked */
@@ -110,7 +117,7 @@ void set(UblkOptions &options, const std::string &word) {
     }
     std::string value = word.substr(equals + 1);
     if (is_path_option(key)) {
-        value = std::filesystem::absolute(value).string();
+        value = fs::absolute(value).string();
     }
     if (!set_device_option(options, key, value) && !set_option(options.served, key, value)) {
         throw UsageError("unknown parameter '" + key + "'");
@@ -133,17 +140,37 @@ void hold_memory() {
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+/* By its name, in the present namespace of mounts: the file that cloopwsetup opened for it. */
+void reopen(int fd, int flags) {
+    std::error_code code;
+    const fs::path name = fs::read_symlink("/proc/self/fd/" + std::to_string(fd), code);
+    struct stat was = {};
+    struct stat now = {};
+    if (code || fstat(fd, &was) != 0 || (!S_ISREG(was.st_mode) && name != "/dev/null")) {
+        return;
+    }
+    const Fd file(open(name.c_str(), flags | O_CLOEXEC));
+    if (file.get() >= 0 && fstat(file.get(), &now) == 0 && same_file(was, now)) {
+        (void)dup2(file.get(), fd);
+    }
+}
+
 /*
  * Another server after a crash opens its files by their names. In an initramfs these end
  * with the change to the new root, but not in a namespace of mounts that the server has for
- * itself. Elsewhere what others unmount is unmounted there as well.
+ * itself. Elsewhere what others unmount is unmounted there as well. The log is opened anew,
+ * because the shutdown unmounts /run before it detaches the device.
  */
 void hold_mounts() {
     if (unshare(CLONE_NEWNS) != 0 ||
         mount(nullptr, "/", nullptr, MS_SLAVE | MS_REC, nullptr) != 0) {
         (void)fprintf(stderr, "cloopw-ublkd: mounts are shared with the caller: %s\n",
                       errno_text(errno).c_str());
+        return;
     }
+    reopen(STDIN_FILENO, O_RDONLY);
+    reopen(STDOUT_FILENO, O_WRONLY | O_APPEND);
+    reopen(STDERR_FILENO, O_WRONLY | O_APPEND);
 }
 
 int run_server(const UblkOptions &options, ServerState &state) {
