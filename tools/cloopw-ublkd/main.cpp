@@ -5,15 +5,6 @@
  * that has ended, with memory of its own that must not be swapped out, and because
  * liburing is then no library of the tool's.
  */
-#include <fcntl.h>
-#include <sched.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -21,22 +12,18 @@
 #include <exception>
 #include <filesystem>
 #include <string>
-#include <system_error>
 
+#include "hold.h"
 #include "lib/error.h"
 #include "lib/escape.h"
-#include "lib/fd.h"
-#include "lib/same_file.h"
 #include "server.h"
 #include "supervise.h"
 
 namespace {
 
 using namespace cloopw;
-namespace fs = std::filesystem;
 
 constexpr int kExitUsage = 2;
-constexpr size_t kStackBytes = size_t{256} << 10; /* of a thread: all of it is locked */
 
 constexpr const char *kHelp =
     "Usage: cloopw-ublkd image=FILE [cow=FILE]... [KEY=VALUE]...\n"
@@ -117,60 +104,11 @@ void set(UblkOptions &options, const std::string &word) {
     }
     std::string value = word.substr(equals + 1);
     if (is_path_option(key)) {
-        value = fs::absolute(value).string();
+        value = std::filesystem::absolute(value).string();
     }
     if (!set_device_option(options, key, value) && !set_option(options.served, key, value)) {
         throw UsageError("unknown parameter '" + key + "'");
     }
-}
-
-/* A block device depends on this process: it must not wait for memory. */
-void hold_memory() {
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, kStackBytes);
-    pthread_setattr_default_np(&attributes);
-    pthread_attr_destroy(&attributes);
-    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
-        (void)fprintf(stderr, "cloopw-ublkd: memory cannot be locked: %s\n",
-                      errno_text(errno).c_str());
-    }
-    (void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-    /* A dump of its core may go to the device itself, and is waited for. */
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-}
-
-/* By its name, in the present namespace of mounts: the file that cloopwsetup opened for it. */
-void reopen(int fd, int flags) {
-    std::error_code code;
-    const fs::path name = fs::read_symlink("/proc/self/fd/" + std::to_string(fd), code);
-    struct stat was = {};
-    struct stat now = {};
-    if (code || fstat(fd, &was) != 0 || (!S_ISREG(was.st_mode) && name != "/dev/null")) {
-        return;
-    }
-    const Fd file(open(name.c_str(), flags | O_CLOEXEC));
-    if (file.get() >= 0 && fstat(file.get(), &now) == 0 && same_file(was, now)) {
-        (void)dup2(file.get(), fd);
-    }
-}
-
-/*
- * Another server after a crash opens its files by their names. In an initramfs these end
- * with the change to the new root, but not in a namespace of mounts that the server has for
- * itself. Elsewhere what others unmount is unmounted there as well. The log is opened anew,
- * because the shutdown unmounts /run before it detaches the device.
- */
-void hold_mounts() {
-    if (unshare(CLONE_NEWNS) != 0 ||
-        mount(nullptr, "/", nullptr, MS_SLAVE | MS_REC, nullptr) != 0) {
-        (void)fprintf(stderr, "cloopw-ublkd: mounts are shared with the caller: %s\n",
-                      errno_text(errno).c_str());
-        return;
-    }
-    reopen(STDIN_FILENO, O_RDONLY);
-    reopen(STDOUT_FILENO, O_WRONLY | O_APPEND);
-    reopen(STDERR_FILENO, O_WRONLY | O_APPEND);
 }
 
 int run_server(const UblkOptions &options, ServerState &state) {

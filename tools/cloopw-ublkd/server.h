@@ -37,7 +37,7 @@ struct ServerState {
     std::atomic<uint64_t> cache = 0;           /* bytes that --set-cache set; 0: never */
     std::atomic<uint32_t> low_percent = LowSpace().percent; /* of --low-space */
     std::atomic<uint64_t> low_bytes = 0;                    /* the same, when that is 0 */
-    std::atomic<uint32_t> nr_tops = 0;         /* tops that count: those of snapshots */
+    std::atomic<uint32_t> nr_tops = 0; /* tops that count: those of snapshots */
     char top[CLOOPW_MAX_LAYERS][PATH_MAX] = {};
     Uuid uuid{}; /* of the first layer, when it was opened; zeros: it has none */
 };
