@@ -75,9 +75,12 @@ must "attach" cloopwsetup -c top /dev/cloopw0 image.cloopw
 processes() {
 	ps -eo ppid=,pid=,args= | awk '/[c]loopw-ublkd image|[c]loopw-ublkd pidfile/ { print $1, $2 }'
 }
-# the supervisor is the one that is a parent of the other
-read -r server worker < <(processes | awk '{ pid[$2]; parent[$1] = $2 }
-	END { for (p in pid) if (p in parent) print p, parent[p] }')
+# family: the supervisor, which is a parent of the other, and the server
+family() {
+	processes | awk '{ pid[$2]; parent[$1] = $2 }
+		END { for (p in pid) if (p in parent) print p, parent[p] }'
+}
+read -r server worker < <(family)
 kill -9 "$worker"
 check "a server that was killed goes on" cmp -n 1048576 -i 0 /dev/cloopw0 /dev/ublkb0
 check "and is not failed" test "$(column state)" = ok
@@ -91,8 +94,7 @@ check "detach" cloopwsetup -d /dev/cloopw0
 # kill_worker: waits until another one serves
 kill_worker() {
 	local old new
-	read -r server old < <(processes | awk '{ pid[$2]; parent[$1] = $2 }
-		END { for (p in pid) if (p in parent) print p, parent[p] }')
+	read -r server old < <(family)
 	kill -9 "$old"
 	for _ in $(seq 200); do
 		new=$(tr -d ' ' <"/proc/$server/task/$server/children")
@@ -138,8 +140,7 @@ check "the COW is sound" cloopwck elsewhere
 
 must "attach" cloopwsetup -c low3 /dev/cloopw0 image.cloopw
 mount /dev/cloopw0 mnt
-read -r server worker < <(processes | awk '{ pid[$2]; parent[$1] = $2 }
-	END { for (p in pid) if (p in parent) print p, parent[p] }')
+read -r server worker < <(family)
 kill -9 "$server"
 check "without its supervisor it serves on" test "$(column state)" = ok
 refuses "and is not detached while it is mounted" 'is mounted on' cloopwsetup -d /dev/cloopw0
