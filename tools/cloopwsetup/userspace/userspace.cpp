@@ -437,7 +437,7 @@ void detach_userspace(Driver &driver, const DeviceRef &device) {
 
 int set_userspace_attribute(const DeviceRef &device, const std::string &name,
                             const std::string &text) {
-    if (name != "cow_limit" && name != "cache_limit") {
+    if (name != "cow_limit" && name != "cache_limit" && name != "low_space") {
         return -EOPNOTSUPP;
     }
     try {
