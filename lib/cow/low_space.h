@@ -10,7 +10,7 @@
 
 namespace cloopw {
 
-/* Of the capacity, when percent is not 0; else bytes. Both 0: space is never low. */
+/* A share of the capacity when percent is not 0, else bytes. Both 0: space is never low. */
 struct LowSpace {
     uint32_t percent = 10; /* the driver's default */
     uint64_t bytes = 0;
