@@ -223,7 +223,8 @@ private:
 
 /*
  * Sends an event of the disk, which the kernel marks as a program's: SYNTH_ARG_CLOOPWSTATE
- * and so on. The rules of udev give them the driver's names.
+ * and so on. The rules of udev give them the driver's names. The kernel takes letters and
+ * digits alone; the one state with another sign, read-only, is of a COW without a watch.
  */
 class TellsUdev : public TellsSpace {
 public:

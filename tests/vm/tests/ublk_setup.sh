@@ -113,8 +113,8 @@ check "with the larger limit" test "$(column cow-limit)" = 48.0MiB
 check "a snapshot with another codec" cloopwsetup --cow-codec zstd --snapshot top2 /dev/cloopw0
 udevadm monitor --udev --property --subsystem-match=block >events &
 defer "kill $!"
-check "a mark for what is left" cloopwsetup --low-space 90% /dev/cloopw0
-check "which the list has" test "$(column low-space)" = 90%
+check "a mark for what is left" cloopwsetup --low-space 100% /dev/cloopw0
+check "which the list has" test "$(column low-space)" = 100%
 check "udev is told of low space" wait_for 20 grep -q '^CLOOPW_LOW_SPACE=1' events
 check "and of the state" grep -q '^CLOOPW_STATE=ok' events
 refuses "what is there is no snapshot" 'is there already' cloopwsetup --snapshot low /dev/cloopw0
