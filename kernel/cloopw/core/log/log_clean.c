@@ -43,7 +43,6 @@ static bool is_cleanable(const struct log_segment *segment, u64 oldest_gen)
 	       !segment->bad && segment->live;
 }
 
-/* Segments that the next checkpoint frees. */
 /* The numbers that decide about room, of one moment. In segments. */
 struct outlook {
 	int failed;    /* -errno: nothing is written any more */
@@ -81,6 +80,7 @@ static u32 bound(const struct outlook *now, u32 extra)
 	return now->live * GROW_NUM / GROW_DEN + extra;
 }
 
+/* Segments that the next checkpoint frees. */
 static u32 count_dead(struct cw_log *log)
 {
 	u64 oldest_gen;
