@@ -73,7 +73,7 @@ CowSettings settings_in(const Json &order) {
     return parse_cow_settings(arguments);
 }
 
-/* What the new layer lies over: the present top, under a name yet to be given. */
+/* The base of the new layer: the present top, under a name yet to be given. */
 CowBase future_base(const Device &device) {
     if (device.info().nr_layers == 0 || !device.info().writable) {
         throw Error("there is no COW file that could be kept as it is; attach the image with -c",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a server serves: parameters KEY=VALUE, and the device made of them. */
+/* The parameters KEY=VALUE of a server, and the device made of them. */
 #ifndef CLOOPW_SERVE_SERVED_H
 #define CLOOPW_SERVE_SERVED_H
 

@@ -24,7 +24,7 @@ namespace {
 
 using Json = nlohmann::ordered_json; /* keeps the order */
 
-constexpr int kTendMs = 2000; /* as the driver */
+constexpr int kTendMs = 2000; /* the driver's interval */
 constexpr int kBacklog = 8;
 constexpr std::chrono::milliseconds kNoClient(100);
 
@@ -45,7 +45,7 @@ std::string codecs_of(const cw_image &image) {
     return names;
 }
 
-/* As the kernel calls a file that has lost its name. */
+/* The kernel adds the same word to the name of a file that has lost it. */
 std::string name_of(const cw_io &io) {
     const bool lost = !has_name(cw_fd_io_fd(&io), io.name);
     return to_octal(io.name) + (lost ? " (deleted)" : "");
@@ -140,13 +140,13 @@ void send_all(int fd, const std::string &text) {
     while (sent < text.size()) {
         ssize_t n = send(fd, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
         if (n <= 0) {
-            return; /* who asked has gone, or does not read */
+            return; /* the client has gone, or does not read */
         }
         sent += static_cast<size_t>(n);
     }
 }
 
-/* Who changes a device is who could stop its server. */
+/* A user who may stop the server may change its device. */
 bool may_order(int client) {
     ucred peer = {};
     socklen_t len = sizeof(peer);

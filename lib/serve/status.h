@@ -12,7 +12,7 @@
 namespace cloopw {
 
 /*
- * What the driver has in sysfs under the same names, as a JSON object of texts.
+ * The values that the driver has in sysfs, under the same names: a JSON object of texts.
  */
 std::string status_text(const Device &device, const SpaceWatch &watch);
 

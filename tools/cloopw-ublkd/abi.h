@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The kernel's ublk interface. Debian 12's header has the structures, which have not
- * changed since, but not the commands and flags of later kernels: they stand here, with
- * their numbers from include/uapi/linux/ublk_cmd.h of Linux 6.12.
+ * changed since. The commands and flags of later kernels stand here, with their numbers
+ * from include/uapi/linux/ublk_cmd.h of Linux 6.12.
  */
 #ifndef CLOOPW_UBLKD_ABI_H
 #define CLOOPW_UBLKD_ABI_H

@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char *kNode = "/dev/ublk-control";
-constexpr auto kNoticed = 10s; /* of a server's end, by kernels that look every 5 s */
+constexpr auto kNoticed = 10s; /* kernels look every 5 s for a server's end */
 
 Error no_driver(int err) {
     if (err == ENOENT || err == ENODEV) {

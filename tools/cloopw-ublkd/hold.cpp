@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kStackBytes = size_t{256} << 10; /* of a thread: all of it is locked */
+constexpr size_t kStackBytes = size_t{256} << 10; /* a thread's: all of it is locked */
 
 /* By its name, in the present namespace of mounts: the file that cloopwsetup opened for it. */
 void reopen(int fd, int flags) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a server of a block device holds, for its life and that of servers after it. */
+/* The memory and the mounts that a server of a block device holds as long as it lives. */
 #ifndef CLOOPW_UBLKD_HOLD_H
 #define CLOOPW_UBLKD_HOLD_H
 

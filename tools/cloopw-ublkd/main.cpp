@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * cloopw-ublkd: serves an image with COW layers as /dev/ublkbN, by the kernel's own
- * driver ublk. It is a program of its own, and not cloopwsetup, because it goes on after
- * that has ended, with memory of its own that must not be swapped out, and because
- * liburing is then no library of the tool's.
+ * driver ublk. It is a program of its own, because it goes on after cloopwsetup has ended,
+ * and its memory must not be swapped out. So the tool needs no liburing.
  */
 #include <charconv>
 #include <cstdio>

@@ -53,10 +53,10 @@ private:
     const ublksrv_io_desc *requests_ = nullptr; /* the kernel writes them; one a tag */
     size_t mapped_ = 0;                         /* bytes */
     Fd wake_;                                   /* eventfd: done_ has something */
-    uint64_t woken_ = 0;                        /* what is read from it */
+    uint64_t woken_ = 0;                        /* the number that was read from it */
     unsigned int fetching_ = 0;                 /* tags that the kernel or the pool has */
     RequestBuffer buffer_;                      /* the queue thread's */
-    std::vector<Pool::Job> jobs_;               /* of this round */
+    std::vector<Pool::Job> jobs_;               /* this round's */
     std::mutex lock_;                           /* guards done_ */
     Done done_;
     std::thread thread_;

@@ -173,7 +173,7 @@ private:
     StopAtEnd stop_; /* before them, also when one cannot start */
 };
 
-/* Those that end a server come to sigwait(), in all threads. */
+/* sigwait() takes the signals that end a server, in all threads. */
 sigset_t ending_signals(bool stay) {
     sigset_t set;
     sigemptyset(&set);
@@ -253,8 +253,8 @@ private:
 };
 
 /*
- * What a later server opens: the present layers. What was chosen for a new COW is in that
- * COW by now, and may have been changed since.
+ * A later server opens the present layers. The settings of a new COW are in that COW by
+ * now, and may have been changed since.
  */
 ServedOptions present_stack(const ServedOptions &options, const ServerState &state) {
     ServedOptions served = options;

@@ -19,13 +19,13 @@ struct UblkOptions {
     uint32_t device = UINT32_MAX; /* N of /dev/ublkbN; UINT32_MAX: a free one */
     unsigned int queues = 0;      /* 0: one a processor, at most kMostQueues */
     unsigned int depth = 0;       /* requests a queue; 0: the default */
-    unsigned int threads = 0;     /* of the pool; 0: the default */
+    unsigned int threads = 0;     /* the pool's; 0: the default */
     std::string pidfile;          /* written when the device can be used; empty: none */
     std::string idfile;           /* N, written as soon as it is known; empty: none */
 };
 
 /*
- * Of a device, for the servers that come after a crash: in memory that the supervisor shares
+ * A device's state for the servers that come after a crash. The supervisor shares its memory
  * with each of them. One server at a time writes it.
  */
 struct ServerState {
@@ -35,11 +35,11 @@ struct ServerState {
     std::atomic<bool> serves = false;          /* the present server does, or did */
     std::atomic<int64_t> serves_since = 0;     /* milliseconds of the steady clock */
     std::atomic<uint64_t> cache = 0;           /* bytes that --set-cache set; 0: never */
-    std::atomic<uint32_t> low_percent = LowSpace().percent; /* of --low-space */
+    std::atomic<uint32_t> low_percent = LowSpace().percent; /* --low-space's */
     std::atomic<uint64_t> low_bytes = 0;                    /* the same, when that is 0 */
     std::atomic<uint32_t> nr_tops = 0; /* tops that count: those of snapshots */
     char top[CLOOPW_MAX_LAYERS][PATH_MAX] = {};
-    Uuid uuid{}; /* of the first layer, when it was opened; zeros: it has none */
+    Uuid uuid{}; /* the first layer's, when it was opened; zeros: it has none */
 };
 
 /*

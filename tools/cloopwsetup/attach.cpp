@@ -138,7 +138,7 @@ std::optional<DeviceRef> try_attach(Driver &driver, const AttachOptions &options
     return device;
 }
 
-/* What the driver keeps; a device that is not as it was asked for is none. */
+/* Sets what the driver keeps. A device that is not as it was asked for is detached again. */
 void adjust_attached(Driver &driver, const DeviceRef &device, const CowSettings &cow,
                      bool was_there) {
     CowSettings rest = cow;
@@ -190,7 +190,7 @@ DeviceRef attach_and_freeze(Driver &driver, const AttachOptions &options, const 
     return device;
 }
 
-/* options.cows: chain. What is made is the top, over all of chain. */
+/* options.cows: chain. Makes the top, over all of chain. */
 DeviceRef attach_new_top(Driver &driver, AttachOptions options, const std::string &top,
                          CowFile what, const ImageFacts &image,
                          const std::vector<CowLayer> &chain) {

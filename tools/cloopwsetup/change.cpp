@@ -35,7 +35,7 @@ void resize(Driver &driver, const DeviceRef &device) {
 
 namespace {
 
-/* Of whatever driver: it sends its own flush to the server. */
+/* With any driver, which sends its own flush to the server. */
 void flush_node(const std::string &path) {
     Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (fd.get() < 0) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What can be done to a device while it is attached, besides adjust.h. */
+/* Changes of a device while it is attached, besides those of adjust.h. */
 #ifndef CLOOPWSETUP_CHANGE_H
 #define CLOOPWSETUP_CHANGE_H
 

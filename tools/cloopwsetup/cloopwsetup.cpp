@@ -125,7 +125,7 @@ struct Options {
 };
 
 constexpr const char *kAttachGroup = "Attach";
-constexpr const char *kCowGroup = "COW";       /* of a new COW, a snapshot's too */
+constexpr const char *kCowGroup = "COW";       /* for a new COW, a snapshot's too */
 constexpr const char *kAdjustGroup = "Adjust"; /* when there is one, too */
 constexpr const char *kDirectGroup = "Direct"; /* attach or adjust */
 constexpr const char *kChangeGroup = "Change"; /* only adjust */
@@ -360,7 +360,7 @@ void check_cow_options(const CLI::App &app, const Options &o) {
     }
 }
 
-/* What the strings of the command line say, checked. */
+/* Checks and parses the strings of the command line. */
 void settle(const CLI::App &app, Options &o) {
     refuse_empty_values(app);
     o.attach.offset = size_or_zero(o.offset, "--offset");
@@ -413,7 +413,7 @@ void show(Driver &driver, const DeviceRef &device, Streams &streams) {
     }
 }
 
-/* What the user did not choose: the module where it is, else a server. */
+/* By the module where it is, else by a server: the user did not choose. */
 DeviceRef attach_by_any(Driver &driver, const AttachOptions &options) {
     try {
         return attach(driver, options);

@@ -39,8 +39,8 @@ const Part *part_of(const std::vector<Part> &parts, const std::string &path) {
 }
 
 /*
- * "36 35 251:0 / /mnt rw - ext4 /dev/cloopw0 rw"; some file systems, btrfs for
- * one, have numbers of their own, so the source after the dash counts too.
+ * "36 35 251:0 / /mnt rw - ext4 /dev/cloopw0 rw". Some file systems, for example btrfs,
+ * have numbers of their own, so the source after the dash counts too.
  */
 void find_mounts(Kernel &kernel, const std::vector<Part> &parts, std::vector<Holder> *found) {
     constexpr size_t kId = 2;

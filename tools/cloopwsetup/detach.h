@@ -23,7 +23,7 @@ struct Part {
 /* The device, then its partitions. */
 std::vector<Part> parts_of(Driver &driver, const DeviceRef &device);
 
-/* Who keeps a device or its partitions open, and what ends that. */
+/* A user of a device or of its partitions, and what ends that use. */
 struct Holder {
     std::string what;   /* "mounted on /mnt" */
     std::string remedy; /* "umount /mnt" */

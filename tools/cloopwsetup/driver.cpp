@@ -56,7 +56,7 @@ std::string missing_remedy(const std::string &dkms, const std::string &release) 
            release + ", or 'make install' in the source of cloopw, makes it";
 }
 
-/* What modprobe's message means for who reads it. */
+/* The remedy for a message of modprobe's. */
 std::string modprobe_remedy(const std::string &said, Kernel &kernel) {
     const std::string release = kernel.release();
     auto says = [&](const char *text) { return said.find(text) != std::string::npos; };
@@ -380,7 +380,7 @@ Handle Driver::open(const DeviceRef &device, int flags) {
     return handle;
 }
 
-/* Links below /dev/disk and the like are there then. What cannot be waited for is no error. */
+/* Links below /dev/disk and the like are there then. Nothing to wait for is no error. */
 void Driver::wait_for_udev() {
     std::error_code code;
     if (!fs::exists(kernel_.udev() + "/control", code)) {

@@ -14,7 +14,7 @@
 namespace cloopw {
 namespace {
 
-/* What a child writes to the pipe, up to a bound; then the rest is dropped. */
+/* Reads a child's words from the pipe, up to a bound, and drops the rest. */
 std::string read_pipe(int fd) {
     constexpr size_t kMost = 64 * 1024;
     std::string text;

@@ -34,13 +34,13 @@ public:
     virtual void pause(std::chrono::milliseconds time) = 0;
     virtual std::chrono::milliseconds now() = 0; /* since some time ago */
     virtual bool superuser() = 0;
-    virtual std::string release() = 0; /* as uname -r has it */
+    virtual std::string release() = 0; /* uname -r prints the same */
 
     /* Directories, without a slash at the end. */
     virtual std::string dev() = 0;
     virtual std::string sys() = 0;
     virtual std::string proc() = 0;
-    virtual std::string udev() = 0; /* of udevd, where it runs */
+    virtual std::string udev() = 0; /* udevd's, where it runs */
     /* Where what is attached without the driver is recorded; "": nowhere. */
     virtual std::string run_dir() { return ""; }
     /* Where DKMS builds the module, a directory for each version; "": nowhere. */

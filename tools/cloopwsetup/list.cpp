@@ -81,7 +81,7 @@ const Column *column_by_name(std::string name) {
         c = c == '-' || c == ':' ? '_' : static_cast<char>(tolower(static_cast<unsigned char>(c)));
     }
     if (name == "back_file") {
-        name = "image"; /* as losetup calls it */
+        name = "image"; /* losetup's name for it */
     }
     auto found = std::find_if(kColumns.begin(), kColumns.end(),
                               [&](const Column &column) { return name == column.key; });
@@ -211,7 +211,7 @@ std::string cell_of(const Column &column, const std::optional<std::string> &valu
     return exact ? from_octal(text) : shown(text);
 }
 
-/* As losetup --raw: one space between columns, other blanks and what is no text as \xNN. */
+/* losetup --raw does the same: blanks and what is no text become \xNN. */
 std::string raw_cell(const std::string &text) {
     const bool is_text = escaped(text) == text;
     std::string out;
@@ -274,7 +274,7 @@ void list(Driver &driver, const std::vector<DeviceRef> &devices, const ListOptio
         return;
     }
     if (devices.empty()) {
-        return; /* as losetup: no headings over nothing */
+        return; /* no headings over nothing, like losetup */
     }
     std::vector<Table::Column> titles;
     std::vector<std::string> names;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What is attached, as a table, as JSON, as lines. One row of a table a column. */
+/* The attached devices as a table, as JSON, as lines. One row of a table a column. */
 #ifndef CLOOPWSETUP_LIST_H
 #define CLOOPWSETUP_LIST_H
 
@@ -26,7 +26,7 @@ void list(Driver &driver, const std::vector<DeviceRef> &devices, const ListOptio
 /* All of one device, "key: value" lines. */
 void print_status(Driver &driver, const DeviceRef &device, std::ostream &out);
 
-/* Those of the devices whose image or COW the file is. */
+/* The devices whose image or COW the file is. */
 std::vector<DeviceRef> associated(Driver &driver, const std::vector<DeviceRef> &devices,
                                   const std::string &file);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the loaded module can do: it may be of another version than this program. */
+/* The abilities of the loaded module, which may be of another version than this program. */
 #ifndef CLOOPWSETUP_MODULE_H
 #define CLOOPWSETUP_MODULE_H
 

@@ -16,7 +16,7 @@
 namespace cloopw {
 namespace {
 
-/* What the new layer lies over: the device's top, under a name yet to be given. */
+/* The base of the new layer: the device's top, under a name yet to be given. */
 CowBase future_base(Driver &driver, const DeviceRef &device) {
     auto status = driver.status(device);
     if (!status) {

@@ -20,11 +20,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/* As in mountinfo: a file system that has no block device of its own. */
+/* A line of mountinfo: a file system that has no block device of its own. */
 struct Mount {
     std::string type;
     std::string source;
-    std::string options; /* of the superblock */
+    std::string options; /* the superblock's */
 };
 
 /* \040 and the like of mountinfo, and what overlayfs puts before its separators. */
@@ -267,7 +267,7 @@ void Look::at_mount(const std::string &path, const Mount &mount) {
     }
 }
 
-/* What is written lies in the upper directory. */
+/* Written data lies in the upper directory. */
 void Look::at_overlay(const Mount &mount) {
     std::vector<std::string> dirs = {option_of(mount, "upperdir")};
     if (dirs.front().empty()) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a file lies on, down to the hardware: file systems, partitions, dm, md,
+ * The stack below a file, down to the hardware: file systems, partitions, dm, md,
  * loop devices and those of the driver. A layer on the device that it is for
  * would wait for itself.
  */

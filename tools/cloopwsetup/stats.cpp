@@ -180,7 +180,7 @@ void print_stats(Driver &driver, const DeviceRef &device, const StatsOptions &op
             print_line(out, rates, *now);
         }
         if (!out.flush()) {
-            return; /* who reads has gone: run_tool() tells */
+            return; /* the reader has gone: run_tool() tells */
         }
         before = now;
     }

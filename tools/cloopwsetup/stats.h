@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a device does, at intervals. */
+/* The work of a device, at intervals. */
 #ifndef CLOOPWSETUP_STATS_H
 #define CLOOPWSETUP_STATS_H
 
@@ -14,7 +14,7 @@ namespace cloopw {
 
 struct StatsOptions {
     std::chrono::milliseconds interval{1000};
-    uint64_t count = 0; /* of lines; 0: until the device is detached */
+    uint64_t count = 0; /* lines; 0: until the device is detached */
     bool json = false;  /* an object a line */
     bool headings = true;
 };

@@ -65,7 +65,7 @@ void write_text(const char *path, const char *text) {
     }
 }
 
-/* What the child needs. */
+/* The child's inputs. */
 struct Start {
     char *const *argv;
     int log;
@@ -75,9 +75,9 @@ struct Start {
 };
 
 /*
- * What the caller set up for itself is not for a server: signals that it blocked or
- * ignored, a limit of its time, files that it has open. TERM and HUP, which end a
- * session, do not end what a block device depends on; nbdfuse leaves them so.
+ * The caller's own settings are not for a server: blocked and ignored signals, a limit of
+ * its time, open files. TERM and HUP, which end a session, do not end the process that a
+ * block device depends on; nbdfuse leaves them so.
  */
 void forget_caller(int keep) {
     sigset_t none;

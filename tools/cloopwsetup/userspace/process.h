@@ -26,11 +26,11 @@ std::string find_program(const std::string &name);
 using Record = std::function<void(const Process &)>;
 
 /*
- * Starts argv[0], which is a path. It is what a block device depends on: away
- * from the terminal and the caller's session, in /, and the kernel is told not
- * to wait for the device when the process needs memory. What it says is
- * appended to log. keep: a descriptor that it inherits, or -1. Should this
- * program end before record does, the process does too. Throws Error.
+ * Starts argv[0], which is a path. A block device depends on the process. So it is away
+ * from the terminal and the caller's session, in /. The kernel does not wait for the
+ * device when the process needs memory. Its output is appended to log. keep: a descriptor
+ * that it inherits, or -1. If this program ends before record does, the process ends too.
+ * Throws Error.
  */
 Process start_process(const std::vector<std::string> &argv, const std::string &log, int keep,
                       const Record &record);

@@ -38,7 +38,7 @@ void stop_server(const UserspaceState &state);
 /* Tells the server to do it, see lib/serve/orders.h. Throws Error with its reason. */
 void order_server(const UserspaceState &state, const Json &order);
 
-/* What the server says of itself at this moment; empty: it does not answer. */
+/* The server's present status; empty: it does not answer. */
 std::map<std::string, std::string> server_status(const UserspaceState &state);
 
 }  // namespace cloopw

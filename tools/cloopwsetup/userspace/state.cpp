@@ -183,7 +183,7 @@ std::optional<StateLock> StateLock::take(const std::string &dir, bool wait) {
         }
     }
     if (!is_at(fd.get(), dir)) {
-        return std::nullopt; /* who had it has removed it */
+        return std::nullopt; /* its owner has removed it */
     }
     return StateLock(dir, std::move(fd));
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What is known of an attachment without the driver: a directory for each,
- * /run/cloopw/N, with its sockets, its log and what is in here. Every step is
- * recorded before it is done, so that whatever ends in between, the next
- * program finds what there is to clear away.
+ * The record of an attachment without the driver: a directory for each, /run/cloopw/N,
+ * with its sockets, its log and the state file. A program records every step before it
+ * does it. So the next program finds what there is to clear away.
  */
 #ifndef CLOOPWSETUP_USERSPACE_STATE_H
 #define CLOOPWSETUP_USERSPACE_STATE_H
@@ -23,12 +22,12 @@ struct UserspaceState {
     std::string way;       /* how the server becomes a device: "ublk", "nbd", "fuse" */
     std::string node;      /* "/dev/loop3"; may not be ours yet */
     std::string link;      /* "/dev/cloopw0", leads to node; empty: none */
-    std::string boot;      /* of which boot of the machine this speaks */
-    Process maker;         /* who attached it */
+    std::string boot;      /* the machine's boot that this belongs to */
+    Process maker;         /* the process that attached it */
     Process server;        /* nbdkit, or cloopw-ublkd */
     Process client;        /* nbdfuse or nbd-client */
     bool complete = false; /* the device can be used */
-    /* As those of the driver in sysfs, what does not change. */
+    /* The constant ones of the driver's attributes in sysfs. */
     std::map<std::string, std::string> attributes;
 
     std::string socket() const { return dir + "/socket"; }

@@ -48,7 +48,7 @@ const UserspaceWay *way_by_name(const std::string &name) {
     return nullptr;
 }
 
-/* ---- what is asked for ---- */
+/* ---- the request ---- */
 
 /* The device: a node of a way's, or a name of the driver's that becomes a link. */
 struct Wanted {
@@ -127,7 +127,7 @@ void check_settings(const AttachOptions &options) {
     }
 }
 
-/* ---- what there is ---- */
+/* ---- the present devices ---- */
 
 /* Where root's are, and for others where their own are, too. */
 std::vector<std::string> roots(Driver &driver) {
@@ -145,9 +145,8 @@ bool is_attached(Driver &driver, const UserspaceState &state) {
 }
 
 /*
- * The driver's word for it: "ok" and so on by the server itself; "not answering"
- * when that says nothing; "failed" when a part of it has ended; "incomplete" when
- * there is no device.
+ * The driver's word for it. The server itself says "ok" and so on. "not answering": it
+ * says nothing. "failed": a part of it has ended. "incomplete": there is no device.
  */
 std::string state_of(Driver &driver, const UserspaceState &state, const std::string &server) {
     if (!state.complete || !is_attached(driver, state)) {
@@ -253,8 +252,8 @@ bool is_being_cleared(const UserspaceState &state) {
 }
 
 /*
- * Others may be clearing it away, or detaching it. Who wants its COW files waits for
- * that; nobody waits for one that is being attached. A program that was killed may
+ * Others may be clearing it away, or detaching it. A program that wants its COW files
+ * waits for that, and not for one that is being attached. A program that was killed may
  * leave a child that has not begun yet and holds the lock for a moment.
  */
 std::optional<StateLock> take_leftover(Driver &driver, const std::string &dir,
@@ -419,7 +418,7 @@ std::optional<DeviceRef> find_userspace(Driver &driver, const std::string &name)
         });
     };
     std::vector<DeviceRef> devices = userspace_devices(driver);
-    /* What a leftover had as its device may be another's by now. */
+    /* The device of a leftover may be another's by now. */
     std::stable_partition(devices.begin(), devices.end(),
                           [](const DeviceRef &device) { return !device.name.empty(); });
     auto found = std::find_if(devices.begin(), devices.end(), has_name);

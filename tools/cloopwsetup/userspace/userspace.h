@@ -19,7 +19,7 @@ namespace cloopw {
 
 struct UserspaceDevice {
     UserspaceState state;
-    std::map<std::string, std::string> attributes; /* as the driver's in sysfs */
+    std::map<std::string, std::string> attributes; /* the driver's names in sysfs */
 };
 
 /* This machine has none of the ways. */
@@ -43,11 +43,11 @@ std::optional<DeviceRef> find_userspace(Driver &driver, const std::string &name)
 /* Throws Error; for a device in use nothing has happened then. */
 void detach_userspace(Driver &driver, const DeviceRef &device);
 
-/* As Driver::set_attribute(). */
+/* Does what Driver::set_attribute() does. */
 int set_userspace_attribute(const DeviceRef &device, const std::string &name,
                             const std::string &text);
 
-/* As snapshot() of the driver's: the server makes the layer, and freezes its present top. */
+/* Like the driver's snapshot(): the server makes the layer, and freezes its present top. */
 void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::string &path,
                         const CowSettings &settings);
 

@@ -38,7 +38,7 @@ extern const UserspaceServer kUblkServer;
 
 struct UserspaceWay {
     const char *name;
-    const char *prefix; /* of its devices: "loop" */
+    const char *prefix; /* its devices': "loop" */
     const UserspaceServer *server;
     bool has_low_space; /* its server can tell udev */
 
@@ -73,7 +73,7 @@ inline std::array<const UserspaceWay *, 3> userspace_ways() {
 /* Waits until done, for so long. false: it was not. */
 bool wait_until(Driver &driver, std::chrono::milliseconds most, const std::function<bool()> &done);
 
-/* What a program of ours said last as an error, for people; "" when it said none. */
+/* The last error that a program of ours wrote, for people; "" when it wrote none. */
 std::string last_words(const std::string &log, uintmax_t from = 0);
 
 /* Sends the server what was written to it: 0 or errno. Throws Error for a device in use. */
