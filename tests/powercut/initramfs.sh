@@ -20,7 +20,7 @@ shift 2
 {
 	cw_dir=$(mktemp -d)
 	trap 'rm -rf "$cw_dir"' EXIT
-	cw_image=$PWD/image
+	cw_image=$PWD/image cw_way=--driver
 	cw_wait_for() { echo "$1"; }
 	cw_loud() { echo "$*" >&2; }
 	cw_mount_cow() {
@@ -29,11 +29,11 @@ shift 2
 	}
 }
 
-# cloopwsetup --cache SIZE [-r] [-c COW]... DEVICE IMAGE, or -d DEVICE
+# cloopwsetup --driver --cache SIZE [-r] [-c COW]... DEVICE IMAGE, or -d DEVICE
 # shellcheck disable=SC2154,SC2317
 cloopwsetup() {
 	[ "$1" != -d ] || return 0
-	shift 2
+	shift 3
 	reads='' cows='' writes=$text
 	while [ $# -gt 2 ]; do
 		case $1 in

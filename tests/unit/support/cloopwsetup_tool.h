@@ -34,7 +34,7 @@ inline bool contains(const std::string &text, const std::string &part) {
 class Cloopwsetup : public testing::Test {
 protected:
     Cloopwsetup() {
-        char name[] = "/tmp/cloopwsetup_test.XXXXXX";
+        char name[] = "/tmp/cloopwsetup.XXXXXX";
         dir_ = mkdtemp(name);
         fs::create_directory(dir_ + "/kernel");
         kernel_ = std::make_unique<FakeKernel>(dir_ + "/kernel");
