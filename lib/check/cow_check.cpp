@@ -292,7 +292,7 @@ private:
 
     void check_map_page(u32 n) {
         const u64 first = u64{n} * CW_LOG_FANOUT;
-        std::array<u64, CW_LOG_FANOUT> entries;
+        std::array<u64, CW_LOG_FANOUT> entries{};
         const int found = cow_.map_page(n, entries);
         if (found < 0) {
             map_complete_ = false;

@@ -139,7 +139,7 @@ private:
 
     void copy_opened(OpenedCow &cow, const LogSupers &supers) {
         const u32 map_pages = cow.view().map_pages;
-        std::array<u64, CW_LOG_FANOUT> entries;
+        std::array<u64, CW_LOG_FANOUT> entries{};
         std::set<u32> damaged;
         for (u32 n = 0; n < map_pages; n++) {
             const int found = cow.map_page(n, entries);

@@ -208,7 +208,7 @@ void dump_segments(std::ostream &out, cw_io &io, const CheckOptions &options) {
 
 void dump_map(std::ostream &out, OpenedCow &cow) {
     const cw_log_view log = cow.view();
-    std::array<u64, CW_LOG_FANOUT> entries;
+    std::array<u64, CW_LOG_FANOUT> entries{};
     out << "map\n";
     for (u32 n = 0; n < log.map_pages; n++) {
         const int found = cow.map_page(n, entries);
