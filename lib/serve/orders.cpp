@@ -31,27 +31,23 @@ std::string text_in(const Json &order, const char *key) {
     return found->get<std::string>();
 }
 
-void set_low_space(const std::string &text, Remembers &memory, SpaceWatch &watch) {
+LowSpace low_space_in(const std::string &text, const SpaceWatch &watch) {
     if (!watch.can_tell()) {
         throw Error(
             "low_space: nobody is told of it on this kind of device; the module and ublk can",
             ENOTTY);
     }
-    const LowSpace mark = parse_low_space(text, "low_space");
-    memory.set_low_space(mark);
-    watch.set_mark(mark);
+    return parse_low_space(text, "low_space");
 }
 
-/* The limit and the cache are understood before one is set. */
+/* All are understood before one is set. */
 void set(Device &device, const Json &order, Remembers &memory, SpaceWatch &watch) {
-    const std::string low = text_in(order, "low_space");
-    if (!low.empty()) {
-        set_low_space(low, memory, watch);
-    }
     const std::string limit = text_in(order, "cow_limit");
     const std::string cache = text_in(order, "cache_limit");
+    const std::string low = text_in(order, "low_space");
     const u64 limit_bytes = limit.empty() ? 0 : parse_size(limit, "cow_limit");
     const u64 cache_bytes = cache.empty() ? 0 : parse_size(cache, "cache_limit");
+    const LowSpace mark = low.empty() ? watch.mark() : low_space_in(low, watch);
     const int err = limit.empty() ? 0 : cw_device_set_limit(&device.get(), limit_bytes);
     if (err != 0) {
         throw io_error("cow_limit", "cannot be set", err);
@@ -59,6 +55,10 @@ void set(Device &device, const Json &order, Remembers &memory, SpaceWatch &watch
     if (!cache.empty()) {
         memory.set_cache(cache_bytes);
         cw_cache_set_limit(cw_device_cache(&device.get()), cache_bytes);
+    }
+    if (!low.empty()) {
+        memory.set_low_space(mark);
+        watch.set_mark(mark);
     }
 }
 

@@ -78,6 +78,14 @@ TEST_F(ServeOrders, TellsOnceOfSpaceBelowTheMark) {
     EXPECT_FALSE(told_.events.back().low);
 }
 
+TEST_F(ServeOrders, ABadValueSetsNothing) {
+    ASSERT_TRUE(tell(R"({"do": "set", "low_space": "5%"})").value("ok", false));
+    EXPECT_NE(refusal(R"({"do": "set", "low_space": "7%", "cow_limit": "much"})"), "");
+    EXPECT_EQ(tell(R"({"do": "status"})").at("low_space"), "5%");
+    EXPECT_NE(refusal(R"({"do": "set", "low_space": "101%", "cache_limit": "8M"})"), "");
+    EXPECT_EQ(memory_.cache, 0U);
+}
+
 TEST_F(ServeOrders, NoMarkWhereNobodyIsTold) {
     SpaceWatch silent;
     const Json answer =
