@@ -384,6 +384,52 @@ TEST(CoreLogSpace, SpaceThatWasPromisedAndIsNotThereEndsNothing) {
     EXPECT_EQ(pages.wrong(again), 0u);
 }
 
+/* "Full" would send its owner to look for space. */
+TEST(CoreLogSpace, AnErrorOfAnAllocationIsNoLackOfSpace) {
+    for (const int error : {-EIO, -ENOMEM}) {
+        SparseIo base("base", 64 * kMiB), cow("cow");
+        make_log(&cow, log_config(base.size(), "none"));
+        LogDevice device(base.get(), {cow.get()});
+        ASSERT_EQ(device.err(), 0) << device.why();
+        Pages pages(device);
+        ASSERT_EQ(pages.write(0), 0);
+        cow.before_allocate = [&] { return error; };
+        int err = 0;
+        for (u64 i = 1; err == 0 && i < 16000; i++) {
+            err = pages.write(i);
+        }
+        EXPECT_EQ(err, error);
+        EXPECT_EQ(device.space().state, CW_COW_FAILED);
+        cow.before_allocate = nullptr;
+        EXPECT_EQ(pages.write(1), 0);
+        EXPECT_EQ(device.space().state, CW_COW_OK);
+        EXPECT_EQ(pages.wrong(), 0u);
+    }
+}
+
+TEST(CoreLogSpace, AnErrorOfACheckpointThatWouldMakeRoomIsNoLackOfSpace) {
+    SparseIo base("base", 64 * kMiB), cow("cow");
+    LogCowConfig config = log_config(base.size(), "none");
+    config.limit = 12 * kMiB;
+    make_log(&cow, config);
+    LogDevice device(base.get(), {cow.get()});
+    ASSERT_EQ(device.err(), 0) << device.why();
+    Pages pages(device);
+    int err = 0;
+    u64 written = 0;
+    for (; err == 0; written++) {
+        err = pages.write(written);
+    }
+    ASSERT_EQ(err, -ENOSPC);
+    cow.before_write = [](u64, size_t) { return -ENOMEM; };
+    EXPECT_EQ(pages.write(0), -ENOMEM);
+    cow.before_write = nullptr;
+    EXPECT_EQ(pages.write(0), -ENOSPC);
+    ASSERT_EQ(pages.discard(0, written), 0);
+    EXPECT_EQ(pages.write(0), 0);
+    EXPECT_EQ(pages.wrong(), 0u);
+}
+
 TEST(CoreLogSpace, AFlushThatFailsEndsWritingButNotReading) {
     SparseIo base("base", 8 * kMiB), cow("cow");
     make_log(&cow, log_config(base.size()));

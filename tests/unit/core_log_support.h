@@ -78,6 +78,7 @@ public:
     std::function<int(u64 off, size_t len)> before_read;
     std::function<int(u64 off, size_t len)> before_write;
     std::function<int()> before_flush;
+    std::function<int()> before_allocate;
     std::function<int()> before_change; /* any call that is not a read */
     bool can_allocate = true;
     bool can_punch = true;
@@ -203,6 +204,9 @@ private:
     static int do_allocate(cw_io *io, u64 off, u64 len) {
         SparseIo &file = self(io);
         if (const int err = file.before_change ? file.before_change() : 0; err != 0) {
+            return err;
+        }
+        if (const int err = file.before_allocate ? file.before_allocate() : 0; err != 0) {
             return err;
         }
         return file.can_allocate ? file.back(off, len) : -EOPNOTSUPP;

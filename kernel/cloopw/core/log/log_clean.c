@@ -493,36 +493,44 @@ bool cw_log_has_begun(struct cw_log *log)
 }
 
 /*
- * Cleans and makes the result usable; true when something was won. Each cleaned
+ * Cleans and makes the result usable. -ENOSPC: nothing was won. Each cleaned
  * segment frees its dead part, an eighth or more, if only a part of a segment.
  * So this cannot go on for ever.
  */
-static bool regain(struct cw_log *log)
+static int regain(struct cw_log *log)
 {
 	struct outlook before = look(log), now;
 	bool won = count_dead(log) || clean_some(log, CLEAN_MAX_SHARES) > 0;
-
 	/* The checkpoint also frees the map's dead pages. */
-	if (cw_log_checkpoint(log))
-		return false;
+	int err = cw_log_checkpoint(log);
+
+	if (err)
+		return err;
 	now = look(log);
 	/* Free segments that are not reserved for checkpoints: more of them? */
-	return won || (s64)now.free - now.meta_reserve >
-			      (s64)before.free - before.meta_reserve;
+	won = won || (s64)now.free - now.meta_reserve >
+			     (s64)before.free - before.meta_reserve;
+	return won ? 0 : -ENOSPC;
 }
 
-/* One step towards room. */
+/*
+ * One step towards room. What is no lack of room is told: an error of the
+ * medium, or no memory.
+ */
 static int make_some_room(struct cw_log *log)
 {
 	struct outlook now = look(log);
+	int err, grown;
 
 	if (now.failed)
 		return now.failed;
 	if (now.used + now.free < bound(&now, GROW_EXTRA) && !grow(log, cw_try_alloc))
 		return 0;
-	if (regain(log) || !grow(log, cw_need_alloc))
+	err = regain(log);
+	if (!err)
 		return 0;
-	return -ENOSPC;
+	grown = grow(log, cw_need_alloc);
+	return grown == -ENOSPC ? err : grown;
 }
 
 /* Records on their way in a broken log must end before the log begins anew. */
