@@ -31,13 +31,13 @@ cw_unescape() {
 	cw_plain=$cw_plain$cw_rest
 }
 
-# cw_mounts PATTERN: the mount points that match, the last mounted first, one a
-# line and as the kernel writes them
+# cw_mounts PATTERN: the mount points of those whose "SOURCE PLACE" matches, the last
+# mounted first, one a line and as the kernel writes them
 cw_mounts() {
 	cw_list=
 	while read -r cw_word cw_where _; do
 		# shellcheck disable=SC2254  # a pattern
-		case $cw_where in
+		case "$cw_word $cw_where" in
 		$1) cw_list="$cw_where $cw_list" ;;
 		esac
 	done <"$cw_mounts_file"
@@ -83,7 +83,16 @@ cw_umount_quietly() {
 }
 
 cw_umount_medium() {
-	umount "$1" || cw_loud "$1 is still in use"
+	umount "$1" && return
+	cw_loud "$1 is still in use"
+	return 1
+}
+
+# cw_umount_media: those that were moved, and what else is mounted of a device. systemd
+# from 254 on does not leave a medium below the old root: it takes it along as /cloopw.
+cw_umount_media() {
+	cw_each_mount '* /media-of-cloopw/*' cw_umount_medium &&
+		cw_each_mount '/dev/* *' cw_umount_medium
 }
 
 # cw_free_media OLDROOT: the media lie below the root that lies on them; move them
@@ -91,9 +100,9 @@ cw_umount_medium() {
 cw_free_media() {
 	mount --make-rprivate /
 	for cw_name in medium persistent ram; do
-		cw_move_away "$cw_name" "*$cw_dir/$cw_name"
+		cw_move_away "$cw_name" "* *$cw_dir/$cw_name"
 	done
-	cw_move_away dev "$1/dev"
+	cw_move_away dev "* $1/dev"
 }
 
 # cw_processes: which there are but this one, for a message
@@ -111,9 +120,9 @@ cw_processes() {
 cw_unmount_root() {
 	cw_left=150
 	while :; do
-		cw_each_mount "$1/*" cw_umount_quietly || :
-		cw_each_mount "$1" cw_umount_quietly || :
-		[ "$(cw_mounts "$1")" ] || return 0
+		cw_each_mount "* $1/*" cw_umount_quietly || :
+		cw_each_mount "* $1" cw_umount_quietly || :
+		[ "$(cw_mounts "* $1")" ] || return 0
 		[ "$cw_left" -gt 0 ] || return 1
 		sleep 0.2
 		cw_left=$((cw_left - 1))
@@ -130,7 +139,7 @@ cw_detach_all() {
 		sync
 		cw_loud "the root file system is still in use; it was flushed." \
 			"There are: $(cw_processes) Mounted:" \
-			"$(cw_mounts "$1*" | tr '\n' ' ')"
+			"$(cw_mounts "* $1*" | tr '\n' ' ')"
 	fi
 	if cw_reason=$(cloopwsetup -d "$cw_device" 2>&1); then
 		cw_say "$cw_device is detached, all changes are flushed"
@@ -139,6 +148,6 @@ cw_detach_all() {
 		cw_loud "$cw_reason"
 		return 1
 	fi
-	cw_each_mount '/media-of-cloopw/*' cw_umount_medium
+	cw_umount_media || return
 	cw_say "the medium can be removed"
 }
