@@ -193,7 +193,7 @@ unset -f umount
 
 # fit BLOCK CLUSTER FREE AVAILABLE LIVE: what is kept back, in clusters
 mkdir cow_ ext4_
-sed -e "s,^device=.*,device=super," -e "s,^cow=.*,cow=cow_," -e "s,^ext4=.*,ext4=ext4_," \
+sed -e "s,^device=.*,device=super," -e "s,^cow=.*,cow=\${COW-cow_}," -e "s,^ext4=.*,ext4=ext4_," \
 	-e 's,stat -f -c %f /,cat free,' -e 's,sleep .*,exit,' \
 	"$1/initramfs/fit" >fit_
 fit() {
@@ -214,6 +214,20 @@ is 'blocks of 4 KiB' "$(fit 2 2 25600 37748736 0)" 18560
 is 'blocks of 1 KiB' "$(fit 0 0 102400 37748736 0)" 74240
 is 'clusters of 64 KiB' "$(fit 2 6 25600 37748736 0)" 1160
 is 'more room than blocks' "$(fit 2 2 256 37748736 0)" 7
+# with a server it asks cloopwsetup
+mkdir bin_
+printf '%s\n' '#!/bin/sh' 'cat answer' >bin_/cloopwsetup
+chmod +x bin_/cloopwsetup
+export COW=none
+PATH=$PWD/bin_:$PATH
+echo '0 37748736' >answer
+is 'of a server' "$(fit 2 2 25600 '' '')" 18560
+echo '0 ' >answer
+is 'of a server, without a limit' "$(fit 2 2 25600 '' '')" 7
+: >answer
+is 'of a server that does not answer' "$(fit 2 2 25600 '' '')" 7
+unset COW
+PATH=${PATH#*:}
 
 # ---- others ----
 
