@@ -32,6 +32,7 @@ struct ServerState {
     std::atomic<uint32_t> device = UINT32_MAX; /* N of a device that exists */
     std::atomic<bool> ready = false;           /* it could be used once */
     std::atomic<bool> recovering = false;      /* a server is about to take it over */
+    std::atomic<bool> ended = false;           /* the supervisor came to its end */
     std::atomic<bool> serves = false;          /* the present server does, or did */
     std::atomic<int64_t> serves_since = 0;     /* milliseconds of the steady clock */
     std::atomic<uint64_t> cache = 0;           /* bytes that --set-cache set; 0: never */

@@ -15,6 +15,7 @@ namespace cloopw {
  * that ends a server becomes SIGINT for the child; with stay, SIGTERM and SIGHUP do not end
  * it. Returns the exit code of the last child. A device that no server can take over is
  * removed, and idfile with it: programs that use the device get errors, and do not wait.
+ * With stay, a third process watches both, and supervises a new server when both were killed.
  */
 int supervise(const std::function<int(ServerState &)> &server, bool stay,
               const std::string &idfile);

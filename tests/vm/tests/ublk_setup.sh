@@ -71,9 +71,9 @@ check "detach" cloopwsetup -d /dev/cloopw0
 # ---- its server ----
 
 must "attach" cloopwsetup -c top /dev/cloopw0 image.cloopw
-# processes: of cloopw-ublkd; each process's parent stands before it
+# processes [NAME]: of cloopw-ublkd; each process's parent stands before it
 processes() {
-	ps -eo ppid=,pid=,args= | awk '/[c]loopw-ublkd image|[c]loopw-ublkd pidfile/ { print $1, $2 }'
+	ps -eo ppid=,pid=,comm= | awk -v name="${1:-cloopw-ublkd}" '$3 == name { print $1, $2 }'
 }
 # family: the supervisor, which is a parent of the other, and the server
 family() {
@@ -91,17 +91,26 @@ check "detach" cloopwsetup -d /dev/cloopw0
 
 # ---- a server goes on with what there is at that time ----
 
-# kill_worker: waits until another one serves
+# other_serves OLD: another server than OLD
+other_serves() {
+	local new
+	read -r server new < <(family)
+	[ "$new" ] && [ "$new" != "$1" ]
+}
+# goes_on OLD: another server than OLD, and it answers
+goes_on() {
+	wait_for 20 other_serves "$1" &&
+		dd if=/dev/cloopw0 of=/dev/null bs=4k count=1 iflag=direct status=none
+}
 kill_worker() {
-	local old new
-	read -r server old < <(family)
-	kill -9 "$old"
-	for _ in $(seq 200); do
-		new=$(tr -d ' ' <"/proc/$server/task/$server/children")
-		[ ! "$new" ] || [ "$new" = "$old" ] || break
-		sleep 0.1
-	done
-	dd if=/dev/cloopw0 of=/dev/null bs=4k count=1 iflag=direct status=none
+	read -r server worker < <(family)
+	kill -9 "$worker"
+	goes_on "$worker"
+}
+kill_both() {
+	read -r server worker < <(family)
+	kill -9 "$server" "$worker"
+	goes_on "$worker"
 }
 rm -f low top2
 must "attach with a small limit" cloopwsetup -c low --cow-limit 16M /dev/cloopw0 image.cloopw
@@ -117,6 +126,14 @@ check "a mark for what is left" cloopwsetup --low-space 100% /dev/cloopw0
 check "which the list has" test "$(column low-space)" = 100%
 check "udev is told of low space" wait_for 20 grep -q '^CLOOPW_LOW_SPACE=1' events
 check "and of the state" grep -q '^CLOOPW_STATE=ok' events
+lows=$(grep -c '^CLOOPW_LOW_SPACE=1' events)
+told_again() { test "$(grep -c '^CLOOPW_LOW_SPACE=1' events)" -gt "$lows"; }
+check "a killed server's device goes on" kill_worker
+check "the next server has the mark" test "$(column low-space)" = 100%
+check "and tells udev of low space, too" wait_for 20 told_again
+check "a mark in bytes" cloopwsetup --low-space 3M /dev/cloopw0
+check "a killed server's and supervisor's device goes on" kill_both
+check "the next server has that mark" test "$(column low-space)" = 3.0MiB
 refuses "what is there is no snapshot" 'is there already' cloopwsetup --snapshot low /dev/cloopw0
 check "a second server of the snapshot's top is refused" sh -c \
 	'! cloopwsetup --userspace=ublk -c top2 /dev/cloopw1 image.cloopw'
@@ -143,6 +160,17 @@ mount /dev/cloopw0 mnt
 read -r server worker < <(family)
 kill -9 "$server"
 check "without its supervisor it serves on" test "$(column state)" = ok
+kill -9 "$worker"
+check "then killed itself, another one goes on" goes_on "$worker"
+check "and is well" test "$(column state)" = ok
+dd if=/dev/urandom of=mnt/data bs=64k count=400 conv=fsync status=none &
+writer=$!
+for kill in 1 2 3; do
+	check "killed with its supervisor under writes, $kill" kill_both
+done
+check "who writes saw no error" wait $writer
+kill -9 "$server"
+check "without its supervisor it serves on" test "$(column state)" = ok
 refuses "and is not detached while it is mounted" 'is mounted on' cloopwsetup -d /dev/cloopw0
 umount mnt
 check "detach" cloopwsetup -d /dev/cloopw0
@@ -153,7 +181,8 @@ refuses "two servers of one COW" 'is in use' sh -c \
 cloopwsetup -D
 must "attach" cloopwsetup --ram=32M /dev/cloopw0 image.cloopw
 dd if=/dev/urandom of=/dev/cloopw0 bs=1M count=8 conv=fsync status=none
-processes | while read -r _ pid; do kill -9 "$pid"; done
-check "a server that is lost shows" wait_for 10 test "$(column state)" = failed
+{ processes cloopw-watch; processes; } | while read -r _ pid; do kill -9 "$pid"; done
+check "a server that is lost with its watch shows" wait_for 10 test "$(column state)" = failed
 refuses "detach tells that writes may be lost" 'its server had ended' cloopwsetup -d /dev/cloopw0
 check "and nothing is left" test ! -e /dev/ublkb0
+check "nor a process" test ! "$(processes; processes cloopw-watch)"

@@ -146,6 +146,12 @@ Json ask(const UserspaceState &state, const Json &order, const timeval &patience
     return answer.is_object() ? answer : Json(nullptr);
 }
 
+/* Another process may have the number by now, but not the name. */
+bool is_ublk_server(const Process &process) {
+    return is_alive(process) &&
+           text_of("/proc/" + std::to_string(process.pid) + "/comm") == kUblkServer.name;
+}
+
 }  // namespace
 
 const UserspaceServer kNbdkitServer = {"nbdkit", nbdkit_missing, nbdkit_command};
@@ -189,14 +195,15 @@ Process serving_process(const UserspaceState &state) {
     if (is_alive(state.server)) {
         return state.server;
     }
-    /* "SUPERVISOR SERVER"; only the program of that name can be it */
-    std::istringstream pids(text_of(pid_file(state)));
-    pid_t supervisor = 0;
-    pid_t server = 0;
-    const bool has_server =
-        state.server.pid > 0 && (pids >> supervisor >> server) &&
-        text_of("/proc/" + std::to_string(server) + "/comm") == kUblkServer.name;
-    return has_server ? process_of(server) : Process();
+    std::istringstream pids(text_of(pid_file(state))); /* "SUPERVISOR SERVER" */
+    pid_t pid = 0;
+    while (state.server.pid > 0 && (pids >> pid)) {
+        const Process process = process_of(pid);
+        if (is_ublk_server(process)) {
+            return process;
+        }
+    }
+    return {};
 }
 
 void stop_server(const UserspaceState &state) {
