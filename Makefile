@@ -150,14 +150,14 @@ deb: ## Debian packages, in build/deb
 # make iso SUITE=trixie for another.
 LIVE_SUITE = $(or $(SUITE),bookworm)
 iso: ## a bootable live system, in build/live
-	@live/build $(LIVE_OPTIONS) $(LIVE_SUITE) dbus
+	@live/build $(LIVE_OPTIONS) $(LIVE_SUITE) dbus mokutil
 
 check-boot: iso ## boots of the live system: in memory, and with changes kept
 	@tests/live/run ram persistent
 
 check-live: iso ## boots of the live system: what check-boot leaves out
 	@tests/live/run uefi rollback full small stick toram partition \
-		failures chroot dracut
+		failures chroot dracut killed secure-boot
 
 install: install-tools install-docs install-plugin install-udev ## tools, and the module for the running kernel
 	@scripts/build-module $$(uname -r)

@@ -139,28 +139,49 @@ make_image() {
 # make_medium: the tree that is on it
 make_medium() {
 	local tree=$work/medium
-	stage medium "$(cat "$work/.image")" "$label" "$persistent" \
+	stage medium "$(cat "$work/.image")" "$label" "$persistent" "$append" \
 		"$(cat "$here/grub.cfg")" || return 0
 	rm -rf "$tree"
-	mkdir -p "$tree/live" "$tree/boot/grub"
+	mkdir -p "$tree/live" "$tree/boot/grub" "$tree/.disk"
 	ln "$work/root.cloopw" "$tree/live/root.cloopw"
 	cp "$work/root.boot/vmlinuz" "$work/root.boot/initrd.img" "$tree/boot/"
 	menu "${persistent:-CLOOPW-RW}" >"$tree/boot/grub/grub.cfg"
+	# the signed GRUB looks for a medium with this file
+	echo "$name" >"$tree/.disk/info"
+	make_efi "$tree/efi.img"
 	stage_done
+}
+
+# make_efi FILE: the file system that firmware looks into for a loader
+make_efi() {
+	grub_early
+	rm -f "$1"
+	mkfs.vfat -C "$1" $(($(du -s -B 1024 "$work/root.boot/efi" | cut -f 1) + 1024)) >/dev/null
+	mmd -i "$1" ::/boot ::/boot/grub
+	mcopy -i "$1" "$work/early.cfg" ::/boot/grub/grub.cfg
+	put_loader "$1"
+}
+
+# put_loader FILESYSTEM: for UEFI
+put_loader() {
+	mmd -i "$1" ::/EFI ::/EFI/BOOT
+	mcopy -i "$1" "$work"/root.boot/efi/* ::/EFI/BOOT/
 }
 
 # menu PERSISTENT: grub.cfg
 menu() {
 	sed -e "s/@LABEL@/$label/g" -e "s/@PERSISTENT@/$1/g" -e "s/@NAME@/$name/g" \
-		"$here/grub.cfg"
+		-e "s|@APPEND@|${append:+ ${append//[&|]/\\&}}|" "$here/grub.cfg"
 }
 
-# make_iso FILE: for CD, DVD, and sticks it is written to as it is; BIOS, UEFI
+# make_iso FILE: for CD, DVD, and sticks it is written to as it is; BIOS, UEFI.
+# grub-mkrescue's own GRUB for UEFI is not signed, so it makes the one for BIOS alone.
 make_iso() {
 	stage iso "$(cat "$work/.medium")" "$1" || [ ! -e "$1" ] || return 0
 	step "$1"
 	rm -f "$1"
-	grub-mkrescue -o "$1" "$work/medium" -- -volid "$label" \
+	grub-mkrescue -d /usr/lib/grub/i386-pc -o "$1" "$work/medium" -volid "$label" \
+		--efi-boot efi.img -efi-boot-part --efi-boot-image \
 		>"$work/iso.log" 2>&1 || {
 		tail -n 10 "$work/iso.log" >&2
 		die "grub-mkrescue failed; all it said is in $work/iso.log"
@@ -169,8 +190,8 @@ make_iso() {
 }
 
 # make_stick FILE SIZE: a disk with one FAT32 partition. GRUB for BIOS lies in the
-# sectors before it, and finds its blocks there by itself. GRUB for UEFI is the file
-# that firmware looks for.
+# sectors before it, and finds its blocks there by itself. The loader for UEFI has the
+# name that firmware looks for.
 make_stick() {
 	local file=$1 size=$2 start=2048 part
 	stage stick "$(cat "$work/.medium")" "$1" "$2" || [ ! -e "$1" ] || return 0
@@ -182,10 +203,8 @@ make_stick() {
 	part=$file@@$((start * 512))
 	mkfs.vfat -F 32 -n "$label" --offset=$start "$file" \
 		$((($(stat -c %s "$file") - start * 512) / 1024)) >/dev/null
-	mmd -i "$part" ::/EFI ::/EFI/BOOT
 	menu "${persistent:-$label}" >"$work/grub.cfg"
-	grub_uefi "$work/bootx64.efi"
-	mcopy -i "$part" "$work/bootx64.efi" ::/EFI/BOOT/BOOTX64.EFI
+	put_loader "$part"
 	mcopy -i "$part" -s "$work/medium/live" "$work/medium/boot" ::/ ||
 		die "$size is too small for the stick: see --stick"
 	mcopy -i "$part" -o "$work/grub.cfg" ::/boot/grub/grub.cfg
@@ -214,12 +233,4 @@ grub_bios() {
 	# not over the partition table, which is at 446
 	dd if="$dir/boot.img" of="$1" bs=1 count=440 conv=notrunc status=none
 	dd if="$work/core.img" of="$1" bs=512 seek=1 conv=notrunc status=none
-}
-
-grub_uefi() {
-	grub_early
-	# shellcheck disable=SC2086  # words
-	grub-mkimage -O x86_64-efi -d /usr/lib/grub/x86_64-efi \
-		-c "$work/early.cfg" -p /boot/grub -o "$1" \
-		efi_gop efi_uga $grub_modules
 }

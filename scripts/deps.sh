@@ -79,7 +79,7 @@ deps_list() {
 		live)
 			printf '%s\n' mmdebstrap e2fsprogs dosfstools fdisk \
 				mtools xorriso grub-common grub-pc-bin \
-				grub-efi-amd64-bin qemu-system-x86 ovmf \
+				qemu-system-x86 ovmf \
 				seabios dpkg-dev squashfs-tools openssl ;;
 		demo)
 			printf '%s\n' mmdebstrap e2fsprogs ;;

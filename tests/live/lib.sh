@@ -161,6 +161,13 @@ vm_login() {
 	guest "stty -echo cols 1000; export TERM=dumb PS1= LC_ALL=C" ||
 		stop 'the shell does not obey'
 	ok "systemd login after $vm_booted s"
+	[ "${live_driver-}" != ublk ] || check 'the root is on ublk' guest \
+		'findmnt -n -o SOURCE / | grep -x "/dev/ublkb[0-9]*"'
+}
+
+# medium OPTIONS...: live/build's, as the driver is a parameter of its menu
+medium() {
+	make -s -C "$top" iso LIVE_OPTIONS="${live_driver:+--append cloopw.driver=$live_driver} $*"
 }
 
 # make_rw SIZE: $work/rw.img, an empty disk LABEL=CLOOPW-RW for changes

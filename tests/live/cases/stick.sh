@@ -4,7 +4,7 @@
 # A USB stick with one FAT32 partition, which holds the image and the COW. It boots by
 # its own boot loader, over a clean shutdown and a power cut.
 
-make -s -C "$top" iso LIVE_OPTIONS='--stick 1G' >&2
+medium --stick 1G >&2
 cp --sparse=always "$live.img" "$work/stick.img"
 make_extra
 

@@ -3,6 +3,7 @@
 #
 # The ISO under UEFI.
 
+medium >&2
 vm_options=(-drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd)
 with cdrom "$live.iso"
 vm_mem=1024 vm_start "${vm_options[@]}"
