@@ -3,9 +3,12 @@
 #
 # In a system that systemd runs: what cloopwtab attaches is there before fstab mounts
 # it. Servers of --userspace outlive the session that started them, signals, a stop, a
-# small limit and a lack of memory. Two devices stay mounted, for second.sh to look at.
+# small limit and a lack of memory. Their devices stay mounted, for second.sh to look at.
 
 modprobe -a nbd loop fuse
+ways='nbd fuse'
+! modprobe -q ublk_drv || ways+=' ublk'
+echo "$ways" >/data/ways
 check "cloopwtab: attached by the file system that has the image" \
 	test "$(findmnt -n -o SOURCE /data)" != ''
 check "cloopwtab: mounted by fstab" test "$(findmnt -n -o SOURCE /system)" = /dev/cloopw0
@@ -21,7 +24,7 @@ put() { dd if=/dev/urandom of="$1" bs=64k count="$2" conv=fsync status=none; }
 signal() {
 	local name=$1
 	shift
-	[ $# -gt 0 ] || set -- nbdkit nbdfuse
+	[ $# -gt 0 ] || set -- nbdkit nbdfuse cloopw-ublkd
 	# shellcheck disable=SC2046  # a list of pids
 	kill "-$name" $(pidof "$@")
 }
@@ -33,24 +36,26 @@ check "there are sessions" grep -q 'session-.*scope' cgroup
 check "whose processes are killed behind them" \
 	bash -c 'busctl get-property org.freedesktop.login1 /org/freedesktop/login1 \
 		org.freedesktop.login1.Manager KillUserProcesses | grep true'
-for way in nbd fuse; do
+for way in $ways; do
+	server=nbdkit
+	[ "$way" != ublk ] || server=cloopw-ublkd
 	must "$way: attached in a session" in_session \
 		"cloopwsetup --userspace=$way --show -c /data/$way.cow /data/image >$way.device"
-	device=$(cat $way.device)
-	mkdir -p /mnt/$way
-	must "$way: mounted" mount "$device" /mnt/$way
+	device=$(cat "$way.device")
+	mkdir -p "/mnt/$way"
+	must "$way: mounted" mount "$device" "/mnt/$way"
 	must "$way: the session is over" wait_for 20 no_sessions
-	check "$way: and writing goes on" put /mnt/$way/session 16
+	check "$way: and writing goes on" put "/mnt/$way/session" 16
 	check "$way: the state is ok" says "$device" ok
 	signal TERM
 	signal HUP
-	check "$way: TERM and HUP end nothing" put /mnt/$way/term 16
-	signal STOP nbdkit
+	check "$way: TERM and HUP end nothing" put "/mnt/$way/term" 16
+	signal STOP $server
 	check "$way: stopped, it does not answer" says "$device" 'not answering'
-	put /mnt/$way/stop 16 &
+	put "/mnt/$way/stop" 16 &
 	sleep 2
 	check "$way: who writes waits" kill -0 $!
-	signal CONT nbdkit
+	signal CONT $server
 	status=0
 	wait $! || status=$?
 	check "$way: continued, it goes on" test $status = 0
@@ -88,11 +93,11 @@ kill_one() {
 	! kill -0 $eater
 }
 must "memory: who has most is killed" wait_for 20 kill_one
-for way in nbd fuse; do
-	check "$way: and writing goes on" put /mnt/$way/memory 16
-	check "$way: the state is ok" says "$(cat $way.device)" ok
-	head -c 5M /dev/urandom >/mnt/$way/unsynced
-	(cd /mnt/$way && find . -type f -exec sha256sum {} +) >/data/$way.sums
+for way in $ways; do
+	check "$way: and writing goes on" put "/mnt/$way/memory" 16
+	check "$way: the state is ok" says "$(cat "$way.device")" ok
+	head -c 5M /dev/urandom >"/mnt/$way/unsynced"
+	(cd "/mnt/$way" && find . -type f -exec sha256sum {} +) >"/data/$way.sums"
 done
 (cd /system && sha256sum tab) >/data/tab.sums
 expect_console 'cloopw-vm: at the end is left: nothing'
