@@ -2,12 +2,14 @@
 #include "hold.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -42,6 +44,47 @@ void reopen(int fd, int flags) {
     }
 }
 
+/* The root of an initramfs, which does not last. */
+bool is_root_in_memory() {
+    struct statfs fs = {};
+    return statfs("/", &fs) == 0 && (fs.f_type == RAMFS_MAGIC || fs.f_type == TMPFS_MAGIC);
+}
+
+/* Each directory of / at the same place below root, with all that is mounted there. */
+void bind_directories(const fs::path &root) {
+    for (const fs::directory_entry &entry : fs::directory_iterator("/")) {
+        const fs::path at = root / entry.path().filename();
+        if (entry.is_symlink() || !entry.is_directory() || entry.path() == root) {
+            continue;
+        }
+        fs::create_directory(at);
+        if (mount(entry.path().c_str(), at.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
+            throw io_error(entry.path().string(), "cannot be mounted at " + at.string(), errno);
+        }
+    }
+}
+
+/*
+ * The change to another root deletes the directories of an initramfs. The kernel takes away
+ * what is mounted there in any namespace. So the mounts get a root whose directories nobody
+ * else sees.
+ */
+void make_own_root() {
+    const fs::path root = "/.cloopw-ublkd";
+    fs::create_directory(root);
+    if (mount("cloopw-ublkd", root.c_str(), "tmpfs", 0, "mode=755") != 0) {
+        throw io_error(root.string(), "cannot be mounted", errno);
+    }
+    bind_directories(root);
+    if (chdir(root.c_str()) != 0 || mount(".", "/", nullptr, MS_MOVE, nullptr) != 0) {
+        throw io_error(root.string(), "cannot be moved to /", errno);
+    }
+    fs::remove(root);
+    if (chroot(".") != 0 || chdir("/") != 0) {
+        throw io_error("/", "cannot be changed", errno);
+    }
+}
+
 }  // namespace
 
 void hold_memory() {
@@ -65,6 +108,9 @@ void hold_mounts() {
         (void)fprintf(stderr, "cloopw-ublkd: mounts are shared with the caller: %s\n",
                       errno_text(errno).c_str());
         return;
+    }
+    if (is_root_in_memory()) {
+        make_own_root();
     }
     reopen(STDIN_FILENO, O_RDONLY);
     reopen(STDOUT_FILENO, O_WRONLY | O_APPEND);

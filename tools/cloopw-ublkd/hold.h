@@ -10,9 +10,10 @@ void hold_memory();
 
 /*
  * A namespace of mounts. Another server after a crash opens its files by their names. In an
- * initramfs these end with the change to the new root, but not in the namespace. Elsewhere
- * what others unmount is unmounted there as well. The log is opened anew, because the
- * shutdown unmounts /run before it detaches the device.
+ * initramfs these end with the change to the new root, but not in the namespace, which has
+ * a root of its own then. Elsewhere what others unmount is unmounted there as well. The log
+ * is opened anew, because the shutdown unmounts /run before it detaches the device. Throws
+ * Error.
  */
 void hold_mounts();
 

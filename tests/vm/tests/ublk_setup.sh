@@ -181,6 +181,22 @@ umount mnt
 check "detach" cloopwsetup -d /dev/cloopw0
 check "the COW is sound" cloopwck low3
 
+# ---- the root of an initramfs does not last ----
+
+mkdir /medium
+mount -t tmpfs tmpfs /medium
+cp image.cloopw /medium/
+must "attach from a file system of an initramfs" \
+	cloopwsetup -c /medium/cow /dev/cloopw0 /medium/image.cloopw
+mkdir later
+mount --move /medium later
+rmdir /medium
+check "a killed server's successor finds its files where they were" kill_worker
+check "so do those of a killed supervisor" kill_both
+check "detach" cloopwsetup -d /dev/cloopw0
+check "the COW is sound" cloopwck later/cow
+umount later
+
 refuses "two servers of one COW" 'is in use' sh -c \
 	'cloopwsetup -c top /dev/cloopw0 image.cloopw; cloopwsetup -c top /dev/cloopw1 image.cloopw'
 cloopwsetup -D
