@@ -18,6 +18,8 @@ check 'the root is on cloopw' guest \
 check 'read-write' guest 'findmnt -n -o OPTIONS / | grep -q ^rw'
 check 'nothing failed' guest 'systemctl --failed --no-legend; [ -z "$(systemctl --failed --no-legend)" ]'
 install_package
+[ "$live_driver" != ublk ] || check 'a killed server of the root is followed by another' guest \
+	'sh /mnt/kill-server server 2'
 guest 'umount /mnt' || :
 vm_off
 
