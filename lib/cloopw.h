@@ -47,10 +47,13 @@ public:
     static Io memory(const std::string &name, const std::vector<u8> &bytes = {},
                      u64 max = u64{1} << 40);
 
+    /* An io of another kind, which destroy ends. */
+    static Io take(cw_io *io, void (*destroy)(cw_io *)) { return Io(io, destroy); }
+
     cw_io &get() const { return *io_; }
     const char *name() const { return io_->name; }
     u64 size() const;
-    /* -1 for memory */
+    /* -1: neither a file nor a block device of this machine */
     int fd() const { return cw_fd_io_fd(io_.get()); }
 
     /* All of the range, or Error. write extends a file. */
@@ -59,9 +62,9 @@ public:
     void flush() const;
 
 private:
-    explicit Io(cw_io *io) : io_(io) {}
+    explicit Io(cw_io *io, void (*destroy)(cw_io *) = cw_io_destroy) : io_(io, destroy) {}
 
-    std::unique_ptr<cw_io, CDeleter<cw_io_destroy>> io_;
+    std::unique_ptr<cw_io, void (*)(cw_io *)> io_;
 };
 
 /* A base image of any format, open for reading. Any thread may read. */

@@ -32,6 +32,8 @@
 #include "lib/cow/cow_file.h"
 #include "lib/cow/image_facts.h"
 #include "lib/escape.h"
+#include "lib/net/source.h"
+#include "lib/net/url.h"
 #include "lib/serve/served.h"
 #include "lib/serve/status.h"
 
@@ -104,7 +106,7 @@ bool is_worth_a_line() {
 /* The file that failed: without space it is the COW. */
 std::string failed_file(int err) {
     const bool full = err == -ENOSPC && !options().cows.empty();
-    return escaped(full ? options().cows.front() + ": is full" : options().image);
+    return escaped(full ? options().cows.front() + ": is full" : shown_name(options().image));
 }
 
 /* Turns the engine's 0 or -errno into nbdkit's answer. */
@@ -126,6 +128,9 @@ cw_device &device() { return self.served->get(); }
 
 /* nbdkit may change its directory before files are opened. */
 std::string absolute(const char *path) {
+    if (is_url(path)) {
+        return path;
+    }
     std::unique_ptr<char, decltype(&std::free)> found(nbdkit_absolute_path(path), std::free);
     if (!found) {
         throw Error(std::string(path) + ": cannot tell its absolute path", errno);
@@ -157,6 +162,7 @@ int get_ready() {
         auto status = std::make_unique<StatusServer>();
         status->listen(options().status);
         top.keep();
+        rest_source(served->base().get());
         self.served = served.release();
         self.status = status.release();
     });

@@ -25,7 +25,8 @@ deps_list() {
 			printf '%s\n' build-essential cmake ninja-build \
 				pkg-config \
 				libcli11-dev libfmt-dev nlohmann-json3-dev \
-				libblkid-dev libdeflate-dev liblz4-dev libzstd-dev \
+				libblkid-dev libcurl4-openssl-dev libdeflate-dev \
+				liblz4-dev libzstd-dev \
 				liblzma-dev liblzo2-dev liburing-dev libxxhash-dev \
 				zlib1g-dev nbdkit-plugin-dev scdoc ;;
 		tests)

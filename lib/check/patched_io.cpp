@@ -23,6 +23,7 @@ const cw_io_ops PatchedIo::kOps = {
     .pread = do_pread,
     .pread_two = nullptr,
     .will_read = nullptr,
+    .distrust = nullptr,
     .pwrite = refuse_write,
     .flush = refuse_flush,
     .allocate = refuse_range,

@@ -9,6 +9,8 @@
 
 #include "lib/cloopw.h"
 #include "lib/file_kind.h"
+#include "lib/net/source.h"
+#include "lib/net/url.h"
 #include "lib/size.h"
 #include "refusal.h"
 
@@ -35,16 +37,16 @@ Fd open_image(const std::string &path, struct stat *st) {
     return fd;
 }
 
+/* The same descriptor may be used for more than one window. */
 Io window_of(int fd, const std::string &path, uint64_t offset, uint64_t sizelimit) {
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (copy < 0) {
         throw io_error(path, "cannot open the image", errno);
     }
     return Io::adopt(copy, path, offset, sizelimit);
 }
 
-void check_window(int fd, const std::string &path, uint64_t offset) {
-    u64 whole = window_of(fd, path, 0, 0).size();
+void check_window(const std::string &path, u64 whole, uint64_t offset) {
     if (whole == 0) {
         throw Error(path + ": is empty, not an image", EINVAL);
     }
@@ -53,6 +55,24 @@ void check_window(int fd, const std::string &path, uint64_t offset) {
                         exact_size(whole),
                     EINVAL);
     }
+}
+
+/* facts gets the descriptor, and what the file system says of the file. */
+Io open_local(ImageFacts &facts, const std::string &path, uint64_t offset, uint64_t sizelimit) {
+    facts.fd = open_image(path, &facts.st);
+    check_window(path, window_of(facts.fd.get(), path, 0, 0).size(), offset);
+    return window_of(facts.fd.get(), path, offset, sizelimit);
+}
+
+/* facts gets the time that the server says. */
+Io open_remote(ImageFacts &facts, const std::string &url, uint64_t offset, uint64_t sizelimit) {
+    Io io = open_source(url, offset, sizelimit);
+    if (io.size() == 0) {
+        throw Error(shown_name(url) + ": --offset " + exact_size(offset) + " is behind its end",
+                    EINVAL);
+    }
+    facts.st.st_mtime = io.get().mtime;
+    return io;
 }
 
 Image open_with_engine(Io io, const std::string &format) {
@@ -68,9 +88,9 @@ Image open_with_engine(Io io, const std::string &format) {
 ImageFacts inspect_image(const std::string &path, const std::string &format, uint64_t offset,
                          uint64_t sizelimit) {
     ImageFacts facts;
-    facts.fd = open_image(path, &facts.st);
-    check_window(facts.fd.get(), path, offset);
-    Image image = open_with_engine(window_of(facts.fd.get(), path, offset, sizelimit), format);
+    Image image = open_with_engine(is_remote(path) ? open_remote(facts, path, offset, sizelimit)
+                                                   : open_local(facts, path, offset, sizelimit),
+                                   format);
     facts.format = image.info().format->name;
     facts.size = image.size();
     facts.codecs = image.info().codecs;

@@ -14,8 +14,8 @@
 namespace cloopw {
 
 struct ImageFacts {
-    Fd fd;                          /* open for reading */
-    struct stat st = {};            /* stat of path */
+    Fd fd;                          /* open for reading; -1: the image is at a URL */
+    struct stat st = {};            /* stat of path; at a URL: the time alone, if any */
     std::string format;             /* "raw", "cloop2", "cloopw" */
     uint64_t size = 0;              /* bytes of the decompressed image */
     std::array<uint8_t, 16> uuid{}; /* zeros: it has none */
@@ -23,7 +23,7 @@ struct ImageFacts {
 };
 
 /*
- * Opens the file and probes it with the engine. format: the required one; empty: any.
+ * Opens the file, device or URL and probes it with the engine. format: the required one; empty: any.
  * offset and sizelimit are in bytes; sizelimit 0: all. Throws Error for a file that cannot
  * be attached.
  */

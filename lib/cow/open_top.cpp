@@ -8,6 +8,8 @@
 #include "kernel/cloopw/uapi/cloopw.h"
 #include "lib/cloopw.h"
 #include "lib/error.h"
+#include "lib/net/source.h"
+#include "lib/net/url.h"
 #include "lib/same_file.h"
 #include "lock.h"
 #include "refusal.h"
@@ -16,7 +18,7 @@ namespace cloopw {
 namespace {
 
 /* A node's time is that of its last event or of the boot, not of its content. */
-int64_t content_time(const struct stat &st) { return S_ISREG(st.st_mode) ? st.st_mtime : 0; }
+int64_t content_time(const struct stat &st) { return S_ISBLK(st.st_mode) ? 0 : st.st_mtime; }
 
 /*
  * Freezes the layer below under its new UUID. The new top is there already, empty, and made
@@ -25,7 +27,7 @@ int64_t content_time(const struct stat &st) { return S_ISREG(st.st_mode) ? st.st
 void freeze(const StackOptions &options, const std::vector<CowLayer> &below) {
     Device::Config config;
     config.format = options.format;
-    Device device(Io::open(options.image, Io::Mode::kRead, options.offset, options.sizelimit),
+    Device device(open_source(options.image, options.offset, options.sizelimit),
                   open_cow_chain(below, Io::Mode::kReadWrite), config);
     Io top = Io::open(options.cows.front(), Io::Mode::kReadWrite);
     lock_cow(top.fd(), options.cows.front(), true);
@@ -111,7 +113,7 @@ std::vector<CowLayer> find_layers(const StackOptions &options, bool make_top,
 CowBase base_of(const StackOptions &options, const ImageFacts &image,
                 const std::vector<CowLayer> &below) {
     if (below.empty()) {
-        return {options.image, content_time(image.st), image.size, image.uuid, false};
+        return {shown_name(options.image), content_time(image.st), image.size, image.uuid, false};
     }
     const CowLayer &layer = below.front();
     struct stat st = {};

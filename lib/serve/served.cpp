@@ -11,24 +11,14 @@
 #include <vector>
 
 #include "lib/cow/refusal.h"
+#include "lib/net/settings.h"
+#include "lib/net/source.h"
+#include "lib/net/url.h"
 #include "lib/size.h"
+#include "lib/yes_no.h"
 
 namespace cloopw {
 namespace {
-
-bool parse_bool(const std::string &value, std::string_view key) {
-    for (const char *yes : {"1", "true", "yes", "on"}) {
-        if (value == yes) {
-            return true;
-        }
-    }
-    for (const char *no : {"0", "false", "no", "off"}) {
-        if (value == no) {
-            return false;
-        }
-    }
-    throw Error(std::string(key) + "=" + value + ": is neither true nor false", EINVAL);
-}
 
 /*
  * A random read costs a cluster's decompression, so what was read before is worth
@@ -54,7 +44,7 @@ int parse_level(const std::string &value) {
 }
 
 Io open_image(const ServedOptions &options) {
-    return Io::open(options.image, Io::Mode::kRead, options.offset, options.sizelimit);
+    return open_source(options.image, options.offset, options.sizelimit);
 }
 
 Device::Config config_of(const ServedOptions &options) {
@@ -102,7 +92,8 @@ bool make_missing_top(const ServedOptions &options, const ImageFacts &image, Mis
 }  // namespace
 
 bool is_path_option(std::string_view key) {
-    return key == "image" || key == "cow" || key == "status";
+    return key == "image" || key == "cow" || key == "status" || key == "net-cache" ||
+           key == "cacert";
 }
 
 bool set_option(ServedOptions &options, std::string_view key, const std::string &value) {
@@ -130,11 +121,11 @@ bool set_option(ServedOptions &options, std::string_view key, const std::string 
     } else if (key == "cache") {
         options.cache = parse_size(value, "cache");
     } else if (key == "readonly") {
-        options.read_only = parse_bool(value, key);
+        options.read_only = parse_yes_no(value, key);
     } else if (key == "stay") {
-        options.stay = parse_bool(value, key);
+        options.stay = parse_yes_no(value, key);
     } else {
-        return false;
+        return set_net_option(net_settings(), key, value);
     }
     return true;
 }
@@ -159,6 +150,7 @@ void check_options(ServedOptions &options) {
     if (options.read_only && !options.arguments.limit.empty()) {
         throw Error("cow-limit: with readonly=true nothing is written", EINVAL);
     }
+    check_net_settings(net_settings(), options.style.prefix);
     options.cow = parse_cow_settings(options.arguments, options.style);
 }
 

@@ -15,6 +15,7 @@ const cw_io_ops RecordIo::kOps = {
     .pread = do_pread,
     .pread_two = nullptr,
     .will_read = nullptr,
+    .distrust = nullptr,
     .pwrite = do_pwrite,
     .flush = do_flush,
     .allocate = do_allocate,

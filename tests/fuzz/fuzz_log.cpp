@@ -108,6 +108,7 @@ private:
     static constexpr cw_io_ops kOps = {.pread = do_pread,
                                        .pread_two = nullptr,
                                        .will_read = nullptr,
+                                       .distrust = nullptr,
                                        .pwrite = do_pwrite,
                                        .flush = do_flush,
                                        .allocate = do_allocate,

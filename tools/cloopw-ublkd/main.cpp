@@ -15,6 +15,7 @@
 #include "hold.h"
 #include "lib/error.h"
 #include "lib/escape.h"
+#include "lib/net/url.h"
 #include "server.h"
 #include "supervise.h"
 
@@ -102,7 +103,7 @@ void set(UblkOptions &options, const std::string &word) {
         throw UsageError(word + ": is not KEY=VALUE");
     }
     std::string value = word.substr(equals + 1);
-    if (is_path_option(key)) {
+    if (is_path_option(key) && !is_url(value)) {
         value = std::filesystem::absolute(value).string();
     }
     if (!set_device_option(options, key, value) && !set_option(options.served, key, value)) {

@@ -2,11 +2,8 @@
 #include "image.h"
 
 const struct cw_image_format *const cw_image_formats[] = {
-	&cw_image_cloopw,
-	&cw_image_cloop2,
-	&cw_image_cloop4,
-	&cw_image_cloop068,
-	&cw_image_raw,
+	&cw_image_cloopw,   &cw_image_cloop2, &cw_image_cloop4,
+	&cw_image_cloop068, &cw_image_raw,
 };
 
 const unsigned int cw_image_formats_count = ARRAY_SIZE(cw_image_formats);
@@ -215,8 +212,8 @@ static int bad_block(struct cw_image *img, u64 n, u64 offset, const char *what,
 		     int err)
 {
 	cw_atomic64_inc(&img->errors);
-	cw_log_bad("%s: block %llu at offset %llu: %s (%s)",
-		   img->io->name, n, offset, what, cw_error_text(err));
+	cw_log_bad("%s: block %llu at offset %llu: %s (%s)", img->io->name, n,
+		   offset, what, cw_error_text(err));
 	return -EIO;
 }
 
@@ -237,37 +234,57 @@ static int locate(struct cw_image *img, u64 n, struct cw_extent *extent)
 	return err ? bad_block(img, n, 0, "its place is not known", err) : 0;
 }
 
-/* Reads and checks the stored bytes of an extent. */
-static int read_extent(struct cw_image *img, u64 n,
-		       const struct cw_extent *extent, u8 *stored)
+/* Why a block cannot be read. */
+struct bad {
+	const char *what;
+	bool content; /* its bytes are there, and wrong */
+	int err;
+};
+
+/* Reads and checks the stored bytes of an extent. False: *bad says why not. */
+static bool read_extent(struct cw_image *img, const struct cw_extent *extent,
+			u8 *stored, struct bad *bad)
 {
 	int err = cw_pread(img->io, stored, extent->stored, extent->offset);
 
-	if (err)
-		return bad_block(img, n, extent->offset, "cannot be read", err);
-	if (extent->has_crc && cw_crc32c(stored, extent->stored) != extent->crc)
-		return bad_block(img, n, extent->offset, "checksum is wrong",
-				 -EIO);
-	return 0;
+	if (err) {
+		*bad = (struct bad){ "cannot be read", false, err };
+		return false;
+	}
+	if (extent->has_crc &&
+	    cw_crc32c(stored, extent->stored) != extent->crc) {
+		*bad = (struct bad){ "checksum is wrong", true, -EIO };
+		return false;
+	}
+	return true;
 }
 
 /* Reads, checks and decompresses one block into buf, exactly len bytes. */
-static int read_plain(struct cw_image *img, struct cw_workspace *ws, u64 n,
-		      const struct cw_extent *extent, u8 *buf, u32 len)
+static bool read_plain(struct cw_image *img, struct cw_workspace *ws,
+		       const struct cw_extent *extent, u8 *buf, u32 len,
+		       struct bad *bad)
 {
 	bool plain = extent->codec == CW_CODEC_NONE && extent->stored == len;
 	u8 *stored = plain ? buf : ws->stored;
 	int err;
 
-	err = read_extent(img, n, extent, stored);
-	if (err || plain)
-		return err;
+	if (!read_extent(img, extent, stored, bad))
+		return false;
+	if (plain)
+		return true;
 	err = cw_workspace_decompress(&img->workspaces, ws, extent->codec, buf,
 				      len, stored, extent->stored);
 	if (err)
-		return bad_block(img, n, extent->offset,
-				 "does not decompress", err);
-	return 0;
+		*bad = (struct bad){ "does not decompress", true, err };
+	return !err;
+}
+
+/* Wrong bytes may be those of a copy: is it worth to read the extent again? */
+static bool may_be_better(struct cw_image *img, const struct cw_extent *extent,
+			  const struct bad *bad)
+{
+	return bad->content &&
+	       cw_distrust(img->io, extent->offset, extent->stored);
 }
 
 static int read_block(struct cw_image *img, struct cw_workspace *ws, u64 n,
@@ -275,6 +292,7 @@ static int read_block(struct cw_image *img, struct cw_workspace *ws, u64 n,
 {
 	u32 len = cw_image_block_len(img, n);
 	struct cw_extent extent;
+	struct bad bad;
 	int err;
 
 	err = locate(img, n, &extent);
@@ -284,7 +302,11 @@ static int read_block(struct cw_image *img, struct cw_workspace *ws, u64 n,
 		memset(buf, 0, len);
 		return 0;
 	}
-	return read_plain(img, ws, n, &extent, buf, len);
+	if (read_plain(img, ws, &extent, buf, len, &bad) ||
+	    (may_be_better(img, &extent, &bad) &&
+	     read_plain(img, ws, &extent, buf, len, &bad)))
+		return 0;
+	return bad_block(img, n, extent.offset, bad.what, bad.err);
 }
 
 void cw_image_will_read(struct cw_image *img, u64 off, u64 len)
@@ -355,10 +377,15 @@ int cw_image_read_stored(struct cw_image *img, u64 n, struct cw_extent *extent,
 			 void *stored)
 {
 	int err = locate(img, n, extent);
+	struct bad bad;
 
-	if (!err && extent->stored)
-		err = read_extent(img, n, extent, stored);
-	return err;
+	if (err || !extent->stored)
+		return err;
+	if (read_extent(img, extent, stored, &bad) ||
+	    (may_be_better(img, extent, &bad) &&
+	     read_extent(img, extent, stored, &bad)))
+		return 0;
+	return bad_block(img, n, extent->offset, bad.what, bad.err);
 }
 
 static int fill_block(void *arg, u64 n, u8 *buf, u32 len)
@@ -479,11 +506,16 @@ struct index_fill {
 static int fill_index(void *arg, u64 pos, u8 *buf, u32 len)
 {
 	const struct index_fill *fill = arg;
-	int err = cw_pread(fill->img->io, buf, len, pos);
+	struct cw_io *io = fill->img->io;
+	int err = cw_pread(io, buf, len, pos);
 
-	if (!err && fill->crc && cw_crc32c(buf, len) != *fill->crc)
-		err = -EIO;
-	return err;
+	if (err || !fill->crc || cw_crc32c(buf, len) == *fill->crc)
+		return err;
+	/* Wrong bytes may be those of a copy. */
+	if (!cw_distrust(io, pos, len))
+		return -EIO;
+	err = cw_pread(io, buf, len, pos);
+	return !err && cw_crc32c(buf, len) != *fill->crc ? -EIO : err;
 }
 
 /* The way that needs no memory, and so always works. */
@@ -528,7 +560,8 @@ int cw_image_read_index(struct cw_image *img, u64 off, u32 len, void *buf)
 		return -EIO;
 	while (len) {
 		u32 skip = off % CW_PAGE_SIZE;
-		u32 page_len = cw_min(CW_PAGE_SIZE, img->io_size - (off - skip));
+		u32 page_len =
+			cw_min(CW_PAGE_SIZE, img->io_size - (off - skip));
 		u32 part = cw_min(len, page_len - skip);
 		int err;
 

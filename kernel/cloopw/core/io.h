@@ -28,6 +28,13 @@ struct cw_io_ops {
 	void (*will_read)(struct cw_io *io, u64 off, u64 len);
 
 	/*
+	 * The bytes that pread gave for [off, off + len) are wrong. True: they
+	 * may have come from a copy, and the next read asks the source. NULL:
+	 * there is no other source.
+	 */
+	bool (*distrust)(struct cw_io *io, u64 off, u64 len);
+
+	/*
 	 * Writes all of buf. On -errno an unknown part is written. Extends the
 	 * file. A full quota, a limit of the process and the largest possible
 	 * file count as a full disk. Callers of cw_cow_pwrite() and
@@ -73,7 +80,7 @@ struct cw_io_ops {
 struct cw_io {
 	const struct cw_io_ops *ops;
 	const char *name; /* for messages; owned by the creator of the io */
-	s64 mtime;        /* modification time, seconds since 1970; 0: unknown */
+	s64 mtime; /* modification time, seconds since 1970; 0: unknown */
 	/*
 	 * Bytes that the medium writes as one. A write that power cuts off may
 	 * destroy all of them. A power of two; 0: a sector.
@@ -104,6 +111,11 @@ static inline void cw_will_read(struct cw_io *io, u64 off, u64 len)
 {
 	if (io->ops->will_read)
 		io->ops->will_read(io, off, len);
+}
+
+static inline bool cw_distrust(struct cw_io *io, u64 off, u64 len)
+{
+	return io->ops->distrust && io->ops->distrust(io, off, len);
 }
 
 static inline u64 cw_next_data(struct cw_io *io, u64 off)

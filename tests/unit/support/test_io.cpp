@@ -10,6 +10,7 @@ const cw_io_ops TestIo::kOps = {
     .pread = do_pread,
     .pread_two = nullptr,
     .will_read = do_will_read,
+    .distrust = do_distrust,
     .pwrite = do_pwrite,
     .flush = do_flush,
     .allocate = nullptr,
@@ -56,6 +57,11 @@ void TestIo::do_will_read(cw_io *io, u64 off, u64 len) {
     TestIo &file = self(io);
     std::unique_lock<std::shared_mutex> hold(file.lock_);
     file.hints_.push_back({off, len});
+}
+
+bool TestIo::do_distrust(cw_io *io, u64 off, u64 len) {
+    TestIo &file = self(io);
+    return file.distrusted && file.distrusted(off, len);
 }
 
 u64 TestIo::do_next_data(cw_io *io, u64 off) {

@@ -41,6 +41,9 @@ public:
     std::function<int(u64 off, size_t len)> before_write;
     std::function<int()> before_flush;
 
+    /* What distrust() does; empty: there is no other source. */
+    std::function<bool(u64 off, u64 len)> distrusted;
+
     /* Where data begins, at off or behind it; empty: at off. */
     std::function<u64(u64 off)> data_from;
 
@@ -61,6 +64,7 @@ private:
     static TestIo &self(cw_io *io) { return *static_cast<TestIo *>(io); }
     static int do_pread(cw_io *io, void *buf, size_t len, u64 off);
     static void do_will_read(cw_io *io, u64 off, u64 len);
+    static bool do_distrust(cw_io *io, u64 off, u64 len);
     static int do_pwrite(cw_io *io, const void *buf, size_t len, u64 off);
     static int do_flush(cw_io *io);
     static int do_punch(cw_io *io, u64 off, u64 len);
