@@ -8,15 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "lib/byte_range.h"
 #include "lib/core.h"
 
 namespace cloopw {
-
-/* Bytes of an image or of a device. */
-struct ByteRange {
-    u64 off;
-    u64 len;
-};
 
 struct Finding {
     enum class Severity {

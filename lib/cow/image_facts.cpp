@@ -72,6 +72,7 @@ Io open_remote(ImageFacts &facts, const std::string &url, uint64_t offset, uint6
                     EINVAL);
     }
     facts.st.st_mtime = io.get().mtime;
+    facts.remote.emplace(open_source(url));
     return io;
 }
 

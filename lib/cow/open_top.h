@@ -15,6 +15,7 @@
 #include "cow_file.h"
 #include "cow_settings.h"
 #include "image_facts.h"
+#include "lib/net/settings.h"
 
 namespace cloopw {
 
@@ -28,6 +29,7 @@ struct StackOptions {
     uint64_t offset = 0;
     uint64_t sizelimit = 0; /* 0: all */
     bool read_only = false; /* no layer is made or written */
+    NetParameters net;      /* for an image at a URL */
     OptionStyle style;
 };
 

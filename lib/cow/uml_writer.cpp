@@ -11,6 +11,7 @@
 
 #include "lib/core.h"
 #include "lib/error.h"
+#include "lib/net/url.h"
 
 namespace cloopw {
 namespace {
@@ -53,6 +54,9 @@ UmlCowLayout uml_cow_layout(uint64_t size) {
 
 std::string uml_base_path(const std::string &path) {
     namespace fs = std::filesystem;
+    if (is_url(path)) {
+        return path;
+    }
     fs::path given(path);
     std::error_code code;
     fs::path dir = fs::canonical(given.has_parent_path() ? given.parent_path() : ".", code);

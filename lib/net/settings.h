@@ -4,6 +4,7 @@
 #define CLOOPW_NET_SETTINGS_H
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -36,6 +37,9 @@ NetSettings &net_settings();
  * "net-chunk", "net-timeout", "offline". false: there is no such parameter. Throws Error.
  */
 bool set_net_option(NetSettings &settings, std::string_view key, const std::string &value);
+
+/* The options of a program that were given, by the parameters' names. */
+using NetParameters = std::map<std::string, std::string>;
 
 /* Throws Error for settings that do not go together. style_prefix: "--" or nothing. */
 void check_net_settings(const NetSettings &settings, const std::string &style_prefix);

@@ -2,7 +2,9 @@
 #include "source.h"
 
 #include <cerrno>
+#include <map>
 #include <memory>
+#include <mutex>
 
 #include "lib/error.h"
 #include "url.h"
@@ -15,8 +17,26 @@ struct UrlIo {
     std::string name;
     u64 offset = 0; /* the window's first byte in the file */
     u64 size = 0;   /* bytes of the window */
-    std::unique_ptr<ChunkStore> store;
+    std::shared_ptr<ChunkStore> store;
 };
+
+/*
+ * What is open of this URL is read by all of this process that open it: so all see one
+ * version.
+ */
+std::shared_ptr<ChunkStore> store_of(const std::string &url) {
+    /* No destructor may run in a process that has forked a server. */
+    static auto *const lock = new std::mutex;
+    static auto *const stores = new std::map<std::string, std::weak_ptr<ChunkStore>>;
+    const std::lock_guard guard(*lock);
+    std::weak_ptr<ChunkStore> &known = (*stores)[url];
+    std::shared_ptr<ChunkStore> store = known.lock();
+    if (!store) {
+        store = std::make_shared<ChunkStore>(url, net_settings());
+        known = store;
+    }
+    return store;
+}
 
 UrlIo *to_url_io(const cw_io *io) {
     /* io is the first member */
@@ -90,7 +110,7 @@ Io open_url(const std::string &name, u64 offset, u64 limit) {
     check_url(name);
     auto url = std::make_unique<UrlIo>();
     url->name = shown_name(name);
-    url->store = std::make_unique<ChunkStore>(name, net_settings());
+    url->store = store_of(name);
     const u64 length = url->store->length();
     url->offset = std::min(offset, length);
     url->size = length - url->offset;

@@ -26,6 +26,9 @@ std::string trimmed(const std::string &text) {
 
 bool is_weak(const std::string &etag) { return etag.rfind("W/", 0) == 0; }
 
+/* Apache calls a new file's tag weak for a second, and then the same tag strong. */
+std::string tag_of(const std::string &etag) { return is_weak(etag) ? etag.substr(2) : etag; }
+
 /* A server in trouble, or one that wants to be asked later. */
 bool is_passing(long status) {
     return status >= kFirstServerError || status == kTimeout || status == kTooMany;
@@ -34,7 +37,8 @@ bool is_passing(long status) {
 }  // namespace
 
 bool RemoteVersion::operator==(const RemoteVersion &other) const {
-    return length == other.length && etag == other.etag && modified == other.modified;
+    return length == other.length && tag_of(etag) == tag_of(other.etag) &&
+           modified == other.modified;
 }
 
 Transfer::Transfer(Request request, const NetSettings &settings)
@@ -91,15 +95,11 @@ void Transfer::set_headers() {
     const CurlLibrary &curl = curl_library();
     const u64 last = request_.range.off + request_.range.len - 1;
     set(CURLOPT_RANGE, (std::to_string(request_.range.off) + "-" + std::to_string(last)).c_str());
-    std::string condition;
-    if (request_.pinned != nullptr) {
-        const RemoteVersion &pinned = *request_.pinned;
-        condition = is_weak(pinned.etag) ? "" : pinned.etag;
-        condition = condition.empty() ? pinned.modified : condition;
-    }
     curl_slist *list = nullptr;
-    if (!condition.empty()) {
-        list = curl.slist_append(list, ("If-Range: " + condition).c_str());
+    /* Without a strong tag the answer alone tells: check_answer() compares. */
+    if (request_.pinned != nullptr && !request_.pinned->etag.empty() &&
+        !is_weak(request_.pinned->etag)) {
+        list = curl.slist_append(list, ("If-Range: " + request_.pinned->etag).c_str());
     }
     if (request_.past_caches) {
         list = curl.slist_append(list, "Cache-Control: no-cache");
@@ -152,6 +152,13 @@ void Transfer::parse_content_range(const std::string &value) {
     }
 }
 
+/* The body's bytes, by the answer's head; -1: it does not say. */
+curl_off_t Transfer::said_length() const {
+    curl_off_t length = -1;
+    (void)curl_library().easy_getinfo(handle_.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    return length;
+}
+
 bool Transfer::check_answer() {
     const RemoteVersion *pinned = request_.pinned;
     checked_ = true;
@@ -161,6 +168,8 @@ bool Transfer::check_answer() {
         refusal_ = {Kind::kFailed, "the server sent another range than it was asked for"};
     } else if (pinned != nullptr && !(answered_ == *pinned)) {
         refusal_ = {Kind::kChanged, "the file has changed on the server"};
+    } else if (said_length() != -1 && static_cast<u64>(said_length()) != range_.len) {
+        refusal_ = {Kind::kFailed, "the server sent a range of another length than it said"};
     } else if (range_.len != request_.range.len) {
         refusal_ = {Kind::kFailed, "the server sent less than it was asked for"};
     }
@@ -173,7 +182,8 @@ Transfer::Outcome Transfer::refuse_status() const {
         if (pinned == nullptr) {
             return {Kind::kRefused, "the server cannot send parts of a file (no range requests)"};
         }
-        return answered_.etag == pinned->etag && answered_.modified == pinned->modified
+        return tag_of(answered_.etag) == tag_of(pinned->etag) &&
+                       answered_.modified == pinned->modified
                    ? Outcome{Kind::kFailed, "the server sent the whole file instead of a part"}
                    : Outcome{Kind::kChanged, "the file has changed on the server"};
     }

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "curl_library.h"
+#include "lib/byte_range.h"
 #include "settings.h"
 
 namespace cloopw {
@@ -25,16 +26,11 @@ struct RemoteVersion {
     bool is_certain() const { return !etag.empty() || !modified.empty(); }
 };
 
-struct ByteRange {
-    u64 off;
-    u64 len; /* more than 0 */
-};
-
 class Transfer {
 public:
     struct Request {
         std::string url;
-        ByteRange range;
+        ByteRange range{};                     /* not empty */
         const RemoteVersion *pinned = nullptr; /* borrowed; nullptr: any version */
         bool past_caches = false;              /* proxies between the server and us must ask it */
         std::function<void(const char *, size_t)> take; /* gets the bytes, in order */
@@ -75,6 +71,7 @@ private:
     /* Is the answer what was asked for? Sets refusal_. */
     bool check_answer();
     Outcome refuse_status() const;
+    curl_off_t said_length() const;
 
     const Request request_;
     CurlEasy handle_;

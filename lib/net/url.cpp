@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <filesystem>
 #include <optional>
 
 #include "lib/error.h"
@@ -112,6 +113,12 @@ std::string without_file_scheme(const std::string &name) {
         throw Error(name + ": names no file of this machine; the form is file:///PATH", EINVAL);
     }
     return unescaped_path(name, path);
+}
+
+std::string absolute_name(const std::string &name) {
+    std::error_code code;
+    const std::filesystem::path whole = std::filesystem::absolute(name, code);
+    return is_url(name) || code ? name : whole.string();
 }
 
 std::string shown_name(const std::string &name) {

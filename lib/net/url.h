@@ -25,6 +25,9 @@ bool is_remote(const std::string &name);
  */
 std::string without_file_scheme(const std::string &name);
 
+/* The absolute path; a URL as it is. */
+std::string absolute_name(const std::string &name);
+
 /*
  * For messages, records and status: without the query and the fragment, which may have the
  * signature that lets in its holder. A path as it is.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -41,6 +42,15 @@ int parse_level(const std::string &value) {
         throw Error("cow-level=" + value + ": is not a number", EINVAL);
     }
     return level;
+}
+
+/* A URL may let in whoever knows it, and all users see the arguments of a process. */
+std::string value_of_variable(const std::string &name) {
+    const char *value = getenv(name.c_str());
+    if (value == nullptr || *value == '\0') {
+        throw Error("image-env=" + name + ": there is no such variable in the environment", EINVAL);
+    }
+    return value;
 }
 
 Io open_image(const ServedOptions &options) {
@@ -99,6 +109,8 @@ bool is_path_option(std::string_view key) {
 bool set_option(ServedOptions &options, std::string_view key, const std::string &value) {
     if (key == "image") {
         options.image = value;
+    } else if (key == "image-env") {
+        options.image = value_of_variable(value);
     } else if (key == "cow") {
         options.cows.push_back(value);
     } else if (key == "format") {

@@ -16,6 +16,7 @@
 
 #include "lib/cow/lock.h"
 #include "lib/escape.h"
+#include "lib/net/source.h"
 #include "lib/octal.h"
 #include "lib/uuid.h"
 
@@ -47,7 +48,8 @@ std::string codecs_of(const cw_image &image) {
 
 /* The kernel adds the same word to the name of a file that has lost it. */
 std::string name_of(const cw_io &io) {
-    const bool lost = !has_name(cw_fd_io_fd(&io), io.name);
+    const int fd = cw_fd_io_fd(&io);
+    const bool lost = fd >= 0 && !has_name(fd, io.name);
     return to_octal(io.name) + (lost ? " (deleted)" : "");
 }
 
@@ -96,6 +98,16 @@ void add_traffic(Json *json, const Device &device) {
     (*json)["cache_misses"] = std::to_string(stats.cache.misses);
     (*json)["read_errors"] = std::to_string(stats.read_errors);
     (*json)["write_errors"] = std::to_string(stats.write_errors);
+}
+
+/* Nothing for an image of this machine. */
+void add_net(Json *json, const cw_io &io) {
+    if (const auto stats = net_stats(io)) {
+        (*json)["net_requests"] = std::to_string(stats->requests);
+        (*json)["net_fetched_bytes"] = std::to_string(stats->fetched_bytes);
+        (*json)["net_cache_hits"] = std::to_string(stats->cache_hits);
+        (*json)["net_saved_bytes"] = std::to_string(stats->saved_bytes);
+    }
 }
 
 /* A socket that nobody listens on any more, as a server leaves it that was killed. */
@@ -195,6 +207,7 @@ std::string status_text(const Device &device, const SpaceWatch &watch) {
         }
     }
     add_traffic(&json, device);
+    add_net(&json, device.base().get());
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

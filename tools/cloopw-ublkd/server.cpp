@@ -22,6 +22,7 @@
 #include "lib/error.h"
 #include "lib/escape.h"
 #include "lib/fd.h"
+#include "lib/net/settings.h"
 #include "lib/serve/status.h"
 #include "pool.h"
 #include "queue.h"
@@ -289,6 +290,7 @@ Device open_device(const UblkOptions &options, ServerState &state, bool recovers
         state.uuid = top_uuid(options.served);
         return device;
     }
+    net_settings().patient = true; /* a device waits for it, and no user */
     const ServedOptions now = present_stack(options.served, state);
     Device device = open_served(now, top, MissingTop::kRefuse);
     want_same_cow(now, state);

@@ -13,6 +13,7 @@
 #include "lib/cow/chain.h"
 #include "lib/escape.h"
 #include "lib/file_kind.h"
+#include "lib/net/source.h"
 #include "lib/size.h"
 #include "repair.h"
 #include "report.h"
@@ -151,20 +152,20 @@ private:
         u64 total = 0;
         for (const auto *paths : {&line.files, &line.layers}) {
             for (const std::string &path : *paths) {
-                total += Io::open(path, Io::Mode::kRead).size();
+                total += open_source(path).size();
             }
         }
         return total;
     }
 
     bool is_cow(const std::string &path) const {
-        return line_.input_format.empty() && looks_like_cow(Io::open(path, Io::Mode::kRead));
+        return line_.input_format.empty() && looks_like_cow(open_source(path));
     }
 
     /* An unknown file must not be called clean. */
     void refuse_raw(const std::string &path,
                     void (*refuse)(const Io &io, const std::string &insist)) const {
-        const Io io = Io::open(path, Io::Mode::kRead);
+        const Io io = open_source(path);
         if (line_.input_format.empty() && image_kind(io).empty()) {
             refuse(io, "-I raw");
         }

@@ -13,6 +13,8 @@
 #include "lib/cow/chain.h"
 #include "lib/cow/hint.h"
 #include "lib/cow/lock.h"
+#include "lib/net/source.h"
+#include "lib/net/url.h"
 #include "lib/size.h"
 #include "lib/uuid.h"
 
@@ -165,8 +167,8 @@ void describe_image(const cw_image &image, const ImageTotals &totals, bool quick
 FileReport check_image_file(const std::string &path, const std::string &format,
                             const CheckOptions &options) {
     FileReport report;
-    report.path = path;
-    Io io = Io::open(path, Io::Mode::kRead);
+    report.path = shown_name(path);
+    Io io = open_source(path);
     WholeFile whole = WholeFile::image(io, format);
     if (!whole.damage().empty()) {
         report.findings.error("superblock", whole.damage());
@@ -285,8 +287,7 @@ void check_chain(const std::vector<std::string> &layers, const std::string &imag
                  const std::string &format, Findings &findings) {
     try {
         std::vector<CowLayer> chain = find_cow_chain(layers);
-        std::optional<Io> base =
-            image.empty() ? find_image(chain.back()) : Io::open(image, Io::Mode::kRead);
+        std::optional<Io> base = image.empty() ? find_image(chain.back()) : open_source(image);
         if (!base) {
             findings.note("chain",
                           fmt::format("the image {} is not there beside it: whether it is the "

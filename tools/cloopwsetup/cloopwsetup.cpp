@@ -16,6 +16,8 @@
 #include "lib/cow/cow_settings.h"
 #include "lib/cow/image_facts.h"
 #include "lib/escape.h"
+#include "lib/net/settings.h"
+#include "lib/net/url.h"
 #include "lib/size.h"
 #include "list.h"
 #include "module.h"
@@ -53,6 +55,12 @@ Attach:
       --cache SIZE         memory for decompressed data
       --driver             by the module cloopw, and by nothing else
       --userspace[=WAY]    without the module: {ways}
+An IMAGE at http://... or https://...:
+      --net-cache FILE[,size=SIZE]  keep what was fetched
+      --net-chunk SIZE     fetch in pieces of SIZE (256K)
+      --net-timeout SECS   a read fails after SECS (60); 0: never
+      --cacert FILE        certificates to trust, for the system's
+      --offline            read the cache and nothing else
 A new COW:
       --cow-format NAME    {cows}
       --cow-codec NAME     {codecs}
@@ -114,6 +122,8 @@ struct Options {
     bool flush = false;
     std::string userspace; /* a way; empty: with the driver where it is */
     bool driver_only = false;
+    NetParameters net; /* by the servers' names; empty: not given */
+    bool offline = false;
     bool find = false;
     bool show = false;
     std::string snapshot;
@@ -154,6 +164,11 @@ void declare(CLI::App &app, Options &o) {
     attach(app.add_flag("--show", o.show));
     attach(app.add_flag("--driver", o.driver_only));
     attach(app.add_flag("--userspace{auto}", o.userspace));
+
+    for (const char *key : {"net-cache", "net-chunk", "net-timeout", "cacert"}) {
+        attach(app.add_option(std::string("--") + key, o.net[key]));
+    }
+    attach(app.add_flag("--offline", o.offline));
 
     app.add_option("--cow-codec", o.cow.codec)->group(kCowGroup);
     app.add_option("--cow-level", o.cow.level)->group(kCowGroup);
@@ -360,6 +375,35 @@ void check_cow_options(const CLI::App &app, const Options &o) {
     }
 }
 
+/* FILE[,size=SIZE] is two of the servers' parameters. */
+void split_cache(NetParameters &net) {
+    constexpr std::string_view kSize = ",size=";
+    const std::string whole = net["net-cache"];
+    const size_t size = whole.rfind(kSize);
+    if (size != std::string::npos) {
+        net["net-cache"] = absolute_name(whole.substr(0, size));
+        net["net-cache-size"] = whole.substr(size + kSize.size());
+    } else if (!whole.empty()) {
+        net["net-cache"] = absolute_name(whole);
+    }
+    if (!net["cacert"].empty()) {
+        net["cacert"] = absolute_name(net["cacert"]);
+    }
+}
+
+/* Parses what concerns an image at a URL, for this process and for a server. */
+void settle_net(Options &o) {
+    split_cache(o.net);
+    o.net["offline"] = o.offline ? "true" : "";
+    for (const auto &[key, value] : o.net) {
+        if (!value.empty()) {
+            set_net_option(net_settings(), key, value);
+            o.attach.net.emplace(key, value);
+        }
+    }
+    check_net_settings(net_settings(), "--");
+}
+
 /* Checks and parses the strings of the command line. */
 void settle(const CLI::App &app, Options &o) {
     refuse_empty_values(app);
@@ -386,6 +430,7 @@ void settle(const CLI::App &app, Options &o) {
         throw UsageError("--format: no format '" + o.attach.format +
                          "', there are: " + image_format_names());
     }
+    settle_net(o);
     o.attach.cow = parse_cow_settings(o.cow);
     check_cow_options(app, o);
     o.list.headings = !o.no_headings;
@@ -430,9 +475,27 @@ DeviceRef attach_by_any(Driver &driver, const AttachOptions &options) {
     }
 }
 
+/* The module cannot fetch anything. */
+DeviceRef attach_url(Driver &driver, const Options &o) {
+    if (o.driver_only) {
+        throw UsageError(
+            "--driver: the module reads files and block devices; leave --driver "
+            "away, and a server reads " +
+            shown_name(o.attach.image));
+    }
+    return attach_userspace(driver, o.attach, "auto");
+}
+
 DeviceRef attach_as_asked(Driver &driver, const Options &o) {
+    if (!is_remote(o.attach.image) && !o.attach.net.empty()) {
+        throw UsageError("--" + o.attach.net.begin()->first + ": " + o.attach.image +
+                         " is not at a URL");
+    }
     if (!o.userspace.empty()) {
         return attach_userspace(driver, o.attach, o.userspace);
+    }
+    if (is_remote(o.attach.image)) {
+        return attach_url(driver, o);
     }
     return o.driver_only ? attach(driver, o.attach) : attach_by_any(driver, o.attach);
 }
@@ -443,7 +506,10 @@ int do_attach(Driver &driver, Options &o, Streams &streams) {
         throw UsageError("first the DEVICE, then the IMAGE: cloopwsetup " + o.names.back() + " " +
                          o.names.front());
     }
-    o.attach.image = o.names.back();
+    o.attach.image = without_file_scheme(o.names.back());
+    if (is_url(o.attach.image)) {
+        check_url(o.attach.image);
+    }
     o.attach.device = o.find || o.names.size() == 1 ? "" : o.names.front();
     DeviceRef device = attach_as_asked(driver, o);
     if (o.show) {

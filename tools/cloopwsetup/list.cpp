@@ -56,6 +56,8 @@ constexpr std::array kColumns = {
     Column{"cache_limit", Kind::kBytes, "cache_limit", false},
     Column{"cache_hits", Kind::kCount, "cache_hits", false},
     Column{"cache_misses", Kind::kCount, "cache_misses", false},
+    Column{"net_fetched", Kind::kBytes, "net_fetched_bytes", false},
+    Column{"net_saved", Kind::kBytes, "net_saved_bytes", false},
     Column{"read_errors", Kind::kCount, "read_errors", false},
     Column{"write_errors", Kind::kCount, "write_errors", false},
     Column{"codecs", Kind::kWords, "codecs", false},

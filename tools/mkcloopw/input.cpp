@@ -11,11 +11,14 @@
 
 #include "lib/cow/chain.h"
 #include "lib/file_kind.h"
+#include "lib/net/source.h"
+#include "lib/net/url.h"
 
 namespace cloopw {
 
 Input::Input(const InputOptions &options)
-    : name_(options.path == "-" ? "standard input" : options.path), format_(options.format) {
+    : name_(options.path == "-" ? "standard input" : shown_name(options.path)),
+      format_(options.format) {
     if (options.path == "-") {
         fd_ = options.in_fd;
         files_ = {"/proc/self/fd/" + std::to_string(fd_)};
@@ -38,10 +41,12 @@ Input::~Input() {
     }
 }
 
-void Input::open_path(const InputOptions &options) {
-    int fd = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC);
+/* nullopt: it is a stream, and fd_ has it. */
+std::optional<Io> Input::open_file(const InputOptions &options) {
+    const std::string path = without_file_scheme(options.path);
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        throw io_error(name_, "cannot be opened", errno);
+        throw io_error(path, "cannot be opened", errno);
     }
     struct stat st = {};
     if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
@@ -50,21 +55,35 @@ void Input::open_path(const InputOptions &options) {
         if (options.rescue) {
             throw Error(name_ + ": can only be read once, not with --rescue", EINVAL);
         }
-        return;
+        return std::nullopt;
     }
     if (S_ISDIR(st.st_mode)) {
         ::close(fd);
         throw Error(name_ + ": is a directory; make an image of what is in it with --from-dir",
                     EISDIR);
     }
-    Io base = Io::adopt(fd, name_);
+    return Io::adopt(fd, path);
+}
+
+void Input::open_path(const InputOptions &options) {
+    const bool remote = is_remote(options.path);
+    if (remote && options.rescue) {
+        throw Error(name_ + ": --rescue reads damaged media, not a URL", EINVAL);
+    }
+    std::optional<Io> opened = remote ? open_source(options.path) : open_file(options);
+    if (!opened) {
+        return;
+    }
+    Io base = std::move(*opened);
     if (base.size() == 0) {
         throw Error(name_ + ": is empty; there is nothing to make an image of", EINVAL);
     }
     if (options.rescue) {
         base = set_rescue(std::move(base));
     }
-    files_ = {name_};
+    if (!remote) {
+        files_ = {name_};
+    }
     std::vector<CowLayer> chain = find_cow_chain(options.cows, Unfinished::kSkip);
     for (const CowLayer &layer : chain) {
         files_.push_back(layer.path);

@@ -57,6 +57,7 @@ public:
 
 private:
     void open_path(const InputOptions &options);
+    std::optional<Io> open_file(const InputOptions &options);
     Io set_rescue(Io base);
     void check_raw(const InputOptions &options) const;
 

@@ -8,12 +8,14 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 
 #include "lib/cow/cow_device.h"
 #include "lib/cow/open_top.h"
 #include "lib/error.h"
+#include "lib/net/url.h"
 #include "tools/common/table.h"
 #include "way.h"
 
@@ -36,16 +38,21 @@ std::string plugin() {
     return !code && fs::exists(beside, code) ? beside.string() : "cloopw";
 }
 
-std::string absolute(const std::string &path) {
-    std::error_code code;
-    fs::path whole = fs::absolute(path, code);
-    return code ? path : whole.string();
-}
-
 void add(std::vector<std::string> *argv, const char *key, const std::string &value) {
     if (!value.empty()) {
         argv->push_back(std::string(key) + "=" + value);
     }
+}
+
+/* All users see the arguments of a process, and the query of a URL may let in. */
+void add_image(std::vector<std::string> *argv, const std::string &image) {
+    constexpr const char *kVariable = "CLOOPW_IMAGE";
+    if (shown_name(image) == image) {
+        add(argv, "image", absolute_name(image));
+        return;
+    }
+    (void)setenv(kVariable, image.c_str(), 1);
+    add(argv, "image-env", kVariable);
 }
 
 void add_number(std::vector<std::string> *argv, const char *key, uint64_t number) {
@@ -83,9 +90,12 @@ std::vector<std::string> ublk_command(const UserspaceState &state, const NodeReq
 
 void add_parameters(std::vector<std::string> &argv, const UserspaceState &state,
                     const AttachOptions &options, int memory) {
-    add(&argv, "image", absolute(options.image));
+    add_image(&argv, options.image);
+    for (const auto &[key, value] : options.net) {
+        add(&argv, key.c_str(), value);
+    }
     for (const std::string &cow : options.cows) {
-        add(&argv, "cow", absolute(cow));
+        add(&argv, "cow", absolute_name(cow));
     }
     if (memory >= 0) {
         add(&argv, "cow", "/proc/self/fd/" + std::to_string(memory));
@@ -188,7 +198,7 @@ void start_server(Driver &driver, UserspaceState &state, const AttachOptions &op
                 remedy_of(words),
             EINVAL);
     }
-    driver.say(std::string(way.server->name) + " serves " + options.image);
+    driver.say(std::string(way.server->name) + " serves " + shown_name(options.image));
 }
 
 Process serving_process(const UserspaceState &state) {

@@ -13,6 +13,7 @@
 #include "lib/cow/open_top.h"
 #include "lib/cow/refusal.h"
 #include "lib/error.h"
+#include "lib/net/url.h"
 #include "lib/octal.h"
 #include "lib/uuid.h"
 #include "server.h"
@@ -295,7 +296,7 @@ std::map<std::string, std::string> constant_attributes(const AttachOptions &opti
     if (options.cow.ram) {
         cows = kMemory;
     }
-    return {{"image", to_octal(fs::absolute(options.image, code).string())},
+    return {{"image", to_octal(shown_name(absolute_name(options.image)))},
             {"image_format", image.format},
             {"size", std::to_string(image.size)},
             {"cow", cows},
@@ -390,7 +391,7 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
         }
         throw;
     }
-    driver.say(state.node + ": attached " + options.image + ", " + image.format + ", " +
+    driver.say(state.node + ": attached " + shown_name(options.image) + ", " + image.format + ", " +
                std::to_string(image.size) + " bytes, by " + chosen.name);
     return device_of(driver, state);
 }
