@@ -320,7 +320,8 @@ nbdkit_plugin make_plugin() {
     p.config = config;
     p.config_complete = config_complete;
     p.config_help =
-        "image=FILE            (required) Image of any format that cloopw reads.\n"
+        "image=FILE            (required) Image of any format that cloopw reads, or its URL.\n"
+        "image-env=NAME        The same, in this variable of the environment.\n"
         "cow=FILE              Keep changes there, made if missing. The layers it lies over\n"
         "                      are found; several cow=: top first.\n"
         "cow-format=NAME       Of a COW file to be made: log (default), uml.\n"
@@ -332,6 +333,12 @@ nbdkit_plugin make_plugin() {
         "sizelimit=SIZE        How much of the file it is.\n"
         "cache=SIZE            For decompressed data; default: 1/8 of the memory,\n"
         "                      at most 512M.\n"
+        "net-cache=FILE        Keep what was fetched of an image at a URL.\n"
+        "net-cache-size=SIZE   At most so much of it; 0: all.\n"
+        "net-chunk=SIZE        Fetch in pieces of this size (256K).\n"
+        "net-timeout=SECONDS   A read fails after so long (60); 0: never.\n"
+        "cacert=FILE           Certificates to trust, for the system's.\n"
+        "offline=true          Read the cache and nothing else.\n"
         "readonly=true         Write to no file.\n"
         "status=SOCKET         Tell there, as JSON, how the device does.\n"
         "stay=true             TERM and HUP do not end it while a client is connected.";

@@ -40,7 +40,7 @@ deps_list() {
 			printf '%s\n' bindfs busybox-static cloop-utils dash \
 				e2fsprogs uml-utilities \
 				user-mode-linux nbdkit nbd-client libnbd-bin \
-				python3-libnbd qemu-utils fuse3 unifdef zsh ;;
+				dpkg-dev openssl python3-libnbd qemu-utils fuse3 unifdef zsh ;;
 		lint)
 			printf '%s\n' clang-format clang-tidy clang \
 				shellcheck sparse linux-source-6.12 ;;

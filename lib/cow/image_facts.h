@@ -17,7 +17,7 @@ namespace cloopw {
 
 struct ImageFacts {
     Fd fd;                          /* open for reading; -1: the image is at a URL */
-    std::optional<Io> remote;       /* what is at a URL: whoever opens that gets the same */
+    std::optional<Io> remote;       /* set for an image at a URL; keeps its version open */
     struct stat st = {};            /* stat of path; at a URL: the time alone, if any */
     std::string format;             /* "raw", "cloop2", "cloopw" */
     uint64_t size = 0;              /* bytes of the decompressed image */

@@ -29,11 +29,11 @@ struct Header {
     __le32 version;
     __le32 chunk;
     __le64 sets;
-    __le64 length; /* of the file at the URL */
+    __le64 length; /* the remote file's */
     __le32 generation;
     __le32 text_len[3]; /* URL, ETag and date, one behind the other */
     char text[kTextBytes];
-    __le32 crc; /* of all before */
+    __le32 crc; /* crc32c of all fields before */
 };
 static_assert(sizeof(Header) <= kHeadBytes);
 

@@ -25,8 +25,8 @@ class ChunkCache {
 public:
     struct Config {
         std::string path; /* a file, or a directory that gets one */
-        std::string url;  /* as shown_name() has it */
-        u64 bytes = 0;    /* what the slots may hold; 0: the whole file */
+        std::string url;  /* without its query */
+        u64 bytes = 0;    /* room for chunks; 0: for the whole file */
         u32 chunk = 0;    /* bytes of a chunk, a power of two */
     };
 
@@ -44,7 +44,7 @@ public:
     bool read(u64 chunk, void *buf, u32 len);
     /* Keeps it, if that is possible at the moment. Any thread. */
     void write(u64 chunk, const void *buf, u32 len);
-    /* What it holds of the chunk is wrong. Any thread. */
+    /* Drops its wrong copy of the chunk. Any thread. */
     void forget(u64 chunk);
 
     /* How many of the file's chunks it holds, by their table. */
@@ -58,8 +58,8 @@ private:
         __le64 used;  /* within a set, the highest was used last */
         __le32 len;
         __le32 data_crc;
-        __le32 generation; /* of the header, when it was written */
-        __le32 crc;        /* of the fields before */
+        __le32 generation; /* the header's, when the entry was written */
+        __le32 crc;        /* crc32c of the fields before */
     };
     using Set = std::array<Entry, kWays>;
 

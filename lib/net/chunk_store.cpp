@@ -13,7 +13,7 @@
 namespace cloopw {
 namespace {
 
-constexpr u64 kMemory = u64{16} << 20; /* of chunks that are kept */
+constexpr u64 kMemory = u64{16} << 20; /* bytes of chunks that stay */
 constexpr u64 kLeastKept = 8;          /* chunks */
 constexpr u64 kMostInOne = 16;         /* chunks of a request */
 constexpr u64 kMostAhead = 16;         /* chunks in front of a stream, and in all */
@@ -77,8 +77,8 @@ NetStats ChunkStore::stats() const {
 }
 
 /*
- * Finds or makes the chunks of first to last. Those that it made are in *mine: the caller
- * loads them. ahead: only so many as may be loading ahead. lock_ is held.
+ * Finds or makes the chunks of first to last. The new ones are in *mine: the caller loads
+ * them. ahead: only so many as may be loading ahead. lock_ is held.
  */
 ChunkStore::Chunks ChunkStore::claim(u64 first, u64 last, bool ahead, Chunks *mine) {
     Chunks all;
@@ -209,7 +209,7 @@ void ChunkStore::fetch(const Chunks &chunks, bool urgent) {
     fetcher_.submit(job);
 }
 
-/* A reader's neighbours come by one request. What is read ahead comes chunk by chunk. */
+/* A reader's neighbours come by one request. Chunks that are read ahead come one by one. */
 void ChunkStore::fetch_in_runs(const Chunks &chunks, bool urgent) {
     Chunks run;
     for (const ChunkPtr &chunk : chunks) {

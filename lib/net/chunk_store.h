@@ -21,7 +21,7 @@
 
 namespace cloopw {
 
-/* What reading from another machine came to, since the attach. */
+/* The traffic since the attach. */
 struct NetStats {
     u64 requests;      /* sent to the server */
     u64 fetched_bytes; /* received from it */
@@ -44,7 +44,7 @@ public:
     int read(void *buf, size_t len, u64 off);
     /* The range is read soon: it is fetched behind what readers wait for. Any thread. */
     void will_read(u64 off, u64 len);
-    /* What was read of the range is wrong: all of it comes from the server's own file. */
+    /* The range had wrong bytes: the next read of it goes past all caches. Any thread. */
     void distrust(u64 off, u64 len);
     void rest() { fetcher_.rest(); }
 

@@ -59,7 +59,7 @@ public:
 
     struct Stats {
         u64 requests; /* sent to the server */
-        u64 bytes;    /* of the file, received */
+        u64 bytes;    /* the file's, received */
     };
     Stats stats() const;
 

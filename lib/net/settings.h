@@ -18,7 +18,7 @@ constexpr u32 kMaxNetChunk = 16u << 20;
 struct NetSettings {
     std::string cacert;     /* a file of CA certificates, in place of the system's */
     std::string cache;      /* a file, or a directory of such files; empty: none */
-    u64 cache_bytes = 0;    /* what the cache's file may hold; 0: all of the image */
+    u64 cache_bytes = 0;    /* room for chunks in the cache; 0: for the whole image */
     u32 chunk = 256u << 10; /* bytes of an aligned piece that is fetched; a power of two */
     u32 timeout = 60;       /* seconds until a read gives up; 0: never */
     u32 stall = 10;         /* seconds that a server may be silent in the middle of an answer */

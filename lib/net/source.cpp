@@ -20,10 +20,7 @@ struct UrlIo {
     std::shared_ptr<ChunkStore> store;
 };
 
-/*
- * What is open of this URL is read by all of this process that open it: so all see one
- * version.
- */
+/* All ios of a URL share one store, and so one version of the file. */
 std::shared_ptr<ChunkStore> store_of(const std::string &url) {
     /* No destructor may run in a process that has forked a server. */
     static auto *const lock = new std::mutex;

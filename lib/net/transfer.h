@@ -15,11 +15,11 @@
 
 namespace cloopw {
 
-/* What a server says of a file. Two answers with the same of it are of the same file. */
+/* The identity of a file on a server. Two answers with the same of it are of the same file. */
 struct RemoteVersion {
     u64 length = 0;       /* bytes */
-    std::string etag;     /* as sent, with its quotes; empty: none */
-    std::string modified; /* the date as sent; empty: none */
+    std::string etag;     /* with its quotes; empty: none */
+    std::string modified; /* an HTTP date; empty: none */
 
     bool operator==(const RemoteVersion &other) const;
     /* Would the server tell us if the file had changed? */
@@ -46,7 +46,7 @@ public:
         kGood,
         kFailed,  /* another try may succeed */
         kRefused, /* the server's answer is an answer: no such file, no ranges */
-        kChanged, /* of another version than the pinned one */
+        kChanged, /* the version is not the pinned one */
     };
     struct Outcome {
         Kind kind;
@@ -78,7 +78,7 @@ private:
     CurlList headers_;
     char error_[CURL_ERROR_SIZE] = ""; /* libcurl's own words */
 
-    long status_ = 0; /* of the last answer: others were redirects */
+    long status_ = 0; /* the last answer's: others were redirects */
     bool has_range_ = false;
     ByteRange range_{}; /* when has_range_ */
     RemoteVersion answered_;

@@ -11,8 +11,8 @@ namespace cloopw {
 bool is_url(const std::string &name);
 
 /*
- * Throws Error for a URL that is not http, https or file, has no host or path, has
- * characters that no URL has, or has a user's name and password.
+ * Throws Error unless the URL is http, https or file, with a host and a path. A name and
+ * password of a user are refused, too, and so are characters that no URL has.
  */
 void check_url(const std::string &url);
 

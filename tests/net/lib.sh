@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Web servers and proxies of Debian, each in a directory of its own on a free port.
-# Sourced by tests with a current directory that they remove.
+# Sourced by tests with a current directory that they remove, and with top set.
 
 servers=()
+# shellcheck disable=SC2154  # who sources it sets it
+web_servers=$("$top/scripts/web-servers")
+multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 
 # end_servers: all that were started
 end_servers() {
@@ -35,7 +38,8 @@ wait_for_port() {
 start_server() {
 	local port=$1
 	shift
-	"$@" >>"$PWD/servers.log" 2>&1 &
+	LD_LIBRARY_PATH=$web_servers/usr/lib/$multiarch:$web_servers/usr/lib \
+		"$@" >>"$PWD/servers.log" 2>&1 &
 	servers+=($!)
 	wait_for_port "$port"
 }
@@ -66,7 +70,7 @@ start_nginx() {
 			}
 		}
 	END
-	start_server "$port" nginx -c "$PWD/nginx$port/conf" -e "$PWD/nginx$port/error"
+	start_server "$port" "$web_servers/usr/sbin/nginx" -c "$PWD/nginx$port/conf" -e "$PWD/nginx$port/error"
 }
 
 # start_lighttpd PORT ROOT
@@ -76,12 +80,12 @@ start_lighttpd() {
 		server.bind = "127.0.0.1"
 		server.port = $1
 	END
-	start_server "$1" lighttpd -D -f "$PWD/lighttpd$1"
+	start_server "$1" "$web_servers/usr/sbin/lighttpd" -m "$web_servers/usr/lib/lighttpd" -D -f "$PWD/lighttpd$1"
 }
 
 # start_apache PORT ROOT
 start_apache() {
-	local modules=/usr/lib/apache2/modules
+	local modules=$web_servers/usr/lib/apache2/modules
 	cat >"apache$1" <<-END
 		ServerRoot $PWD
 		ServerName localhost
@@ -95,7 +99,7 @@ start_apache() {
 			Require all granted
 		</Directory>
 	END
-	start_server "$1" apache2 -D FOREGROUND -f "$PWD/apache$1"
+	start_server "$1" "$web_servers/usr/sbin/apache2" -D FOREGROUND -f "$PWD/apache$1"
 }
 
 # start_squid PORT
@@ -112,6 +116,11 @@ start_squid() {
 		range_offset_limit none
 		http_access allow all
 		shutdown_lifetime 1 seconds
+		mime_table $web_servers/usr/share/squid/mime.conf
+		icon_directory $web_servers/usr/share/squid/icons
+		error_directory $web_servers/usr/share/squid/errors/templates
+		pinger_enable off
+		unlinkd_program /bin/true
 	END
-	start_server "$1" squid -N -f "$PWD/squid$1/conf"
+	start_server "$1" "$web_servers/usr/sbin/squid" -N -f "$PWD/squid$1/conf"
 }

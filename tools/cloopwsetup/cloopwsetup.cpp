@@ -55,8 +55,8 @@ Attach:
       --cache SIZE         memory for decompressed data
       --driver             by the module cloopw, and by nothing else
       --userspace[=WAY]    without the module: {ways}
-An IMAGE at http://... or https://...:
-      --net-cache FILE[,size=SIZE]  keep what was fetched
+Attach an image at a URL:
+      --net-cache FILE     keep what was fetched; FILE,size=SIZE: no more than that
       --net-chunk SIZE     fetch in pieces of SIZE (256K)
       --net-timeout SECS   a read fails after SECS (60); 0: never
       --cacert FILE        certificates to trust, for the system's

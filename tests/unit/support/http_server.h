@@ -19,7 +19,7 @@ namespace cloopw::test {
 struct HttpRequest {
     std::string target;                         /* "/image?x" */
     std::map<std::string, std::string> headers; /* names in lower case */
-    size_t first = 0;                           /* of the range */
+    size_t first = 0;                           /* the first byte of the range */
     size_t last = 0;
 };
 

@@ -41,7 +41,7 @@ public:
     std::function<int(u64 off, size_t len)> before_write;
     std::function<int()> before_flush;
 
-    /* What distrust() does; empty: there is no other source. */
+    /* Answers distrust(); empty: there is no other source. */
     std::function<bool(u64 off, u64 len)> distrusted;
 
     /* Where data begins, at off or behind it; empty: at off. */
