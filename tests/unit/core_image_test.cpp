@@ -287,6 +287,53 @@ TEST_P(CoreImageBlocks, AReadErrorIsEioAndNotKept) {
 }
 
 /* Threads that share blocks; TSan looks on. */
+/* A copy with a wrong byte in block 2; the source is right. */
+TEST_P(CoreImageBlocks, WrongBytesOfACopyAreReadAgainFromTheSource) {
+    const Bytes plain = text_bytes(5 * 4096);
+    const Bytes source = make(plain);
+    TestIo io("some.img", source);
+    OpenImage image(&io);
+    const TestIo::Range stored = stored_range(image, 2, 2);
+    Bytes copy = source;
+    copy[stored.off + stored.len / 2] = static_cast<u8>(~copy[stored.off + stored.len / 2]);
+    io.set_content(copy);
+    CaptureLog log;
+    Bytes out;
+    EXPECT_EQ(image.read(2 * 4096, 4096, &out), -EIO);
+    EXPECT_EQ(log.lines().size(), 1u);
+
+    std::vector<TestIo::Range> distrusted;
+    io.distrusted = [&](u64 off, u64 len) {
+        distrusted.push_back({off, len});
+        io.set_content(source);
+        return true;
+    };
+    ASSERT_EQ(image.read(2 * 4096, 4096, &out), 0);
+    EXPECT_EQ(out, slice(plain, 2 * 4096, 4096));
+    EXPECT_EQ(distrusted, std::vector{stored});
+    EXPECT_EQ(log.lines().size(), 1u);
+}
+
+TEST_P(CoreImageBlocks, ASourceThatIsWrongItselfIsAskedOnce) {
+    const Bytes plain = text_bytes(5 * 4096);
+    Bytes file = make(plain);
+    TestIo io("some.img", file);
+    OpenImage image(&io);
+    const TestIo::Range stored = stored_range(image, 2, 2);
+    file[stored.off + stored.len / 2] = static_cast<u8>(~file[stored.off + stored.len / 2]);
+    io.set_content(file);
+    int asked = 0;
+    io.distrusted = [&](u64, u64) {
+        asked++;
+        return true;
+    };
+    CaptureLog log;
+    Bytes out;
+    EXPECT_EQ(image.read(2 * 4096, 4096, &out), -EIO);
+    EXPECT_EQ(asked, 1);
+    EXPECT_EQ(log.lines().size(), 1u);
+}
+
 TEST_P(CoreImageBlocks, ManyThreadsReadAtOnce) {
     const Bytes plain = text_bytes(32 * 4096);
     TestIo io("a", make(plain));

@@ -247,6 +247,7 @@ inline const cw_io_ops SparseIo::kOps = {
     .pread = do_pread,
     .pread_two = nullptr,
     .will_read = nullptr,
+    .distrust = nullptr,
     .pwrite = do_pwrite,
     .flush = do_flush,
     .allocate = do_allocate,
