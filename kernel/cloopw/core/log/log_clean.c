@@ -514,8 +514,8 @@ static int regain(struct cw_log *log)
 }
 
 /*
- * One step towards room. What is no lack of room is told: an error of the
- * medium, or no memory.
+ * One step towards room. An error of the medium and a lack of memory are no
+ * lack of room: the caller gets them.
  */
 static int make_some_room(struct cw_log *log)
 {
