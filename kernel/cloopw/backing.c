@@ -626,8 +626,8 @@ static int open_file(struct cloopw_backing *b, struct file *user,
 	file = open_again(user, request->writable);
 	if (IS_ERR(file))
 		return cw_refuse(report, PTR_ERR(file), CLOOPW_R_NOT_OPENED,
-				 "%s: cannot be opened: error %ld", name,
-				 PTR_ERR(file));
+				 "%s: cannot be opened: %s", name,
+				 cw_error_text(PTR_ERR(file)));
 	b->file = file;
 	file->f_ra.ra_pages = max_t(unsigned int, file->f_ra.ra_pages,
 				    READAHEAD_PAGES);

@@ -74,16 +74,19 @@ static inline __be64 cw_to_be64(u64 v)
 
 /*
  * Workers run under PF_MEMALLOC_NOIO, which turns GFP_KERNEL into NOIO. A
- * damaged file may ask for more than kvmalloc() takes without a warning.
+ * damaged file may ask for more than kvmalloc() takes without a warning. The
+ * caller tells of a failure, so the kernel need not.
  */
+#define CW_GFP_ALLOC (GFP_KERNEL | __GFP_NOWARN)
+
 static inline void *cw_alloc_raw(size_t size)
 {
-	return size > INT_MAX ? NULL : kvmalloc(size, GFP_KERNEL);
+	return size > INT_MAX ? NULL : kvmalloc(size, CW_GFP_ALLOC);
 }
 
 static inline void *cw_alloc(size_t size)
 {
-	return size > INT_MAX ? NULL : kvzalloc(size, GFP_KERNEL);
+	return size > INT_MAX ? NULL : kvzalloc(size, CW_GFP_ALLOC);
 }
 
 #define CW_GFP_TRY (__GFP_NORETRY | __GFP_NOWARN)

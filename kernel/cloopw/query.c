@@ -23,20 +23,41 @@ static void add_name(char *names, size_t size, const char *name)
 	scnprintf(names + len, size - len, "%s%s", len ? " " : "", name);
 }
 
-/* The kernel can only read some codecs. */
-static bool can_compress(const struct cw_codec *codec)
+/* 0, or -EOPNOTSUPP: the kernel can only read some codecs. */
+static int try_compress(const struct cw_codec *codec)
 {
 	void *context;
+	int err;
 
 	if (!codec->create)
-		return true;
-	if (codec->create(&context, codec->default_level, CW_PAGE_SIZE))
-		return false;
-	codec->destroy(context);
-	return true;
+		return 0;
+	err = codec->create(&context, codec->default_level, CW_PAGE_SIZE);
+	if (!err)
+		codec->destroy(context);
+	return err;
 }
 
-static void fill_names(struct cloopw_query *query)
+/* A lack of memory must not look like a codec that the module lacks. */
+static int add_codecs(struct cloopw_query *query)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < cw_codecs_count; i++) {
+		add_name(query->codecs, sizeof(query->codecs),
+			 cw_codecs[i]->name);
+		err = try_compress(cw_codecs[i]);
+		if (err == -EOPNOTSUPP)
+			continue;
+		if (err)
+			return err;
+		add_name(query->cow_codecs, sizeof(query->cow_codecs),
+			 cw_codecs[i]->name);
+	}
+	return 0;
+}
+
+static int fill_names(struct cloopw_query *query)
 {
 	unsigned int i;
 
@@ -46,13 +67,7 @@ static void fill_names(struct cloopw_query *query)
 	for (i = 0; i < cw_cow_formats_count; i++)
 		add_name(query->cow_formats, sizeof(query->cow_formats),
 			 cw_cow_formats[i]->name);
-	for (i = 0; i < cw_codecs_count; i++) {
-		add_name(query->codecs, sizeof(query->codecs),
-			 cw_codecs[i]->name);
-		if (can_compress(cw_codecs[i]))
-			add_name(query->cow_codecs, sizeof(query->cow_codecs),
-				 cw_codecs[i]->name);
-	}
+	return add_codecs(query);
 }
 
 int cloopw_query(void __user *arg)
@@ -73,9 +88,9 @@ int cloopw_query(void __user *arg)
 	query->max_layers = CLOOPW_MAX_LAYERS;
 	query->features = CLOOPW_FEATURES;
 	strscpy(query->version, THIS_MODULE->version, sizeof(query->version));
-	fill_names(query);
-	if (copy_to_user(arg, query, known) ||
-	    clear_user(arg + known, size - known))
+	err = fill_names(query);
+	if (!err && (copy_to_user(arg, query, known) ||
+		     clear_user(arg + known, size - known)))
 		err = -EFAULT;
 	kfree(query);
 	return err;
