@@ -59,10 +59,11 @@ is_attached() { grep -qsvx idle $sys/state; }
 is_ok() { test "$(cat $sys/state)" = ok; }
 put() { dd if=data of=$dev bs=64k count=16 conv=notrunc,fsync status=none; }
 holds() { dd if=$dev bs=$mib count=1 iflag=direct status=none | cmp -n $mib data; }
-# ends: the device is detached, whatever has failed
+# ends: the device is detached, whatever has failed. An error of what was written is told,
+# and then it is gone all the same.
 ends() {
 	calm
-	! is_attached || cloopwsetup -d $dev || cloopwsetup -d $dev || return
+	! is_attached || cloopwsetup -d $dev || ! is_attached || cloopwsetup -d $dev || return
 	! is_attached
 }
 
