@@ -20,7 +20,7 @@ CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 .PHONY: all tools tests modules demo check check-modules check-newest check-unit \
 	check-vm check-arm64 check-boot check-long check-sanitizers check-debug check-live \
 	check-patch patch fuzz lint \
-	tidy pictures bench install install-tools install-docs install-plugin install-udev deb \
+	tidy lists pictures bench install install-tools install-docs install-plugin install-udev deb \
 	iso clean help
 
 all: tools ## the tools in build/bin, and the plugin
@@ -134,6 +134,9 @@ check-long: check check-arm64 check-sanitizers check-debug check-live check-patc
 lint: tests ## style and static checks
 	@scripts/deps.sh lint
 	@scripts/lint
+
+lists: ## the lists of the documents that come from the source
+	@scripts/lists
 
 pictures: ## the pictures of the documents, from docs/pictures/*.dot
 	@scripts/deps.sh pictures

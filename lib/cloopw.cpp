@@ -252,16 +252,10 @@ void Device::snapshot(Io layer) {
 }
 
 Codec::Codec(const cw_codec &codec, int level, u32 max_len) : codec_(codec) {
-    if (codec.create != nullptr) {
-        check(codec.create(&ctx_, level, max_len), codec.name, "cannot be set up");
-    }
+    check(codec.create(&ctx_, level, max_len), codec.name, "cannot be set up");
 }
 
-Codec::~Codec() {
-    if (codec_.destroy != nullptr) {
-        codec_.destroy(ctx_);
-    }
-}
+Codec::~Codec() { codec_.destroy(ctx_); }
 
 u32 Codec::compress(void *dst, u32 cap, const void *src, u32 len) {
     int result = codec_.compress(ctx_, dst, cap, src, len);

@@ -29,8 +29,6 @@ static int try_compress(const struct cw_codec *codec)
 	void *context;
 	int err;
 
-	if (!codec->create)
-		return 0;
 	err = codec->create(&context, codec->default_level, CW_PAGE_SIZE);
 	if (!err)
 		codec->destroy(context);
@@ -44,6 +42,8 @@ static int add_codecs(struct cloopw_query *query)
 	int err;
 
 	for (i = 0; i < cw_codecs_count; i++) {
+		if (!cw_codec_is_here(cw_codecs[i]))
+			continue;
 		add_name(query->codecs, sizeof(query->codecs),
 			 cw_codecs[i]->name);
 		err = try_compress(cw_codecs[i]);

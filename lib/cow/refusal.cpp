@@ -43,6 +43,7 @@ constexpr std::array kRemedies = {
            "'lsblk' and 'findmnt' tell by which; unmount or detach that first"},
     Remedy{CLOOPW_R_TRUNCATED, 0, "it was copied or downloaded only in part, get it again"},
     Remedy{CLOOPW_R_TOO_MANY_LAYERS, 0, "'mkcloopw --cow' makes one image of all of them"},
+    Remedy{CLOOPW_R_USERSPACE_CODEC, 0, "'cloopwsetup --userspace' attaches it"},
     Remedy{CLOOPW_R_BAD_REQUEST, 0, kVersions},
     Remedy{CLOOPW_R_NONE, EPERM, "run this as root"},
     Remedy{CLOOPW_R_NONE, EACCES, "run this as root"},

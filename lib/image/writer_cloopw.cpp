@@ -394,9 +394,7 @@ const ImageWriterFormat image_writer_cloopw = {
     .has_label = true,
     .any_order = true,
     .copies_from = &cw_image_cloopw,
-    .codecs = CW_CODEC_BIT(CW_CODEC_NONE) | CW_CODEC_BIT(CW_CODEC_ZLIB) |
-              CW_CODEC_BIT(CW_CODEC_LZ4) | CW_CODEC_BIT(CW_CODEC_ZSTD) | CW_CODEC_BIT(CW_CODEC_XZ) |
-              CW_CODEC_BIT(CW_CODEC_LZO),
+    .codecs = CW_CODEC_BIT(CW_CODEC_IDS) - 1, /* all */
     .create = create,
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The context is the compressor's hash table, or NULL. */
-#include "codec_lib.h"
+#include "codec.h"
 
 #include <lz4.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The context is the compressor, or NULL. */
-#include "codec_lib.h"
+#include "codec.h"
 
 #include <lzo/lzo1x.h>
 #include <stdlib.h>

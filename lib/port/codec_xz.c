@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "codec_lib.h"
+/*
+ * The check is a CRC32, and the only filter is LZMA2, because the kernel's
+ * decompressor takes only that.
+ */
+#include "codec.h"
 
 #include <lzma.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Zlib streams through libdeflate. */
-#include "codec_lib.h"
+#include "codec.h"
 
 #include <libdeflate.h>
 #include <stdlib.h>

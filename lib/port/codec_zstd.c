@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "codec_lib.h"
+#include "codec.h"
 
 #include <stdlib.h>
 #include <zstd.h>

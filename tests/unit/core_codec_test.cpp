@@ -12,13 +12,9 @@ namespace {
 class Context {
 public:
     Context(const cw_codec &codec, int level, u32 max_len) : codec_(codec) {
-        err_ = codec.create == nullptr ? 0 : codec.create(&ctx_, level, max_len);
+        err_ = codec.create(&ctx_, level, max_len);
     }
-    ~Context() {
-        if (codec_.destroy != nullptr) {
-            codec_.destroy(ctx_);
-        }
-    }
+    ~Context() { codec_.destroy(ctx_); }
     Context(const Context &) = delete;
     Context &operator=(const Context &) = delete;
 

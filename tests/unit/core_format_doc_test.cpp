@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -199,6 +200,32 @@ TEST(CoreFormatDocAll, DescribesNoStructThisTestDoesNotKnow) {
     for (const auto &[name, ignored] : documented()) {
         EXPECT_EQ(structs().count(name), 1u) << name;
     }
+}
+
+/* A line of format.md for each id. Of two codecs with one id, the first reads it. */
+TEST(CoreFormatDocAll, HasEveryCodec) {
+    std::set<int> ids;
+    std::vector<std::string> wanted;
+    auto want = [&](int id, const std::string &name, const std::string &stream) {
+        if (ids.insert(id).second) {
+            wanted.push_back("| " + std::to_string(id) + " | " + name + " | " + stream + " |");
+        }
+    };
+#define WANT(ID, name, id, world, min, max, level, stream) want(id, #name, stream);
+    CW_CODECS(WANT)
+#undef WANT
+    std::ifstream in(CLOOPW_SOURCE_DIR "/docs/format.md");
+    std::vector<std::string> found;
+    for (std::string line; std::getline(in, line);) {
+        if (line == "| codec | name | stream |") {
+            std::getline(in, line); /* the rule below the heading */
+            while (std::getline(in, line) && !line.empty()) {
+                found.push_back(line);
+            }
+            break;
+        }
+    }
+    EXPECT_EQ(found, wanted) << "run 'make lists'";
 }
 
 /* format.md gives the checksum's value for the usual test string. */

@@ -129,7 +129,9 @@ TEST_F(CoreLogOpen, AnotherVersionIsRefused) {
 
 TEST_F(CoreLogOpen, ACodecThatIsNotThereIsRefused) {
     change_super([](Super *super) { super->codec = cw_to_le32(CW_CODEC_XZ); });
-    EXPECT_NE(refusal().find("asks for codec 4"), std::string::npos);
+    EXPECT_NE(refusal().find("asks for codec xz, which no COW log has"), std::string::npos);
+    change_super([](Super *super) { super->codec = cw_to_le32(CW_CODEC_IDS); });
+    EXPECT_NE(refusal().find("asks for codec " + std::to_string(CW_CODEC_IDS)), std::string::npos);
     change_super([](Super *super) {
         super->codec = cw_to_le32(CW_CODEC_ZSTD);
         super->codec_level = cw_to_le32(1000);

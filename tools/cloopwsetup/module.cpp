@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/cow/image_facts.h"
+#include "lib/cow/refusal.h"
 #include "lib/error.h"
 
 namespace cloopw {
@@ -71,12 +72,17 @@ void want_image_codecs(Driver &driver, const std::string &path, const ImageFacts
     const std::vector<std::string> known = names_in(query->codecs);
     for (unsigned int id = 0; id < CW_CODEC_IDS; id++) {
         const cw_codec *codec = cw_codec_by_id(id);
-        if ((image.codecs & CW_CODEC_BIT(id)) != 0 && codec != nullptr &&
-            !has(known, codec->name)) {
-            throw Error(path + ": " + named(*query) + " cannot read codec " + codec->name +
-                            ", it has " + joined(known) + "; " + kRemedy,
-                        EOPNOTSUPP);
+        if ((image.codecs & CW_CODEC_BIT(id)) == 0 || codec == nullptr || has(known, codec->name)) {
+            continue;
         }
+        if (codec->world == CW_CODEC_USERSPACE) {
+            throw with_remedy(Error(
+                path + ": has blocks of codec " + codec->name + ", which only userspace reads",
+                EOPNOTSUPP, CLOOPW_R_USERSPACE_CODEC));
+        }
+        throw Error(path + ": " + named(*query) + " cannot read codec " + codec->name +
+                        ", it has " + joined(known) + "; " + kRemedy,
+                    EOPNOTSUPP);
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The context is the compressor's hash table, or NULL. */
-#include "../core/codec_lib.h"
+#include "../core/codec.h"
 
 #include <linux/lz4.h>
 

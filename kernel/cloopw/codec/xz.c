@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The destination is the dictionary, so hostile sizes cost nothing. */
-#include "../core/codec_lib.h"
+#include "../core/codec.h"
 
 #include <linux/xz.h>
 

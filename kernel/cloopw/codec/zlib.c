@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Zlib streams. */
-#include "../core/codec_lib.h"
+#include "../core/codec.h"
 
 #include <linux/zlib.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Compressor and decompressor live in our workspaces. */
-#include "../core/codec_lib.h"
+#include "../core/codec.h"
 
 #include <linux/zstd.h>
 

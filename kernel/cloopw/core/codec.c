@@ -1,11 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "codec.h"
 
-/* lz4 before lz4hc: both write id 2, and the first of an id decompresses. */
-const struct cw_codec *const cw_codecs[] = {
-	&cw_codec_none, &cw_codec_zlib, &cw_codec_lz4,
-	&cw_codec_lz4hc, &cw_codec_zstd, &cw_codec_xz, &cw_codec_lzo,
-};
+/* The op of a codec that is there in BOTH worlds, or in USERSPACE alone. */
+#define OP_OF_BOTH(op) op
+#define OP_OF_USERSPACE(op) CW_USERSPACE_ONLY(op)
+
+#define DEFINE_CODEC(ID, name_, id_, world_, min, max, level, ...) \
+	const struct cw_codec cw_codec_##name_ = { \
+		.name = #name_, \
+		.id = id_, \
+		.min_level = min, \
+		.max_level = max, \
+		.default_level = level, \
+		.world = CW_CODEC_##world_, \
+		.create = OP_OF_##world_(cw_##name_##_create), \
+		.destroy = OP_OF_##world_(cw_##name_##_destroy), \
+		.decompress = OP_OF_##world_(cw_##name_##_decompress), \
+		.compress = OP_OF_##world_(cw_##name_##_compress), \
+	};
+
+CW_CODECS(DEFINE_CODEC)
+
+#define CODEC_ADDRESS(ID, name, ...) &cw_codec_##name,
+
+const struct cw_codec *const cw_codecs[] = { CW_CODECS(CODEC_ADDRESS) };
 
 const unsigned int cw_codecs_count = ARRAY_SIZE(cw_codecs);
 

@@ -2,8 +2,18 @@
 /* No compression: for data that does not shrink, and for --codec none. */
 #include "codec.h"
 
-static int none_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
-			   u32 src_len)
+int cw_none_create(void **ctx, int level, u32 max_len)
+{
+	*ctx = NULL;
+	return 0;
+}
+
+void cw_none_destroy(void *ctx)
+{
+}
+
+int cw_none_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
+		       u32 src_len)
 {
 	if (src_len != dst_len)
 		return -EIO;
@@ -12,15 +22,8 @@ static int none_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
 }
 
 /* No block shrinks, so the caller stores it uncompressed. */
-static int none_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
-			 u32 src_len)
+int cw_none_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
+		     u32 src_len)
 {
 	return 0;
 }
-
-const struct cw_codec cw_codec_none = {
-	.name = "none",
-	.id = CW_CODEC_NONE,
-	.decompress = none_decompress,
-	.compress = none_compress,
-};

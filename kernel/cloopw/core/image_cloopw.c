@@ -114,10 +114,25 @@ static int check_geometry(const struct cw_disk_super *super, u64 io_size,
 		return cw_refuse(report, -EINVAL, CLOOPW_R_TRUNCATED,
 				 "%s: truncated: the image has %llu bytes, the file %llu",
 				 name, file_bytes, io_size);
-	if (cw_from_le32(super->codecs) >> CW_CODEC_IDS)
+	return 0;
+}
+
+/* The driver knows codecs that only userspace has, and calls them by name. */
+static int check_codecs(u32 codecs, const char *name, struct cw_report *report)
+{
+	unsigned int i;
+
+	if (codecs >> CW_CODEC_IDS)
 		return cw_refuse(report, -EINVAL, CLOOPW_R_NO_CODEC,
 				 "%s: uses codecs this driver does not know (%#x)",
-				 name, cw_from_le32(super->codecs));
+				 name, codecs);
+	for (i = 0; i < cw_codecs_count; i++)
+		if (codecs & CW_CODEC_BIT(cw_codecs[i]->id) &&
+		    !cw_codec_is_here(cw_codecs[i]))
+			return cw_refuse(report, -EOPNOTSUPP,
+					 CLOOPW_R_USERSPACE_CODEC,
+					 "%s: has blocks of codec %s, which only userspace reads",
+					 name, cw_codecs[i]->name);
 	return 0;
 }
 
@@ -191,6 +206,8 @@ static int check_super(struct cw_image *img, struct cw_disk_super *super,
 		err = check_crc(super, name, report);
 	if (!err)
 		err = check_geometry(super, img->io_size, name, report);
+	if (!err)
+		err = check_codecs(cw_from_le32(super->codecs), name, report);
 	return err;
 }
 

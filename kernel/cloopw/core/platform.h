@@ -35,7 +35,8 @@
  *   bits       cw_popcount(): how many of 32 are set
  *   processors cw_cpus(): how many can run at once
  *   messages   cw_vformat(): vsnprintf; cw_log_bad(): one rate-limited line
- *   codecs     codec_lib.h; CW_ZLIB_MAX_LEVEL: its libraries differ in that
+ *   codecs     the ops of codec.h; CW_ZLIB_MAX_LEVEL: its libraries differ in
+ *              that; CW_USERSPACE_ONLY(op): NULL in the kernel
  *
  * Any thread that is allowed to sleep may call all functions.
  */
@@ -45,9 +46,11 @@
 #ifdef __KERNEL__
 #include "../platform_linux.h"
 #define CW_ZLIB_MAX_LEVEL 9
+#define CW_USERSPACE_ONLY(...) NULL
 #else
 #include "platform_posix.h"
 #define CW_ZLIB_MAX_LEVEL 12 /* libdeflate searches longer than zlib */
+#define CW_USERSPACE_ONLY(op) op
 #endif
 
 /* Sizes and offsets are 64 bits wide and may be as large as the device. */

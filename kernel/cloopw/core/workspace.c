@@ -24,7 +24,7 @@ static int workspace_create_contexts(struct cw_workspace_pool *pool,
 	for (id = 0; id < CW_CODEC_IDS; id++) {
 		const struct cw_codec *codec = pool->codec[id];
 
-		if (!codec || !codec->create)
+		if (!codec)
 			continue;
 		level = codec == config->compressor ? config->level : -1;
 		err = codec->create(&ws->ctx[id], level, config->max_len);
@@ -62,6 +62,14 @@ free_ws:
 	return err;
 }
 
+/* NULL: this world cannot read what the codec wrote. */
+static const struct cw_codec *codec_here(unsigned int id)
+{
+	const struct cw_codec *codec = cw_codec_by_id(id);
+
+	return codec && cw_codec_is_here(codec) ? codec : NULL;
+}
+
 int cw_workspace_pool_init(struct cw_workspace_pool *pool,
 			   const struct cw_workspace_config *config)
 {
@@ -74,7 +82,7 @@ int cw_workspace_pool_init(struct cw_workspace_pool *pool,
 	cw_cond_init(&pool->freed);
 	for (id = 0; id < CW_CODEC_IDS; id++)
 		if (config->codecs & CW_CODEC_BIT(id))
-			pool->codec[id] = cw_codec_by_id(id);
+			pool->codec[id] = codec_here(id);
 	if (config->compressor)
 		pool->codec[config->compressor->id] = config->compressor;
 	pool->ready = true;

@@ -94,7 +94,8 @@
 	       "has been used, and a new layer must be empty") \
 	REASON(40, TOO_MANY_LAYERS, "has too many COW layers") \
 	REASON(41, FIXED_IMAGE, "has the size it was made with") \
-	REASON(42, FIXED_COW, "its COW file was made for its size")
+	REASON(42, FIXED_COW, "its COW file was made for its size") \
+	REASON(43, USERSPACE_CODEC, "has a codec that only userspace reads")
 
 #define CLOOPW_REASON_CODE(number, name, ...) CLOOPW_R_##name = (number),
 

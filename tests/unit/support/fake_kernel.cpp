@@ -240,6 +240,16 @@ int FakeKernel::control(unsigned int request, int number) {
     return static_cast<int>(disks.size()) - 1;
 }
 
+std::string codecs_of_both_worlds(const char *between) {
+    std::string names;
+    for (unsigned int i = 0; i < cw_codecs_count; i++) {
+        if (cw_codecs[i]->world == CW_CODEC_BOTH) {
+            names.append(names.empty() ? "" : between).append(cw_codecs[i]->name);
+        }
+    }
+    return names;
+}
+
 int FakeKernel::query(struct cloopw_query *query) const {
     if (query->size != sizeof(*query)) {
         return -EINVAL;

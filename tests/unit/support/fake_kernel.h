@@ -23,6 +23,9 @@ namespace cloopw::test {
 /* The driver fills its reason so. */
 cloopw_reason reason_of(const Error &refusal);
 
+/* The names of the codecs that the kernel has, too. */
+std::string codecs_of_both_worlds(const char *between);
+
 class FakeKernel : public Kernel {
 public:
     struct Attached {
@@ -50,7 +53,7 @@ public:
     int stolen_devices = 0;     /* so many free devices go to another program */
     int configure_error = 0;    /* -errno */
     struct cloopw_reason configure_reason = {};
-    std::string codecs = "none zlib lz4 lz4hc zstd xz lzo"; /* the module's */
+    std::string codecs = codecs_of_both_worlds(" "); /* the module's */
     std::string cow_codecs = "none zlib lz4 lz4hc zstd";
     int snapshot_error = 0;    /* -errno */
     int flush_error = 0;       /* -errno */

@@ -124,6 +124,19 @@ static int create_workspaces(struct cw_log *log, struct cw_workspace_pool *pool,
 	return cw_workspace_pool_init(pool, &config);
 }
 
+static int refuse_codec(struct cw_log *log, u32 id, struct cw_report *report)
+{
+	const struct cw_codec *known = cw_codec_by_id(id);
+
+	if (known && !(CW_CODEC_BIT(id) & CW_LOG_CODECS))
+		return cw_refuse(report, -EINVAL, CLOOPW_R_NO_CODEC,
+				 "%s: asks for codec %s, which no COW log has",
+				 log->io->name, known->name);
+	return cw_refuse(report, -EINVAL, CLOOPW_R_NO_CODEC,
+			 "%s: asks for codec %u, which this driver does not have",
+			 log->io->name, id);
+}
+
 /* The superblock names the codec, so that all writers use the same. */
 static int choose_codec(struct cw_log *log, struct cw_report *report)
 {
@@ -135,9 +148,7 @@ static int choose_codec(struct cw_log *log, struct cw_report *report)
 	if (log->super->codec_hc)
 		codec = &cw_codec_lz4hc;
 	if (!codec || codec->id != id || !(CW_CODEC_BIT(id) & CW_LOG_CODECS))
-		return cw_refuse(report, -EINVAL, CLOOPW_R_NO_CODEC,
-				 "%s: asks for codec %u, which this driver does not have",
-				 log->io->name, id);
+		return refuse_codec(log, id, report);
 	if (level < codec->min_level || level > codec->max_level)
 		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
 				 "%s: asks for level %d of %s, which has %d..%d",
