@@ -204,10 +204,10 @@ install-docs: tools
 	done
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
-	install -m 644 completion/bash/* \
+	install -m 644 build/completion/bash/* \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	install -m 644 completion/zsh/* \
+	install -m 644 build/completion/zsh/* \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 clean: ## all but what was downloaded
-	rm -rf $(BUILD) build/bin build/check-modules build/lib build/log build/man build/modules build/vm
+	rm -rf $(BUILD) build/bin build/check-modules build/completion build/lib build/log build/man build/modules build/vm

@@ -12,6 +12,7 @@
  * an outdated copy of all this, while the child serves. So nothing here has a destructor.
  * Only cleanup() closes anything, and only the serving process calls it.
  */
+#include <fmt/format.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@
 #include "lib/cow/cow_file.h"
 #include "lib/cow/image_facts.h"
 #include "lib/escape.h"
+#include "lib/names.h"
 #include "lib/net/source.h"
 #include "lib/net/url.h"
 #include "lib/serve/served.h"
@@ -250,9 +252,10 @@ int block_size(void *, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum
 /* ---- output ---- */
 
 void dump_plugin() {
-    printf("cloopw_image_formats=%s\n", image_format_names().c_str());
-    printf("cloopw_cow_formats=%s\n", cow_format_names().c_str());
-    printf("cloopw_cow_codecs=%s\n", cow_codec_names().c_str());
+    printf("cloopw_image_formats=%s\n", joined(image_format_names()).c_str());
+    printf("cloopw_codecs=%s\n", joined(codec_names()).c_str());
+    printf("cloopw_cow_formats=%s\n", joined(cow_format_names()).c_str());
+    printf("cloopw_cow_codecs=%s\n", joined(cow_codec_names()).c_str());
 }
 
 /* ---- requests ---- */
@@ -312,6 +315,39 @@ int extents(void *, uint32_t count, uint64_t offset, uint32_t flags, nbdkit_exte
     return 0;
 }
 
+constexpr const char *kHelp =
+    "image=FILE            (required) Image of any format that cloopw reads, or its URL.\n"
+    "image-env=NAME        The same, in this variable of the environment.\n"
+    "cow=FILE              Keep changes there, made if missing. The layers it lies over\n"
+    "                      are found; several cow=: top first.\n"
+    "cow-format=NAME       Of a COW file to be made: {cows}; the first is the default.\n"
+    "cow-codec=NAME        Of the same: {codecs}.\n"
+    "cow-level=N           Of its codec, higher is smaller.\n"
+    "cow-limit=SIZE        What the COW file may grow to; 0: no limit.\n"
+    "format=NAME           Of the image: {images}.\n"
+    "offset=SIZE           Where the image begins in its file.\n"
+    "sizelimit=SIZE        How much of the file it is.\n"
+    "cache=SIZE            For decompressed data; default: 1/8 of the memory,\n"
+    "                      at most 512M.\n"
+    "net-cache=FILE        Keep what was fetched of an image at a URL.\n"
+    "net-cache-size=SIZE   At most so much of it; 0: all.\n"
+    "net-chunk=SIZE        Fetch in pieces of this size (256K).\n"
+    "net-timeout=SECONDS   A read fails after so long (60); 0: never.\n"
+    "cacert=FILE           Certificates to trust, for the system's.\n"
+    "offline=true          Read the cache and nothing else.\n"
+    "readonly=true         Write to no file.\n"
+    "status=SOCKET         Tell there, as JSON, how the device does.\n"
+    "stay=true             TERM and HUP do not end it while a client is connected.";
+
+/* nbdkit keeps the pointer. */
+const std::string &help_text() {
+    static const std::string text =
+        fmt::format(kHelp, fmt::arg("images", joined(image_format_names())),
+                    fmt::arg("cows", joined(cow_format_names())),
+                    fmt::arg("codecs", joined(cow_codec_names())));
+    return text;
+}
+
 nbdkit_plugin make_plugin() {
     nbdkit_plugin p = {};
     p.name = "cloopw";
@@ -319,29 +355,7 @@ nbdkit_plugin make_plugin() {
     p.version = CLOOPW_VERSION;
     p.config = config;
     p.config_complete = config_complete;
-    p.config_help =
-        "image=FILE            (required) Image of any format that cloopw reads, or its URL.\n"
-        "image-env=NAME        The same, in this variable of the environment.\n"
-        "cow=FILE              Keep changes there, made if missing. The layers it lies over\n"
-        "                      are found; several cow=: top first.\n"
-        "cow-format=NAME       Of a COW file to be made: log (default), uml.\n"
-        "cow-codec=NAME        Of the same: lz4 (default), lz4hc, zstd, zlib, none.\n"
-        "cow-level=N           Of its codec, higher is smaller.\n"
-        "cow-limit=SIZE        What the COW file may grow to; 0: no limit.\n"
-        "format=NAME           Of the image: cloopw, cloop2, cloop4, cloop068, raw.\n"
-        "offset=SIZE           Where the image begins in its file.\n"
-        "sizelimit=SIZE        How much of the file it is.\n"
-        "cache=SIZE            For decompressed data; default: 1/8 of the memory,\n"
-        "                      at most 512M.\n"
-        "net-cache=FILE        Keep what was fetched of an image at a URL.\n"
-        "net-cache-size=SIZE   At most so much of it; 0: all.\n"
-        "net-chunk=SIZE        Fetch in pieces of this size (256K).\n"
-        "net-timeout=SECONDS   A read fails after so long (60); 0: never.\n"
-        "cacert=FILE           Certificates to trust, for the system's.\n"
-        "offline=true          Read the cache and nothing else.\n"
-        "readonly=true         Write to no file.\n"
-        "status=SOCKET         Tell there, as JSON, how the device does.\n"
-        "stay=true             TERM and HUP do not end it while a client is connected.";
+    p.config_help = help_text().c_str();
     p.dump_plugin = dump_plugin;
     p.magic_config_key = "image";
     p.get_ready = get_ready;

@@ -22,13 +22,8 @@ deps_list() {
 	for group in "$@"; do
 		case $group in
 		tools)
-			printf '%s\n' build-essential cmake ninja-build \
-				pkg-config \
-				libcli11-dev libfmt-dev nlohmann-json3-dev \
-				libblkid-dev libcurl4-openssl-dev libdeflate-dev \
-				liblz4-dev libzstd-dev \
-				liblzma-dev liblzo2-dev liburing-dev libxxhash-dev \
-				zlib1g-dev nbdkit-plugin-dev scdoc ;;
+			printf '%s\n' build-essential zlib1g-dev
+			deps_of_build ;;
 		tests)
 			printf '%s\n' libgtest-dev libgmock-dev ;;
 		modules) # headers and kernels are downloaded: scripts/kernels
@@ -96,6 +91,13 @@ deps_list() {
 	done | sort -u
 	# the group's own status, not sort's
 	return "${PIPESTATUS[0]}"
+}
+
+# deps_of_build: what the Debian packages are built with, but for debhelper's programs
+deps_of_build() {
+	sed -n '/^Build-Depends:/,/^[^ ]*:/s/^ \([a-z0-9.+-]*\).*/\1/p' \
+		"$(dirname "${BASH_SOURCE[0]}")/../debian/control" |
+		grep -v '^debhelper\|^dh-'
 }
 
 # deps_missing GROUP...: those of the packages that are not installed

@@ -240,10 +240,10 @@ const CowFormat &layer_cow_format() { return *cow_format_by_name(cw_cow_log.name
 
 bool can_be_frozen(const std::string &format) { return format == cw_cow_log.name; }
 
-std::string cow_format_names() {
-    std::string names;
+Names cow_format_names() {
+    Names names;
     for (const CowFormat &format : kFormats) {
-        names.append(names.empty() ? "" : ", ").append(format.name);
+        names.emplace_back(format.name);
     }
     return names;
 }

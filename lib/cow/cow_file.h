@@ -41,7 +41,7 @@ const CowFormat &default_cow_format();
 const CowFormat &layer_cow_format(); /* for snapshots */
 /* Can a COW file of this format be frozen? */
 bool can_be_frozen(const std::string &format);
-std::string cow_format_names(); /* "log, uml" */
+Names cow_format_names(); /* the default first */
 
 enum class CowFile { kMissing, kThere, kBlankDevice };
 

@@ -26,7 +26,7 @@ const cw_codec *parse_codec(const std::string &name, const OptionStyle &style) {
     auto found = std::ranges::find_if(kCodecs, [&](auto *codec) { return name == codec->name; });
     if (found == kCodecs.end()) {
         throw UsageError(fmt::format("{}cow-codec {}: there is no such codec; know {}",
-                                     style.prefix, name, cow_codec_names()));
+                                     style.prefix, name, joined(cow_codec_names())));
     }
     return *found;
 }
@@ -96,10 +96,10 @@ int cow_level(const CowSettings &settings) {
     return settings.level.value_or(&codec == &cw_codec_zstd ? kZstdLevel : codec.default_level);
 }
 
-std::string cow_codec_names() {
-    std::string names;
+Names cow_codec_names() {
+    Names names;
     for (const cw_codec *codec : kCodecs) {
-        names.append(names.empty() ? "" : ", ").append(codec->name);
+        names.emplace_back(codec->name);
     }
     return names;
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "lib/core.h"
+#include "lib/names.h"
 
 namespace cloopw {
 
@@ -48,7 +49,7 @@ CowSettings parse_cow_settings(const CowArguments &arguments, const OptionStyle 
 const cw_codec &cow_codec(const CowSettings &settings);
 int cow_level(const CowSettings &settings);
 
-std::string cow_codec_names(); /* "lz4, lz4hc, zstd, zlib, none" */
+Names cow_codec_names(); /* the default first */
 
 }  // namespace cloopw
 

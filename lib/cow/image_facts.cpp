@@ -102,16 +102,4 @@ ImageFacts inspect_image(const std::string &path, const std::string &format, uin
     return facts;
 }
 
-bool is_image_format(const std::string &name) {
-    return cw_image_format_by_name(name.c_str()) != nullptr;
-}
-
-std::string image_format_names() {
-    std::string names;
-    for (unsigned int i = 0; i < cw_image_formats_count; i++) {
-        names.append(i == 0 ? "" : ", ").append(cw_image_formats[i]->name);
-    }
-    return names;
-}
-
 }  // namespace cloopw

@@ -33,9 +33,6 @@ struct ImageFacts {
 ImageFacts inspect_image(const std::string &path, const std::string &format, uint64_t offset,
                          uint64_t sizelimit);
 
-bool is_image_format(const std::string &name);
-std::string image_format_names(); /* "raw, cloop2, cloopw" */
-
 }  // namespace cloopw
 
 #endif

@@ -44,7 +44,7 @@ const CowFormat *wanted_cow_format(const StackOptions &options) {
     const CowFormat *format = cow_format_by_name(options.cow_format);
     if (format == nullptr) {
         throw UsageError(std::string(options.style.prefix) + "cow-format: no format '" +
-                         options.cow_format + "', there are: " + cow_format_names());
+                         options.cow_format + "', there are: " + joined(cow_format_names()));
     }
     return format;
 }

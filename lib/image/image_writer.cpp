@@ -13,16 +13,6 @@ constexpr const ImageWriterFormat *kFormats[] = {
     &image_writer_cloop4,
 };
 
-std::string codec_names(u32 codecs) {
-    std::string names;
-    for (unsigned int i = 0; i < cw_codecs_count; i++) {
-        if ((codecs & CW_CODEC_BIT(cw_codecs[i]->id)) != 0) {
-            names += std::string(names.empty() ? "" : ", ") + cw_codecs[i]->name;
-        }
-    }
-    return names;
-}
-
 std::string check_block_size(const ImageWriterFormat &format, u32 size) {
     bool good = size >= format.min_block_size && size <= format.max_block_size &&
                 size % format.block_size_multiple == 0 &&
@@ -41,7 +31,7 @@ std::string check_block_size(const ImageWriterFormat &format, u32 size) {
 std::string check_codec(const ImageWriterFormat &format, const cw_codec &codec, int level) {
     if ((format.codecs & CW_CODEC_BIT(codec.id)) == 0) {
         return std::string("codec ") + codec.name + ": " + format.name + " images can only use " +
-               codec_names(format.codecs);
+               joined(codec_names(format.codecs));
     }
     if (level < codec.min_level || level > codec.max_level) {
         return "level " + std::to_string(level) + ": codec " + codec.name + " has " +
@@ -53,6 +43,14 @@ std::string check_codec(const ImageWriterFormat &format, const cw_codec &codec, 
 }  // namespace
 
 std::span<const ImageWriterFormat *const> image_writer_formats() { return kFormats; }
+
+Names image_writer_names() {
+    Names names;
+    for (const ImageWriterFormat *format : kFormats) {
+        names.emplace_back(format->name);
+    }
+    return names;
+}
 
 const ImageWriterFormat *image_writer_format(std::string_view name) {
     for (const ImageWriterFormat *format : kFormats) {

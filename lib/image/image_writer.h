@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "lib/cloopw.h"
+#include "lib/names.h"
 #include "lib/uuid.h"
 
 namespace cloopw {
@@ -123,6 +124,7 @@ extern const ImageWriterFormat image_writer_cloop4;
 
 /* All formats that can be written. */
 std::span<const ImageWriterFormat *const> image_writer_formats();
+Names image_writer_names();
 /* nullptr when there is none */
 const ImageWriterFormat *image_writer_format(std::string_view name);
 

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "support/mkcloopw_tool.h"
@@ -63,7 +64,7 @@ protected:
 
 struct Setting {
     const char *codec;
-    const char *level;
+    std::string level;
     const char *block_size;
     u64 block;
     u64 context; /* the manual's figure */
@@ -71,16 +72,25 @@ struct Setting {
 
 class MkcloopwMemoryOf : public MkcloopwMemory, public testing::WithParamInterface<Setting> {};
 
-INSTANTIATE_TEST_SUITE_P(All, MkcloopwMemoryOf,
-                         testing::Values(Setting{"none", "0", "64K", 64 << 10, 0},
-                                         Setting{"lz4", "1", "1M", kMiB, 16 << 10},
-                                         Setting{"lz4hc", "9", "64K", 64 << 10, 256 << 10},
-                                         Setting{"lzo", "9", "1M", kMiB, 2 * kMiB},
-                                         Setting{"zlib", "9", "64K", 64 << 10, 2 * kMiB},
-                                         Setting{"zstd", "9", "64K", 64 << 10, 2 * kMiB},
-                                         Setting{"zstd", "9", "1M", kMiB, 8 * kMiB},
-                                         Setting{"zstd", "19", "1M", kMiB, 20 * kMiB},
-                                         Setting{"xz", "6", "1M", kMiB, 16 * kMiB}),
+/* Those that the manual names, and each other codec at its default level. */
+std::vector<Setting> settings() {
+    std::vector<Setting> all = {
+        {"none", "0", "64K", 64 << 10, 0},          {"lz4", "1", "1M", kMiB, 16 << 10},
+        {"lz4hc", "9", "64K", 64 << 10, 256 << 10}, {"lzo", "9", "1M", kMiB, 2 * kMiB},
+        {"zlib", "9", "64K", 64 << 10, 2 * kMiB},   {"zstd", "9", "64K", 64 << 10, 2 * kMiB},
+        {"zstd", "9", "1M", kMiB, 8 * kMiB},        {"zstd", "19", "1M", kMiB, 20 * kMiB},
+        {"xz", "6", "1M", kMiB, 16 * kMiB}};
+    for (unsigned int i = 0; i < cw_codecs_count; i++) {
+        const cw_codec &codec = *cw_codecs[i];
+        if (std::none_of(all.begin(), all.end(),
+                         [&](const Setting &s) { return s.codec == std::string(codec.name); })) {
+            all.push_back({codec.name, std::to_string(codec.default_level), "1M", kMiB, 40 * kMiB});
+        }
+    }
+    return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MkcloopwMemoryOf, testing::ValuesIn(settings()),
                          [](const auto &info) {
                              return std::string(info.param.codec) + "_" + info.param.level + "_" +
                                     info.param.block_size;

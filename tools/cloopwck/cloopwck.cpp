@@ -42,49 +42,52 @@ struct CommandLine {
     bool verbose = false;
 };
 
-/* The formatter of CLI11 adds empty lines. */
-class DenseFormatter : public CLI::Formatter {
-public:
-    std::string make_help(const CLI::App *app, std::string /*name*/,
-                          CLI::AppFormatMode /*mode*/) const override {
-        std::string text =
-            "Usage: cloopwck [OPTIONS] FILE...\n"
-            "       cloopwck [OPTIONS] -c COW... IMAGE\n" +
-            app->get_description() + "\n";
-        for (const CLI::Option *option : app->get_options()) {
-            text += make_option(option, option->get_positional());
-        }
-        return text +
-               "Exit code: 0 clean, 1 errors corrected, 4 errors left, 8 could not check,\n"
-               "16 wrong usage, 32 interrupted; of several the sum.\n\n"
-               "Examples:\n"
-               "  cloopwck -c changes.cow disk.cloopw\n"
-               "  cloopwck --salvage rescued.cow changes.cow\n";
-    }
-};
+constexpr const char *kUsage =
+    "Usage: cloopwck [OPTIONS] FILE...\n"
+    "       cloopwck [OPTIONS] -c COW... IMAGE\n"
+    "Check, repair and salvage compressed images and COW files.\n"
+    "FILE is an image, or a COW file and all that it lies over.\n"
+    "\n";
 
-void declare(CLI::App &app, CommandLine &line) {
-    app.formatter(std::make_shared<DenseFormatter>());
-    setup_app(app);
-    app.add_option("FILE", line.files, "Image, or COW file and all that it lies over")
-        ->option_text(" ");
-    auto option = [&app](const char *names, auto &value, const char *text, const char *type) {
-        app.add_option(names, value, text)->option_text(type)->allow_extra_args(false);
-    };
-    option("-c,--cow", line.layers, "COW file over IMAGE; again for one below it", "COW");
-    app.add_flag("-n,--no-change", line.no_change, "Only report, change nothing (default)");
-    app.add_flag("-y,--yes", line.yes, "Repair what can be without a loss");
-    option("-s,--salvage", line.salvage, "Write what is readable to a new file OUT", "OUT");
-    app.add_flag("-f,--force", line.force, "Overwrite OUT");
-    option("--above", line.above, "-s: layer over the COW file, which knows its UUID", "LAYER");
-    app.add_flag("--past-gaps", line.past_gaps, "-s: use what a log has behind a gap, too");
-    app.add_flag("--quick", line.quick, "Check what leads to the data, do not read the data");
-    app.add_flag("--dump", line.dump, "Print superblock, index, map and records");
-    option("-I,--input-format", line.input_format,
-           "raw, cloopw, cloop068, cloop2, cloop4 (look at IMAGE)", "NAME");
-    app.add_flag("--json", line.json, "Print the result as JSON");
-    app.add_flag("-q,--quiet", line.quiet, "Print only errors");
-    app.add_flag("-v,--verbose", line.verbose, "Print all facts of each file");
+constexpr const char *kNotes =
+    "Exit code: 0 clean, 1 errors corrected, 4 errors left, 8 could not check,\n"
+    "16 wrong usage, 32 interrupted; of several the sum.\n"
+    "\n"
+    "Examples:\n"
+    "  cloopwck -c changes.cow disk.cloopw\n"
+    "  cloopwck --salvage rescued.cow changes.cow\n";
+
+OptionTable::Group salvage_options(CommandLine &line) {
+    return {"Salvage",
+            {{"-s,--salvage", "OUT", "write what is readable to a new file OUT",
+              value(line.salvage), any_file()},
+             {"-f,--force", "", "overwrite OUT", flag(line.force)},
+             {"--above", "LAYER", "layer over the COW file, which knows its UUID",
+              value(line.above), any_file()},
+             {"--past-gaps", "", "use what a log has behind a gap, too", flag(line.past_gaps)}}};
+}
+
+OptionTable options_of(CommandLine &line) {
+    return {
+        "cloopwck",
+        kUsage,
+        {{"Check",
+          {{"-c,--cow", "COW", "COW file over IMAGE; again for one below it", value(line.layers),
+            any_file(), true},
+           {"-n,--no-change", "", "only report, change nothing (default)", flag(line.no_change)},
+           {"-y,--yes", "", "repair what can be without a loss", flag(line.yes)},
+           {"--quick", "", "check what leads to the data, do not read the data", flag(line.quick)},
+           {"--dump", "", "print superblock, index, map and records", flag(line.dump)},
+           {"-I,--input-format", "NAME", "{}", value(line.input_format),
+            one_of("format", image_format_names())}}},
+         salvage_options(line),
+         {"Other",
+          {{"--json", "", "print the result as JSON", flag(line.json)},
+           {"-q,--quiet", "", "print only errors", flag(line.quiet)},
+           {"-v,--verbose", "", "print all facts of each file", flag(line.verbose)},
+           {"-V,--version", "", "print the version"},
+           {"-h,--help", "", "print this help"}}}},
+        kNotes};
 }
 
 void check_line(const CommandLine &line) {
@@ -113,13 +116,6 @@ void check_line(const CommandLine &line) {
     refuse_both(!line.salvage.empty(), "--salvage", line.quick, "--quick");
     refuse_both(line.json, "--json", line.dump, "--dump");
     refuse_both(line.quiet, "--quiet", line.verbose, "--verbose");
-    if (!line.input_format.empty() &&
-        cw_image_format_by_name(line.input_format.c_str()) == nullptr) {
-        throw UsageError(
-            fmt::format("--input-format {}: there is no such format; know cloopw, cloop2, cloop4, "
-                        "cloop068, raw",
-                        line.input_format));
-    }
 }
 
 /* One run over all named files. */
@@ -326,19 +322,26 @@ private:
 
 }  // namespace
 
+OptionTable cloopwck_options() {
+    static CommandLine line;
+    return options_of(line);
+}
+
 int cloopwck(const Args &args, Streams &streams, const std::atomic<bool> &cancelled) {
     ExitCodes codes = {kCheckFailed, kCheckUsage, kCheckCancelled};
     return run_tool(
         "cloopwck", streams,
         [&] {
             CommandLine line;
-            CLI::App app("Check images and COW files of cloopw, repair and salvage them.",
-                         "cloopwck");
-            declare(app, line);
+            CLI::App app("", "cloopwck");
+            app.add_option("FILE", line.files);
+            const OptionTable table = options_of(line);
+            declare(app, table);
             if (!parse_args(app, args, streams)) {
                 return static_cast<int>(kCheckClean);
             }
             check_line(line);
+            check_choices(app, table);
             return Session(line, streams, cancelled).run();
         },
         codes);

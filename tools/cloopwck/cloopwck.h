@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "tools/common/options.h"
 #include "tools/common/tool.h"
 
 namespace cloopw {
@@ -20,6 +21,8 @@ enum CheckExit {
 
 /* The whole tool. Returns the exit code. Stops soon after cancelled is set. */
 int cloopwck(const Args &args, Streams &streams, const std::atomic<bool> &cancelled);
+
+OptionTable cloopwck_options(); /* for its manual and completions */
 
 }  // namespace cloopw
 

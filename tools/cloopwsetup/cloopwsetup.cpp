@@ -31,8 +31,7 @@ namespace {
 
 constexpr const char *kName = "cloopwsetup";
 
-/* A test compares it with the options. */
-constexpr const char *kHelp =
+constexpr const char *kUsage =
     R"(Usage: cloopwsetup [OPTIONS] DEVICE IMAGE     attach IMAGE
        cloopwsetup [OPTIONS] -f [IMAGE]       to a free device, or name one
        cloopwsetup [-l] [DEVICE...]           list; of one DEVICE: all
@@ -41,69 +40,16 @@ constexpr const char *kHelp =
        cloopwsetup -d DEVICE... | -D          detach
 Attach compressed disk images as writable block devices.
 
-Attach:
-  -c, --cow FILE           keep changes in FILE, made if missing; top first
-      --ram[=SIZE]         keep changes in memory, at most SIZE
-  -r, --read-only          write to no file
-  -f, --find               take the first free device
-      --show               print the device that was taken
-  -o, --offset SIZE        where the image begins in its file
-      --sizelimit SIZE     how much of the file is the image
-      --format NAME        of the image: {images}
-  -P, --partscan           look for partitions
-      --direct-io[=on|off] read the image past the page cache
-      --cache SIZE         memory for decompressed data
-      --driver             by the module cloopw, and by nothing else
-      --userspace[=WAY]    without the module: {ways}
-Attach an image at a URL:
-      --net-cache FILE     keep what was fetched; FILE,size=SIZE: no more than that
-      --net-chunk SIZE     fetch in pieces of SIZE (256K)
-      --net-timeout SECS   a read fails after SECS (60); 0: never
-      --cacert FILE        certificates to trust, for the system's
-      --offline            read the cache and nothing else
-A new COW:
-      --cow-format NAME    {cows}
-      --cow-codec NAME     {codecs}
-      --cow-level N        compression level of that codec
-      --force              write to a block device that is not blank
-Attach, or change of DEVICE:
-      --cow-limit SIZE     what the COW may grow to; 0: as far as there is space
-      --low-space MARK     send a uevent when so many % or bytes are left
-Change of DEVICE:
-      --set-cache SIZE     memory for decompressed data
-      --resize             take over the size of a raw image that grew
-      --flush              store all that was written
-List:
-  -l, --list, -a, --all    devices in use
-  -j, --associated FILE    devices of that image or COW file
-  -O, --output NAME,...    columns; --output-all for all of them
-  -n, --noheadings         no headings
-  -J, --json               as JSON
-      --raw                columns parted by one blank
-      --stats[=SECS[,N]]   what DEVICE does, every SECS seconds, N times
-Detach:
-  -d, --detach             these devices
-  -D, --detach-all         all devices
-Other:
-  -v, --verbose            tell what is done
-  -V, --version            print the version; with -v also of the module
-  -h, --help               print this help
-A SIZE is in bytes, or with K, M, G, T of 1024.
+)";
+
+constexpr const char *kNotes =
+    R"(A SIZE is in bytes, or with K, M, G, T of 1024.
 Exit code: 0 success, 1 failed, 2 wrong usage.
 
 Examples:
   cloopwsetup -c changes.cow /dev/cloopw0 disk.cloopw
   cloopwsetup -f --show --ram=1G disk.cloopw
 )";
-
-class ScreenHelp : public CLI::Formatter {
-public:
-    std::string make_help(const CLI::App *, std::string, CLI::AppFormatMode) const override {
-        return fmt::format(
-            kHelp, fmt::arg("images", image_format_names()), fmt::arg("cows", cow_format_names()),
-            fmt::arg("codecs", cow_codec_names()), fmt::arg("ways", userspace_way_names()));
-    }
-};
 
 struct Options {
     std::vector<std::string> names; /* DEVICE, IMAGE */
@@ -141,55 +87,166 @@ constexpr const char *kDirectGroup = "Direct"; /* attach or adjust */
 constexpr const char *kChangeGroup = "Change"; /* only adjust */
 constexpr const char *kListGroup = "List";
 
-void declare(CLI::App &app, Options &o) {
-    app.formatter(std::make_shared<ScreenHelp>());
-    app.add_option("names", o.names);
-    app.add_flag("-f,--find", o.find);
-    app.add_option("--snapshot", o.snapshot);
-    app.add_flag("-d,--detach", o.detach);
-    app.add_flag("-D,--detach-all", o.detach_all);
-    app.add_flag("-l,--list,-a,--all", o.list_wanted);
-    app.add_flag("-v,--verbose", o.verbose);
-    app.add_option("-o,--offset", o.offset);
+OptionTable::Group attach_options(Options &o) {
+    const char *const group = kAttachGroup;
+    return {
+        "Attach",
+        {{"-c,--cow", "FILE", "keep changes in FILE, made if missing; top first",
+          value(o.attach.cows), any_file(), true, group},
+         {"--ram",
+          "[=SIZE]",
+          "keep changes in memory, at most SIZE",
+          value_or(o.cow.ram, "default"),
+          {},
+          false,
+          group},
+         {"-r,--read-only", "", "write to no file", flag(o.attach.read_only), {}, false, group},
+         {"-f,--find", "", "take the first free device", flag(o.find)},
+         {"--show", "", "print the device that was taken", flag(o.show), {}, false, group},
+         {"-o,--offset", "SIZE", "where the image begins in its file", value(o.offset)},
+         {"--sizelimit",
+          "SIZE",
+          "how much of the file is the image",
+          value(o.sizelimit),
+          {},
+          false,
+          group},
+         {"--format", "NAME", "of the image: {}", value(o.attach.format),
+          one_of("format", image_format_names()), false, group},
+         {"-P,--partscan", "", "look for partitions", flag(o.attach.partscan), {}, false, group},
+         {"--direct-io", "[=on|off]", "read the image past the page cache",
+          value_or(o.direct_io, "on"), one_of("switch", {"on", "off"}), false, kDirectGroup},
+         {"--cache", "SIZE", "memory for decompressed data", value(o.cache), {}, false, group},
+         {"--driver",
+          "",
+          "by the module cloopw, and by nothing else",
+          flag(o.driver_only),
+          {},
+          false,
+          group},
+         {"--userspace", "[=WAY]", "without the module: {}", value_or(o.userspace, "auto"),
+          one_of("way", userspace_way_names()), false, group}}};
+}
 
-    auto attach = [](CLI::Option *option) { option->group(kAttachGroup); };
-    attach(app.add_option("-c,--cow", o.attach.cows)->allow_extra_args(false));
-    attach(app.add_flag("-r,--read-only", o.attach.read_only));
-    attach(app.add_option("--sizelimit", o.sizelimit));
-    attach(app.add_option("--format", o.attach.format));
-    attach(app.add_option("--cow-format", o.attach.cow_format));
-    attach(app.add_flag("--ram{default}", o.cow.ram));
-    attach(app.add_option("--cache", o.cache));
-    attach(app.add_flag("-P,--partscan", o.attach.partscan));
-    attach(app.add_flag("--show", o.show));
-    attach(app.add_flag("--driver", o.driver_only));
-    attach(app.add_flag("--userspace{auto}", o.userspace));
+OptionTable::Group net_options(Options &o) {
+    const char *const group = kAttachGroup;
+    return {
+        "Attach an image at a URL",
+        {{"--net-cache", "FILE", "keep what was fetched; FILE,size=SIZE: no more than that",
+          value(o.net["net-cache"]), any_file(), false, group},
+         {"--net-chunk",
+          "SIZE",
+          "fetch in pieces of SIZE (256K)",
+          value(o.net["net-chunk"]),
+          {},
+          false,
+          group},
+         {"--net-timeout",
+          "SECS",
+          "a read fails after SECS (60); 0: never",
+          value(o.net["net-timeout"]),
+          {},
+          false,
+          group},
+         {"--cacert", "FILE", "certificates to trust, for the system's", value(o.net["cacert"]),
+          any_file(), false, group},
+         {"--offline", "", "read the cache and nothing else", flag(o.offline), {}, false, group}}};
+}
 
-    for (const char *key : {"net-cache", "net-chunk", "net-timeout", "cacert"}) {
-        attach(app.add_option(std::string("--") + key, o.net[key]));
-    }
-    attach(app.add_flag("--offline", o.offline));
+OptionTable::Group cow_options(Options &o) {
+    return {"A new COW",
+            {{"--cow-format", "NAME", "{}", value(o.attach.cow_format), suggest(cow_format_names()),
+              false, kAttachGroup},
+             {"--cow-codec", "NAME", "{}", value(o.cow.codec), suggest(cow_codec_names()), false,
+              kCowGroup},
+             {"--cow-level",
+              "N",
+              "compression level of that codec",
+              value(o.cow.level),
+              {},
+              false,
+              kCowGroup},
+             {"--force",
+              "",
+              "write to a block device that is not blank",
+              flag(o.cow.overwrite),
+              {},
+              false,
+              kCowGroup}}};
+}
 
-    app.add_option("--cow-codec", o.cow.codec)->group(kCowGroup);
-    app.add_option("--cow-level", o.cow.level)->group(kCowGroup);
-    app.add_flag("--force", o.cow.overwrite)->group(kCowGroup);
+OptionTable::Group adjust_options(Options &o) {
+    return {"Attach, or change of DEVICE",
+            {{"--cow-limit",
+              "SIZE",
+              "what the COW may grow to; 0: as far as there is space",
+              value(o.cow.limit),
+              {},
+              false,
+              kAdjustGroup},
+             {"--low-space",
+              "MARK",
+              "send a uevent when so many % or bytes are left",
+              value(o.cow.low_space),
+              {},
+              false,
+              kAdjustGroup}}};
+}
 
-    app.add_option("--cow-limit", o.cow.limit)->group(kAdjustGroup);
-    app.add_option("--low-space", o.cow.low_space)->group(kAdjustGroup);
+OptionTable::Group change_options(Options &o) {
+    return {"Change of DEVICE",
+            {{"--set-cache",
+              "SIZE",
+              "memory for decompressed data",
+              value(o.set_cache),
+              {},
+              false,
+              kChangeGroup},
+             {"--resize",
+              "",
+              "take over the size of a raw image that grew",
+              flag(o.resize),
+              {},
+              false,
+              kChangeGroup},
+             {"--flush", "", "store all that was written", flag(o.flush), {}, false, kChangeGroup},
+             {"--snapshot", "FILE", "freeze the COW file, go on in FILE", value(o.snapshot),
+              any_file()}}};
+}
 
-    app.add_flag("--direct-io{on}", o.direct_io)->group(kDirectGroup);
-    app.add_option("--set-cache", o.set_cache)->group(kChangeGroup);
-    app.add_flag("--resize", o.resize)->group(kChangeGroup);
-    app.add_flag("--flush", o.flush)->group(kChangeGroup);
-    app.add_flag("--stats{1}", o.stats);
+OptionTable::Group list_options(Options &o) {
+    const char *const group = kListGroup;
+    return {"List",
+            {{"-l,--list,-a,--all", "", "devices in use", flag(o.list_wanted)},
+             {"-j,--associated", "FILE", "devices of that image or COW file", value(o.associated),
+              any_file(), false, group},
+             {"-O,--output", "NAME,...", "these columns", value(o.list.columns),
+              list_of("column", column_keys()), false, group},
+             {"--output-all", "", "all columns", flag(o.list.all_columns), {}, false, group},
+             {"-n,--noheadings", "", "no headings", flag(o.no_headings), {}, false, group},
+             {"-J,--json", "", "as JSON", flag(o.list.json), {}, false, group},
+             {"--raw", "", "columns parted by one blank", flag(o.list.raw), {}, false, group},
+             {"--stats", "[=SECS[,N]]", "what DEVICE does, every SECS seconds, N times",
+              value_or(o.stats, "1")}}};
+}
 
-    auto list = [](CLI::Option *option) { option->group(kListGroup); };
-    list(app.add_option("-j,--associated", o.associated));
-    list(app.add_option("-O,--output", o.list.columns));
-    list(app.add_flag("--output-all", o.list.all_columns));
-    list(app.add_flag("-n,--noheadings", o.no_headings));
-    list(app.add_flag("-J,--json", o.list.json));
-    list(app.add_flag("--raw", o.list.raw));
+OptionTable options_of(Options &o) {
+    return {"cloopwsetup",
+            kUsage,
+            {attach_options(o),
+             net_options(o),
+             cow_options(o),
+             adjust_options(o),
+             change_options(o),
+             list_options(o),
+             {"Detach",
+              {{"-d,--detach", "", "these devices", flag(o.detach), devices()},
+               {"-D,--detach-all", "", "all devices", flag(o.detach_all)}}},
+             {"Other",
+              {{"-v,--verbose", "", "tell what is done", flag(o.verbose)},
+               {"-V,--version", "", "print the version; with -v also of the module"},
+               {"-h,--help", "", "print this help"}}}},
+            kNotes};
 }
 
 enum class Action {
@@ -407,6 +464,7 @@ void settle_net(Options &o) {
 /* Checks and parses the strings of the command line. */
 void settle(const CLI::App &app, Options &o) {
     refuse_empty_values(app);
+    check_choices(app, options_of(o));
     o.attach.offset = size_or_zero(o.offset, "--offset");
     o.attach.sizelimit = size_or_zero(o.sizelimit, "--sizelimit");
     o.attach.cache_bytes = size_or_zero(o.cache, "--cache");
@@ -415,20 +473,9 @@ void settle(const CLI::App &app, Options &o) {
         o.stats_options.json = o.list.json;
         o.stats_options.headings = !o.no_headings;
     }
-    if (!o.direct_io.empty() && o.direct_io != "on" && o.direct_io != "off") {
-        throw UsageError("--direct-io: on or off, not '" + o.direct_io + "'");
-    }
     o.attach.direct_io = o.direct_io == "on";
     if (!o.userspace.empty() && o.driver_only) {
         throw UsageError("--driver: not with --userspace");
-    }
-    if (!o.userspace.empty() && !is_userspace_way(o.userspace)) {
-        throw UsageError("--userspace: no way '" + o.userspace +
-                         "', there are: " + userspace_way_names());
-    }
-    if (!o.attach.format.empty() && !is_image_format(o.attach.format)) {
-        throw UsageError("--format: no format '" + o.attach.format +
-                         "', there are: " + image_format_names());
     }
     settle_net(o);
     o.attach.cow = parse_cow_settings(o.cow);
@@ -694,15 +741,20 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
 
 }  // namespace
 
+OptionTable cloopwsetup_options() {
+    static Options options;
+    return options_of(options);
+}
+
 int cloopwsetup(const Args &args, Streams &streams, Kernel &kernel) {
     return run_tool(kName, streams, [&] {
         CLI::App app{"", kName};
         Options options;
-        setup_app(app, [&]() -> std::string {
+        app.add_option("names", options.names);
+        declare(app, options_of(options), [&]() -> std::string {
             Driver driver(kernel, [](const std::string &) {});
             return given(app, "-v") ? "\n" + module_text(driver) : "";
         });
-        declare(app, options);
         if (!parse_args(app, args, streams)) {
             return static_cast<int>(kExitOk);
         }

@@ -78,6 +78,15 @@ std::string heading(const Column &column) {
     return name;
 }
 
+/* "NAME SIZE ..." */
+std::string headings() {
+    Names names;
+    for (const Column &column : kColumns) {
+        names.push_back(heading(column));
+    }
+    return joined(names, " ");
+}
+
 const Column *column_by_name(std::string name) {
     for (char &c : name) {
         c = c == '-' || c == ':' ? '_' : static_cast<char>(tolower(static_cast<unsigned char>(c)));
@@ -104,7 +113,7 @@ std::vector<const Column *> chosen_columns(const ListOptions &options) {
     for (std::string name; std::getline(names, name, ',');) {
         const Column *column = column_by_name(name);
         if (column == nullptr) {
-            throw UsageError("-O: no column '" + name + "', there are: " + column_names());
+            throw UsageError("-O: no column '" + name + "', there are: " + headings());
         }
         chosen.push_back(column);
     }
@@ -260,12 +269,12 @@ std::vector<std::string> row_of(Driver &driver, const DeviceRef &device,
 
 }  // namespace
 
-std::string column_names() {
-    std::string names;
+Names column_keys() {
+    Names keys;
     for (const Column &column : kColumns) {
-        names.append(names.empty() ? "" : " ").append(heading(column));
+        keys.emplace_back(column.key);
     }
-    return names;
+    return keys;
 }
 
 void list(Driver &driver, const std::vector<DeviceRef> &devices, const ListOptions &options,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "driver.h"
+#include "lib/names.h"
 
 namespace cloopw {
 
@@ -30,7 +31,7 @@ void print_status(Driver &driver, const DeviceRef &device, std::ostream &out);
 std::vector<DeviceRef> associated(Driver &driver, const std::vector<DeviceRef> &devices,
                                   const std::string &file);
 
-std::string column_names(); /* "NAME SIZE ..." */
+Names column_keys(); /* "name", "size"... */
 
 }  // namespace cloopw
 

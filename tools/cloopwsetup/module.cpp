@@ -11,6 +11,7 @@
 #include "lib/cow/image_facts.h"
 #include "lib/cow/refusal.h"
 #include "lib/error.h"
+#include "lib/names.h"
 
 namespace cloopw {
 namespace {
@@ -26,14 +27,6 @@ std::vector<std::string> names_in(const char (&field)[N]) {
         names.push_back(name);
     }
     return names;
-}
-
-std::string joined(const std::vector<std::string> &names) {
-    std::string text;
-    for (const std::string &name : names) {
-        text.append(text.empty() ? "" : ", ").append(name);
-    }
-    return text;
 }
 
 bool has(const std::vector<std::string> &names, const std::string &name) {

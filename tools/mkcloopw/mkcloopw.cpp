@@ -30,8 +30,7 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
-/* A test compares it with the options. */
-constexpr const char *kHelp =
+constexpr const char *kUsage =
     R"(Usage: mkcloopw [OPTIONS] INPUT OUTPUT              compress, or convert
        mkcloopw [OPTIONS] --from-dir DIR OUTPUT     of a directory
        mkcloopw -x [OPTIONS] INPUT OUTPUT           extract
@@ -41,37 +40,10 @@ Make compressed disk images for cloopw, convert and extract them.
 INPUT is a raw or compressed image, a block device or - (standard input),
 OUTPUT a file, a block device or - (standard output).
 
-What to do:
-  -x, --extract            write the raw image that is in INPUT
-      --dry-run            estimate what codecs would make of INPUT
-      --merge UPPER        make a COW file of UPPER and the one below it
-Input:
-      --cow TOP            read INPUT with this COW file over it; again: below
-  -I, --input-format NAME  of INPUT: {readers}
-      --rescue             read past errors of a bad medium, list what is lost
-Input from a directory:
-      --from-dir DIR       make an ext4 image of what is in DIR
-      --size SIZE          of the file system; as large as it must be
-      --free SIZE          room in it beyond what is in DIR
-      --exclude GLOB       leave out what matches; again: this, too
-      --one-file-system    leave out what is mounted in DIR
-Output:
-  -F, --format NAME        {writers}
-  -c, --codec NAME         {codecs}
-  -l, --level N            compression level, higher is smaller
-  -b, --block-size SIZE    bytes compressed at once (64K)
-      --uuid UUID          of the image (derived from it)
-      --label TEXT         of the image
-      --order FILE         store the blocks that FILE lists first, in its order
-      --no-dedupe          store equal blocks each time
-  -f, --force              overwrite OUTPUT
-Other:
-  -j, --threads N          threads (all processors)
-      --json               print the summary as JSON
-  -q, --quiet              no progress, no summary
-  -V, --version            print the version
-  -h, --help               print this help
-A SIZE is in bytes, or with K, M, G, T of 1024.
+)";
+
+constexpr const char *kNotes =
+    R"(A SIZE is in bytes, or with K, M, G, T of 1024.
 Exit code: 0 success, 1 failed, 2 wrong usage.
 
 Examples:
@@ -108,89 +80,66 @@ struct CommandLine {
     bool quiet = false;
 };
 
-std::string known_codecs() {
-    std::string names;
-    for (unsigned int i = 0; i < cw_codecs_count; i++) {
-        names += std::string(i != 0 ? ", " : "") + cw_codecs[i]->name;
-    }
-    return names;
+OptionTable::Group input_options(CommandLine &line) {
+    return {"Input",
+            {{"--cow", "TOP", "read INPUT with this COW file over it; again: below",
+              value(line.cows), any_file(), true},
+             {"-I,--input-format", "NAME", "of INPUT: {}", value(line.input_format),
+              one_of("format", image_format_names())},
+             {"--rescue", "", "read past errors of a bad medium, list what is lost",
+              flag(line.rescue)}}};
 }
 
-std::string known_writers() {
-    std::string names;
-    for (const ImageWriterFormat *format : image_writer_formats()) {
-        names += std::string(names.empty() ? "" : ", ") + format->name;
-    }
-    return names;
+OptionTable::Group directory_options(CommandLine &line) {
+    return {"Input from a directory",
+            {{"--from-dir", "DIR", "make an ext4 image of what is in DIR", value(line.from_dir),
+              any_directory()},
+             {"--size", "SIZE", "of the file system; as large as it must be", value(line.size)},
+             {"--free", "SIZE", "room in it beyond what is in DIR", value(line.free)},
+             {"--exclude",
+              "GLOB",
+              "leave out what matches; again: this, too",
+              value(line.exclude),
+              {},
+              true},
+             {"--one-file-system", "", "leave out what is mounted in DIR",
+              flag(line.one_file_system)}}};
 }
 
-std::string known_readers() {
-    std::string names;
-    for (unsigned int i = 0; i < cw_image_formats_count; i++) {
-        names += std::string(i != 0 ? ", " : "") + cw_image_formats[i]->name;
-    }
-    return names;
+OptionTable::Group output_options(CommandLine &line) {
+    return {
+        "Output",
+        {{"-F,--format", "NAME", "{}", value(line.format), one_of("format", image_writer_names())},
+         {"-c,--codec", "NAME", "{}", value(line.codec), one_of("codec", codec_names())},
+         {"-l,--level", "N", "compression level, higher is smaller", value(line.level)},
+         {"-b,--block-size", "SIZE", "bytes compressed at once (64K)", value(line.block_size),
+          suggest({"4K", "8K", "16K", "32K", "64K", "128K", "256K", "512K", "1M"})},
+         {"--uuid", "UUID", "of the image (derived from it)", value(line.uuid)},
+         {"--label", "TEXT", "of the image", value(line.label)},
+         {"--order", "FILE", "store the blocks that FILE lists first, in its order",
+          value(line.order), any_file()},
+         {"--no-dedupe", "", "store equal blocks each time", flag(line.no_dedupe)},
+         {"-f,--force", "", "overwrite OUTPUT", flag(line.force)}}};
 }
 
-class ScreenHelp : public CLI::Formatter {
-public:
-    std::string make_help(const CLI::App *, std::string, CLI::AppFormatMode) const override {
-        return fmt::format(kHelp, fmt::arg("readers", known_readers()),
-                           fmt::arg("writers", known_writers()),
-                           fmt::arg("codecs", known_codecs()));
-    }
-};
-
-void declare(CLI::App &app, CommandLine &line) {
-    app.formatter(std::make_shared<ScreenHelp>());
-    setup_app(app);
-    app.add_option("INPUT", line.input);
-    app.add_option("OUTPUT", line.output);
-    auto option = [&app](const char *names, auto &value) {
-        /* one value each time, also for an option that can be repeated */
-        app.add_option(names, value)->allow_extra_args(false);
-    };
-    app.add_flag("-x,--extract", line.extract);
-    app.add_flag("--dry-run", line.dry_run);
-    option("--merge", line.merge);
-    option("--cow", line.cows);
-    option("-I,--input-format", line.input_format);
-    app.add_flag("--rescue", line.rescue);
-    option("--from-dir", line.from_dir);
-    option("--size", line.size);
-    option("--free", line.free);
-    option("--exclude", line.exclude);
-    app.add_flag("--one-file-system", line.one_file_system);
-    option("-F,--format", line.format);
-    option("-c,--codec", line.codec);
-    option("-l,--level", line.level);
-    option("-b,--block-size", line.block_size);
-    option("--uuid", line.uuid);
-    option("--label", line.label);
-    option("--order", line.order);
-    app.add_flag("--no-dedupe", line.no_dedupe);
-    app.add_flag("-f,--force", line.force);
-    option("-j,--threads", line.threads);
-    app.add_flag("--json", line.json);
-    app.add_flag("-q,--quiet", line.quiet);
-}
-
-const ImageWriterFormat *parse_format(const std::string &name) {
-    const ImageWriterFormat *format = image_writer_format(name);
-    if (format == nullptr) {
-        throw UsageError(
-            fmt::format("--format {}: there is no such format; know {}", name, known_writers()));
-    }
-    return format;
-}
-
-const cw_codec *parse_codec(const std::string &name) {
-    const cw_codec *codec = cw_codec_by_name(name.c_str());
-    if (codec == nullptr) {
-        throw UsageError(
-            fmt::format("--codec {}: there is no such codec; know {}", name, known_codecs()));
-    }
-    return codec;
+OptionTable options_of(CommandLine &line) {
+    return {"mkcloopw",
+            kUsage,
+            {{"What to do",
+              {{"-x,--extract", "", "write the raw image that is in INPUT", flag(line.extract)},
+               {"--dry-run", "", "estimate what codecs would make of INPUT", flag(line.dry_run)},
+               {"--merge", "UPPER", "make a COW file of UPPER and the one below it",
+                value(line.merge), any_file()}}},
+             input_options(line),
+             directory_options(line),
+             output_options(line),
+             {"Other",
+              {{"-j,--threads", "N", "threads (all processors)", value(line.threads)},
+               {"--json", "", "print the summary as JSON", flag(line.json)},
+               {"-q,--quiet", "", "no progress, no summary", flag(line.quiet)},
+               {"-V,--version", "", "print the version"},
+               {"-h,--help", "", "print this help"}}}},
+            kNotes};
 }
 
 u32 parse_block_size(const std::string &text) {
@@ -228,7 +177,7 @@ void choose_codec(const CommandLine &line, const cw_image *image, const ImageWri
                   ImageWriterOptions &options) {
     const cw_codec *made = image != nullptr ? image->made_codec : nullptr;
     if (line.codec || made == nullptr) {
-        options.codec = parse_codec(line.codec.value_or(format.default_codec));
+        options.codec = cw_codec_by_name(line.codec.value_or(format.default_codec).c_str());
     } else {
         options.codec = made;
     }
@@ -370,11 +319,6 @@ Job parse_job(CommandLine &line) {
     job.force = line.force;
     job.quiet = line.quiet;
     job.order = line.order;
-    if (!line.input_format.empty() &&
-        cw_image_format_by_name(line.input_format.c_str()) == nullptr) {
-        throw UsageError(fmt::format("--input-format {}: there is no such format; know {}",
-                                     line.input_format, known_readers()));
-    }
     if (!line.cows.empty() && line.input == "-") {
         throw UsageError("--cow: the image below must be a file, not standard input");
     }
@@ -382,7 +326,7 @@ Job parse_job(CommandLine &line) {
         throw UsageError("--extract cannot read standard input: an image is read in any order");
     }
     if (!line.extract && line.merge.empty()) {
-        job.format = parse_format(line.format);
+        job.format = image_writer_format(line.format);
         job.options = writer_options(line, *job.format, nullptr);
         job.one_codec = line.codec.has_value();
         check_compress(line, job);
@@ -559,15 +503,23 @@ void run_job(const CommandLine &line, Job &job, Streams &streams) {
 
 }  // namespace
 
+OptionTable mkcloopw_options() {
+    static CommandLine line;
+    return options_of(line);
+}
+
 int mkcloopw(const Args &args, Streams &streams, const std::atomic<bool> &cancelled) {
     return run_tool("mkcloopw", streams, [&] {
         CommandLine line;
-        CLI::App app("Make compressed disk images for cloopw, convert and extract them.",
-                     "mkcloopw");
-        declare(app, line);
+        CLI::App app("", "mkcloopw");
+        app.add_option("INPUT", line.input);
+        app.add_option("OUTPUT", line.output);
+        const OptionTable table = options_of(line);
+        declare(app, table);
         if (!parse_args(app, args, streams)) {
             return kExitOk;
         }
+        check_choices(app, table);
         Job job = parse_job(line);
         job.cancelled = &cancelled;
         run_job(line, job, streams);

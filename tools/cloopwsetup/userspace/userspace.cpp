@@ -479,16 +479,12 @@ void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::stri
     driver.say(device.path + ": writes to " + path + " now");
 }
 
-std::string userspace_way_names() {
-    std::string names = kAuto;
+Names userspace_way_names() {
+    Names names = {kAuto};
     for (const UserspaceWay *way : userspace_ways()) {
-        names.append(", ").append(way->name);
+        names.emplace_back(way->name);
     }
     return names;
-}
-
-bool is_userspace_way(const std::string &name) {
-    return name == kAuto || way_by_name(name) != nullptr;
 }
 
 }  // namespace cloopw

@@ -51,9 +51,7 @@ int set_userspace_attribute(const DeviceRef &device, const std::string &name,
 void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::string &path,
                         const CowSettings &settings);
 
-/* "auto, ublk, nbd, fuse" */
-std::string userspace_way_names();
-bool is_userspace_way(const std::string &name);
+Names userspace_way_names(); /* auto first */
 
 }  // namespace cloopw
 

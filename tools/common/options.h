@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The options of a tool as one table. The parser and --help come from it, and at build time
+ * the completions for bash and zsh and the lists of the manual: tools/pages.
+ */
+#ifndef CLOOPW_TOOLS_OPTIONS_H
+#define CLOOPW_TOOLS_OPTIONS_H
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "lib/names.h"
+
+namespace cloopw {
+
+/* What an option takes. */
+struct Values {
+    enum class Kind {
+        kFree,
+        kFile,
+        kDirectory,
+        kOneOf,   /* of the words; check_choices() refuses others */
+        kSuggest, /* the words are some of many */
+        kList,    /* of the words, with commas */
+        kDevices, /* the names behind it are devices */
+    };
+    Kind kind = Kind::kFree;
+    Names words = {};
+    std::string noun = {}; /* of a word: "codec" */
+};
+
+Values any_file();
+Values any_directory();
+Values one_of(const std::string &noun, Names words);
+Values suggest(Names words);
+Values list_of(const std::string &noun, Names words);
+Values devices();
+
+struct Option {
+    std::string names;    /* as CLI11 takes them: "-c,--cow" */
+    std::string argument; /* "FILE"; "[=SIZE]" may be left away; "": there is none */
+    std::string help;     /* a part of a line; {} becomes the words */
+    /* Gives it to the parser. Empty: setup_app() has done so. */
+    std::function<CLI::Option *(CLI::App &app, const std::string &names)> add = {};
+    Values values = {};
+    bool again = false;     /* may be given several times */
+    const char *group = ""; /* CLI11's, where a tool asks for it */
+};
+
+struct OptionTable {
+    struct Group {
+        std::string heading;
+        std::vector<Option> options;
+    };
+    std::string tool;
+    std::string usage; /* --help up to the options */
+    std::vector<Group> groups;
+    std::string notes; /* --help behind them */
+
+    std::vector<const Option *> all() const; /* valid as long as the table */
+};
+
+/* ---- how an option's value gets where it belongs ---- */
+
+template <typename T>
+auto value(T &to) {
+    return [&to](CLI::App &app, const std::string &names) {
+        /* one value each time, also for an option that can be repeated */
+        return app.add_option(names, to)->allow_extra_args(false);
+    };
+}
+
+inline auto flag(bool &to) {
+    return [&to](CLI::App &app, const std::string &names) { return app.add_flag(names, to); };
+}
+
+/* Without its argument the option means `usual`. */
+inline auto value_or(std::string &to, const std::string &usual) {
+    return [&to, usual](CLI::App &app, const std::string &names) {
+        return app.add_flag(names + "{" + usual + "}", to);
+    };
+}
+
+/* ---- what is made of the table ---- */
+
+/* more: as in setup_app() */
+void declare(CLI::App &app, const OptionTable &table,
+             const std::function<std::string()> &more = nullptr);
+
+/* Throws UsageError for a value that is none of its option's words. */
+void check_choices(const CLI::App &app, const OptionTable &table);
+
+/* "-c,--cow" -> {"-c", "--cow"} */
+Names names_of(const Option &option);
+
+/* What --help prints. */
+std::string help_of(const OptionTable &table);
+
+}  // namespace cloopw
+
+#endif
