@@ -92,8 +92,12 @@ void declare(CLI::App &app, const OptionTable &table, const std::function<std::s
     app.formatter(std::make_shared<ScreenHelp>(help_of(table)));
     setup_app(app, more);
     for (const Option *option : table.all()) {
-        if (option->add) {
-            option->add(app, option->names)->group(option->group);
+        if (!option->add) {
+            continue;
+        }
+        CLI::Option *added = option->add(app, option->names);
+        if (*option->group != '\0') { /* CLI11 hides an option of the group "" */
+            added->group(option->group);
         }
     }
 }

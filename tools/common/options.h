@@ -15,20 +15,20 @@
 
 namespace cloopw {
 
-/* What an option takes. */
+/* The values that an option takes. */
 struct Values {
     enum class Kind {
         kFree,
         kFile,
         kDirectory,
-        kOneOf,   /* of the words; check_choices() refuses others */
+        kOneOf,   /* one of the words; check_choices() refuses others */
         kSuggest, /* the words are some of many */
-        kList,    /* of the words, with commas */
+        kList,    /* words with commas between them */
         kDevices, /* the names behind it are devices */
     };
     Kind kind = Kind::kFree;
     Names words = {};
-    std::string noun = {}; /* of a word: "codec" */
+    std::string noun = {}; /* for a word: "codec" */
 };
 
 Values any_file();
@@ -39,7 +39,7 @@ Values list_of(const std::string &noun, Names words);
 Values devices();
 
 struct Option {
-    std::string names;    /* as CLI11 takes them: "-c,--cow" */
+    std::string names;    /* in the form of CLI11: "-c,--cow" */
     std::string argument; /* "FILE"; "[=SIZE]" may be left away; "": there is none */
     std::string help;     /* a part of a line; {} becomes the words */
     /* Gives it to the parser. Empty: setup_app() has done so. */
@@ -83,7 +83,7 @@ inline auto value_or(std::string &to, const std::string &usual) {
     };
 }
 
-/* ---- what is made of the table ---- */
+/* ---- the uses of the table ---- */
 
 /* more: as in setup_app() */
 void declare(CLI::App &app, const OptionTable &table,
@@ -95,7 +95,7 @@ void check_choices(const CLI::App &app, const OptionTable &table);
 /* "-c,--cow" -> {"-c", "--cow"} */
 Names names_of(const Option &option);
 
-/* What --help prints. */
+/* The text of --help. */
 std::string help_of(const OptionTable &table);
 
 }  // namespace cloopw

@@ -50,7 +50,7 @@ constexpr const char *kBashDevices = R"sh(		mapfile -t COMPREPLY < <(compgen -W 
 		)" -- "$cur")
 )sh";
 
-/* What bash does for the value of an option; "": what it does for a name. */
+/* The lines that answer for the value of an option; "": those for a name do. */
 std::string bash_reply(const Option &option) {
     const std::string words = joined(option.values.words, " ");
     switch (option.values.kind) {
