@@ -234,6 +234,23 @@ TEST_F(Cloopwsetup, CodecsThatTheModuleHasNot) {
     runs({device(1), packed});
 }
 
+TEST_F(Cloopwsetup, CodecsOfUserspaceAlone) {
+    unsigned int refused = 0;
+    for (unsigned int i = 0; i < cw_codecs_count; i++) {
+        const cw_codec &codec = *cw_codecs[i];
+        if (codec.world == CW_CODEC_USERSPACE) {
+            const std::string name = codec.name;
+            const std::string packed =
+                write(name, native_image(text_bytes(kImageSize), 65536, codec));
+            refuses({device(0), packed}, "DIR/" + name + ": has blocks of codec " + name +
+                                             ", which only userspace reads; 'cloopwsetup "
+                                             "--userspace' attaches it");
+            refused++;
+        }
+    }
+    EXPECT_NE(refused, 0u);
+}
+
 TEST_F(Cloopwsetup, ConfigureIsForRoot) {
     kernel_->ioctl_errors[CLOOPW_CONFIGURE] = -EPERM;
     refuses({device(0), image()},

@@ -29,7 +29,9 @@
 	CODEC(XZ, xz, 4, BOTH, 0, 9, 6, \
 	      "an .xz stream; only the filter LZMA2, a check of CRC32 or none") \
 	CODEC(LZO, lzo, 5, BOTH, 1, 9, 8, \
-	      "an LZO1X stream, without a header")
+	      "an LZO1X stream, without a header") \
+	CODEC(BROTLI, brotli, 6, USERSPACE, 0, 11, 9, \
+	      "a Brotli stream (RFC 7932)")
 
 #define CW_CODEC_CONSTANT(ID, name, id, ...) CW_CODEC_##ID = (id),
 
