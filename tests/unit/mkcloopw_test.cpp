@@ -425,8 +425,8 @@ TEST_F(MkcloopwEstimates, EstimatesWhatItIsAskedFor) {
     EXPECT_EQ(json["estimates"][0]["level"], 3);
     EXPECT_EQ(json["block_size"], 4096);
     result = tool({"--dry-run", in_});
-    EXPECT_NE(result.out.find("CODEC  LEVEL"), std::string::npos) << result.out;
-    EXPECT_NE(result.out.find("\nlz4hc      9"), std::string::npos) << result.out;
+    EXPECT_TRUE(std::regex_search(result.out, std::regex("CODEC +LEVEL"))) << result.out;
+    EXPECT_TRUE(std::regex_search(result.out, std::regex("\nlz4hc +9"))) << result.out;
     EXPECT_EQ(dir_.names(), std::vector<std::string>{"in"});
 
     expect_refusal(2, "--dry-run writes nothing; leave " + out_ + " out", {"--dry-run", in_, out_});

@@ -115,7 +115,7 @@ OptionTable::Group attach_options(Options &o) {
           one_of("format", image_format_names()), false, group},
          {"-P,--partscan", "", "look for partitions", flag(o.attach.partscan), {}, false, group},
          {"--direct-io", "[=on|off]", "read the image past the page cache",
-          value_or(o.direct_io, "on"), one_of("switch", {"on", "off"}), false, kDirectGroup},
+          value_or(o.direct_io, "on"), one_of("value", {"on", "off"}), false, kDirectGroup},
          {"--cache", "SIZE", "memory for decompressed data", value(o.cache), {}, false, group},
          {"--driver",
           "",
