@@ -225,7 +225,8 @@ TEST_F(CloopwsetupChange, WrongUsage) {
         {{"--stats=0", device(0)}, "--stats: an interval of 0 s is not within 0.01 to 86400"},
         {{"--stats=nan", device(0)}, "--stats: an interval of nan s is not within 0.01 to 86400"},
         {{"--stats", "--raw", device(0)}, "--raw has no meaning when printing statistics"},
-        {{"--direct-io=perhaps", device(0)}, "--direct-io perhaps: there is no such value; know on, off"},
+        {{"--direct-io=perhaps", device(0)},
+         "--direct-io perhaps: there is no such value; know on, off"},
         {{"--direct-io", "-d", device(0)}, "--direct-io has no meaning when detaching"},
         {{"--flush", "-r", device(0)}, "-r,--read-only has no meaning when changing a device"},
     };

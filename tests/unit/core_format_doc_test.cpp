@@ -202,7 +202,7 @@ TEST(CoreFormatDocAll, DescribesNoStructThisTestDoesNotKnow) {
     }
 }
 
-/* A line of format.md for each id. Of two codecs with one id, the first reads it. */
+/* A line of format.md for each id. The first of two codecs with one id reads it. */
 TEST(CoreFormatDocAll, HasEveryCodec) {
     std::set<int> ids;
     std::vector<std::string> wanted;

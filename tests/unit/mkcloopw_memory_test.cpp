@@ -72,7 +72,7 @@ struct Setting {
 
 class MkcloopwMemoryOf : public MkcloopwMemory, public testing::WithParamInterface<Setting> {};
 
-/* Those that the manual names, and each other codec at its default level. */
+/* The codecs that the manual names, and each other codec at its default level. */
 std::vector<Setting> settings() {
     std::vector<Setting> all = {
         {"none", "0", "64K", 64 << 10, 0},          {"lz4", "1", "1M", kMiB, 16 << 10},

@@ -15,8 +15,8 @@
 /*
  * A row: constant, name, id on the disk, the world that has it (BOTH or
  * USERSPACE), its levels (lowest, highest, default), and its stream. make lists
- * writes that into docs/format.md. The ids rise. lz4 comes before lz4hc: both write id 2, and the first of an id
- * decompresses.
+ * writes that into docs/format.md. The ids rise. lz4 comes before lz4hc: both
+ * write id 2, and the first of an id decompresses.
  */
 #define CW_CODECS(CODEC) \
 	CODEC(NONE, none, 0, BOTH, 0, 0, 0, \
