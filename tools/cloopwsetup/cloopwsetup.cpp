@@ -132,7 +132,7 @@ OptionTable::Group net_options(Options &o) {
     const char *const group = kAttachGroup;
     return {
         "Attach an image at a URL",
-        {{"--net-cache", "FILE", "keep what was fetched; FILE,size=SIZE: no more than that",
+        {{"--net-cache", "FILE", "keep what was fetched; FILE,size=SIZE: at most",
           value(o.net["net-cache"]), any_file(), false, group},
          {"--net-chunk",
           "SIZE",
