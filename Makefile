@@ -129,6 +129,7 @@ check-long: check check-arm64 check-sanitizers check-debug check-live check-patc
 			--append 'cloopw_churn=1800 cloopw_replay=all cloopw_kills=500' \
 			$$kernel log_churn log_replay kernel_killed || exit 1; \
 		tests/vm/boots $$kernel || exit 1; \
+		tests/vm/pressure --times 50 $$kernel || exit 1; \
 	done
 
 lint: tests ## style and static checks
