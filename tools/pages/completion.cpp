@@ -76,7 +76,7 @@ std::string bash_reply(const Option &option) {
 /* "-c | --codec | --codec=", or only the last where the argument may be left away */
 std::string bash_pattern(const Option &option) {
     Names names = names_of(option);
-    const std::string assigned = names.back() + "=";
+    std::string assigned = names.back() + "=";
     if (argument_is_optional(option)) {
         return assigned;
     }
@@ -152,7 +152,7 @@ std::string zsh_values(const Option &option) {
     if (option.argument.empty()) {
         return "";
     }
-    const std::string head = (argument_is_optional(option) ? "::" : ":") + zsh_noun(option) + ":";
+    std::string head = (argument_is_optional(option) ? "::" : ":") + zsh_noun(option) + ":";
     switch (option.values.kind) {
         case Kind::kFile:
             return head + "_files";
