@@ -83,7 +83,7 @@ deps_list() {
 			printf '%s\n' squashfs-tools erofs-utils fio \
 				bonnie++ dmsetup e2fsprogs cloop-utils \
 				uml-utilities user-mode-linux qemu-utils \
-				nbdkit libnbd-bin linux-source-6.12 ;;
+				curl nbdkit libnbd-bin python3-libnbd linux-source-6.12 ;;
 		*)
 			echo "deps: no group '$group', there are: $deps_groups" >&2
 			return 2 ;;

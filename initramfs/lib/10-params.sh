@@ -61,10 +61,16 @@ cw_is_size() {
 }
 
 cw_parse_image() {
+	cw_image_url=''
+	case $1 in
+	http://?*/?* | https://?*/?*)
+		cw_image_url=$1 cw_image_device=$1 cw_image_path=''
+		return ;;
+	esac
 	cw_split "$1"
 	if ! cw_is_device "$cw_split_device"; then
 		cw_parse_error "cloopw.image=$1: want LABEL=NAME:/FILE," \
-			"UUID=ID:/FILE or /dev/NAME:/FILE"
+			"UUID=ID:/FILE, /dev/NAME:/FILE or http://SERVER/FILE"
 	elif [ "$cw_split_path" ] && ! cw_is_path "$cw_split_path"; then
 		cw_parse_error "cloopw.image=$1: '$cw_split_path' is no path of" \
 			"a file on the medium"
@@ -165,7 +171,7 @@ cw_parse_words() {
 # cw_parse CMDLINE
 cw_parse() {
 	cw_wanted='' cw_errors='' cw_fstype='' cw_flags=''
-	cw_image_device='' cw_image_path=''
+	cw_image_device='' cw_image_path='' cw_image_url=''
 	cw_cow=ram cw_cow_limit='' cw_cow_device='' cw_cow_path=''
 	cw_toram='' cw_ro='' cw_check='' cw_snapshot='' cw_rollback=''
 	cw_nopersist=stop cw_wait=30 cw_driver=auto
@@ -174,6 +180,13 @@ cw_parse() {
 	[ "$cw_image_device" ] || [ "$cw_errors" ] ||
 		cw_parse_error 'cloopw.image= is missing: where is the image?' \
 			'For example cloopw.image=LABEL=LIVE:/live/root.cloopw'
+	if [ "$cw_image_url" ]; then
+		[ "$cw_driver" != module ] || cw_parse_error 'cloopw.driver=module' \
+			'reads no URL; leave it away, and ublk does'
+		[ ! "$cw_toram" ] || cw_parse_error 'cloopw.toram copies no URL;' \
+			'leave it away'
+		cw_driver=ublk
+	fi
 	if [ "$cw_snapshot$cw_rollback" ] && [ "$cw_cow" != file ]; then
 		cw_parse_error 'cloopw.snapshot and cloopw.rollback need a COW' \
 			'file: cloopw.cow=LABEL=NAME:/FILE'

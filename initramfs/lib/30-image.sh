@@ -3,10 +3,22 @@
 #
 # root=cloopw: the image, where it is, in RAM, its check.
 
-# cw_find_image: mounts the medium, unless the image is a whole partition. Sets
-# cw_image, cw_medium_node, and cw_reason on failure.
+# cw_network: brings it up for an image at a URL. The initramfs that can do so has a
+# function of its own.
+cw_network() {
+	cw_reason="this initramfs brings up no network for $cw_image_url"
+	return 1
+}
+
+# cw_find_image: mounts the medium, unless the image is a whole partition or at a URL.
+# Sets cw_image, cw_medium_node, and cw_reason on failure.
 cw_find_image() {
 	cw_image=''
+	if [ "$cw_image_url" ]; then
+		cw_network || return
+		cw_image=$cw_image_url
+		return
+	fi
 	if ! cw_medium_node=$(cw_wait_for "$cw_image_device" 'live medium'); then
 		cw_reason="the live medium $cw_image_device is not there. Is it"
 		cw_reason="$cw_reason plugged in? There are: $(cw_list_devices)"

@@ -43,13 +43,27 @@ cw_choose_driver() {
 	cw_reason=
 }
 
+# cw_setup OPTIONS...: cloopwsetup. A root file system waits for its web server as long as
+# it takes.
+cw_setup() {
+	[ ! "$cw_image_url" ] || set -- --net-timeout 0 "$@"
+	cloopwsetup "$cw_way" --cache 16M "$@" "$cw_device" "$cw_image" 2>"$cw_dir/setup.log" ||
+		return
+	cw_reason=
+}
+
 # cw_attach OPTIONS... The page cache of the root file system keeps the data. The
 # driver's own cache is for blocks of which readers want parts.
 cw_attach() {
-	if ! cloopwsetup "$cw_way" --cache 16M "$@" "$cw_device" "$cw_image" 2>"$cw_dir/setup.log"; then
+	cw_waited=0
+	until cw_setup "$@"; do
 		cw_reason=$(sed 's/^cloopwsetup: //' "$cw_dir/setup.log" | tail -n 1)
-		return 1
-	fi
+		# a web server, or the way to it, may not be there yet
+		[ "$cw_image_url" ] && [ "$cw_waited" -lt "$cw_wait" ] || return 1
+		[ "$cw_waited" != 0 ] || cw_say "waiting for the image: $cw_reason"
+		cw_waited=$((cw_waited + 1))
+		sleep 1
+	done
 }
 
 # cw_attach_writable: what was asked for. When the boot cannot keep changes, the user

@@ -38,6 +38,24 @@ cw_parse 'root=cloopw cloopw.image=/dev/disk/by-path/pci-0000:00:1f.2:/a:b/c'
 is 'colons in a device' "$cw_image_device" /dev/disk/by-path/pci-0000:00:1f.2
 is 'colons in a path' "$cw_image_path" /a:b/c
 
+url=http://server:8080/dir/root.cloopw
+cw_parse "root=cloopw cloopw.image=$url"
+is 'an image at a URL' "$cw_image_url,$cw_driver,$cw_errors" "$url,ublk,"
+cw_parse "root=cloopw cloopw.image=$url $image"
+is 'the last image counts' "$cw_image_url,$cw_image_device" ,LABEL=LIVE
+cw_parse "root=cloopw cloopw.image=$url cloopw.driver=module"
+is 'the module and a URL' "$cw_errors" \
+	'cloopw.driver=module reads no URL; leave it away, and ublk does'
+cw_parse "root=cloopw cloopw.image=$url cloopw.toram"
+is 'RAM and a URL' "$cw_errors" 'cloopw.toram copies no URL; leave it away'
+for bad in http:// http://server http://server/ ftp://server/x; do
+	cw_parse "root=cloopw cloopw.image=$bad"
+	is "no image: $bad" "$cw_image_url" ''
+done
+cw_image_url=$url
+is 'an initramfs without a network' "$(cw_find_image || echo "$cw_reason")" \
+	"this initramfs brings up no network for $url"
+
 cw_parse "root=cloopw $image cloopw.cow=ram:64M"
 is 'RAM with a limit' "$cw_cow,$cw_cow_limit" ram,64M
 is 'RAM with a limit: no fault' "$cw_errors" ''
