@@ -173,7 +173,15 @@ Device::Device(Io base, std::vector<Io> layers, const Config &config)
 
 Device::~Device() = default;
 
+void Device::record() {
+    auto *image = const_cast<cw_image *>(&this->image()); /* the engine's own object */
+    if (image->block_size != 0) {
+        recorder_ = std::make_unique<BlockRecorder>(*image);
+    }
+}
+
 void Device::close() {
+    recorder_.reset();
     check(cw_device_close(device_.release()), base_.name(), "cannot be flushed");
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "block_recorder.h"
 #include "core.h"
 #include "error.h"
 #include "lib/port/posix_io.h"
@@ -138,6 +139,14 @@ public:
      */
     void snapshot(Io layer);
 
+    /*
+     * Records from now on which blocks of the image are read first. Before any thread
+     * reads; not for an image without blocks.
+     */
+    void record();
+    /* nullptr: nothing is recorded. */
+    const BlockRecorder *recorder() const { return recorder_.get(); }
+
     /* The engine's own object, for calls that return -errno. */
     cw_device &get() const { return *device_; }
 
@@ -149,6 +158,7 @@ private:
     Io base_;
     std::vector<Io> layers_;
     std::unique_ptr<cw_device, Closer> device_;
+    std::unique_ptr<BlockRecorder> recorder_; /* ends before the device */
 };
 
 /* One codec's context at one level, for one thread at a time. */

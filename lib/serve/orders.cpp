@@ -107,6 +107,19 @@ void snapshot(Device &device, const Json &order, Remembers &memory) {
     made.keep();
 }
 
+/* Some of them; the client asks until there are no more. */
+Json recorded(const Device &device, const Json &order) {
+    constexpr size_t kMost = 4096;
+    if (device.recorder() == nullptr) {
+        throw Error("a raw image has no blocks whose reads could be recorded", EOPNOTSUPP);
+    }
+    Json reads = Json::array();
+    for (const auto &read : device.recorder()->reads(order.value("from", size_t{0}), kMost)) {
+        reads.push_back({read.block, read.ms});
+    }
+    return {{"ok", true}, {"block_size", device.image().block_size}, {"reads", reads}};
+}
+
 }  // namespace
 
 std::string carry_out(Device &device, const std::string &line, Remembers &memory,
@@ -122,6 +135,8 @@ std::string carry_out(Device &device, const std::string &line, Remembers &memory
             set(device, order, memory, watch);
         } else if (what == "snapshot") {
             snapshot(device, order, memory);
+        } else if (what == "recorded") {
+            answer = recorded(device, order);
         } else {
             throw Error("there is no order '" + what + "'", EOPNOTSUPP);
         }

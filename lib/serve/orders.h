@@ -5,8 +5,10 @@
  *	{"do": "status"}
  *	{"do": "set", "cow_limit": "67108864", "cache_limit": "8388608", "low_space": "5%"}
  *	{"do": "snapshot", "path": "/new.cow", "codec": "zstd", "level": 3, "limit": "1G"}
+ *	{"do": "recorded", "from": 0}
  *
- * The answer is the status, {"ok": true}, or {"error": TEXT, "errno": NUMBER}, which
+ * The first reads of blocks are {"block_size": N, "reads": [[BLOCK, MILLISECONDS], ...]}.
+ * Else the answer is the status, {"ok": true}, or {"error": TEXT, "errno": NUMBER}, which
  * may have the reason's name, such as "code": "NOT_FREEZABLE".
  */
 #ifndef CLOOPW_SERVE_ORDERS_H

@@ -177,6 +177,7 @@ Device open_served(const ServedOptions &options, NewCow &top, MissingTop missing
     if (!made) {
         set_limit(device, options);
     }
+    device.record();
     return device;
 }
 

@@ -27,6 +27,13 @@ TEST_F(CloopwsetupChange, ResizeTakesOverTheSizeOfARawImage) {
     EXPECT_EQ(kernel_->attribute(0, "size"), "1048576");
 }
 
+TEST_F(CloopwsetupChange, TheModuleRecordsNothing) {
+    runs({device(0), image()});
+    refuses({"--record", path("order"), device(0)},
+            "DEV/cloopw0: the module records nothing; attach it with --userspace");
+    EXPECT_FALSE(fs::exists(path("order")));
+}
+
 TEST_F(CloopwsetupChange, ResizeRefusesAnEmptyFile) {
     runs({device(0), image()});
     fs::resize_file(image(), 0);
@@ -219,7 +226,7 @@ TEST_F(CloopwsetupChange, WrongUsage) {
         {{"--set-cache", "1M", "-d", device(0)}, "--set-cache has no meaning when detaching"},
         {{"--stats"}, "--stats: of which DEVICE?"},
         {{"--stats", "-l", device(0)},
-         "only one of -f, -d, -D, --snapshot, --stats, and -l or -j at a time"},
+         "only one of -f, -d, -D, --snapshot, --stats, --record, and -l or -j at a time"},
         {{"--stats=x", device(0)}, "--stats: 'x' is not SECONDS or SECONDS,COUNT"},
         {{"--stats=1,", device(0)}, "--stats: '1,' is not SECONDS or SECONDS,COUNT"},
         {{"--stats=0", device(0)}, "--stats: an interval of 0 s is not within 0.01 to 86400"},

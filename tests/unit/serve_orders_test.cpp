@@ -10,6 +10,7 @@
 #include "lib/cow/chain.h"
 #include "lib/serve/served.h"
 #include "support/data.h"
+#include "support/make_image.h"
 #include "support/scratch_dir.h"
 
 namespace cloopw::test {
@@ -195,6 +196,39 @@ TEST_F(ServeOrders, WhatIsNoOrder) {
               "is not an order in JSON");
     EXPECT_NE(refusal(R"({"do": "set", "cow_limit": "1K"})").find("cannot be set"),
               std::string::npos);
+}
+
+TEST_F(ServeOrders, ARawImageHasNoBlocksToRecord) {
+    EXPECT_EQ(refusal(R"({"do": "recorded"})"),
+              "a raw image has no blocks whose reads could be recorded");
+}
+
+TEST(ServeRecord, TellsTheFirstReadsInTheirOrder) {
+    constexpr u32 kBlock = 4096;
+    const Bytes plain = text_bytes(20 * kBlock);
+    const MadeImage made = make_image(image_writer_cloopw, writer_options("zstd", kBlock), plain);
+    Device device(Io::memory("image", made.file), {}, {});
+    EXPECT_EQ(device.recorder(), nullptr);
+    device.record();
+    Bytes out(kBlock);
+    for (u64 block : {7u, 3u, 7u, 12u, 3u}) {
+        device.read(out.data(), 100, block * kBlock);
+    }
+    Memory memory;
+    SpaceWatch watch;
+    auto tell = [&](const std::string &line) {
+        return Json::parse(carry_out(device, line, memory, watch));
+    };
+    const Json all = tell(R"({"do": "recorded"})");
+    EXPECT_EQ(all.at("block_size"), kBlock);
+    std::vector<u64> blocks;
+    for (const Json &read : all.at("reads")) {
+        blocks.push_back(read.at(0));
+    }
+    EXPECT_EQ(blocks, (std::vector<u64>{7, 3, 12}));
+    EXPECT_EQ(tell(R"({"do": "recorded", "from": 2})").at("reads").size(), 1u);
+    EXPECT_EQ(tell(R"({"do": "recorded", "from": 3})").at("reads").size(), 0u);
+    EXPECT_EQ(tell(R"({"do": "recorded", "from": 99})").at("reads").size(), 0u);
 }
 
 }  // namespace

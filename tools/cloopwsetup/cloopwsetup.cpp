@@ -73,6 +73,7 @@ struct Options {
     bool find = false;
     bool show = false;
     std::string snapshot;
+    std::string record;
     bool detach = false;
     bool detach_all = false;
     bool list_wanted = false;
@@ -239,6 +240,9 @@ OptionTable options_of(Options &o) {
              adjust_options(o),
              change_options(o),
              list_options(o),
+             {"Record",
+              {{"--record", "FILE", "write which blocks were read first, for mkcloopw",
+                value(o.record), any_file()}}},
              {"Detach",
               {{"-d,--detach", "", "these devices", flag(o.detach), devices()},
                {"-D,--detach-all", "", "all devices", flag(o.detach_all)}}},
@@ -257,6 +261,7 @@ enum class Action {
     kDetachAll,
     kAdjust,
     kStats,
+    kRecord,
     kStatus,
     kList
 };
@@ -276,6 +281,8 @@ const char *name_of(Action action) {
             return "changing a device";
         case Action::kStats:
             return "printing statistics";
+        case Action::kRecord:
+            return "writing a record";
         case Action::kStatus:
         case Action::kList:
             break;
@@ -296,9 +303,16 @@ Action choose_action(const CLI::App &app, const Options &o) {
     bool list = o.list_wanted || given(app, "-j");
     bool snapshot = given(app, "--snapshot");
     bool stats = given(app, "--stats");
-    if (int{o.find} + int{o.detach} + int{o.detach_all} + int{list} + int{snapshot} + int{stats} >
+    bool record = given(app, "--record");
+    if (int{o.find} + int{o.detach} + int{o.detach_all} + int{list} + int{snapshot} + int{stats} +
+            int{record} >
         1) {
-        throw UsageError("only one of -f, -d, -D, --snapshot, --stats, and -l or -j at a time");
+        throw UsageError(
+            "only one of -f, -d, -D, --snapshot, --stats, --record, and -l or -j at a time");
+    }
+    if (record) {
+        want_names(o, 1, 1, "--record: of which DEVICE?");
+        return Action::kRecord;
     }
     if (stats) {
         want_names(o, 1, 1, "--stats: of which DEVICE?");
@@ -651,6 +665,16 @@ int do_detach(Driver &driver, const std::vector<std::function<DeviceRef()>> &dev
     return code;
 }
 
+int do_record(Driver &driver, const Options &o) {
+    DeviceRef device = find_attached(driver, o.names.front());
+    if (!device.userspace) {
+        throw Error(device.path + ": the module records nothing; attach it with --userspace",
+                    EOPNOTSUPP);
+    }
+    record_userspace(device, o.record);
+    return kExitOk;
+}
+
 std::vector<DeviceRef> attached_devices(Driver &driver) {
     std::vector<DeviceRef> devices;
     for (const DeviceRef &device : driver.devices()) {
@@ -731,6 +755,8 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
             print_stats(driver, find_attached(driver, o.names.front()), o.stats_options,
                         streams.out);
             return kExitOk;
+        case Action::kRecord:
+            return do_record(driver, o);
         case Action::kStatus:
             return do_status(driver, app, o, streams);
         case Action::kList:

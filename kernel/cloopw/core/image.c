@@ -298,6 +298,8 @@ static int read_block(struct cw_image *img, struct cw_workspace *ws, u64 n,
 	err = locate(img, n, &extent);
 	if (err)
 		return err;
+	if (img->on_read)
+		img->on_read(img->on_read_arg, n);
 	if (!extent.stored) {
 		memset(buf, 0, len);
 		return 0;

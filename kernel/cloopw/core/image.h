@@ -105,6 +105,13 @@ struct cw_image {
 	char label[CW_LABEL_LEN + 1];
 	void *priv;
 
+	/*
+	 * Is called with each block's number before the block is read from the
+	 * file. NULL: nobody listens. Set them while nobody reads.
+	 */
+	void (*on_read)(void *arg, u64 block);
+	void *on_read_arg;
+
 	struct cw_workspace_pool workspaces;
 	struct cw_atomic64 errors; /* blocks that could not be read */
 

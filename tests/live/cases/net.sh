@@ -15,7 +15,7 @@ port=$(free_port)
 mkdir -p "$work/www"
 ln -f "$live/root.cloopw" "$work/www/root.cloopw"
 chmod 755 "$work" "$work/www"
-cd "$work"
+cd "$work" || exit
 start_nginx "$port" "$work/www" 'location / { }'
 
 # boot_net PARAMETERS...

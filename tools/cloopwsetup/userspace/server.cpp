@@ -235,7 +235,7 @@ void stop_server(const UserspaceState &state) {
     }
 }
 
-void order_server(const UserspaceState &state, const Json &order) {
+Json order_server(const UserspaceState &state, const Json &order) {
     const Json answer = is_alive(serving_process(state)) ? ask(state, order, kDone) : Json(nullptr);
     if (answer.is_null()) {
         throw Error("its server does not answer; 'tail " + state.log() + "' may tell more", EIO,
@@ -249,6 +249,7 @@ void order_server(const UserspaceState &state, const Json &order) {
         throw Error("its server did not take the order; it is busy, or of an older version", EPROTO,
                     kServerLost);
     }
+    return answer;
 }
 
 std::map<std::string, std::string> server_status(const UserspaceState &state) {

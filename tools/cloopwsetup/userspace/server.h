@@ -35,8 +35,8 @@ Process serving_process(const UserspaceState &state);
 /* Waits until it has stored everything. Throws Error when it could not. */
 void stop_server(const UserspaceState &state);
 
-/* Tells the server to do it, see lib/serve/orders.h. Throws Error with its reason. */
-void order_server(const UserspaceState &state, const Json &order);
+/* Tells the server to do it, see lib/serve/orders.h, and returns its answer. Throws Error with its reason. */
+Json order_server(const UserspaceState &state, const Json &order);
 
 /* The server's present status; empty: it does not answer. */
 std::map<std::string, std::string> server_status(const UserspaceState &state);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include "lib/cow/image_facts.h"
@@ -477,6 +478,31 @@ void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::stri
     state->attributes["cow"] = to_octal(whole) + "\n" + state->attributes["cow"];
     write_state(*state);
     driver.say(device.path + ": writes to " + path + " now");
+}
+
+void record_userspace(const DeviceRef &device, const std::string &path) {
+    const UserspaceState &state = device.userspace->state;
+    std::ofstream file;
+    for (size_t from = 0;;) {
+        const Json answer = order_server(state, {{"do", "recorded"}, {"from", from}});
+        const Json reads = answer.value("reads", Json::array());
+        if (!file.is_open()) {
+            file.open(path);
+            file << "# blocks of " << answer.value("block_size", 0)
+                 << " bytes, in the order of their first read\n";
+        }
+        for (const Json &read : reads) {
+            file << read.at(0).get<uint64_t>() << "\t# " << read.at(1).get<uint64_t>() << " ms\n";
+        }
+        from += reads.size();
+        if (reads.empty()) {
+            break;
+        }
+    }
+    file.close();
+    if (!file) {
+        throw io_error(path, "cannot be written", errno);
+    }
 }
 
 Names userspace_way_names() {

@@ -51,6 +51,12 @@ int set_userspace_attribute(const DeviceRef &device, const std::string &name,
 void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::string &path,
                         const CowSettings &settings);
 
+/*
+ * Writes to the file which blocks of the image were read first since the attach, in that
+ * order, for mkcloopw --order. Throws Error.
+ */
+void record_userspace(const DeviceRef &device, const std::string &path);
+
 Names userspace_way_names(); /* auto first */
 
 }  // namespace cloopw
