@@ -11,9 +11,12 @@ multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 
 # end_servers: all that were started
 end_servers() {
-	[ ${#servers[@]} -eq 0 ] || kill "${servers[@]}" 2>/dev/null || :
+	local server
+	for server in "${servers[@]}"; do
+		kill "$server" 2>/dev/null || :
+		wait "$server" || :
+	done
 	servers=()
-	wait || :
 }
 
 # free_port: prints one
