@@ -15,7 +15,7 @@ attached() {
 	check "$1: attached" cloopwsetup -r /dev/cloopw0 "$2"
 	same "$1: byte for byte" plain /dev/cloopw0
 	check "$1: mounted" mount -o ro /dev/cloopw0 mnt
-	check "$1: files are the same" diff -r /cloopw/lib mnt/lib
+	check "$1: files are the same" diff -r --no-dereference /cloopw/lib mnt/lib
 	umount mnt
 	cloopwsetup -d /dev/cloopw0
 }
