@@ -22,7 +22,7 @@ RemoteVersion version_of(Fetcher &fetcher, const ChunkCache::Config &cache, bool
     if (!offline) {
         return fetcher.pin();
     }
-    const RemoteVersion version = ChunkCache::remembered(cache);
+    RemoteVersion version = ChunkCache::remembered(cache);
     fetcher.pin(version);
     return version;
 }

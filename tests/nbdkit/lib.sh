@@ -45,7 +45,7 @@ refuses() {
 	if "$@" >said 2>&1; then
 		echo "not ok $label: it succeeded"
 		failed=1
-	elif grep -qE "$pattern" said; then
+	elif grep -qE -e "$pattern" said; then
 		echo "ok $label"
 	else
 		echo "not ok $label: in other words"

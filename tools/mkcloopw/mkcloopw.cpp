@@ -181,7 +181,8 @@ void choose_codec(const CommandLine &line, const cw_image *image, const ImageWri
     } else {
         options.codec = made;
     }
-    int level = options.codec == made ? image->made_level : options.codec->default_level;
+    const bool as_made = made != nullptr && options.codec == made;
+    const int level = as_made ? image->made_level : options.codec->default_level;
     options.level = line.level.value_or(level);
 }
 

@@ -236,7 +236,7 @@ void stop_server(const UserspaceState &state) {
 }
 
 Json order_server(const UserspaceState &state, const Json &order) {
-    const Json answer = is_alive(serving_process(state)) ? ask(state, order, kDone) : Json(nullptr);
+    Json answer = is_alive(serving_process(state)) ? ask(state, order, kDone) : Json(nullptr);
     if (answer.is_null()) {
         throw Error("its server does not answer; 'tail " + state.log() + "' may tell more", EIO,
                     kServerLost);
