@@ -2,12 +2,14 @@
 #include "block_recorder.h"
 
 #include <algorithm>
+#include <exception>
 
 namespace cloopw {
 
 BlockRecorder::BlockRecorder(cw_image &image)
-    : image_(image), began_(std::chrono::steady_clock::now()), seen_(image.blocks) {
+    : image_(image), began_(std::chrono::steady_clock::now()) {
     reads_.reserve(std::min<u64>(kMost, image.blocks));
+    seen_.reserve(reads_.capacity());
     image_.on_read_arg = this;
     image_.on_read = note;
 }
@@ -18,10 +20,15 @@ void BlockRecorder::note(void *self, u64 block) {
     auto &recorder = *static_cast<BlockRecorder *>(self);
     const auto since = std::chrono::steady_clock::now() - recorder.began_;
     const std::lock_guard guard(recorder.lock_);
-    if (!recorder.seen_[block] && recorder.reads_.size() < recorder.reads_.capacity()) {
-        recorder.seen_[block] = true;
-        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
-        recorder.reads_.push_back({block, static_cast<u32>(std::min<s64>(ms, UINT32_MAX))});
+    if (recorder.reads_.size() == recorder.reads_.capacity()) {
+        return;
+    }
+    try {
+        if (recorder.seen_.insert(block).second) {
+            const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
+            recorder.reads_.push_back({block, static_cast<u32>(std::min<s64>(ms, UINT32_MAX))});
+        }
+    } catch (const std::exception &) { /* the engine is C: the record lacks the block */
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <mutex>
+#include <unordered_set>
 #include <vector>
 
 #include "core.h"
@@ -35,7 +36,7 @@ private:
     cw_image &image_;
     const std::chrono::steady_clock::time_point began_;
     mutable std::mutex lock_;
-    std::vector<bool> seen_;       /* lock_; a bit for each block */
+    std::unordered_set<u64> seen_; /* lock_; the blocks of reads_ */
     std::vector<FirstRead> reads_; /* lock_ */
 };
 

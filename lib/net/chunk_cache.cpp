@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "lib/error.h"
@@ -192,6 +194,12 @@ std::unique_ptr<ChunkCache> ChunkCache::open(const Config &config, const RemoteV
     if (cache->adopt(config, version)) {
         return cache;
     }
+    if (!config.may_begin) {
+        throw Error(path +
+                        ": has pieces of another size, or of another version; give the "
+                        "--net-chunk that it was made with",
+                    EINVAL);
+    }
     if (read_only || !cache->begin(config, version)) {
         cw_log_bad("%s: cannot be written (%s): what is fetched is not kept", path.c_str(),
                    errno_text(read_only ? EROFS : errno).c_str());
@@ -204,10 +212,8 @@ std::unique_ptr<ChunkCache> ChunkCache::open(const Config &config, const RemoteV
 bool ChunkCache::adopt(const Config &config, const RemoteVersion &version) {
     Header header = {};
     struct stat st = {};
-    if (!set_lock(fd_.get(), F_RDLCK, kInUse, 1)) {
-        throw Error(path_ + ": another program begins it; try again", EBUSY);
-    }
-    if (!read_all(fd_.get(), &header, sizeof(header), 0) || !is_right(header) ||
+    if (!set_lock(fd_.get(), F_RDLCK, kInUse, 1) ||
+        !read_all(fd_.get(), &header, sizeof(header), 0) || !is_right(header) ||
         fstat(fd_.get(), &st) != 0) {
         return false;
     }
@@ -221,13 +227,34 @@ bool ChunkCache::adopt(const Config &config, const RemoteVersion &version) {
            chunk_bytes_ == config.chunk && sets_ != 0 && sets_ <= most;
 }
 
+/*
+ * Of two programs that begin it at once, one does, and the other takes what that made. True:
+ * there is such a cache; false: nobody else has it, and nobody gets it. Throws Error.
+ */
+bool ChunkCache::adopt_or_lock(const Config &config, const RemoteVersion &version) {
+    constexpr int kTries = 20;
+    constexpr unsigned int kSpread = 50; /* milliseconds */
+    for (int i = 0; i < kTries; i++) {
+        if (set_lock(fd_.get(), F_WRLCK, kInUse, 1)) {
+            return false;
+        }
+        (void)set_lock(fd_.get(), F_UNLCK, kInUse, 1);
+        std::this_thread::sleep_for(
+            std::chrono::milliseconds(1 + std::random_device()() % kSpread));
+        if (adopt(config, version)) {
+            return true;
+        }
+    }
+    throw Error(path_ +
+                    ": is in use as the cache of another image or version; name another file "
+                    "with --net-cache",
+                EBUSY);
+}
+
 /* false: errno says why. */
 bool ChunkCache::begin(const Config &config, const RemoteVersion &version) {
-    if (!set_lock(fd_.get(), F_WRLCK, kInUse, 1)) {
-        throw Error(path_ +
-                        ": is in use as the cache of another image or version; name another "
-                        "file with --net-cache",
-                    EBUSY);
+    if (adopt_or_lock(config, version)) {
+        return true;
     }
     const u64 wanted =
         config.bytes != 0 ? std::min<u64>(config.bytes, version.length) : version.length;
@@ -247,9 +274,17 @@ bool ChunkCache::begin(const Config &config, const RemoteVersion &version) {
         return false;
     }
     header.crc = cw_to_le32(header_crc(header));
-    return ftruncate(fd_.get(), 0) == 0 && ftruncate(fd_.get(), data_offset(sets_, 0)) == 0 &&
-           write_all(fd_.get(), &header, sizeof(header), 0) &&
-           set_lock(fd_.get(), F_RDLCK, kInUse, 1);
+    /* The header first: a cut between these must not leave a file that is no cache. */
+    const bool good =
+        ftruncate(fd_.get(), 0) == 0 && write_all(fd_.get(), &header, sizeof(header), 0) &&
+        fdatasync(fd_.get()) == 0 && ftruncate(fd_.get(), data_offset(sets_, 0)) == 0 &&
+        set_lock(fd_.get(), F_RDLCK, kInUse, 1);
+    if (!good) {
+        const int err = errno;
+        (void)!ftruncate(fd_.get(), 0);
+        errno = err;
+    }
+    return good;
 }
 
 off_t ChunkCache::entry_offset(u64 set, unsigned int way) const {

@@ -24,10 +24,11 @@ namespace cloopw {
 class ChunkCache {
 public:
     struct Config {
-        std::string path; /* a file, or a directory that gets one */
-        std::string url;  /* without its query */
-        u64 bytes = 0;    /* room for chunks; 0: for the whole file */
-        u32 chunk = 0;    /* bytes of a chunk, a power of two */
+        std::string path;      /* a file, or a directory that gets one */
+        std::string url;       /* without its query */
+        u64 bytes = 0;         /* room for chunks; 0: for the whole file */
+        bool may_begin = true; /* else only a cache that fits is taken */
+        u32 chunk = 0;         /* bytes of a chunk, a power of two */
     };
 
     /*
@@ -66,6 +67,7 @@ private:
     ChunkCache(std::string path, Fd fd, bool read_only)
         : path_(std::move(path)), fd_(std::move(fd)), read_only_(read_only) {}
 
+    bool adopt_or_lock(const Config &config, const RemoteVersion &version);
     bool begin(const Config &config, const RemoteVersion &version);
     bool adopt(const Config &config, const RemoteVersion &version);
     u64 set_of(u64 chunk) const { return chunk % sets_; }

@@ -43,15 +43,18 @@ void want_all(ChunkCache &cache, u64 chunks, u32 chunk_bytes, const std::string 
 ChunkStore::ChunkStore(const std::string &url, const NetSettings &settings)
     : settings_(settings), chunk_bytes_(settings.chunk), fetcher_(url, settings) {
     const ChunkCache::Config config = {settings.cache, shown_name(url), settings.cache_bytes,
-                                       settings.chunk};
+                                       !settings.offline, settings.chunk};
     version_ = version_of(fetcher_, config, settings.offline);
     if (version_.length == 0 || version_.length > CW_IMAGE_MAX_SIZE) {
         throw Error(shown_name(url) + ": has a length that no image has: " +
                         std::to_string(version_.length) + " bytes",
                     EINVAL);
     }
-    if (!settings.cache.empty()) {
+    if (!settings.cache.empty() && version_.is_certain()) {
         cache_ = ChunkCache::open(config, version_);
+    } else if (!settings.cache.empty()) {
+        cw_log_bad("%s: its server names no version of the file: what is fetched is not kept",
+                   shown_name(url).c_str());
     }
     if (settings.offline) {
         if (!cache_) {
@@ -82,6 +85,8 @@ NetStats ChunkStore::stats() const {
  */
 ChunkStore::Chunks ChunkStore::claim(u64 first, u64 last, bool ahead, Chunks *mine) {
     Chunks all;
+    all.reserve(last - first + 1);
+    mine->reserve(last - first + 1);
     for (u64 number = first; number <= last; number++) {
         auto found = chunks_.find(number);
         if (found == chunks_.end()) {
@@ -206,7 +211,12 @@ void ChunkStore::fetch(const Chunks &chunks, bool urgent) {
         }
         loading_ahead_ += urgent ? 0 : chunks.size();
     }
-    fetcher_.submit(job);
+    try {
+        fetcher_.submit(job);
+    } catch (const std::exception &) {
+        job->done(-ENOMEM);
+        throw;
+    }
 }
 
 /* A reader's neighbours come by one request. Chunks that are read ahead come one by one. */
@@ -226,7 +236,7 @@ void ChunkStore::fetch_in_runs(const Chunks &chunks, bool urgent) {
     }
 }
 
-void ChunkStore::load(const Chunks &mine, bool urgent) {
+void ChunkStore::load_claimed(const Chunks &mine, bool urgent) {
     Chunks missing;
     for (const ChunkPtr &chunk : mine) {
         if (!take_from_cache(chunk)) {
@@ -239,6 +249,23 @@ void ChunkStore::load(const Chunks &mine, bool urgent) {
     }
     for (const ChunkPtr &chunk : missing) {
         settle(chunk, State::kFailed, -ENODATA);
+    }
+}
+
+/* Without memory, chunks that nothing fetches must not look as if something did. */
+void ChunkStore::load(const Chunks &mine, bool urgent) {
+    try {
+        load_claimed(mine, urgent);
+    } catch (const std::exception &) {
+        for (const ChunkPtr &chunk : mine) {
+            std::unique_lock lock(lock_);
+            const bool orphan = chunk->state == State::kLoading && !chunk->job;
+            lock.unlock();
+            if (orphan) {
+                settle(chunk, State::kFailed, -ENOMEM);
+            }
+        }
+        throw;
     }
 }
 
@@ -315,7 +342,10 @@ int ChunkStore::read(void *buf, size_t len, u64 off) {
             return err;
         }
     }
-    read_ahead(first, last);
+    try {
+        read_ahead(first, last);
+    } catch (const std::exception &) { /* the read itself is done */
+    }
     return 0;
 }
 
@@ -358,7 +388,7 @@ void ChunkStore::will_read(u64 off, u64 len) {
     if (len == 0 || off >= version_.length) {
         return;
     }
-    len = std::min(len, version_.length - off);
+    len = std::min({len, version_.length - off, kMostAhead * chunk_bytes_});
     Chunks mine;
     {
         const std::lock_guard guard(lock_);
@@ -367,9 +397,9 @@ void ChunkStore::will_read(u64 off, u64 len) {
     load(mine, false);
 }
 
-void ChunkStore::distrust(u64 off, u64 len) {
-    if (len == 0 || off >= version_.length) {
-        return;
+bool ChunkStore::distrust(u64 off, u64 len) {
+    if (settings_.offline || len == 0 || off >= version_.length) {
+        return false;
     }
     const u64 last = (off + std::min(len, version_.length - off) - 1) / chunk_bytes_;
     for (u64 number = off / chunk_bytes_; number <= last; number++) {
@@ -384,6 +414,7 @@ void ChunkStore::distrust(u64 off, u64 len) {
             chunks_.erase(found);
         }
     }
+    return true;
 }
 
 }  // namespace cloopw

@@ -44,8 +44,11 @@ public:
     int read(void *buf, size_t len, u64 off);
     /* The range is read soon: it is fetched behind what readers wait for. Any thread. */
     void will_read(u64 off, u64 len);
-    /* The range had wrong bytes: the next read of it goes past all caches. Any thread. */
-    void distrust(u64 off, u64 len);
+    /*
+     * The range had wrong bytes: the next read of it goes past all caches. False: there is
+     * no other source. Any thread.
+     */
+    bool distrust(u64 off, u64 len);
     void rest() { fetcher_.rest(); }
 
     NetStats stats() const;
@@ -79,6 +82,7 @@ private:
     void fetch(const Chunks &chunks, bool urgent);
     void fetch_in_runs(const Chunks &chunks, bool urgent);
     void load(const Chunks &mine, bool urgent);
+    void load_claimed(const Chunks &mine, bool urgent);
     void received(const Chunks &chunks, u64 at, const char *bytes, size_t len);
     void settle(const ChunkPtr &chunk, State state, int err);
     int wait_for(std::unique_lock<std::mutex> &lock, const ChunkPtr &chunk);

@@ -85,7 +85,6 @@ const RemoteVersion &Fetcher::pin() {
 
 void Fetcher::submit(const std::shared_ptr<FetchJob> &job) {
     const std::lock_guard guard(lock_);
-    (job->urgent ? urgent_ : ahead_).push_back(job);
     if (!multi_) {
         multi_ = new_curl_multi();
     }
@@ -93,6 +92,7 @@ void Fetcher::submit(const std::shared_ptr<FetchJob> &job) {
         const SignalsBlocked blocked;
         thread_ = std::thread([this] { run(); });
     }
+    (job->urgent ? urgent_ : ahead_).push_back(job); /* last: what throws leaves no job behind */
     (void)curl_library().multi_wakeup(multi_.get());
 }
 
@@ -169,18 +169,38 @@ void Fetcher::begin(CURLM *multi, Running &running) {
         const std::lock_guard guard(lock_);
         stats_.bytes += len;
     };
-    running.transfer = std::make_unique<Transfer>(std::move(request), settings_);
-    (void)curl_library().multi_add_handle(multi, running.transfer->handle());
+    try {
+        running.transfer = std::make_unique<Transfer>(std::move(request), settings_);
+    } catch (const std::exception &) { /* no memory */
+    }
+    if (!running.transfer ||
+        curl_library().multi_add_handle(multi, running.transfer->handle()) != CURLM_OK) {
+        running.transfer.reset();
+        running.reason = errno_text(ENOMEM);
+        running.next_try = Clock::now() + pause_after(running.tries++);
+        return;
+    }
     const std::lock_guard guard(lock_);
     stats_.requests++;
 }
 
+bool Fetcher::is_over(const Running &running) const {
+    return settings_.timeout != 0 &&
+           Clock::now() - running.began >= std::chrono::seconds(settings_.timeout);
+}
+
 void Fetcher::begin_due(CURLM *multi) {
     const auto now = Clock::now();
-    for (auto &running : running_) {
-        if (!running->transfer && running->next_try <= now) {
-            begin(multi, *running);
+    for (size_t i = 0; i < running_.size();) {
+        Running &running = *running_[i];
+        if (!running.transfer && running.tries != 0 && is_over(running)) {
+            give_up(running);
+            continue;
         }
+        if (!running.transfer && running.next_try <= now) {
+            begin(multi, running);
+        }
+        i++;
     }
 }
 
@@ -219,20 +239,23 @@ void Fetcher::note_success() {
     failing_since_ = {};
 }
 
+/* The time of its reader is over. Takes it out of running_. */
+void Fetcher::give_up(Running &running) {
+    cw_log_bad("%s: a read failed after %u s: %s", shown_name(url_).c_str(), settings_.timeout,
+               running.reason.c_str());
+    finish(running, -EIO);
+}
+
 void Fetcher::try_later(Running &running, const std::string &reason) {
-    const auto now = Clock::now();
     note_failure(reason);
-    const bool enough =
-        settings_.timeout != 0 && now - running.began >= std::chrono::seconds(settings_.timeout);
-    if (enough || !running.job->urgent) {
-        if (enough) {
-            cw_log_bad("%s: a read failed after %u s: %s", shown_name(url_).c_str(),
-                       settings_.timeout, reason.c_str());
-        }
-        finish(running, -EIO);
-        return;
+    running.reason = reason;
+    if (!running.job->urgent) {
+        finish(running, -EIO); /* a reader who wants it has it fetched again */
+    } else if (is_over(running)) {
+        give_up(running);
+    } else {
+        running.next_try = Clock::now() + pause_after(running.tries++);
     }
-    running.next_try = now + pause_after(running.tries++);
 }
 
 void Fetcher::end(Running &running, CURLcode code) {

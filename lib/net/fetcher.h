@@ -71,7 +71,8 @@ private:
         std::shared_ptr<FetchJob> job;
         std::unique_ptr<Transfer> transfer; /* nullptr: waits until next_try */
         u64 received = 0;                   /* bytes of the range that were taken */
-        unsigned int tries = 0;
+        unsigned int tries = 0;             /* that failed */
+        std::string reason;                 /* of the last failure */
         Clock::time_point began;
         Clock::time_point next_try;
     };
@@ -80,8 +81,10 @@ private:
     bool take_jobs();
     void begin(CURLM *multi, Running &running);
     void begin_due(CURLM *multi);
-    bool collect(CURLM *multi); /* true: a transfer has ended */
+    bool is_over(const Running &running) const; /* the time of its reader */
+    bool collect(CURLM *multi);                 /* true: a transfer has ended */
     void end(Running &running, CURLcode code);
+    void give_up(Running &running);
     void try_later(Running &running, const std::string &reason);
     void finish(Running &running, int err);
     int wait_time() const;

@@ -70,10 +70,12 @@ void url_will_read(cw_io *io, u64 off, u64 len) {
 
 bool url_distrust(cw_io *io, u64 off, u64 len) {
     UrlIo *url = to_url_io(io);
-    return !cw_outside(off, len, url->size) && guarded([&] {
-                                                   url->store->distrust(url->offset + off, len);
-                                                   return 0;
-                                               }) == 0;
+    bool again = false;
+    (void)guarded([&] {
+        again = !cw_outside(off, len, url->size) && url->store->distrust(url->offset + off, len);
+        return 0;
+    });
+    return again;
 }
 
 int url_pwrite(cw_io *, const void *, size_t, u64) { return -EROFS; }
@@ -132,6 +134,17 @@ Io open_source(const std::string &name, u64 offset, u64 limit) {
 
 std::optional<NetStats> net_stats(const cw_io &io) {
     return is_url_io(io) ? std::optional(to_url_io(&io)->store->stats()) : std::nullopt;
+}
+
+u64 version_sum(const cw_io &io) {
+    constexpr unsigned int kHalf = 32;
+    if (!is_url_io(io)) {
+        return 0;
+    }
+    const RemoteVersion &version = to_url_io(&io)->store->version();
+    const std::string texts = strong_tag(version.etag) + "\n" + version.modified;
+    return u64{cw_crc32c(texts.data(), texts.size())} << kHalf |
+           cw_crc32c(&version.length, sizeof(version.length));
 }
 
 void rest_source(const cw_io &io) {

@@ -20,6 +20,9 @@ Io open_source(const std::string &name, u64 offset = 0, u64 limit = 0);
 /* nullopt: the io is not of a URL. */
 std::optional<NetStats> net_stats(const cw_io &io);
 
+/* Tells versions of the file apart, also in another process; 0: the io is not of a URL. */
+u64 version_sum(const cw_io &io);
+
 /*
  * For an io of a URL, before a fork: ends its thread and connections, which begin again
  * with the next read. Nobody reads meanwhile.

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include <cstdio>
+#include <exception>
 
 #include "url.h"
 
@@ -26,9 +27,6 @@ std::string trimmed(const std::string &text) {
 
 bool is_weak(const std::string &etag) { return etag.rfind("W/", 0) == 0; }
 
-/* Apache calls a new file's tag weak for a second, and then the same tag strong. */
-std::string tag_of(const std::string &etag) { return is_weak(etag) ? etag.substr(2) : etag; }
-
 /* A server in trouble, or one that wants to be asked later. */
 bool is_passing(long status) {
     return status >= kFirstServerError || status == kTimeout || status == kTooMany;
@@ -36,8 +34,11 @@ bool is_passing(long status) {
 
 }  // namespace
 
+/* Apache calls a new file's tag weak for a second, and then the same tag strong. */
+std::string strong_tag(const std::string &etag) { return is_weak(etag) ? etag.substr(2) : etag; }
+
 bool RemoteVersion::operator==(const RemoteVersion &other) const {
-    return length == other.length && tag_of(etag) == tag_of(other.etag) &&
+    return length == other.length && strong_tag(etag) == strong_tag(other.etag) &&
            modified == other.modified;
 }
 
@@ -110,7 +111,11 @@ void Transfer::set_headers() {
 }
 
 size_t Transfer::take_header(char *line, size_t size, size_t count, void *self) {
-    static_cast<Transfer *>(self)->parse_header(std::string(line, size * count));
+    try {
+        static_cast<Transfer *>(self)->parse_header(std::string(line, size * count));
+    } catch (const std::exception &) { /* libcurl is C: the transfer fails */
+        return 0;
+    }
     return size * count;
 }
 
@@ -182,7 +187,7 @@ Transfer::Outcome Transfer::refuse_status() const {
         if (pinned == nullptr) {
             return {Kind::kRefused, "the server cannot send parts of a file (no range requests)"};
         }
-        return tag_of(answered_.etag) == tag_of(pinned->etag) &&
+        return strong_tag(answered_.etag) == strong_tag(pinned->etag) &&
                        answered_.modified == pinned->modified
                    ? Outcome{Kind::kFailed, "the server sent the whole file instead of a part"}
                    : Outcome{Kind::kChanged, "the file has changed on the server"};

@@ -26,6 +26,9 @@ struct RemoteVersion {
     bool is_certain() const { return !etag.empty() || !modified.empty(); }
 };
 
+/* The tag without the mark of a weak one. */
+std::string strong_tag(const std::string &etag);
+
 class Transfer {
 public:
     struct Request {

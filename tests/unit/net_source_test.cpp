@@ -389,6 +389,63 @@ TEST_F(NetCache, WorksWithoutTheNetworkWhenItIsFull) {
     expect_right(io, 0, kSize);
 }
 
+TEST_F(NetCache, WithoutTheNetworkNothingOfItIsLost) {
+    fill();
+    server_.stop();
+    const Bytes sound = read_bytes(dir_ / "cache");
+    net_settings().offline = true;
+    net_settings().chunk = 2 * kChunk;
+    EXPECT_NE(refusal(server_.url()).find("has pieces of another size"), std::string::npos);
+    EXPECT_EQ(read_bytes(dir_ / "cache"), sound);
+    net_settings().chunk = kChunk;
+    const Io io = open_source(server_.url());
+    EXPECT_FALSE(cw_distrust(&io.get(), 3 * kChunk, 100));
+    expect_right(io, 3 * kChunk, 100);
+    EXPECT_EQ(read_bytes(dir_ / "cache"), sound);
+}
+
+TEST_F(NetCache, ManyBeginItAtOnce) {
+    std::vector<std::thread> programs;
+    std::atomic<int> right = 0;
+    for (int i = 0; i < 6; i++) {
+        programs.emplace_back([&, i] { /* each with a store of its own */
+                                       const Io io =
+                                           open_source(server_.url("/image?" + std::to_string(i)));
+                                       right += read(io, 0, kSize) == content_ ? 1 : 0;
+        });
+    }
+    for (std::thread &program : programs) {
+        program.join();
+    }
+    EXPECT_EQ(right, 6);
+    server_.forget_requests();
+    fill();
+    EXPECT_EQ(data_requests(), 0u);
+}
+
+TEST_F(NetCache, ACutWhileItBeginsLeavesACacheOrNothing) {
+    fill();
+    const Bytes sound = read_bytes(dir_ / "cache");
+    for (size_t len : {size_t{0}, size_t{3200}, size_t{4096}}) {
+        dir_.write("cache", Bytes(sound.begin(), sound.begin() + static_cast<std::ptrdiff_t>(len)));
+        EXPECT_EQ(refusal(server_.url()), "") << len;
+    }
+}
+
+TEST_F(NetSource, VersionsHaveSums) {
+    u64 first = 0;
+    {
+        const Io io = open_source(server_.url());
+        first = version_sum(io.get());
+        EXPECT_NE(first, 0u);
+    }
+    server_.set_content(content_, "W/\"1\"");
+    EXPECT_EQ(version_sum(open_source(server_.url()).get()), first);
+    server_.set_content(content_, "\"2\"");
+    EXPECT_NE(version_sum(open_source(server_.url()).get()), first);
+    EXPECT_EQ(version_sum(Io::memory("x").get()), 0u);
+}
+
 TEST_F(NetCache, AnotherVersionBeginsItAnew) {
     fill();
     const Bytes other = random_bytes(kSize, 9);

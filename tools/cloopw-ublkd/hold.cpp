@@ -57,6 +57,11 @@ void bind_directories(const fs::path &root) {
         if (entry.is_symlink() || !entry.is_directory() || entry.path() == root) {
             continue;
         }
+        if (entry.path() == "/etc") { /* its files are deleted, and names and CAs are wanted */
+            fs::copy(entry.path(), at,
+                     fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+            continue;
+        }
         fs::create_directory(at);
         if (mount(entry.path().c_str(), at.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
             throw io_error(entry.path().string(), "cannot be mounted at " + at.string(), errno);

@@ -15,6 +15,7 @@
 #include "hold.h"
 #include "lib/error.h"
 #include "lib/escape.h"
+#include "lib/net/curl_library.h"
 #include "lib/net/url.h"
 #include "server.h"
 #include "supervise.h"
@@ -154,6 +155,9 @@ int run(int argc, char **argv) {
         set(options, word);
     }
     check_options(options.served);
+    if (is_remote(options.served.image)) {
+        (void)curl_library(); /* a later server may not find it any more */
+    }
     if (options.served.stay) {
         argv[0][0] = '@'; /* systemd's mark of what serves storage: it is not killed at the end */
         hold_memory();

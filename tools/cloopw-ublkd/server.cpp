@@ -23,6 +23,8 @@
 #include "lib/escape.h"
 #include "lib/fd.h"
 #include "lib/net/settings.h"
+#include "lib/net/source.h"
+#include "lib/net/url.h"
 #include "lib/serve/status.h"
 #include "pool.h"
 #include "queue.h"
@@ -288,12 +290,18 @@ Device open_device(const UblkOptions &options, ServerState &state, bool recovers
     if (!recovers) {
         Device device = open_served(options.served, top);
         state.uuid = top_uuid(options.served);
+        state.version_sum = version_sum(device.base().get());
         return device;
     }
     net_settings().patient = true; /* a device waits for it, and no user */
     const ServedOptions now = present_stack(options.served, state);
     Device device = open_served(now, top, MissingTop::kRefuse);
     want_same_cow(now, state);
+    if (version_sum(device.base().get()) != state.version_sum) {
+        throw Error(
+            shown_name(now.image) + ": has changed on its server, so no other server can go on",
+            ESTALE);
+    }
     return device;
 }
 

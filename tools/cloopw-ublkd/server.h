@@ -40,7 +40,8 @@ struct ServerState {
     std::atomic<uint64_t> low_bytes = 0;                    /* the same, when that is 0 */
     std::atomic<uint32_t> nr_tops = 0; /* tops that count: those of snapshots */
     char top[CLOOPW_MAX_LAYERS][PATH_MAX] = {};
-    Uuid uuid{}; /* the first layer's, when it was opened; zeros: it has none */
+    u64 version_sum = 0; /* of an image at a URL: the file's, when it was opened */
+    Uuid uuid{};         /* the first layer's, when it was opened; zeros: it has none */
 };
 
 /*
