@@ -40,7 +40,7 @@ struct ServerState {
     std::atomic<uint64_t> low_bytes = 0;                    /* the same, when that is 0 */
     std::atomic<uint32_t> nr_tops = 0; /* tops that count: those of snapshots */
     char top[CLOOPW_MAX_LAYERS][PATH_MAX] = {};
-    u64 version_sum = 0; /* of an image at a URL: the file's, when it was opened */
+    u64 version_sum = 0; /* when it was opened; 0: the image is not at a URL */
     Uuid uuid{};         /* the first layer's, when it was opened; zeros: it has none */
 };
 
