@@ -27,7 +27,7 @@ public:
     BlockRecorder &operator=(const BlockRecorder &) = delete;
     ~BlockRecorder();
 
-    /* Those after the first from ones, most at most. Any thread. */
+    /* Skips from reads, and returns most of the next at most. Any thread. */
     std::vector<FirstRead> reads(size_t from, size_t most) const;
 
 private:

@@ -228,7 +228,7 @@ bool ChunkCache::adopt(const Config &config, const RemoteVersion &version) {
 }
 
 /*
- * Of two programs that begin it at once, one does, and the other takes what that made. True:
+ * When two programs begin it at once, one does, and the other takes what that made. True:
  * there is such a cache; false: nobody else has it, and nobody gets it. Throws Error.
  */
 bool ChunkCache::adopt_or_lock(const Config &config, const RemoteVersion &version) {

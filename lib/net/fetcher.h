@@ -72,7 +72,7 @@ private:
         std::unique_ptr<Transfer> transfer; /* nullptr: waits until next_try */
         u64 received = 0;                   /* bytes of the range that were taken */
         unsigned int tries = 0;             /* that failed */
-        std::string reason;                 /* of the last failure */
+        std::string reason;                 /* why the last one failed */
         Clock::time_point began;
         Clock::time_point next_try;
     };
