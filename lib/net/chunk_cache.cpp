@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "lib/error.h"
+#include "lib/move_all.h"
 
 namespace cloopw {
 namespace {
@@ -84,37 +85,11 @@ bool set_identity(Header &header, const Identity &identity) {
 }
 
 bool read_all(int fd, void *buf, size_t len, off_t off) {
-    auto *at = static_cast<char *>(buf);
-    while (len != 0) {
-        const ssize_t n = pread(fd, at, len, off);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return false;
-        }
-        at += n;
-        off += n;
-        len -= static_cast<size_t>(n);
-    }
-    return true;
+    return move_all(pread, fd, static_cast<char *>(buf), len, static_cast<u64>(off)) == 0;
 }
 
 bool write_all(int fd, const void *buf, size_t len, off_t off) {
-    const auto *at = static_cast<const char *>(buf);
-    while (len != 0) {
-        const ssize_t n = pwrite(fd, at, len, off);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return false;
-        }
-        at += n;
-        off += n;
-        len -= static_cast<size_t>(n);
-    }
-    return true;
+    return move_all(pwrite, fd, static_cast<const char *>(buf), len, static_cast<u64>(off)) == 0;
 }
 
 /* A lock of this open file on the bytes; none waits for it. */

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "lib/move_all.h"
+
 namespace cloopw {
 namespace {
 
@@ -18,20 +20,6 @@ uint64_t length_of(const UblkRequest &request) {
 
 /* The kernel keeps to the limits that it was told; nothing here depends on it. */
 bool fits(const UblkRequest &request) { return length_of(request) <= kMostBytes; }
-
-/* Moves all of it: 0 or -errno. Call is pread or pwrite. */
-template <typename Call, typename Buffer>
-int move_all(Call call, int node, Buffer *buf, size_t len, uint64_t at) {
-    size_t done = 0;
-    while (done < len) {
-        const ssize_t n = call(node, buf + done, len - done, static_cast<off_t>(at + done));
-        if (n <= 0 && !(n < 0 && errno == EINTR)) {
-            return n < 0 ? -errno : -EIO;
-        }
-        done += n > 0 ? static_cast<size_t>(n) : 0;
-    }
-    return 0;
-}
 
 int give(int node, const UblkRequest &request, const RequestBuffer &buffer) {
     const auto len = static_cast<size_t>(length_of(request));
