@@ -33,7 +33,10 @@ fs::path directory_of(const std::string &path) {
     return parent.empty() ? "." : parent;
 }
 
-/* True when a check finds the log sound and empty. */
+/*
+ * True when a check finds the log sound and empty. A power cut may have torn the copy of the
+ * superblock that is not in use.
+ */
 bool cow_holds_nothing(const std::string &path) {
     try {
         Io io = Io::open(path, Io::Mode::kRead);
@@ -46,7 +49,8 @@ bool cow_holds_nothing(const std::string &path) {
         check_log_supers(supers, findings);
         const CowTotals totals = check_log(cow, {}, findings);
         check_log_end(find_log_end(io.get(), supers.best()), supers, findings);
-        return totals.plain_bytes == 0 && findings.all().empty();
+        return totals.plain_bytes == 0 &&
+               std::ranges::all_of(findings.all(), [](const Finding &f) { return f.repairable; });
     } catch (const Error &) {
         return false;
     }

@@ -9,11 +9,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <vector>
 
 #include "lib/error.h"
+#include "lib/move_all.h"
 #include "lib/size.h"
 #include "super.h"
+
+extern "C" {
+#include "log/log_record.h"
+}
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -32,24 +38,28 @@ uint64_t device_size(int fd, const std::string &path) {
 
 bool is_zero_at(int fd, const std::string &name, uint64_t off, uint64_t len) {
     std::vector<char> bytes(len);
-    for (uint64_t done = 0; done < len;) {
-        ssize_t n = pread(fd, bytes.data() + done, len - done, static_cast<off_t>(off + done));
-        if (n <= 0) {
-            throw io_error(name, "cannot read", n == 0 ? EIO : errno);
-        }
-        done += static_cast<uint64_t>(n);
+    const int err = move_all(pread, fd, bytes.data(), len, off);
+    if (err != 0) {
+        throw io_error(name, "cannot read", err);
     }
     return std::ranges::all_of(bytes, [](char c) { return c == 0; });
 }
 
+void write_at(int fd, const std::string &name, const void *bytes, uint64_t len, uint64_t off) {
+    const int err = move_all(pwrite, fd, static_cast<const char *>(bytes), len, off);
+    if (err != 0) {
+        throw io_error(name, "cannot write", err);
+    }
+}
+
 void write_zeros_at(int fd, const std::string &name, uint64_t off, uint64_t len) {
     const std::vector<char> zeros(len);
-    for (uint64_t done = 0; done < len;) {
-        ssize_t n = pwrite(fd, zeros.data() + done, len - done, static_cast<off_t>(off + done));
-        if (n <= 0) {
-            throw io_error(name, "cannot write", n == 0 ? EIO : errno);
-        }
-        done += static_cast<uint64_t>(n);
+    write_at(fd, name, zeros.data(), len, off);
+}
+
+void sync(int fd, const std::string &name) {
+    if (fsync(fd) != 0) {
+        throw io_error(name, "cannot sync", errno);
     }
 }
 
@@ -62,13 +72,28 @@ Uuid uuid_of(int fd, const std::string &path) {
     return uuid;
 }
 
+bool has_log_magic(const struct cw_disk_log_super &super) {
+    return memcmp(super.magic, CW_LOG_MAGIC, sizeof(super.magic)) == 0;
+}
+
+/* A cut while this log is made blank leaves an unfinished one, also after checkpoints. */
+void mark_unfinished(int fd, const std::string &path) {
+    struct cw_disk_log_super super = {};
+    if (pread(fd, &super, CW_SECTOR_SIZE, 0) == ssize_t{CW_SECTOR_SIZE} && has_log_magic(super)) {
+        super.seq = cw_to_le64(1);
+        super.segments = cw_to_le64(0);
+        write_at(fd, path, &super, CW_SECTOR_SIZE, 0);
+        sync(fd, path);
+    }
+}
+
 /*
  * Removes both copies of a superblock. The device was blank before, or its content is lost.
  */
 void try_to_make_blank(int fd, const std::string &path) {
     try {
+        mark_unfinished(fd, path);
         make_blank(fd, path, device_size(fd, path));
-        (void)fsync(fd);
     } catch (const Error &) {
         return; /* the caller reports the first failure */
     }
@@ -91,10 +116,28 @@ bool is_blank(int fd, const std::string &name, uint64_t size) {
     return is_zero_at(fd, name, 0, len) && is_zero_at(fd, name, size - len, len);
 }
 
+bool is_unfinished_log(int fd, const std::string &name, uint64_t size) {
+    struct cw_disk_log_super super = {};
+    if (size < kCowLeast || pread(fd, &super, sizeof(super), 0) != ssize_t{sizeof(super)}) {
+        return false;
+    }
+    return has_log_magic(super) && !cw_log_super_is_sound(&super) && super.seq == cw_to_le64(1) &&
+           super.segments == cw_to_le64(0) &&
+           is_zero_at(fd, name, sizeof(super), kDeviceMarks - sizeof(super)) &&
+           is_zero_at(fd, name, size - kDeviceMarks, kDeviceMarks);
+}
+
 void make_blank(int fd, const std::string &name, uint64_t size) {
     const uint64_t len = std::min(size, kDeviceMarks);
-    write_zeros_at(fd, name, 0, len);
+    uint64_t from = std::min(len, uint64_t{CW_LOG_SUPER_LEN});
     write_zeros_at(fd, name, size - len, len);
+    write_zeros_at(fd, name, from, len - from);
+    sync(fd, name);
+    from = std::min(len, uint64_t{CW_SECTOR_SIZE});
+    write_zeros_at(fd, name, from, len - from);
+    sync(fd, name);
+    write_zeros_at(fd, name, 0, from);
+    sync(fd, name);
 }
 
 Uuid create_cow_on_device(const std::string &path, const CowBase &base,
@@ -111,9 +154,7 @@ Uuid create_cow_on_device(const std::string &path, const CowBase &base,
     }
     try {
         write_cow_log(fd.get(), path, base, settings);
-        if (fsync(fd.get()) != 0) {
-            throw io_error(path, "cannot sync", errno);
-        }
+        sync(fd.get(), path);
         return uuid_of(fd.get(), path);
     } catch (const Error &) {
         try_to_make_blank(fd.get(), path);

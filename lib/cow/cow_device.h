@@ -17,7 +17,16 @@ constexpr uint64_t kDeviceMarks = uint64_t{1} << 20;
 /* Are the first and last kDeviceMarks zeros? Throws Error. */
 bool is_blank(int fd, const std::string &name, uint64_t size);
 
-/* Writes zeros there. Throws Error. */
+/*
+ * Did a power cut stop write_log_cow() or make_blank() here? The superblock is torn, it was
+ * the first of a log that never had data, and the rest is blank. Throws Error.
+ */
+bool is_unfinished_log(int fd, const std::string &name, uint64_t size);
+
+/*
+ * Writes zeros there, durably, the first sector last. A power cut meanwhile leaves a log
+ * that was never written unfinished, and no remains without a name. Throws Error.
+ */
 void make_blank(int fd, const std::string &name, uint64_t size);
 
 /*

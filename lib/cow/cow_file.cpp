@@ -140,6 +140,26 @@ CowFile check_device_without_cow(const std::string &path, int fd, const CowForma
     return CowFile::kBlankDevice;
 }
 
+CowFile check_without_cow(const std::string &path, int fd, bool is_device, const CowFormat *format,
+                          const CowSettings &settings) {
+    if (!settings.overwrite) {
+        refuse_image(path, fd);
+    }
+    if (is_device) {
+        return check_device_without_cow(path, fd, format, settings);
+    }
+    refuse_overwritten(path, fd);
+    throw Error(path +
+                    ": is not a COW file and is left as it is; name another file, it is made "
+                    "when it does not exist",
+                EINVAL);
+}
+
+bool is_unfinished(const std::string &path, int device) {
+    const off_t size = lseek(device, 0, SEEK_END);
+    return size > 0 && is_unfinished_log(device, path, static_cast<uint64_t>(size));
+}
+
 std::string directory_of(const std::string &path) {
     std::filesystem::path parent = std::filesystem::path(path).parent_path();
     return parent.empty() ? "." : parent.string();
@@ -295,18 +315,11 @@ CowFile check_cow_file(const std::string &path, const CowFormat *format,
         throw Error(path + ": is empty, not a COW file; remove it, a new one is made then", EINVAL);
     }
     const struct cw_cow_format *found = probe(path, fd.get());
-    if (found == nullptr && !settings.overwrite) {
-        refuse_image(path, fd.get());
-    }
-    if (found == nullptr && S_ISBLK(st.st_mode)) {
-        return check_device_without_cow(path, fd.get(), format, settings);
-    }
     if (found == nullptr) {
-        refuse_overwritten(path, fd.get());
-        throw Error(path +
-                        ": is not a COW file and is left as it is; name another file, it is "
-                        "made when it does not exist",
-                    EINVAL);
+        return check_without_cow(path, fd.get(), S_ISBLK(st.st_mode), format, settings);
+    }
+    if (found == &cw_cow_log && S_ISBLK(st.st_mode) && is_unfinished(path, fd.get())) {
+        return CowFile::kBlankDevice;
     }
     if (format != nullptr && std::string(format->name) != found->name) {
         throw Error(path + ": is a COW file of format " + found->name + ", not " + format->name +

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "lib/error.h"
+#include "lib/move_all.h"
 
 namespace cloopw {
 namespace {
@@ -52,6 +53,13 @@ int check_level(const cw_codec &codec, int level) {
     return level;
 }
 
+void write_header(int fd, const std::string &name, const char *bytes, size_t len, uint64_t off) {
+    const int err = move_all(pwrite, fd, bytes, len, off);
+    if (err != 0) {
+        throw io_error(name, "cannot write the COW header", err);
+    }
+}
+
 }  // namespace
 
 void encode_log_super(struct cw_disk_log_super *super, const LogCowConfig &config) {
@@ -91,20 +99,18 @@ void write_log_cow(int fd, const std::string &name, const LogCowConfig &config) 
     auto super = std::make_unique<struct cw_disk_log_super>();
     encode_log_super(super.get(), config);
 
-    const char *from = reinterpret_cast<const char *>(super.get());
-    size_t done = 0;
-    while (done < sizeof(*super)) {
-        ssize_t n = pwrite(fd, from + done, sizeof(*super) - done, static_cast<off_t>(done));
-        if (n > 0) {
-            done += static_cast<size_t>(n);
-        } else if (n == 0 || errno != EINTR) {
-            throw io_error(name, "cannot write the COW header", n == 0 ? ENOSPC : errno);
-        }
-    }
+    const char *bytes = reinterpret_cast<const char *>(super.get());
     struct stat st = {};
     if (fstat(fd, &st) == 0 && S_ISBLK(st.st_mode)) {
+        write_header(fd, name, bytes, CW_SECTOR_SIZE, 0);
+        if (fdatasync(fd) != 0) {
+            throw io_error(name, "cannot sync", errno);
+        }
+        write_header(fd, name, bytes + CW_SECTOR_SIZE, sizeof(*super) - CW_SECTOR_SIZE,
+                     CW_SECTOR_SIZE);
         return;
     }
+    write_header(fd, name, bytes, sizeof(*super), 0);
     if (ftruncate(fd, static_cast<off_t>(kLogCowEmptyLen)) != 0) {
         throw io_error(name, "cannot set the length of the COW file", errno);
     }

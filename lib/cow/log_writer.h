@@ -32,8 +32,9 @@ struct LogCowConfig {
 constexpr uint64_t kLogCowEmptyLen = CW_LOG_START;
 
 /*
- * Writes the superblock into the empty file, or block device, fd. Does not sync. name is
- * for messages. Throws Error.
+ * Writes the superblock into the empty file, or block device, fd. The caller syncs. On a
+ * device the first sector is durable before the rest is written, so that a torn superblock
+ * has a name (is_unfinished_log()). name is for messages. Throws Error.
  */
 void write_log_cow(int fd, const std::string &name, const LogCowConfig &config);
 

@@ -2,11 +2,11 @@
 /*
  * Does what a boot does with its COW file, without the driver:
  *
- *   powercut-boot [-r] [-w TEXT]... IMAGE [COW...]
+ *   powercut-boot [-r] [-u] [-w TEXT]... IMAGE [COW...]
  *
  * Attaches like cloopwsetup, which makes a missing first COW and freezes the second. Writes
  * each TEXT to a page of its own, flushes it, and then prints it. At the end it prints the
- * first bytes of the pages.
+ * first bytes of the pages. -u: takes a new COW back when it is attached, as after an error.
  */
 #include <unistd.h>
 
@@ -25,16 +25,15 @@ namespace {
 constexpr u32 kPages = 8;
 constexpr u32 kText = 16;
 
-std::vector<CowLayer> layers_of(const AttachOptions &options) {
+/* made: the new top, if there is one; it goes with that. */
+std::vector<CowLayer> layers_of(const AttachOptions &options, NewCow &made) {
     const ImageFacts image = inspect_image(options.image, "", 0, 0);
     const CowFile top = check_given(options);
     std::vector<CowLayer> below = find_layers(options, top != CowFile::kThere, image.st);
     if (top == CowFile::kThere || options.cows.empty()) {
         return below;
     }
-    NewCow made;
     make_top(options, image, top, below, made);
-    made.keep();
     return find_layers(options, false, image.st);
 }
 
@@ -56,12 +55,17 @@ u32 first_free(const Device &device) {
     return page;
 }
 
-void run(const AttachOptions &options, const std::vector<std::string> &texts) {
+void run(const AttachOptions &options, const std::vector<std::string> &texts, bool take_back) {
     const Io::Mode mode = options.read_only ? Io::Mode::kRead : Io::Mode::kReadWrite;
-    std::vector<Io> layers = open_cow_chain(layers_of(options), mode);
+    NewCow made;
+    std::vector<Io> layers = open_cow_chain(layers_of(options, made), mode);
     Device::Config config;
     config.read_only = options.read_only;
     Device device(Io::open(options.image, Io::Mode::kRead), std::move(layers), config);
+    if (take_back) {
+        return device.close();
+    }
+    made.keep();
     u32 page = first_free(device);
     for (const std::string &text : texts) {
         device.write(text.c_str(), static_cast<u32>(text.size()) + 1, u64{page++} * CW_PAGE_SIZE);
@@ -84,10 +88,13 @@ void run(const AttachOptions &options, const std::vector<std::string> &texts) {
 int main(int argc, char **argv) {
     cloopw::AttachOptions options;
     std::vector<std::string> texts;
+    bool take_back = false;
     int option = 0;
-    while ((option = getopt(argc, argv, "rw:")) != -1) {
+    while ((option = getopt(argc, argv, "ruw:")) != -1) {
         if (option == 'r') {
             options.read_only = true;
+        } else if (option == 'u') {
+            take_back = true;
         } else if (option == 'w') {
             texts.emplace_back(optarg);
         } else {
@@ -100,7 +107,7 @@ int main(int argc, char **argv) {
     options.image = argv[optind];
     options.cows.assign(argv + optind + 1, argv + argc);
     try {
-        cloopw::run(options, texts);
+        cloopw::run(options, texts, take_back);
     } catch (const std::exception &e) {
         fprintf(stderr, "powercut-boot: %s\n", e.what());
         return 1;

@@ -5,12 +5,15 @@
  *
  *   powercut-record DIR TRACE COMMAND [ARGUMENT...]
  *
- * TRACE gets a line for each call, TRACE.data the written bytes. The program's standard
+ * TRACE gets a line for each call, TRACE.data the written bytes. A loop device counts as the
+ * file in the directory that it shows. The program's standard
  * output is there, too. So a test knows what the program promised, and when. The exit
  * status is that of the program.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -138,10 +141,26 @@ private:
 
     bool is_below(const std::string &path) const { return path.rfind(dir_ + "/", 0) == 0; }
 
+    /* False: not of the directory's file system. A loop device is its file. */
+    bool is_ours(const std::string &path, struct stat *st) const {
+        if (stat(path.c_str(), st) != 0) {
+            return false;
+        }
+        if (S_ISBLK(st->st_mode)) {
+            struct loop_info64 info = {};
+            const int own = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+            const int err = ioctl(own, LOOP_GET_STATUS64, &info);
+            close(own);
+            st->st_dev = err == 0 ? info.lo_device : dev_t{0};
+            st->st_ino = info.lo_inode;
+        }
+        return st->st_dev == device_;
+    }
+
     /* A line about an inode of the directory's file system. */
     void on_file(pid_t tid, int fd, const char *what, const std::string &rest) {
         struct stat st = {};
-        if (stat(fd_path(tid, fd).c_str(), &st) == 0 && st.st_dev == device_) {
+        if (is_ours(fd_path(tid, fd), &st)) {
             trace_ << what << '\t' << st.st_ino << rest << '\n';
         }
     }
@@ -149,7 +168,7 @@ private:
     void wrote(pid_t tid, int fd, unsigned long long at, unsigned long long length) {
         const std::string path = fd_path(tid, fd);
         struct stat st = {};
-        if (stat(path.c_str(), &st) != 0 || st.st_dev != device_ || !S_ISREG(st.st_mode)) {
+        if (!is_ours(path, &st) || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
             return;
         }
         std::vector<char> bytes(length);

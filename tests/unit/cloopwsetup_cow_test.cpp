@@ -5,6 +5,7 @@
 
 #include "lib/cow/cow_device.h"
 #include "lib/cow/lock.h"
+#include "lib/cow/log_writer.h"
 #include "support/cloopwsetup_tool.h"
 
 namespace cloopw::test {
@@ -336,6 +337,57 @@ TEST_F(BlankDevice, MayBeSmall) {
     put(999);
     EXPECT_FALSE(is_blank(fd_.get(), "device", 1000));
     EXPECT_TRUE(is_blank(fd_.get(), "device", 999));
+}
+
+/* ---- a power cut while the first superblock was written ---- */
+
+class TornDevice : public BlankDevice {
+protected:
+    TornDevice() {
+        fs::resize_file(path("device"), kDeviceSize);
+        LogCowConfig config;
+        config.size = kMiB;
+        config.parent = "image";
+        encode_log_super(&super_, config);
+    }
+
+    /* The device has the first len bytes of the superblock. */
+    bool unfinished(size_t len) {
+        EXPECT_EQ(pwrite(fd_.get(), &super_, len, 0), static_cast<ssize_t>(len));
+        return is_unfinished_log(fd_.get(), "device", kDeviceSize);
+    }
+
+    static constexpr u64 kDeviceSize = 8 * kMiB;
+    cw_disk_log_super super_{};
+};
+
+TEST_F(TornDevice, IsKnownByItsFirstSector) {
+    EXPECT_FALSE(is_unfinished_log(fd_.get(), "device", kDeviceSize)); /* blank */
+    EXPECT_TRUE(unfinished(CW_SECTOR_SIZE));
+    EXPECT_FALSE(unfinished(sizeof(super_))); /* whole */
+}
+
+TEST_F(TornDevice, IsNotWhatHasAByteElsewhere) {
+    const u64 places[] = {sizeof(super_), CW_LOG_SUPER_STRIDE, kMiB - 1, kDeviceSize - kMiB,
+                          kDeviceSize - 1};
+    for (u64 off : places) {
+        make_blank(fd_.get(), "device", kDeviceSize);
+        put(off);
+        EXPECT_FALSE(unfinished(CW_SECTOR_SIZE)) << off;
+    }
+}
+
+TEST_F(TornDevice, IsNotALogThatMayHaveHadData) {
+    super_.seq = cw_to_le64(3);
+    EXPECT_FALSE(unfinished(CW_SECTOR_SIZE));
+    super_.seq = cw_to_le64(1);
+    super_.segments = cw_to_le64(1);
+    EXPECT_FALSE(unfinished(CW_SECTOR_SIZE));
+}
+
+TEST_F(TornDevice, IsNotWhatHasAnotherMagicNumber) {
+    super_.magic[7] ^= 1;
+    EXPECT_FALSE(unfinished(CW_SECTOR_SIZE));
 }
 
 TEST_F(BlankDevice, ThatCannotBeReadIsAnError) {
