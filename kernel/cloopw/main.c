@@ -48,7 +48,7 @@ module_exit(cloopw_exit);
 
 MODULE_DESCRIPTION("Transparently compressed, writable loop device");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1");
+MODULE_VERSION("0.2.0");
 #ifdef CW_COMPAT_CHOOSE_CRC32C
 /* lz4, zstd and libcrc32c come by their symbols, the latter's algorithm not. */
 MODULE_SOFTDEP("pre: crc32c");

@@ -91,20 +91,20 @@ TEST_F(WithoutModule, NoneForThisKernel) {
 }
 
 TEST_F(WithoutModule, BuildOfDkmsFailed) {
-    const std::string build = kernel_->dkms() + "/0.1.0/build";
+    const std::string build = kernel_->dkms() + "/" CLOOPW_VERSION "/build";
     fs::create_directories(build);
     modprobe_fails(
         "modprobe: FATAL: Module cloopw not found in directory /lib/modules/6.1.0-test\n");
     std::ofstream(build + "/make.log")
-        << "DKMS make.log for cloopw-0.1.0 for kernel 6.1.0-test2 (x86_64)\n";
+        << "DKMS make.log for cloopw-" CLOOPW_VERSION " for kernel 6.1.0-test2 (x86_64)\n";
     EXPECT_EQ(run({"--driver", "-f", image()}), 1);
     EXPECT_NE(err_.find("there is none for kernel 6.1.0-test"), std::string::npos);
     std::ofstream(build + "/make.log")
-        << "DKMS make.log for cloopw-0.1.0 for kernel 6.1.0-test (x86_64)\n";
+        << "DKMS make.log for cloopw-" CLOOPW_VERSION " for kernel 6.1.0-test (x86_64)\n";
     refuses({"--driver", "-f", image()},
             "module cloopw: cannot be loaded: Module cloopw not found in directory "
             "/lib/modules/6.1.0-test; DKMS could not build it for kernel 6.1.0-test: "
-            "DIR/unloaded/dkms/0.1.0/build/make.log tells why");
+            "DIR/unloaded/dkms/" CLOOPW_VERSION "/build/make.log tells why");
 }
 
 TEST_F(WithoutModule, NotRoot) {
