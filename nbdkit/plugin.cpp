@@ -36,6 +36,7 @@
 #include "lib/names.h"
 #include "lib/net/source.h"
 #include "lib/net/url.h"
+#include "lib/serve/read_hints.h"
 #include "lib/serve/served.h"
 #include "lib/serve/status.h"
 
@@ -265,6 +266,7 @@ int flush_if(bool fua, uint64_t offset) {
 }
 
 int read(void *, void *buf, uint32_t count, uint64_t offset, uint32_t) {
+    hint_read(device(), {offset, count});
     return answer(cw_device_read(&device(), offset, count, buf), "read", offset);
 }
 

@@ -68,6 +68,15 @@ static int fd_pread(struct cw_io *io, void *buf, size_t len, u64 off)
 	return 0;
 }
 
+static void fd_will_read(struct cw_io *io, u64 off, u64 len)
+{
+	struct fd_io *f = to_fd_io(io);
+
+	if (!outside_window(f, len, off))
+		posix_fadvise(f->fd, (off_t)(f->offset + off), (off_t)len,
+			      POSIX_FADV_WILLNEED);
+}
+
 static int fd_pwrite(struct cw_io *io, const void *buf, size_t len, u64 off)
 {
 	struct fd_io *f = to_fd_io(io);
@@ -239,6 +248,7 @@ static u64 fd_next_data(struct cw_io *io, u64 off)
 
 static const struct cw_io_ops fd_ops = {
 	.pread = fd_pread,
+	.will_read = fd_will_read,
 	.pwrite = fd_pwrite,
 	.flush = fd_flush,
 	.allocate = fd_allocate,
@@ -310,6 +320,14 @@ int cw_fd_io_fd(const struct cw_io *io)
 	if (!io || io->ops != &fd_ops)
 		return -1;
 	return to_fd_io((struct cw_io *)io)->fd;
+}
+
+void cw_fd_io_expect_random(const struct cw_io *io)
+{
+	int fd = cw_fd_io_fd(io);
+
+	if (fd >= 0)
+		posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 }
 
 /* ---- memory ---- */

@@ -28,6 +28,12 @@ int cw_fd_io_create(const struct cw_fd_io_config *config, struct cw_io **out);
 int cw_fd_io_fd(const struct cw_io *io);
 
 /*
+ * A hint: reads come in pieces here and there, so the file's read-ahead is of no use.
+ * will_read tells the exceptions. Any kind of io.
+ */
+void cw_fd_io_expect_random(const struct cw_io *io);
+
+/*
  * A file in memory with a copy of the given bytes. It grows up to max bytes: writes behind
  * that get -ENOSPC, as on a full disk. 0 or -ENOMEM.
  */

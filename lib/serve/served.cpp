@@ -17,6 +17,7 @@
 #include "lib/net/url.h"
 #include "lib/size.h"
 #include "lib/yes_no.h"
+#include "read_hints.h"
 
 namespace cloopw {
 namespace {
@@ -178,6 +179,7 @@ Device open_served(const ServedOptions &options, NewCow &top, MissingTop missing
         set_limit(device, options);
     }
     device.record();
+    expect_reads_of_blocks(device);
     return device;
 }
 

@@ -63,6 +63,17 @@ TEST_F(PosixIo, ReadBehindTheEndFails) {
     EXPECT_EQ(read_at(io, UINT64_MAX, 2).err, -EIO);
 }
 
+TEST_F(PosixIo, HintsChangeNothing) {
+    Io io = Io::open(path_, Io::Mode::kRead, 100, 10000);
+    cw_fd_io_expect_random(&io.get());
+    cw_will_read(&io.get(), 0, 10000);
+    cw_will_read(&io.get(), 0, 10001);
+    cw_will_read(&io.get(), UINT64_MAX, 2);
+    EXPECT_EQ(read_at(io, 0, 10000).bytes, slice(content_, 100, 10000));
+    const Io memory = Io::memory("memory");
+    cw_fd_io_expect_random(&memory.get());
+}
+
 TEST_F(PosixIo, WriteExtends) {
     Io io = Io::open(path_, Io::Mode::kReadWrite);
     Bytes more = random_bytes(5000, 2);

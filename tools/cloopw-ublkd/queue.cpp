@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "lib/error.h"
+#include "lib/serve/read_hints.h"
 
 namespace cloopw {
 namespace {
@@ -121,13 +122,32 @@ void Queue::take(unsigned int tag, int result) {
     if (result != UBLK_IO_RES_OK) {
         give_up("the kernel refuses a command", result);
     }
-    const UblkRequest request = {requests_[tag], ublk::data_offset(id_, tag)};
+    const UblkRequest request = {requests_[tag], ublk::data_offset(id_, tag), {}};
     int bytes = 0;
     if (run_cached(device_, node_, request, buffer_, &bytes)) {
         command(ublk::kCommitAndFetch, tag, bytes);
     } else {
         jobs_.push_back({request, tag, this});
     }
+}
+
+/* The reads among them that follow each other are fetched at once. */
+void Queue::hand_over() {
+    std::vector<ByteRange> reads;
+    for (const Pool::Job &job : jobs_) {
+        if (is_read(job.request)) {
+            reads.push_back(range_of(job.request));
+        }
+    }
+    const std::vector<ByteRange> streams = streams_of(reads);
+    auto stream = streams.begin();
+    for (Pool::Job &job : jobs_) {
+        if (is_read(job.request)) {
+            job.request.soon = *stream++;
+        }
+    }
+    pool_.add(jobs_);
+    jobs_.clear();
 }
 
 void Queue::run() {
@@ -155,8 +175,7 @@ void Queue::run() {
         }
         io_uring_cq_advance(&ring_, seen);
         if (!jobs_.empty()) {
-            pool_.add(jobs_);
-            jobs_.clear();
+            hand_over();
         }
     }
     (void)kill(getpid(), SIGINT);

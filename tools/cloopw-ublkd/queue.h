@@ -43,6 +43,7 @@ private:
     void run();
     void take(unsigned int tag, int result);
     void commit_done();
+    void hand_over();
 
     cw_device &device_;
     Pool &pool_;

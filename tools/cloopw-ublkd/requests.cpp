@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "lib/move_all.h"
+#include "lib/serve/read_hints.h"
 
 namespace cloopw {
 namespace {
@@ -33,6 +34,7 @@ int read_request(cw_device &device, int node, const UblkRequest &request,
     if (!fits(request)) {
         return -EINVAL;
     }
+    hint_read(device, request.soon);
     const int err = cw_device_read(&device, offset_of(request),
                                    static_cast<u32>(length_of(request)), buffer.get());
     return err != 0 ? err : give(node, request, buffer);
@@ -68,12 +70,18 @@ int operate(cw_device &device, int node, const UblkRequest &request, const Reque
 
 }  // namespace
 
+bool is_read(const UblkRequest &request) {
+    return ublksrv_get_op(&request.what) == UBLK_IO_OP_READ;
+}
+
+ByteRange range_of(const UblkRequest &request) { return {offset_of(request), length_of(request)}; }
+
 RequestBuffer::RequestBuffer() : bytes_(new std::byte[kMostBytes]) {}
 
 int run_request(cw_device &device, int node, const UblkRequest &request, RequestBuffer &buffer) {
     const int result = operate(device, node, request, buffer);
     const bool fua = (request.what.op_flags & UBLK_IO_F_FUA) != 0;
-    if (result < 0 || !fua || ublksrv_get_op(&request.what) == UBLK_IO_OP_READ) {
+    if (result < 0 || !fua || is_read(request)) {
         return result;
     }
     const int err = cw_device_flush(&device);
@@ -82,7 +90,7 @@ int run_request(cw_device &device, int node, const UblkRequest &request, Request
 
 bool run_cached(cw_device &device, int node, const UblkRequest &request, RequestBuffer &buffer,
                 int *result) {
-    if (ublksrv_get_op(&request.what) != UBLK_IO_OP_READ || !fits(request) ||
+    if (!is_read(request) || !fits(request) ||
         cw_device_read_cached(&device, offset_of(request), static_cast<u32>(length_of(request)),
                               buffer.get()) != 0) {
         return false;

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "abi.h"
+#include "lib/byte_range.h"
 #include "lib/cloopw.h"
 
 namespace cloopw {
@@ -17,8 +18,13 @@ constexpr uint32_t kMostBytes = 512u << 10;
 
 struct UblkRequest {
     ublksrv_io_desc what = {};
-    uint64_t data = 0; /* where its data is in the character device */
+    uint64_t data = 0;   /* where its data is in the character device */
+    ByteRange soon = {}; /* of a read: what is read soon, by this request and others */
 };
+
+bool is_read(const UblkRequest &request);
+/* Of the device, in bytes. */
+ByteRange range_of(const UblkRequest &request);
 
 /* A buffer of kMostBytes, for one thread. Throws Error without memory. */
 class RequestBuffer {

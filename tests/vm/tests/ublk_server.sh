@@ -5,7 +5,7 @@
 # cloopw-ublkd alone: reads, writes, discards and flushes of the block device; the end
 # by a signal; a server that is killed under load; a device whose server is lost.
 
-modprobe ublk_drv
+modprobe -a ublk_drv loop
 pid=0
 mkdir mnt
 # shellcheck disable=SC2016  # pid as it is then
@@ -113,6 +113,40 @@ check "the device can be removed" cloopw-ublkd "remove=$(cat two.id)"
 wait $reader || :
 check "who waited for it does not wait any more" test ! -d /proc/$reader
 check "the device is gone" test ! -e "$dev"
+
+# ---- a server reads what the index names, and no more ----
+
+for _ in $(seq 16); do
+	head -c 512K /dev/urandom
+	head -c 1536K /dev/zero
+done >mixed
+truncate -s 48M medium
+mkfs.ext4 -q medium
+medium=$(losetup -f --show medium)
+mkdir on
+mount "$medium" on
+defer "umount on; losetup -d $medium"
+mkcloopw -q -b 64K mixed on/image.cloopw
+cloopw-ublkd image=on/image.cloopw format=cloopw pidfile=on.pid idfile=on.id 2>on.log &
+wait_for 30 test -s on.pid
+dev=/dev/ublkb$(cat on.id)
+read -r pid _ <on.pid
+
+# medium_bytes: that were read from it
+medium_bytes() {
+	awk '{ print $3 * 512 }' "/sys/block/${medium#/dev/}/stat"
+}
+
+sync
+echo 3 >/proc/sys/vm/drop_caches
+before=$(medium_bytes)
+for i in $(seq 0 15); do
+	dd if="$dev" of=/dev/null bs=128K count=1 skip=$((i * 16)) iflag=direct status=none
+done
+bytes=$(($(medium_bytes) - before))
+check "a read of two blocks fetches these, not the blocks behind them ($bytes bytes)" \
+	test $bytes -lt $((16 * 128 * 1024 * 5 / 4))
+finish "its end is orderly"
 
 # ---- refusals ----
 
