@@ -12,7 +12,6 @@
  * an outdated copy of all this, while the child serves. So nothing here has a destructor.
  * Only cleanup() closes anything, and only the serving process calls it.
  */
-#include <fmt/format.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -147,9 +146,12 @@ int config(const char *key, const char *value) {
         if (*value == '\0') {
             throw Error(name + "=: is empty; give it a value or leave it out", EINVAL);
         }
-        if (!set_option(options(), name, is_path_option(name) ? absolute(value) : value)) {
+        const Parameters parameters = served_parameters(options());
+        const Parameter *parameter = find_parameter(parameters, name);
+        if (parameter == nullptr) {
             throw Error("unknown parameter '" + name + "'; nbdkit cloopw --help lists all", EINVAL);
         }
+        parameter->set(parameter->is_path ? absolute(value) : value);
     });
 }
 
@@ -317,36 +319,12 @@ int extents(void *, uint32_t count, uint64_t offset, uint32_t flags, nbdkit_exte
     return 0;
 }
 
-constexpr const char *kHelp =
-    "image=FILE            (required) Image of any format that cloopw reads, or its URL.\n"
-    "image-env=NAME        The same, in this variable of the environment.\n"
-    "cow=FILE              Keep changes there, made if missing. The layers it lies over\n"
-    "                      are found; several cow=: top first.\n"
-    "cow-format=NAME       Of a COW file to be made: {cows}; the first is the default.\n"
-    "cow-codec=NAME        Of the same: {codecs}.\n"
-    "cow-level=N           Of its codec, higher is smaller.\n"
-    "cow-limit=SIZE        What the COW file may grow to; 0: no limit.\n"
-    "format=NAME           Of the image: {images}.\n"
-    "offset=SIZE           Where the image begins in its file.\n"
-    "sizelimit=SIZE        How much of the file it is.\n"
-    "cache=SIZE            For decompressed data; default: 1/8 of the memory,\n"
-    "                      at most 512M.\n"
-    "net-cache=FILE        Keep what was fetched of an image at a URL.\n"
-    "net-cache-size=SIZE   At most so much of it; 0: all.\n"
-    "net-chunk=SIZE        Fetch in pieces of this size (256K).\n"
-    "net-timeout=SECONDS   A read fails after so long (60); 0: never.\n"
-    "cacert=FILE           Certificates to trust, for the system's.\n"
-    "offline=true          Read the cache and nothing else.\n"
-    "readonly=true         Write to no file.\n"
-    "status=SOCKET         Tell there, as JSON, how the device does.\n"
-    "stay=true             TERM and HUP do not end it while a client is connected.";
-
 /* nbdkit keeps the pointer. */
 const std::string &help_text() {
-    static const std::string text =
-        fmt::format(kHelp, fmt::arg("images", joined(image_format_names())),
-                    fmt::arg("cows", joined(cow_format_names())),
-                    fmt::arg("codecs", joined(cow_codec_names())));
+    static const std::string text = [] {
+        ServedOptions none;
+        return help_of(served_parameters(none));
+    }();
     return text;
 }
 

@@ -85,6 +85,88 @@ void set_limit(Device &device, const ServedOptions &options) {
     }
 }
 
+auto text(std::string &to) {
+    return [&to](const std::string &value) { to = value; };
+}
+
+auto size(const char *key, uint64_t &to) {
+    return [key, &to](const std::string &value) { to = parse_size(value, key); };
+}
+
+auto yes_no(const char *key, bool &to) {
+    return [key, &to](const std::string &value) { to = parse_yes_no(value, key); };
+}
+
+Parameters file_parameters(ServedOptions &o) {
+    return {
+        {.key = "image",
+         .argument = "FILE",
+         .help = "(required) Image of any format that cloopw reads, or its URL.",
+         .set = text(o.image),
+         .is_path = true},
+        {"image-env", "NAME", "The same, in this variable of the environment.",
+         [&o](const std::string &value) { o.image = value_of_variable(value); }},
+        {.key = "cow",
+         .argument = "FILE",
+         .help = "Keep changes there, made if missing. The layers it lies over\n"
+                 "are found; several cow=: top first.",
+         .set = [&o](const std::string &value) { o.cows.push_back(value); },
+         .is_path = true},
+        {"cow-format", "NAME", "Of a COW file to be made: {}; the first is the default.",
+         [&o](const std::string &value) {
+             o.cow_format = value;
+             (void)wanted_cow_format(o);
+         },
+         cow_format_names()},
+        {"cow-codec", "NAME", "Of the same: {}.", text(o.arguments.codec), cow_codec_names()},
+        {"cow-level", "N", "Of its codec, higher is smaller.",
+         [&o](const std::string &value) { o.arguments.level = parse_level(value); }},
+        {"cow-limit", "SIZE", "What the COW file may grow to; 0: no limit.",
+         text(o.arguments.limit)},
+        {"format", "NAME", "Of the image: {}.", text(o.format), image_format_names()},
+        {"offset", "SIZE", "Where the image begins in its file.", size("offset", o.offset)},
+        {"sizelimit", "SIZE", "How much of the file it is.", size("sizelimit", o.sizelimit)},
+        {"cache", "SIZE", "For decompressed data; default: 1/8 of the memory,\nat most 512M.",
+         size("cache", o.cache)},
+    };
+}
+
+Parameters net_parameters() {
+    const auto set = [](const char *key) {
+        return [key](const std::string &value) { set_net_option(net_settings(), key, value); };
+    };
+    return {
+        {.key = "net-cache",
+         .argument = "FILE",
+         .help = "Keep what was fetched of an image at a URL.",
+         .set = set("net-cache"),
+         .is_path = true},
+        {"net-cache-size", "SIZE", "At most so much of it; 0: all.", set("net-cache-size")},
+        {"net-chunk", "SIZE", "Fetch in pieces of this size (256K).", set("net-chunk")},
+        {"net-timeout", "SECONDS", "A read fails after so long (60); 0: never.",
+         set("net-timeout")},
+        {.key = "cacert",
+         .argument = "FILE",
+         .help = "Certificates to trust, for the system's.",
+         .set = set("cacert"),
+         .is_path = true},
+        {"offline", "BOOLEAN", "Read the cache and nothing else.", set("offline")},
+    };
+}
+
+Parameters serving_parameters(ServedOptions &o) {
+    return {
+        {"readonly", "BOOLEAN", "Write to no file.", yes_no("readonly", o.read_only)},
+        {.key = "status",
+         .argument = "SOCKET",
+         .help = "Tell there, as JSON, how the device does.",
+         .set = text(o.status),
+         .is_path = true},
+        {"stay", "BOOLEAN", "TERM and HUP do not end it while the device is in use.",
+         yes_no("stay", o.stay)},
+    };
+}
+
 /* Was it made? */
 bool make_missing_top(const ServedOptions &options, const ImageFacts &image, MissingTop missing,
                       NewCow &made) {
@@ -102,45 +184,12 @@ bool make_missing_top(const ServedOptions &options, const ImageFacts &image, Mis
 
 }  // namespace
 
-bool is_path_option(std::string_view key) {
-    return key == "image" || key == "cow" || key == "status" || key == "net-cache" ||
-           key == "cacert";
-}
-
-bool set_option(ServedOptions &options, std::string_view key, const std::string &value) {
-    if (key == "image") {
-        options.image = value;
-    } else if (key == "image-env") {
-        options.image = value_of_variable(value);
-    } else if (key == "cow") {
-        options.cows.push_back(value);
-    } else if (key == "format") {
-        options.format = value;
-    } else if (key == "cow-format") {
-        options.cow_format = value;
-        (void)wanted_cow_format(options);
-    } else if (key == "cow-codec") {
-        options.arguments.codec = value;
-    } else if (key == "cow-level") {
-        options.arguments.level = parse_level(value);
-    } else if (key == "cow-limit") {
-        options.arguments.limit = value;
-    } else if (key == "status") {
-        options.status = value;
-    } else if (key == "offset") {
-        options.offset = parse_size(value, "offset");
-    } else if (key == "sizelimit") {
-        options.sizelimit = parse_size(value, "sizelimit");
-    } else if (key == "cache") {
-        options.cache = parse_size(value, "cache");
-    } else if (key == "readonly") {
-        options.read_only = parse_yes_no(value, key);
-    } else if (key == "stay") {
-        options.stay = parse_yes_no(value, key);
-    } else {
-        return set_net_option(net_settings(), key, value);
+Parameters served_parameters(ServedOptions &options) {
+    Parameters all = file_parameters(options);
+    for (const Parameters &more : {net_parameters(), serving_parameters(options)}) {
+        all.insert(all.end(), more.begin(), more.end());
     }
-    return true;
+    return all;
 }
 
 void check_options(ServedOptions &options) {

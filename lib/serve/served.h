@@ -4,10 +4,10 @@
 #define CLOOPW_SERVE_SERVED_H
 
 #include <string>
-#include <string_view>
 
 #include "lib/cloopw.h"
 #include "lib/cow/open_top.h"
+#include "parameter.h"
 
 namespace cloopw {
 
@@ -20,11 +20,8 @@ struct ServedOptions : StackOptions {
     bool stay = false;      /* a block device depends on it */
 };
 
-/* Is the value of this parameter the path of a file? */
-bool is_path_option(std::string_view key);
-
-/* false: there is no such parameter. Throws Error for a value that is none. */
-bool set_option(ServedOptions &options, std::string_view key, const std::string &value);
+/* The parameters that set the options and net_settings(); the options outlive these. */
+Parameters served_parameters(ServedOptions &options);
 
 /* Do they go together? Sets what follows from them. Throws Error. */
 void check_options(ServedOptions &options);

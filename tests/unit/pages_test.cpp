@@ -57,6 +57,16 @@ TEST(Pages, AManualHasHeadsAndWordsOfTheTable) {
                     "lz4 1, lz4hc 1..12 (9), zstd 1..22 (9)"));
 }
 
+TEST(Pages, AParametersHeadHasItsValueBesideIt) {
+    const OptionTable server = {"server", "", {{"", {{"image=", "FILE", ""}}}}, ""};
+    EXPECT_EQ(manual_page(server, "@image=\n\tRequired.\n"), "*image=*_FILE_\n\tRequired.\n");
+}
+
+TEST(Pages, AManualMayListWhatItDoesNotExplain) {
+    EXPECT_EQ(manual_page(table(), "See @others@.\n@--codec\n@--quiet\n"),
+              "See *--file*, *--mode*.\n*-c*, *--codec* _NAME_\n*-q*, *--quiet*\n");
+}
+
 TEST(Pages, AManualExplainsEachOptionOnce) {
     EXPECT_EQ(refusal_of("@--codec\n@--mode\n"),
               "tool: its manual does not explain --file, --quiet");

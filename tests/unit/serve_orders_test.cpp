@@ -40,15 +40,18 @@ public:
 class ServeOrders : public testing::Test {
 protected:
     ServeOrders() {
-        set_option(options_, "image", dir_.write("image", text_bytes(kSize)));
-        set_option(options_, "format", "raw");
-        set_option(options_, "cow", dir_ / "cow");
+        set("image", dir_.write("image", text_bytes(kSize)));
+        set("format", "raw");
+        set("cow", dir_ / "cow");
         check_options(options_);
         NewCow top;
         device_ = std::make_unique<Device>(open_served(options_, top));
         top.keep();
     }
 
+    void set(const std::string &key, const std::string &value) {
+        find_parameter(parameters_, key)->set(value);
+    }
     Json tell(const std::string &line) {
         return Json::parse(carry_out(*device_, line, memory_, watch_));
     }
@@ -56,6 +59,7 @@ protected:
 
     ScratchDir dir_;
     ServedOptions options_;
+    Parameters parameters_ = served_parameters(options_);
     std::unique_ptr<Device> device_;
     Memory memory_;
     Told told_;
@@ -162,7 +166,7 @@ TEST_F(ServeOrders, ASnapshotThatCannotBeLeavesNothing) {
 
 TEST_F(ServeOrders, AReadOnlyDeviceHasNoSnapshot) {
     device_.reset();
-    set_option(options_, "readonly", "true");
+    set("readonly", "true");
     check_options(options_);
     NewCow none;
     device_ = std::make_unique<Device>(open_served(options_, none));
@@ -174,7 +178,7 @@ TEST_F(ServeOrders, AReadOnlyDeviceHasNoSnapshot) {
 TEST_F(ServeOrders, ARefusalOfTheEngineHasItsCode) {
     device_.reset();
     std::filesystem::remove(dir_ / "cow");
-    set_option(options_, "cow-format", "uml");
+    set("cow-format", "uml");
     check_options(options_);
     NewCow top;
     device_ = std::make_unique<Device>(open_served(options_, top));

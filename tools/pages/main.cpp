@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Makes of a tool's options what its packages have beside it, at build time:
+ * Makes of a program's options or parameters what its packages have beside it, at build time:
  *   pages bash TOOL     completion for bash
  *   pages zsh TOOL      completion for zsh
  *   pages manual TOOL   the manual's source, of a draft on standard input: manual.h
@@ -14,6 +14,7 @@
 
 #include "completion.h"
 #include "manual.h"
+#include "tools/cloopw-ublkd/parameters.h"
 #include "tools/cloopwck/cloopwck.h"
 #include "tools/cloopwsetup/cloopwsetup.h"
 #include "tools/mkcloopw/mkcloopw.h"
@@ -22,9 +23,22 @@ namespace {
 
 using namespace cloopw;
 
+OptionTable table_of(const std::string &tool, const Parameters &parameters) {
+    OptionTable table = {tool, "", {{"", {}}}, ""};
+    for (const Parameter &parameter : parameters) {
+        Option option = {parameter.key + "=", parameter.argument, parameter.help};
+        option.values.words = parameter.words;
+        table.groups[0].options.push_back(option);
+    }
+    return table;
+}
+
 OptionTable table_of(const std::string &tool) {
-    for (const OptionTable &table :
-         {mkcloopw_options(), cloopwck_options(), cloopwsetup_options()}) {
+    ServedOptions served;
+    UblkArguments ublk;
+    for (const OptionTable &table : {mkcloopw_options(), cloopwck_options(), cloopwsetup_options(),
+                                     table_of("nbdkit-cloopw-plugin", served_parameters(served)),
+                                     table_of("cloopw-ublkd", all_parameters(ublk))}) {
         if (table.tool == tool) {
             return table;
         }

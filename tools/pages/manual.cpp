@@ -12,6 +12,8 @@
 namespace cloopw {
 namespace {
 
+constexpr const char *kOthers = "others";
+
 /* Runs of letters in scdoc's marks: "[=SIZE]" -> "[=_SIZE_]", "[=on|off]" -> "[=*on*|*off*]" */
 std::string marked(const std::string &argument) {
     std::string text;
@@ -36,7 +38,8 @@ std::string head_of(const Option &option) {
     for (const std::string &name : names_of(option)) {
         text.append(text.empty() ? "" : ", ").append(bold(name));
     }
-    const bool apart = !option.argument.empty() && !option.argument.starts_with('[');
+    const bool apart = !option.argument.empty() && !option.argument.starts_with('[') &&
+                       !option.names.ends_with('=');
     return text + (apart ? " " : "") + marked(option.argument);
 }
 
@@ -75,13 +78,33 @@ const Option &option_named(const OptionTable &table, const std::string &name) {
     throw Error(table.tool + ": its manual names " + name + ", which is no option");
 }
 
+/* "@--codec" or "@image=", alone on a line */
+bool is_head(const std::string &line) {
+    return line.starts_with('@') && line.find('@', 1) == std::string::npos;
+}
+
+/* "*device*, *queues*": the options that have no head in the draft */
+std::string others(const OptionTable &table, const std::string &draft) {
+    Names names;
+    for (const Option *option : table.all()) {
+        std::string name = names_of(*option).back();
+        if (draft.find("\n@" + name + "\n") == std::string::npos) {
+            names.push_back(bold(name.substr(0, name.find('='))));
+        }
+    }
+    return joined(names);
+}
+
 /* The line with what stands between its @ signs replaced. */
-std::string filled(const OptionTable &table, const std::string &line) {
+std::string filled(const OptionTable &table, const std::string &draft, const std::string &line) {
     std::string text;
     std::istringstream in(line);
     bool name = false;
     for (std::string part; std::getline(in, part, '@'); name = !name) {
-        text += !name ? part : part == "levels" ? levels() : words_of(option_named(table, part));
+        text += !name              ? part
+                : part == "levels" ? levels()
+                : part == kOthers  ? others(table, draft)
+                                   : words_of(option_named(table, part));
     }
     return text;
 }
@@ -96,17 +119,18 @@ std::string manual_page(const OptionTable &table, const std::string &draft) {
     std::string page;
     std::istringstream in(draft);
     for (std::string line; std::getline(in, line); page += "\n") {
-        if (line.starts_with("@--") && line.find('@', 1) == std::string::npos) {
+        if (is_head(line)) {
             const Option &option = option_named(table, line.substr(1));
             if (missing.erase(names_of(option).back()) == 0) {
                 throw Error(table.tool + ": its manual explains " + line.substr(1) + " twice");
             }
             page += head_of(option);
         } else {
-            page += filled(table, line);
+            page += filled(table, draft, line);
         }
     }
-    if (!missing.empty()) {
+    const bool lists_others = draft.find(std::string("@") + kOthers + "@") != std::string::npos;
+    if (!missing.empty() && !lists_others) {
         throw Error(table.tool + ": its manual does not explain " +
                     joined({missing.begin(), missing.end()}));
     }
