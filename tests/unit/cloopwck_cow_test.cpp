@@ -6,6 +6,7 @@
 
 #include "lib/check/cow_check.h"
 #include "lib/check/log_scan.h"
+#include "lib/fd.h"
 #include "support/cloopwck_tool.h"
 #include "support/data.h"
 #include "support/hooks.h"
@@ -843,6 +844,18 @@ TEST_F(CloopwckCow, DumpShowsAllThatIsThere) {
     EXPECT_NE(tool({"--dump", "-c", cow_, base_}).out.find("format        raw"), std::string::npos);
     destroy_supers();
     expect(0, "superblock copy 0: damaged", {"--dump", "-c", cow_, base_});
+}
+
+TEST_F(CloopwckCow, DumpShowsTimesBefore1970AndAfter2106) {
+    for (s64 time : {s64{-5}, s64{1} << 33}) {
+        LogCowConfig config;
+        config.size = kCowDevice;
+        config.base_mtime = time;
+        cow_ = path("time.cow");
+        const Fd fd(open(cow_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        write_log_cow(fd.get(), cow_, config);
+        expect(0, "  base_mtime    " + std::to_string(time) + "\n", {"--dump", cow_});
+    }
 }
 
 /* ---- hostile input ---- */

@@ -216,6 +216,8 @@ TEST_F(CoreUml, ABaseOfUnknownModificationTimeIsTaken) {
 TEST_F(CoreUml, TimesAreComparedInThe32BitsTheHeaderHas) {
     spec_.mtime = 5;
     EXPECT_EQ(refusal(uml_cow(spec_), (1ll << 32) + 5), "");
+    spec_.mtime = static_cast<u32>(-5);
+    EXPECT_EQ(refusal(uml_cow(spec_), -5), "");
 }
 
 TEST_F(CoreUml, TheSizeOfABaseThatIsNotWholeSectorsFits) {

@@ -112,6 +112,19 @@ TEST_F(CoreLogOpen, ABaseModifiedSinceIsRefusedUnlessNobodyKnows) {
     EXPECT_EQ(refusal(), "");
 }
 
+/* 2040, 2106 and before 1970 */
+TEST_F(CoreLogOpen, AnyTimeOfABaseIsKept) {
+    for (s64 time : {s64{2'208'988'800}, (s64{1} << 32) + 5, s64{-5}}) {
+        change_super([=](Super *super) { super->base_mtime = cw_to_le64(static_cast<u64>(time)); });
+        base_.set_mtime(time);
+        EXPECT_EQ(refusal(), "") << time;
+        base_.set_mtime(static_cast<u32>(time) ^ 1);
+        const std::string text = std::to_string(time);
+        EXPECT_NE(refusal().find("as modified at " + text + ", but"), std::string::npos) << text;
+        EXPECT_NE(refusal().find("'touch -d @" + text + "'"), std::string::npos) << text;
+    }
+}
+
 TEST_F(CoreLogOpen, UnknownFeaturesAreRefusedAsTheirWordSays) {
     change_super([](Super *super) { super->compat = cw_to_le64(1); });
     EXPECT_EQ(refusal(), "");

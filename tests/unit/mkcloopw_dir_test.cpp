@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "support/mkcloopw_tool.h"
+#include "tools/mkcloopw/ext4_times.h"
 #include "tools/mkcloopw/tree.h"
 
 namespace cloopw::test {
@@ -72,6 +73,12 @@ protected:
         }
         utimensat(AT_FDCWD, tree.c_str(), times.data(), 0);
     }
+
+    static void set_time_of(const std::string &path, s64 time) {
+        const std::array<timespec, 2> both = {timespec{time, 0}, timespec{time, 0}};
+        ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), both.data(), 0), 0);
+    }
+    void set_time(const std::string &name, s64 time) const { set_time_of(tree_ + name, time); }
 
     /* Makes an image of the tree, unpacks and checks it. */
     std::string make(const Args &options = {}) {
@@ -227,18 +234,40 @@ TEST_F(MkcloopwDir, NothingIsNewerThanSourceDateEpoch) {
     }
 }
 
-/* mke2fs would keep 2040 as 1904. */
+/* mke2fs keeps 32 bits, which make 2040 1904. */
+TEST_F(MkcloopwDir, TimesAfter2038AreKept) {
+    fill_tree();
+    struct {
+        s64 time;
+        const char *said; /* by debugfs: the seconds, and the epoch in the lowest bits */
+    } cases[] = {{2'208'988'800, "mtime: 0x83aa7e80:00000001"},  /* 2040 */
+                 {4'291'747'200, "mtime: 0xffcedd80:00000001"},  /* 2105 */
+                 {4'294'967'301, "mtime: 0x00000005:00000001"}}; /* 2106 */
+    for (const auto &c : cases) {
+        set_time("/etc/text", c.time);
+        set_time("", c.time); /* the tree's top */
+        const std::string raw = make();
+        EXPECT_SAYS(debugfs(raw, "stat /etc/text"), c.said);
+        EXPECT_SAYS(debugfs(raw, "stat /"), c.said);
+        EXPECT_SAYS(debugfs(raw, "stat /lost+found"), c.said);
+        EXPECT_SAYS(debugfs(raw, "stat /etc"), "mtime: 0x5f5e1000:00000000");
+    }
+    set_times(tree_);
+    set_time("/etc/text", -5);
+    EXPECT_SAYS(debugfs(make(), "stat /etc/text"), "mtime: 0xfffffffb:00000000");
+}
+
 TEST_F(MkcloopwDir, TimesThatCannotBeKeptAreRefused) {
     fill_tree();
-    for (s64 time : {s64{INT32_MAX} + 1, s64{5'000'000'000}}) {
-        const std::array<timespec, 2> both = {timespec{time, 0}, timespec{time, 0}};
-        ASSERT_EQ(utimensat(AT_FDCWD, (tree_ + "/etc/text").c_str(), both.data(), 0), 0);
-        expect_refusal(1,
-                       tree_ + "/etc/text: was modified at " + std::to_string(time) +
-                           " seconds since 1970, and mke2fs only keeps times of 1901-12-13 to "
-                           "2038-01-19",
-                       {"--from-dir", tree_, out_});
-    }
+    set_time("/etc/text", s64{0x5f5e1000} + (s64{1} << 32));
+    expect_refusal(1, "another file 136 years before or after that", {"--from-dir", tree_, out_});
+    /* Only a file system that is not ext4 has such. */
+    std::string memory = "/dev/shm/mkcloopw-dir.XXXXXX";
+    ASSERT_NE(mkdtemp(memory.data()), nullptr);
+    set_time_of(memory, kExt4Newest + 1);
+    expect_refusal(1, "15032385536 seconds since 1970, and ext4 only keeps times of 1901-12-13 to",
+                   {"--from-dir", memory, out_});
+    fs::remove(memory);
 }
 
 TEST_F(MkcloopwDir, HolesAreNotStored) {

@@ -128,7 +128,7 @@ void dump_log_super(std::ostream &out, const cw_disk_log_super &super) {
     field(out, "parent", bounded(super.parent, sizeof(super.parent)));
     field(out, "base_uuid", format_uuid(super.base_uuid));
     field(out, "base_digest", fmt::format("{:#x}", cw_from_le64(super.base_digest)));
-    field(out, "base_mtime", cw_from_le64(super.base_mtime));
+    field(out, "base_mtime", static_cast<s64>(cw_from_le64(super.base_mtime)));
     field(out, "codec", codec_text(cw_from_le32(super.codec)));
     field(out, "codec_level", static_cast<s32>(cw_from_le32(super.codec_level)));
     field(out, "codec_hc", cw_from_le32(super.codec_hc));

@@ -5,6 +5,7 @@
  */
 #include "ext4_times.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -54,6 +55,7 @@ private:
 struct Geometry {
     u32 inodes;
     u32 inodes_per_group;
+    u32 first_inode; /* lost+found; those below are the file system's own */
     u32 block_size;
     u32 inode_size;
     u32 desc_size;
@@ -72,6 +74,7 @@ Geometry read_geometry(const Io &io) {
     Geometry geometry = {};
     geometry.inodes = super.get32(0x00);
     geometry.inodes_per_group = super.get32(0x28);
+    geometry.first_inode = super.get32(0x54);
     geometry.block_size = 1024U << (super.get32(0x18) & 15);
     geometry.inode_size = super.get16(0x58);
     geometry.desc_size = (incompat & kIncompat64Bit) != 0 ? super.get16(0xfe) : 32;
@@ -90,8 +93,8 @@ Geometry read_geometry(const Io &io) {
 
 class Settler {
 public:
-    Settler(const Io &io, const struct stat &root, std::optional<u64> latest)
-        : io_(io), root_(root), latest_(latest), geometry_(read_geometry(io)) {}
+    Settler(const Io &io, const struct stat &root, const Ext4Times &times)
+        : io_(io), root_(root), times_(times), geometry_(read_geometry(io)) {}
 
     void run() {
         for (u32 group = 0; group < geometry_.groups(); group++) {
@@ -141,11 +144,8 @@ private:
         if (number == kRootInode) {
             inode.put16(0x00, static_cast<u16>((inode.get16(0x00) & S_IFMT) |
                                                (root_.st_mode & ~u32{S_IFMT})));
-            put_mtime(inode, static_cast<u64>(root_.st_mtime));
         }
-        if (latest_ && mtime(inode) > static_cast<s64>(*latest_)) {
-            put_mtime(inode, *latest_);
-        }
+        put_mtime(inode, settled_mtime(number, inode));
         for (size_t at : {0x08, 0x0c, 0x90}) { /* read, changed, made */
             inode.put32(at, inode.get32(0x10));
         }
@@ -157,15 +157,21 @@ private:
         }
     }
 
-    /* 34 bits: seconds, signed, and an epoch in the field that has nanoseconds, too. */
-    static s64 mtime(const Record &inode) {
-        return static_cast<int32_t>(inode.get32(0x10)) +
-               (static_cast<s64>(inode.get32(0x88) & 3) << 32);
+    s64 settled_mtime(u32 number, const Record &inode) const {
+        const u64 most = static_cast<u64>(kExt4Newest);
+        s64 time = static_cast<s64>(std::min(times_.now, most)); /* mke2fs's own */
+        if (number == kRootInode) {
+            time = root_.st_mtime;
+        } else if (number > geometry_.first_inode) {
+            time = times_.oldest + (inode.get32(0x10) - static_cast<u32>(times_.oldest));
+        }
+        return std::min(time, static_cast<s64>(std::min(times_.latest.value_or(most), most)));
     }
 
-    static void put_mtime(Record &inode, u64 seconds) {
+    /* 34 bits: seconds, signed, and an epoch in the field that has nanoseconds, too. */
+    static void put_mtime(Record &inode, s64 seconds) {
         auto low = static_cast<u32>(seconds);
-        u64 epoch = (seconds - static_cast<u64>(static_cast<s64>(static_cast<int32_t>(low)))) >> 32;
+        s64 epoch = (seconds - static_cast<int32_t>(low)) >> 32;
         inode.put32(0x10, low);
         inode.put32(0x88, static_cast<u32>(epoch) & 3);
     }
@@ -186,14 +192,14 @@ private:
 
     const Io &io_;
     const struct stat &root_;
-    const std::optional<u64> latest_;
+    const Ext4Times times_;
     const Geometry geometry_;
 };
 
 }  // namespace
 
-void settle_ext4(const Io &io, const struct stat &root, std::optional<u64> latest) {
-    Settler(io, root, latest).run();
+void settle_ext4(const Io &io, const struct stat &root, const Ext4Times &times) {
+    Settler(io, root, times).run();
 }
 
 }  // namespace cloopw

@@ -11,15 +11,25 @@
 
 namespace cloopw {
 
+/* The last second that ext4's 34 bits have: in 2446. */
+constexpr s64 kExt4Newest = (s64{3} << 32) + INT32_MAX;
+
+/* In seconds since 1970. */
+struct Ext4Times {
+    s64 oldest;                /* of the tree: the others are less than 2^32 above it */
+    u64 now;                   /* time of the making */
+    std::optional<u64> latest; /* no inode is newer */
+};
+
 /*
- * Settles the times of each inode. It keeps the modification time, but no later than
- * `latest` (seconds since 1970). Access, change and birth times, which come from the
+ * Settles the times of each inode. mke2fs keeps 32 bits of the modification time. This
+ * adds the others, and makes no time later than `latest`. Access, change and birth times, which come from the
  * making, become the same. The root gets the mode and the time of `root`, which mke2fs
  * leaves out.
  *
  * Only for a file system that mke2fs has just made. Throws Error for anything else.
  */
-void settle_ext4(const Io &io, const struct stat &root, std::optional<u64> latest);
+void settle_ext4(const Io &io, const struct stat &root, const Ext4Times &times);
 
 }  // namespace cloopw
 

@@ -72,6 +72,11 @@ Plan plan_for(const Tree &tree, u64 more) {
     return plan;
 }
 
+/* The time at which mke2fs works, as it believes. */
+u64 now_of(const FromDirOptions &options, const Tree &tree) {
+    return std::max<u64>(options.date.value_or(static_cast<u64>(std::max<s64>(tree.newest, 0))), 1);
+}
+
 std::string last_line(const std::string &text) {
     size_t end = text.find_last_not_of('\n');
     if (end == std::string::npos) {
@@ -154,10 +159,9 @@ private:
 
     std::vector<std::string> environment() const {
         const char *path = std::getenv("PATH");
-        u64 now = options_.date.value_or(tree_.newest);
         std::vector<std::string> list = {
             std::string("PATH=") + (path != nullptr ? path : "/usr/bin:/bin") + ":/usr/sbin:/sbin",
-            "LC_ALL=C", "E2FSPROGS_FAKE_TIME=" + std::to_string(std::max<u64>(now, 1))};
+            "LC_ALL=C", "E2FSPROGS_FAKE_TIME=" + std::to_string(now_of(options_, tree_))};
         if (const char *config = std::getenv("MKE2FS_CONFIG")) {
             list.push_back(std::string("MKE2FS_CONFIG=") + config);
         }
@@ -266,7 +270,7 @@ DirImage make_ext4(const FromDirOptions &options) {
     for (int i = 0; i < kAttempts; i++) {
         set_size(io, plan.blocks * kBlock);
         if (Mke2fs(options, tree, plan, io).run()) {
-            settle_ext4(io, tree.root, options.date);
+            settle_ext4(io, tree.root, {tree.oldest, now_of(options, tree), options.date});
             return {std::move(io), tree.secret};
         }
         if (options.size != 0) {

@@ -16,6 +16,8 @@
 #include <set>
 #include <utility>
 
+#include "ext4_times.h"
+
 namespace cloopw {
 
 namespace {
@@ -137,12 +139,24 @@ private:
         return true;
     }
 
-    /* Refuses a time that does not fit the 32 bits of mke2fs, and would change. */
-    static void check_time(const std::string &path, const struct stat &st) {
-        if (st.st_mtime < INT32_MIN || st.st_mtime > INT32_MAX) {
-            throw Error(path + ": was modified at " + std::to_string(st.st_mtime) +
-                            " seconds since 1970, and mke2fs only keeps times of 1901-12-13 to "
-                            "2038-01-19; 'touch' it",
+    /*
+     * mke2fs keeps the lower 32 bits of a time. settle_ext4() adds the others, which the
+     * oldest time of the tree tells.
+     */
+    void take_time(const std::string &path, s64 time) {
+        constexpr s64 kSpan = s64{1} << 32;
+        if (time < INT32_MIN || time > kExt4Newest) {
+            throw Error(path + ": was modified at " + std::to_string(time) +
+                            " seconds since 1970, and ext4 only keeps times of 1901-12-13 to "
+                            "2446-05-10; 'touch' it",
+                        EOVERFLOW);
+        }
+        tree_.oldest = std::min(tree_.oldest, time);
+        tree_.newest = std::max(tree_.newest, time);
+        if (tree_.newest - tree_.oldest >= kSpan) {
+            throw Error(path + ": was modified at " + std::to_string(time) +
+                            " seconds since 1970, and another file 136 years before or after "
+                            "that; mke2fs cannot keep both times, 'touch' one of them",
                         EOVERFLOW);
         }
     }
@@ -198,14 +212,13 @@ private:
 
     void count(const std::string &path, const std::string &name, const struct stat &st,
                u64 blocks) {
-        check_time(path, st);
+        take_time(path, st.st_mtime);
         tree_.secret = tree_.secret || is_secret(st.st_mode);
         tree_.inodes++;
         tree_.blocks += blocks;
         if (llistxattr(path.c_str(), nullptr, 0) > 0) {
             tree_.blocks++;
         }
-        tree_.newest = std::max(tree_.newest, static_cast<u64>(std::max<s64>(st.st_mtime, 0)));
         /* A sum, which does not depend on the order in which a directory is read. */
         u64 facts[] = {st.st_mode,
                        st.st_uid,

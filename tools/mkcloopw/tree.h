@@ -27,9 +27,10 @@ struct TreeOptions {
 };
 
 struct Tree {
-    u64 inodes = 0;      /* hard links to one file are one */
-    u64 blocks = 0;      /* blocks of 4 KiB, of all files and directories */
-    u64 newest = 0;      /* mtime, seconds since 1970 */
+    u64 inodes = 0;         /* hard links to one file are one */
+    u64 blocks = 0;         /* blocks of 4 KiB, of all files and directories */
+    s64 oldest = INT64_MAX; /* mtime, seconds since 1970 */
+    s64 newest = INT64_MIN;
     Uuid uuid = {};      /* derived from names, sizes, owners and times */
     bool secret = false; /* a file in it that not all users may read */
     struct stat root = {};
