@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2034,SC2154  # of the other parts
 # SPDX-License-Identifier: GPL-2.0
 #
-# root=cloopw: its parameters. They are described in docs/live.md.
+# root=cloopw: its parameters. They are described in docs/howto/live.md.
 
 cw_parse_error() {
 	cw_errors="${cw_errors}${cw_errors:+; }$*"

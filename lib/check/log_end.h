@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The end of a COW log in recovery from one superblock, and the records that are there all
- * the same. docs/cow-log.md, "Without a map", says what they mean.
+ * the same. docs/explain/cow-log.md, "Without a map", says what they mean.
  */
 #ifndef CLOOPW_LIB_LOG_END_H
 #define CLOOPW_LIB_LOG_END_H

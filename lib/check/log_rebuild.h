@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Rebuilds the map of a COW log from its segments, when the superblock's map is lost.
- * docs/cow-log.md, "Without a map", says why the result is right, and where it cannot be.
+ * docs/explain/cow-log.md, "Without a map", says why the result is right, and where it cannot be.
  */
 #ifndef CLOOPW_LIB_LOG_REBUILD_H
 #define CLOOPW_LIB_LOG_REBUILD_H

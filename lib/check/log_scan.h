@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The content of a COW log's segments, without superblock and map. docs/cow-log.md,
+ * The content of a COW log's segments, without superblock and map. docs/explain/cow-log.md,
  * "Without a map".
  */
 #ifndef CLOOPW_LIB_LOG_SCAN_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Makes empty COW logs, the native COW format: docs/format.md, format.h. */
+/* Makes empty COW logs, the native COW format: docs/reference/format.md, format.h. */
 #ifndef CLOOPW_LIB_LOG_COW_WRITER_H
 #define CLOOPW_LIB_LOG_COW_WRITER_H
 

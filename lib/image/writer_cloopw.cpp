@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The native image, version 1: docs/format.md, format.h.
+ * The native image, version 1: docs/reference/format.md, format.h.
  *
  * Blocks and index pages go into one stream behind the superblock's place; a
  * page is written when it is full. The superblock is written last, behind a

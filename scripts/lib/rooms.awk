@@ -74,7 +74,7 @@ function look_for(wanted,    path) {
 	for (path in source)
 		if (substr("/" path, length(path) - length(wanted) + 1) == "/" wanted)
 			return
-	complain("docs/architecture.md: there is no file " wanted)
+	complain("docs/explain/architecture.md: there is no file " wanted)
 }
 
 # resolve: the file that is meant; "" when it is none of ours. When several have that

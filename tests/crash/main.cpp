@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * crash-sim: cuts the power of COW logs, many thousand times, and looks whether
- * what was flushed is still there. See docs/cow-log.md.
+ * what was flushed is still there. See docs/explain/cow-log.md.
  */
 #include <fmt/format.h>
 #include <malloc.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * docs/format.md against format.h. A table that stands under a line
+ * docs/reference/format.md against format.h. A table that stands under a line
  * `struct NAME` has the columns offset, size, type, field and meaning.
  */
 #include <gtest/gtest.h>
@@ -130,7 +130,7 @@ std::vector<std::string> cells_of(const std::string &line) {
 /* The tables of format.md by the struct they describe. */
 std::map<std::string, std::vector<Row>> documented() {
     std::map<std::string, std::vector<Row>> tables;
-    std::ifstream in(CLOOPW_SOURCE_DIR "/docs/format.md");
+    std::ifstream in(CLOOPW_SOURCE_DIR "/docs/reference/format.md");
     const std::string mark = "`struct ";
     std::string current;
     for (std::string line; std::getline(in, line);) {
@@ -214,7 +214,7 @@ TEST(CoreFormatDocAll, HasEveryCodec) {
 #define WANT(ID, name, id, world, min, max, level, stream) want(id, #name, stream);
     CW_CODECS(WANT)
 #undef WANT
-    std::ifstream in(CLOOPW_SOURCE_DIR "/docs/format.md");
+    std::ifstream in(CLOOPW_SOURCE_DIR "/docs/reference/format.md");
     std::vector<std::string> found;
     for (std::string line; std::getline(in, line);) {
         if (line == "| codec | name | stream |") {

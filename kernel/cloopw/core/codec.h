@@ -15,7 +15,7 @@
 /*
  * A row: constant, name, id on the disk, the world that has it (BOTH or
  * USERSPACE), its levels (lowest, highest, default), and its stream. make lists
- * writes that into docs/format.md. The ids rise. lz4 comes before lz4hc: both
+ * writes that into docs/reference/format.md. The ids rise. lz4 comes before lz4hc: both
  * write id 2, and the first of an id decompresses.
  */
 #define CW_CODECS(CODEC) \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Every on-disk structure, and nothing else. docs/format.md describes them in
+ * Every on-disk structure, and nothing else. docs/reference/format.md describes them in
  * words. Types carry their byte order; only the functions that decode and
  * encode them see these structures.
  */
@@ -196,7 +196,7 @@ CW_ASSERT_SIZE(struct cw_disk_uml3_padded, 4136);
 
 /*
  * ---- cloopw COW log, version 1 (little-endian) ----
- * Two superblocks, then segments. docs/format.md has the bytes, docs/cow-log.md
+ * Two superblocks, then segments. docs/reference/format.md has the bytes, docs/explain/cow-log.md
  * the reasons.
  */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The native image, version 1: docs/format.md, format.h. */
+/* The native image, version 1: docs/reference/format.md, format.h. */
 #include "format.h"
 #include "image.h"
 

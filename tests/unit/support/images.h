@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Makes images of each format byte by byte, good ones and bad ones, from the
- * description in docs/format.md and without the library's writer.
+ * description in docs/reference/format.md and without the library's writer.
  */
 #ifndef CLOOPW_TESTS_IMAGES_H
 #define CLOOPW_TESTS_IMAGES_H
