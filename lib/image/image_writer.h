@@ -34,6 +34,11 @@ struct ImageWriterOptions {
     std::string label;       /* up to CW_LABEL_LEN bytes */
     u64 created = 0;         /* seconds since 1970; 0: not recorded */
     std::optional<u64> size; /* bytes of the image, if known beforehand */
+    /*
+     * The first so many blocks that come are those that a boot reads, in the order of their
+     * use. 0: that is not known. Only for formats with any_order.
+     */
+    u64 boot_blocks = 0;
 };
 
 struct ImageWriterStats {

@@ -3,8 +3,9 @@
  * The native image, version 1: docs/reference/format.md, format.h.
  *
  * Blocks and index pages go into one stream behind the superblock's place; a
- * page is written when it is full. The superblock is written last, behind a
- * flush: before, the file begins with zeros and is no image.
+ * page is written when it is full. With a boot area, all pages follow the
+ * blocks. The superblock is written last, behind a flush: before, the file
+ * begins with zeros and is no image.
  */
 #include <xxhash.h>
 
@@ -231,6 +232,8 @@ public:
 
 private:
     void compress(Codec &codec, Block &block) const;
+    void index(u64 number, const Ref &ref);
+    void index_early();
     Ref place(const Block &block);
     Ref store(const Block &block);
     cw_disk_super make_super(const Ref &root, u32 levels) const;
@@ -241,6 +244,7 @@ private:
     IndexBuilder index_;
     std::unique_ptr<DedupeTable> dedupe_;
     u64 indexed_ = 0; /* blocks in the index: the first so many */
+    u64 boot_end_ = CW_SUPER_LEN;
     EarlyRefs early_;
     Fingerprint fingerprint_;
     u32 codecs_ = 0; /* that occur */
@@ -319,14 +323,27 @@ void NativeWriter::append(const Block &block) {
     fingerprint_.add(block.stored_len | u64{block.codec} << 32);
     fingerprint_.add(block.hash[0]);
     fingerprint_.add(block.hash[1]);
-    Ref ref = place(block);
-    if (block.number != indexed_) {
-        early_.put(block.number, ref);
+    index(block.number, place(block));
+    if (stats_.blocks == options_.boot_blocks) {
+        boot_end_ = stream_.end();
+    }
+}
+
+/* With a boot area, the index waits for the end. */
+void NativeWriter::index(u64 number, const Ref &ref) {
+    if (number != indexed_ || options_.boot_blocks != 0) {
+        early_.put(number, ref);
         return;
     }
-    std::optional<Ref> next = ref;
-    for (; next; next = early_.get(++indexed_)) {
+    index_.add(ref);
+    indexed_++;
+    index_early();
+}
+
+void NativeWriter::index_early() {
+    while (std::optional<Ref> next = early_.get(indexed_)) {
         index_.add(*next);
+        indexed_++;
     }
 }
 
@@ -345,6 +362,7 @@ cw_disk_super NativeWriter::make_super(const Ref &root, u32 levels) const {
     super.created = cw_to_le64(options_.created);
     super.root = encode_ref(root);
     std::copy(options_.label.begin(), options_.label.end(), super.label);
+    super.boot_bytes = cw_to_le64(boot_end_ - CW_SUPER_LEN);
     super.crc = cw_to_le32(cw_crc32c(&super, sizeof(super)));
     return super;
 }
@@ -353,6 +371,7 @@ void NativeWriter::finish() {
     if (stats_.blocks == 0) {
         throw Error("there is nothing to make an image of", EINVAL);
     }
+    index_early();
     if (indexed_ != stats_.blocks) {
         throw Error(std::string(io_.name()) + ": block " + std::to_string(indexed_) + " is missing",
                     EINVAL);

@@ -53,7 +53,7 @@ const std::map<std::string, Struct> &structs() {
            FIELD(cw_disk_super, levels), FIELD(cw_disk_super, codecs), FIELD(cw_disk_super, codec),
            FIELD(cw_disk_super, level), FIELD(cw_disk_super, reserved0),
            FIELD(cw_disk_super, created), FIELD(cw_disk_super, root), FIELD(cw_disk_super, label),
-           FIELD(cw_disk_super, reserved)}}},
+           FIELD(cw_disk_super, boot_bytes), FIELD(cw_disk_super, reserved)}}},
         {"cw_disk_ref",
          {sizeof(cw_disk_ref),
           {FIELD(cw_disk_ref, where), FIELD(cw_disk_ref, stored), FIELD(cw_disk_ref, crc)}}},

@@ -94,6 +94,31 @@ protected:
     Bytes good_ = builder().finish();
 };
 
+/* ---- the boot area ---- */
+
+TEST_F(CoreCloopw, TheBootAreaIsAdopted) {
+    Bytes file = good_;
+    change_super(&file, [](cw_disk_super *super) { super->boot_bytes = cw_to_le64(8192); });
+    TestIo io("x.img", file);
+    OpenImage image(&io);
+    ASSERT_EQ(image.err(), 0) << image.why();
+    EXPECT_EQ(image->ahead.begin, CW_SUPER_LEN);
+    EXPECT_EQ(image->ahead.end, CW_SUPER_LEN + 8192);
+    EXPECT_EQ(image->ahead.index_end - image->ahead.index, 3 * CW_INDEX_PAGE_LEN);
+}
+
+TEST_F(CoreCloopw, ABootAreaEndsWithinTheFile) {
+    const u64 most = good_.size() - CW_SUPER_LEN;
+    const auto with = [&](u64 bytes) {
+        return refusal_of_super(
+            [bytes](cw_disk_super *super) { super->boot_bytes = cw_to_le64(bytes); });
+    };
+    EXPECT_EQ(with(most), "");
+    EXPECT_EQ(with(most + 1),
+              "a boot area of " + std::to_string(most + 1) + " bytes is longer than its file");
+    EXPECT_NE(with(UINT64_MAX), "");
+}
+
 /* ---- good images ---- */
 
 TEST_F(CoreCloopw, MixedCodecsAreRead) { expect_bad_blocks(good_, 0, 0); /* none */ }

@@ -8,9 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <thread>
@@ -201,10 +203,66 @@ TEST_F(Mkcloopw, AnyOrderGivesTheSameImage) {
     EXPECT_EQ(extract(out_), plain_);
 }
 
+/* The blocks of an image in the order of their places, up to the end of its boot area. */
+std::vector<u64> boot_blocks(const std::string &path) {
+    Image image(Io::open(path, Io::Mode::kRead));
+    std::map<u64, u64> at;
+    const std::vector<u64> all = places(path);
+    for (u64 n = 0; n < all.size(); n++) {
+        if (all[n] != 0 && all[n] < image.info().ahead.end) {
+            at[all[n]] = n;
+        }
+    }
+    std::vector<u64> blocks;
+    for (const auto &[place, block] : at) {
+        blocks.push_back(block);
+    }
+    return blocks;
+}
+
+TEST_F(Mkcloopw, ListedBlocksAreTheBootArea) {
+    const std::string list = dir_.write("list", bytes_from("7\n3\n0\n"));
+    expect_success({"--no-dedupe", "--order", list, in_, out_});
+    EXPECT_EQ(boot_blocks(out_), (std::vector<u64>{7, 3, 0}));
+    /* and without a list there is none */
+    expect_success({"--no-dedupe", "-f", in_, out_});
+    EXPECT_EQ(boot_blocks(out_), std::vector<u64>());
+}
+
+/* The index of an image with a boot area is what its last bytes are. */
+TEST_F(Mkcloopw, TheIndexFollowsTheBlocks) {
+    expect_success({"--no-dedupe", "-b", "4K", "--order",
+                    dir_.write("list", bytes_from("300\n2\n")), in_, out_});
+    Image image(Io::open(out_, Io::Mode::kRead));
+    const std::vector<u64> at = places(out_);
+    EXPECT_EQ(image.info().ahead.index_end - image.info().ahead.index, 2 * CW_INDEX_PAGE_LEN);
+    EXPECT_LT(*std::max_element(at.begin(), at.end()),
+              image.info().ahead.index - CW_INDEX_PAGE_LEN);
+    EXPECT_EQ(extract(out_), plain_);
+}
+
+TEST_F(Mkcloopw, SeveralListsAreMerged) {
+    const std::string a = dir_.write("a", bytes_from("1\n2\n3\n4\n"));
+    const std::string b = dir_.write("b", bytes_from("9\n3\n2\n"));
+    const std::string c = dir_.write("c", bytes_from("3\n8\n9\n"));
+    expect_success({"--no-dedupe", "--order", a, "--order", b, "--order", c, in_, out_});
+    EXPECT_EQ(boot_blocks(out_), (std::vector<u64>{3, 9, 2, 1, 8, 4}));
+}
+
+/* A record of an image with other blocks names the same bytes. */
+TEST_F(Mkcloopw, ListsTellTheirBlockSize) {
+    const std::string large =
+        dir_.write("large", bytes_from("# blocks of 131072 bytes, read\n2\n1\n"));
+    expect_success({"--no-dedupe", "--order", large, in_, out_});
+    EXPECT_EQ(boot_blocks(out_), (std::vector<u64>{4, 5, 2, 3}));
+    const std::string small =
+        dir_.write("small", bytes_from("# blocks of 4096 bytes\n33\n34\n0\n"));
+    expect_success({"--no-dedupe", "-f", "--order", small, in_, out_});
+    EXPECT_EQ(boot_blocks(out_), (std::vector<u64>{2, 0}));
+}
+
 TEST_F(Mkcloopw, BadLists) {
-    auto list = [&](const std::string &text) {
-        return dir_.write("list", Bytes(text.begin(), text.end()));
-    };
+    auto list = [&](const std::string &text) { return dir_.write("list", bytes_from(text)); };
     expect_refusal(1, "list:2: 'x' is no block number", {"--order", list("1\nx\n"), in_, out_});
     expect_refusal(1, "list:1: '-1' is no block number", {"--order", list("-1"), in_, out_});
     expect_refusal(1, "list:1: '1 2' is no block number", {"--order", list("1 2"), in_, out_});
@@ -212,6 +270,12 @@ TEST_F(Mkcloopw, BadLists) {
                    "list:1: there is no block 23, the last one is 22; was the list made for this "
                    "image and block size?",
                    {"--order", list("23"), in_, out_});
+    expect_refusal(1, "list:2: there is no block 12, the last one is 11",
+                   {"--order", list("# blocks of 131072 bytes\n12\n"), in_, out_});
+    expect_refusal(1, "list:2: there is no block 368, the last one is 367",
+                   {"--order", list("# blocks of 4096 bytes\n368\n"), in_, out_});
+    expect_refusal(1, "list:1: no image has blocks of 1000 bytes",
+                   {"--order", list("# blocks of 1000 bytes\n"), in_, out_});
     expect_refusal(1, "missing: cannot be opened", {"--order", dir_ / "missing", in_, out_});
     expect_refusal(1, "/dev/zero: has a line of more than 4095 bytes",
                    {"--order", "/dev/zero", in_, out_});

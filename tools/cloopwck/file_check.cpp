@@ -148,6 +148,9 @@ void describe_image(const cw_image &image, const ImageTotals &totals, bool quick
         facts["bad_blocks"] = totals.bad_blocks;
     }
     facts["bad_bytes"] = totals.bad_bytes;
+    if (image.ahead.begin != image.ahead.end) {
+        facts["boot_bytes"] = image.ahead.end - image.ahead.begin;
+    }
     if (std::string uuid = format_uuid(image.uuid); !uuid.empty()) {
         facts["uuid"] = uuid;
     }

@@ -13,22 +13,30 @@
 namespace cloopw {
 
 /*
- * The blocks of a list come first, and the others follow in the order of their numbers. The
+ * The blocks of lists come first, and the others follow in the order of their numbers. A
  * list may name every block of any image. So files keep it, not memory.
+ *
+ * Of several lists, the blocks that most of them name come first. Among these, the block
+ * that is nearest to the beginning of one of the lists comes first.
  */
 class BlockOrder {
 public:
     BlockOrder() = default;
     /*
-     * Reads a list: a number a line. Empty lines, the rest after a #, and repeated numbers
-     * do not count. Throws Error for a line that is no number of one of the blocks.
+     * Reads the lists: a number a line. Empty lines, the rest after a #, and repeated numbers
+     * do not count. A line "# blocks of N bytes", which cloopwsetup --record writes, tells
+     * the size of the blocks of a list; block_size without it. blocks: how many the image
+     * has. Throws Error for a line that is no number of one of the blocks.
      */
-    static BlockOrder read(const std::string &path, u64 blocks);
+    static BlockOrder read(const std::vector<std::string> &paths, u64 blocks, u32 block_size);
 
     /*
      * The next block's number. It has no end: the caller knows how many blocks there are.
      */
     u64 next();
+
+    /* How many blocks the lists name. */
+    u64 listed() const { return listed_; }
 
 private:
     /* A file of records that is read and written through one page. */
@@ -47,11 +55,25 @@ private:
         std::vector<u8> page_;
     };
 
-    bool set_listed(u64 number);
-    bool is_listed(u64 number);
+    /* Numbers in their order, each once. */
+    class List {
+    public:
+        List();
+        bool add(u64 number); /* false: it is there already */
+        bool has(u64 number);
+        u64 at(u64 n);
+        u64 size() const { return size_; }
 
-    std::optional<PagedFile> list_; /* numbers, in their order */
-    std::optional<PagedFile> set_;  /* the same numbers, a bit a block */
+    private:
+        PagedFile numbers_;
+        PagedFile set_; /* the same numbers, a bit a block */
+        u64 size_ = 0;
+    };
+    class Reader;
+
+    static List merge(std::vector<List> &lists);
+
+    std::optional<List> list_;
     u64 listed_ = 0;
     u64 taken_ = 0; /* taken from the list */
     u64 next_ = 0;  /* no number below it is left, but for listed ones */

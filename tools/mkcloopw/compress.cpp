@@ -27,12 +27,20 @@ unsigned window_of(const Job &job) {
            std::min(kMoreBlocks, kMoreBytes / job.options.block_size);
 }
 
+u64 blocks_of(const Job &job, const Source &source) {
+    return source.size() ? cw_div_up(*source.size(), job.options.block_size) : UINT64_MAX;
+}
+
+BlockOrder order_of(const Job &job, const Source &source) {
+    return BlockOrder::read(job.orders, blocks_of(job, source), job.options.block_size);
+}
+
 class CompressWork : public OrderedWork {
 public:
-    CompressWork(const Job &job, Source &source, ImageWriter &writer)
+    CompressWork(const Job &job, Source &source, BlockOrder order, ImageWriter &writer)
         : source_(source),
           writer_(writer),
-          order_(order_of(job, source)),
+          order_(std::move(order)),
           left_(blocks_of(job, source)),
           threads_(job.threads) {
         for (Thread &thread : threads_) {
@@ -73,15 +81,6 @@ private:
         std::vector<u8> plain;
     };
 
-    static u64 blocks_of(const Job &job, const Source &source) {
-        return source.size() ? cw_div_up(*source.size(), job.options.block_size) : UINT64_MAX;
-    }
-
-    static BlockOrder order_of(const Job &job, const Source &source) {
-        return job.order.empty() ? BlockOrder()
-                                 : BlockOrder::read(job.order, blocks_of(job, source));
-    }
-
     Source &source_;
     ImageWriter &writer_;
     BlockOrder order_;            /* with claim */
@@ -104,12 +103,14 @@ CompressResult compress(const Job &job, const Input &input, Streams &streams) {
     how.out_fd = streams.out_fd;
     OutputFile output(job.output, how);
 
+    BlockOrder order = order_of(job, *source);
     ImageWriterOptions options = job.options;
     options.size = source->size();
+    options.boot_blocks = order.listed();
     std::unique_ptr<ImageWriter> writer = job.format->create(output.io(), options);
 
     Progress progress(streams, !job.quiet, source->size().value_or(0));
-    CompressWork work(job, *source, *writer);
+    CompressWork work(job, *source, std::move(order), *writer);
     OrderedPoolConfig pool = {job.threads, window_of(job), job.cancelled,
                               [&] { progress.update(work.done()); }};
     output.fill([&] {

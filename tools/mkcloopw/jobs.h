@@ -27,7 +27,8 @@ struct Job {
     const ImageWriterFormat *format = nullptr;
     ImageWriterOptions options;
     bool one_codec = false; /* to estimate: only the options' codec */
-    std::string order;      /* file with a list of blocks that are stored first; or empty */
+    /* Files with lists of blocks, which are stored first. */
+    std::vector<std::string> orders;
 };
 
 struct CompressResult {

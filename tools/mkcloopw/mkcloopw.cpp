@@ -70,7 +70,7 @@ struct CommandLine {
     std::optional<std::string> free;
     std::vector<std::string> exclude;
     bool one_file_system = false;
-    std::string order;
+    std::vector<std::string> orders;
     bool rescue = false;
     bool no_dedupe = false;
     bool extract = false;
@@ -116,8 +116,8 @@ OptionTable::Group output_options(CommandLine &line) {
           suggest({"4K", "8K", "16K", "32K", "64K", "128K", "256K", "512K", "1M"})},
          {"--uuid", "UUID", "of the image (derived from it)", value(line.uuid)},
          {"--label", "TEXT", "of the image", value(line.label)},
-         {"--order", "FILE", "store the blocks that FILE lists first, in its order",
-          value(line.order), any_file()},
+         {"--order", "FILE", "store first the blocks of FILE; again: this, too",
+          value(line.orders), any_file(), true},
          {"--no-dedupe", "", "store equal blocks each time", flag(line.no_dedupe)},
          {"-f,--force", "", "overwrite OUTPUT", flag(line.force)}}};
 }
@@ -211,7 +211,7 @@ ImageWriterOptions writer_options(const CommandLine &line, const ImageWriterForm
 }
 
 void check_compress(const CommandLine &line, const Job &job) {
-    if (job.order.empty()) {
+    if (job.orders.empty()) {
         return;
     }
     if (!job.format->any_order) {
@@ -254,7 +254,7 @@ void check_merge(const CommandLine &line) {
         {line.extract, "--extract"},           {line.dry_run, "--dry-run"},
         {line.format != "cloopw", "--format"}, {line.block_size.has_value(), "--block-size"},
         {!line.uuid.empty(), "--uuid"},        {line.label.has_value(), "--label"},
-        {!line.order.empty(), "--order"},      {line.no_dedupe, "--no-dedupe"},
+        {!line.orders.empty(), "--order"},     {line.no_dedupe, "--no-dedupe"},
     };
     if (!line.merge.empty() && line.output == "-") {
         throw UsageError("--merge: a COW file cannot go to standard output; name a file");
@@ -319,7 +319,7 @@ Job parse_job(CommandLine &line) {
     job.threads = parse_threads(line.threads);
     job.force = line.force;
     job.quiet = line.quiet;
-    job.order = line.order;
+    job.orders = line.orders;
     if (!line.cows.empty() && line.input == "-") {
         throw UsageError("--cow: the image below must be a file, not standard input");
     }
@@ -374,7 +374,7 @@ void tell_lost(const Job &job, const std::vector<Rescue::Range> &lost, Streams &
 }
 
 void run_compress(const CommandLine &line, Job &job, const Input &input, Streams &streams) {
-    if (input.is_stream() && !job.order.empty()) {
+    if (input.is_stream() && !job.orders.empty()) {
         throw Error(
             input.name() + ": can only be read from the front to the back, not with --order",
             EINVAL);

@@ -83,7 +83,12 @@ struct cw_disk_super {
 	__le64 created;    /* seconds since 1970; 0: not recorded */
 	struct cw_disk_ref root;
 	u8 label[64];      /* UTF-8, padded with zeros */
-	u8 reserved[3912]; /* zero */
+	/*
+	 * Blocks that a boot reads, in the order of their use: so many bytes
+	 * from CW_SUPER_LEN on. 0: not known.
+	 */
+	__le64 boot_bytes;
+	u8 reserved[3904]; /* zero */
 };
 
 CW_ASSERT_SIZE(struct cw_disk_super, CW_SUPER_LEN);
@@ -94,7 +99,8 @@ CW_ASSERT_AT(struct cw_disk_super, block_size, 72);
 CW_ASSERT_AT(struct cw_disk_super, created, 96);
 CW_ASSERT_AT(struct cw_disk_super, root, 104);
 CW_ASSERT_AT(struct cw_disk_super, label, 120);
-CW_ASSERT_AT(struct cw_disk_super, reserved, 184);
+CW_ASSERT_AT(struct cw_disk_super, boot_bytes, 184);
+CW_ASSERT_AT(struct cw_disk_super, reserved, 192);
 
 #define CW_NATIVE_MIN_BLOCK 4096u
 #define CW_NATIVE_MAX_BLOCK (1024u * 1024)

@@ -125,6 +125,7 @@ int cw_image_open(struct cw_io *io, struct cw_cache *cache,
 	if (!img)
 		return -ENOMEM;
 	cw_mutex_init(&img->spare_lock);
+	cw_prefetch_init(&img->ahead);
 	img->io = io;
 	img->cache = cache;
 	img->owner = cw_cache_new_owner(cache);
@@ -160,6 +161,7 @@ close_format:
 drop_cached:
 	cw_cache_drop_owner(cache, img->index_owner);
 free_img:
+	cw_prefetch_destroy(&img->ahead);
 	cw_mutex_destroy(&img->spare_lock);
 	cw_free(img);
 	return err;
@@ -173,6 +175,7 @@ void cw_image_close(struct cw_image *img)
 	img->format->close(img);
 	cw_cache_drop_owner(img->cache, img->owner);
 	cw_cache_drop_owner(img->cache, img->index_owner);
+	cw_prefetch_destroy(&img->ahead);
 	cw_mutex_destroy(&img->spare_lock);
 	cw_free(img);
 }
@@ -304,6 +307,7 @@ static int read_block(struct cw_image *img, struct cw_workspace *ws, u64 n,
 		memset(buf, 0, len);
 		return 0;
 	}
+	cw_prefetch_note(&img->ahead, img->io, extent.offset, extent.stored);
 	if (read_plain(img, ws, &extent, buf, len, &bad) ||
 	    (may_be_better(img, &extent, &bad) &&
 	     read_plain(img, ws, &extent, buf, len, &bad)))

@@ -12,6 +12,7 @@
 
 #include "cache.h"
 #include "io.h"
+#include "prefetch.h"
 #include "report.h"
 #include "workspace.h"
 
@@ -103,6 +104,7 @@ struct cw_image {
 	u8 uuid[CW_UUID_LEN]; /* zeros when the format has none */
 	u64 digest; /* cheap digest of the content; 0: the format has none */
 	char label[CW_LABEL_LEN + 1];
+	struct cw_prefetch ahead; /* open sets its area, if there is one */
 	void *priv;
 
 	/*

@@ -3,6 +3,9 @@
 #include "format.h"
 #include "image.h"
 
+/* Bytes of the index that are fetched with the boot area at most. */
+#define MAX_INDEX_AHEAD (1u << 20)
+
 /* Decoded from the superblock; constant. */
 struct native {
 	struct cw_extent root; /* stored == 0: the whole image is zeros */
@@ -114,6 +117,10 @@ static int check_geometry(const struct cw_disk_super *super, u64 io_size,
 		return cw_refuse(report, -EINVAL, CLOOPW_R_TRUNCATED,
 				 "%s: truncated: the image has %llu bytes, the file %llu",
 				 name, file_bytes, io_size);
+	if (cw_from_le64(super->boot_bytes) > file_bytes - CW_SUPER_LEN)
+		return cw_refuse(report, -EINVAL, CLOOPW_R_IMPOSSIBLE,
+				 "%s: a boot area of %llu bytes is longer than its file",
+				 name, cw_from_le64(super->boot_bytes));
 	return 0;
 }
 
@@ -165,6 +172,25 @@ static u64 digest_of(const struct cw_disk_super *super)
 	return digest ? digest : 1;
 }
 
+/*
+ * With a boot area, all index pages lie before the root. A large index is
+ * fetched in part.
+ */
+static void adopt_boot_area(struct cw_image *img, u64 boot_bytes)
+{
+	const struct native *native = img->priv;
+	u64 index_end = native->root.offset + native->root.stored;
+	u64 pages = cw_div_up(cw_div_up(img->size, img->block_size),
+			      CW_INDEX_FANOUT);
+	u64 index_len = cw_min(pages * CW_INDEX_PAGE_LEN, MAX_INDEX_AHEAD);
+
+	if (boot_bytes && native->root.stored)
+		cw_prefetch_set(&img->ahead, CW_SUPER_LEN,
+				CW_SUPER_LEN + boot_bytes,
+				index_end - cw_min(index_len, index_end),
+				index_end);
+}
+
 /* Takes the checked values over. */
 static int adopt(struct cw_image *img, const struct cw_disk_super *super,
 		 struct cw_report *report)
@@ -185,6 +211,7 @@ static int adopt(struct cw_image *img, const struct cw_disk_super *super,
 	img->codecs = cw_from_le32(super->codecs);
 	img->stored_bytes = native->end;
 	adopt_maker(img, super);
+	adopt_boot_area(img, cw_from_le64(super->boot_bytes));
 	img->digest = digest_of(super);
 	memcpy(img->uuid, super->uuid, CW_UUID_LEN);
 	memcpy(img->label, super->label, CW_LABEL_LEN);

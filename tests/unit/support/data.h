@@ -34,6 +34,8 @@ inline Bytes text_bytes(size_t len, unsigned int seed = 1) {
     return bytes;
 }
 
+inline Bytes bytes_from(std::string_view text) { return Bytes(text.begin(), text.end()); }
+
 inline Bytes slice(const Bytes &bytes, size_t off, size_t len) {
     const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(off);
     return Bytes(begin, begin + static_cast<std::ptrdiff_t>(len));
