@@ -161,6 +161,7 @@ Device::Device(Io base, std::vector<Io> layers, const Config &config)
     c.nr_layers = static_cast<u32>(ios.size());
     c.read_only = config.read_only;
     c.cache_bytes = config.cache_bytes;
+    c.record = config.record;
 
     cw_device *device = nullptr;
     cw_report report = {};
@@ -173,15 +174,7 @@ Device::Device(Io base, std::vector<Io> layers, const Config &config)
 
 Device::~Device() = default;
 
-void Device::record() {
-    auto *image = const_cast<cw_image *>(&this->image()); /* the engine's own object */
-    if (image->block_size != 0) {
-        recorder_ = std::make_unique<BlockRecorder>(*image);
-    }
-}
-
 void Device::close() {
-    recorder_.reset();
     check(cw_device_close(device_.release()), base_.name(), "cannot be flushed");
 }
 

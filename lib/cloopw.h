@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "block_recorder.h"
 #include "core.h"
 #include "error.h"
 #include "lib/port/posix_io.h"
@@ -96,6 +95,7 @@ public:
         std::string format; /* the base's; empty: probe */
         bool read_only = false;
         u64 cache_bytes = 0; /* 0: the engine's default */
+        bool record = false; /* which blocks of the base are read first */
     };
 
     /* layers: the top first. Takes the ios over. Throws Error with the engine's reason. */
@@ -139,14 +139,6 @@ public:
      */
     void snapshot(Io layer);
 
-    /*
-     * Records from now on which blocks of the image are read first. Before any thread
-     * reads; not for an image without blocks.
-     */
-    void record();
-    /* nullptr: nothing is recorded. */
-    const BlockRecorder *recorder() const { return recorder_.get(); }
-
     /* The engine's own object, for calls that return -errno. */
     cw_device &get() const { return *device_; }
 
@@ -158,7 +150,6 @@ private:
     Io base_;
     std::vector<Io> layers_;
     std::unique_ptr<cw_device, Closer> device_;
-    std::unique_ptr<BlockRecorder> recorder_; /* ends before the device */
 };
 
 /* One codec's context at one level, for one thread at a time. */

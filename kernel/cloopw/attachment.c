@@ -93,6 +93,7 @@ static int open_engine(struct cloopw_attachment *att,
 		.format = setup->format,
 		.nr_layers = att->nr_layers,
 		.read_only = setup->flags & CLOOPW_F_READ_ONLY,
+		.record = setup->flags & CLOOPW_F_RECORD,
 		.cache_bytes = setup->cache_bytes ? setup->cache_bytes :
 						    cloopw_budget_limit(),
 		.cache_budget = &cloopw_budget,

@@ -10,6 +10,7 @@
 #include "configure.h"
 #include "disk.h"
 #include "loop_compat.h"
+#include "reads.h"
 #include "status.h"
 #include "uapi/cloopw.h"
 
@@ -36,6 +37,8 @@ int cloopw_ioctl(struct block_device *bdev, blk_mode_t mode,
 					(const void __user *)arg);
 	case CLOOPW_CLEAR:
 		return cloopw_clear(disk);
+	case CLOOPW_GET_READS:
+		return cloopw_get_reads(disk, (void __user *)arg);
 	default:
 		return cloopw_change_ioctl(disk, cmd, (void __user *)arg);
 	}

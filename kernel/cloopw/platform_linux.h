@@ -151,6 +151,11 @@ static inline unsigned int cw_cpus(void)
 	return num_online_cpus();
 }
 
+static inline u64 cw_now_ms(void)
+{
+	return ktime_to_ms(ktime_get());
+}
+
 #define cw_log_bad(fmt, ...) pr_err_ratelimited("cloopw: " fmt "\n", ##__VA_ARGS__)
 
 static inline __printf(3, 0) void cw_vformat(char *buf, size_t size,

@@ -3,6 +3,7 @@
 #include "platform.h"
 
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 void *cw_alloc(size_t size)
@@ -39,6 +40,14 @@ void cw_free_cached(void *p, size_t size)
 {
 	(void)size;
 	free(p);
+}
+
+u64 cw_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
 }
 
 unsigned int cw_cpus(void)

@@ -98,6 +98,7 @@ void *cw_alloc_cached(size_t size);
 void cw_free_cached(void *p, size_t size);
 u32 cw_crc32c(const void *buf, size_t len);
 unsigned int cw_cpus(void);
+u64 cw_now_ms(void);
 __printf(1, 2) void cw_log_bad(const char *fmt, ...);
 /*
  * Suppresses cw_log_bad(), for a program that reports damage itself. Call it before there

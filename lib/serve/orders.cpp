@@ -109,15 +109,18 @@ void snapshot(Device &device, const Json &order, Remembers &memory) {
 
 /* Some of them; the client asks until there are no more. */
 Json recorded(const Device &device, const Json &order) {
-    constexpr size_t kMost = 4096;
-    if (device.recorder() == nullptr) {
+    constexpr u32 kMost = 4096;
+    cw_recorder *recorder = device.image().recorder;
+    if (recorder == nullptr) {
         throw Error("a raw image has no blocks whose reads could be recorded", EOPNOTSUPP);
     }
-    Json reads = Json::array();
-    for (const auto &read : device.recorder()->reads(order.value("from", size_t{0}), kMost)) {
-        reads.push_back({read.block, read.ms});
+    std::vector<cw_first_read> reads(kMost);
+    reads.resize(cw_recorder_get(recorder, order.value("from", u64{0}), kMost, reads.data()));
+    Json list = Json::array();
+    for (const cw_first_read &read : reads) {
+        list.push_back({read.block, read.ms});
     }
-    return {{"ok", true}, {"block_size", device.image().block_size}, {"reads", reads}};
+    return {{"ok", true}, {"block_size", device.image().block_size}, {"reads", list}};
 }
 
 }  // namespace

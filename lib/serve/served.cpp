@@ -62,6 +62,7 @@ Device::Config config_of(const ServedOptions &options) {
     Device::Config config;
     config.format = options.format;
     config.read_only = options.read_only;
+    config.record = true;
     config.cache_bytes = options.cache != 0 ? options.cache : default_cache();
     return config;
 }
@@ -227,7 +228,6 @@ Device open_served(const ServedOptions &options, NewCow &top, MissingTop missing
     if (!made) {
         set_limit(device, options);
     }
-    device.record();
     expect_reads_of_blocks(device);
     return device;
 }

@@ -264,6 +264,7 @@ static Bytes read_below(cw_io *base, const Bytes &bytes, RecordedFiles *recorded
         .layers = below.data(),
         .nr_layers = layers - 1,
         .read_only = true,
+        .record = false,
         .cache_bytes = 1 << 20,
         .cache_budget = nullptr,
     };

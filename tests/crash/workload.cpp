@@ -92,6 +92,7 @@ Attached::Attached(cw_io *base, RecordedFiles *files, const char *when) : files_
         .layers = layers.data(),
         .nr_layers = layers_,
         .read_only = false,
+        .record = false,
         .cache_bytes = 1 << 20,
         .cache_budget = nullptr,
     };

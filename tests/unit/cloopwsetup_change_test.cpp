@@ -2,6 +2,8 @@
 /* cloopwsetup of a device that is attached. */
 
 #include <algorithm>
+#include <array>
+#include <regex>
 #include "support/cloopwsetup_tool.h"
 
 namespace cloopw::test {
@@ -27,12 +29,45 @@ TEST_F(CloopwsetupChange, ResizeTakesOverTheSizeOfARawImage) {
     EXPECT_EQ(kernel_->attribute(0, "size"), "1048576");
 }
 
-TEST_F(CloopwsetupChange, TheModuleRecordsNothing) {
-    runs({device(0), image()});
-    refuses({"--record", path("order"), device(0)},
-            "DEV/cloopw0: the module records nothing; attach it with --userspace");
-    EXPECT_FALSE(fs::exists(path("order")));
+/* ---- the record of first reads ---- */
+
+TEST_F(CloopwsetupChange, RecordsFirstReadsInTheirOrder) {
+    write("x.cloopw", native_image(text_bytes(kImageSize), 65536, *cw_codec_by_name("lz4")));
+    runs({"--recording", device(0), path("x.cloopw")});
+    std::array<u8, 512> buf = {};
+    for (const u64 block : {7, 3, 7, 0, 11, 3, 15, 1}) {
+        attached(0).engine->read(buf.data(), buf.size(), block * 65536 + 1024);
+    }
+    runs({"--record", path("order"), device(0)});
+    const std::string list = std::regex_replace(read("order"), std::regex("[0-9]+ ms"), "MS");
+    EXPECT_EQ(list,
+              "# blocks of 65536 bytes, in the order of their first read\n"
+              "7\t# MS\n3\t# MS\n0\t# MS\n11\t# MS\n15\t# MS\n1\t# MS\n");
 }
+
+TEST_F(CloopwsetupChange, NothingIsRecordedUnasked) {
+    write("x.cloopw", native_image(text_bytes(kImageSize), 65536, *cw_codec_by_name("lz4")));
+    runs({device(0), path("x.cloopw")});
+    const std::string nothing =
+        "nothing is recorded of it; attach it with --recording, and a compressed image";
+    refuses({"--record", path("order"), device(0)}, "DEV/cloopw0: " + nothing);
+    EXPECT_FALSE(fs::exists(path("order")));
+    runs({"--recording", device(1), image()});
+    refuses({"--record", path("order"), device(1)}, "DEV/cloopw1: " + nothing);
+}
+
+TEST_F(CloopwsetupChange, RecordWantsTheModuleOfThisVersion) {
+    runs({device(0), image()});
+    kernel_->ioctl_errors[CLOOPW_GET_READS] = -ENOTTY;
+    refuses({"--record", path("order"), device(0)},
+            "DEV/cloopw0: its record cannot be read: Inappropriate ioctl for device; this program "
+            "and the module are of different versions");
+    kernel_->ioctl_errors[CLOOPW_GET_READS] = -EPERM;
+    refuses({"--record", path("order"), device(0)},
+            "DEV/cloopw0: its record cannot be read: Operation not permitted; run this as root");
+}
+
+/* ---- resize ---- */
 
 TEST_F(CloopwsetupChange, ResizeRefusesAnEmptyFile) {
     runs({device(0), image()});

@@ -130,6 +130,7 @@ TEST_F(CoreLogState, ReadOnlyIsShown) {
         .layers = nullptr,
         .nr_layers = 0,
         .read_only = false,
+        .record = false,
         .cache_bytes = 0,
         .cache_budget = nullptr,
     };

@@ -285,6 +285,7 @@ public:
             .layers = layers.data(),
             .nr_layers = static_cast<u32>(layers.size()),
             .read_only = read_only,
+            .record = false,
             .cache_bytes = u64{1} << 20,
             .cache_budget = nullptr,
         };

@@ -72,7 +72,8 @@ int configure(Handle &node, const AttachOptions &options, int image, const std::
     config.size = sizeof(config);
     config.flags = (options.read_only || layers.empty() ? CLOOPW_F_READ_ONLY : 0) |
                    (options.partscan ? CLOOPW_F_PARTSCAN : 0) |
-                   (options.direct_io ? CLOOPW_F_DIRECT_IO : 0);
+                   (options.direct_io ? CLOOPW_F_DIRECT_IO : 0) |
+                   (options.recording ? CLOOPW_F_RECORD : 0);
     config.image_fd = image;
     config.nr_layers = static_cast<__u32>(fds.size());
     config.layer_fds = reinterpret_cast<__u64>(fds.data());

@@ -21,6 +21,7 @@
 #include "lib/size.h"
 #include "list.h"
 #include "module.h"
+#include "record.h"
 #include "snapshot.h"
 #include "stack.h"
 #include "stats.h"
@@ -118,6 +119,13 @@ OptionTable::Group attach_options(Options &o) {
          {"--direct-io", "[=on|off]", "read the image past the page cache",
           value_or(o.direct_io, "on"), one_of("value", {"on", "off"}), false, kDirectGroup},
          {"--cache", "SIZE", "memory for decompressed data", value(o.cache), {}, false, group},
+         {"--recording",
+          "",
+          "note which blocks are read first, for --record",
+          flag(o.attach.recording),
+          {},
+          false,
+          group},
          {"--driver",
           "",
           "by the module cloopw, and by nothing else",
@@ -666,12 +674,7 @@ int do_detach(Driver &driver, const std::vector<std::function<DeviceRef()>> &dev
 }
 
 int do_record(Driver &driver, const Options &o) {
-    DeviceRef device = find_attached(driver, o.names.front());
-    if (!device.userspace) {
-        throw Error(device.path + ": the module records nothing; attach it with --userspace",
-                    EOPNOTSUPP);
-    }
-    record_userspace(device, o.record);
+    record(driver, find_attached(driver, o.names.front()), o.record);
     return kExitOk;
 }
 

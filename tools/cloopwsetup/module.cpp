@@ -42,10 +42,12 @@ std::string features_of(const struct cloopw_query &query) {
         __u64 bit;
         const char *name;
     };
-    constexpr std::array kFeatures = {
-        Feature{CLOOPW_FEATURE_SNAPSHOT, "snapshots"}, Feature{CLOOPW_FEATURE_RESIZE, "resize"},
-        Feature{CLOOPW_FEATURE_DIRECT_IO, "direct I/O"}, Feature{CLOOPW_FEATURE_CLAIMS, "claims"},
-        Feature{CLOOPW_FEATURE_LOOP_IOCTLS, "loop's ioctls"}};
+    constexpr std::array kFeatures = {Feature{CLOOPW_FEATURE_SNAPSHOT, "snapshots"},
+                                      Feature{CLOOPW_FEATURE_RESIZE, "resize"},
+                                      Feature{CLOOPW_FEATURE_DIRECT_IO, "direct I/O"},
+                                      Feature{CLOOPW_FEATURE_RECORD, "records"},
+                                      Feature{CLOOPW_FEATURE_CLAIMS, "claims"},
+                                      Feature{CLOOPW_FEATURE_LOOP_IOCTLS, "loop's ioctls"}};
     std::vector<std::string> names;
     for (const Feature &feature : kFeatures) {
         if ((query.features & feature.bit) != 0) {

@@ -131,7 +131,10 @@ int cw_device_open(const struct cw_device_config *config,
 	if (err)
 		goto free;
 	set_size(dev);
-	err = open_layers(dev, config, report);
+	if (config->record && dev->image->format->locate)
+		err = cw_image_record(dev->image);
+	if (!err)
+		err = open_layers(dev, config, report);
 	if (!err && dev->writable)
 		err = make_spare(dev);
 	if (err)

@@ -23,6 +23,7 @@ struct cw_device_config {
 	struct cw_io *const *layers;          /* the top first */
 	u32 nr_layers;
 	bool read_only;     /* the top layer is not written, either */
+	bool record;        /* which blocks of the base are read first */
 	u64 cache_bytes;    /* 0: CW_DEFAULT_CACHE_BYTES */
 	/* shared with other devices; NULL: none */
 	struct cw_cache_budget *cache_budget;

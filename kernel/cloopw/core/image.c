@@ -172,12 +172,21 @@ void cw_image_close(struct cw_image *img)
 	if (!img)
 		return;
 	cw_workspace_pool_destroy(&img->workspaces);
+	cw_recorder_destroy(img->recorder);
 	img->format->close(img);
 	cw_cache_drop_owner(img->cache, img->owner);
 	cw_cache_drop_owner(img->cache, img->index_owner);
 	cw_prefetch_destroy(&img->ahead);
 	cw_mutex_destroy(&img->spare_lock);
 	cw_free(img);
+}
+
+int cw_image_record(struct cw_image *img)
+{
+	if (!img->format->locate)
+		return -EOPNOTSUPP;
+	img->recorder = cw_recorder_create(img->blocks);
+	return img->recorder ? 0 : -ENOMEM;
 }
 
 int cw_image_resize(struct cw_image *img, struct cw_report *report)
@@ -301,8 +310,8 @@ static int read_block(struct cw_image *img, struct cw_workspace *ws, u64 n,
 	err = locate(img, n, &extent);
 	if (err)
 		return err;
-	if (img->on_read)
-		img->on_read(img->on_read_arg, n);
+	if (img->recorder)
+		cw_recorder_note(img->recorder, n);
 	if (!extent.stored) {
 		memset(buf, 0, len);
 		return 0;

@@ -13,6 +13,7 @@
 #include "cache.h"
 #include "io.h"
 #include "prefetch.h"
+#include "recorder.h"
 #include "report.h"
 #include "workspace.h"
 
@@ -107,12 +108,7 @@ struct cw_image {
 	struct cw_prefetch ahead; /* open sets its area, if there is one */
 	void *priv;
 
-	/*
-	 * Is called with each block's number before the block is read from the
-	 * file. NULL: nobody listens. Set them while nobody reads.
-	 */
-	void (*on_read)(void *arg, u64 block);
-	void *on_read_arg;
+	struct cw_recorder *recorder; /* NULL: nobody wants to know */
 
 	struct cw_workspace_pool workspaces;
 	struct cw_atomic64 errors; /* blocks that could not be read */
@@ -156,6 +152,12 @@ int cw_image_resize(struct cw_image *img, struct cw_report *report);
  * damaged. Any thread, any alignment.
  */
 int cw_image_read(struct cw_image *img, u64 off, u32 len, void *buf);
+
+/*
+ * Records from now on which blocks are read first. Before the first read.
+ * -EOPNOTSUPP: the image has no blocks.
+ */
+int cw_image_record(struct cw_image *img);
 
 /*
  * A hint: all of the range is read soon. The file fetches the stored blocks,

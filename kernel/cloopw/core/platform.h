@@ -34,6 +34,7 @@
  *              the attributes __packed, __aligned() and __printf()
  *   bits       cw_popcount(): how many of 32 are set
  *   processors cw_cpus(): how many can run at once
+ *   time       cw_now_ms(): milliseconds that only go forward
  *   messages   cw_vformat(): vsnprintf; cw_log_bad(): one rate-limited line
  *   codecs     the ops of codec.h; CW_ZLIB_MAX_LEVEL: its libraries differ in
  *              that; CW_USERSPACE_ONLY(op): NULL in the kernel

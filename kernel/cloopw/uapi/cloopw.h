@@ -5,6 +5,7 @@
  * /dev/cloopw-control   CLOOPW_CTL_ADD, _REMOVE, _GET_FREE, _QUERY
  * /dev/cloopwN          CLOOPW_CONFIGURE, CLOOPW_CLEAR, CLOOPW_GET_STATUS,
  *                       CLOOPW_SNAPSHOT, CLOOPW_RESIZE, CLOOPW_FLUSH,
+ *                       CLOOPW_GET_READS,
  *                       and for programs that know loop, LOOP_SET_FD,
  *                       _CONFIGURE, _CLR_FD, _SET_STATUS and _GET_STATUS (also
  *                       64), _SET_CAPACITY, _SET_DIRECT_IO of <linux/loop.h>
@@ -37,8 +38,14 @@
  * drops the pages that it has read, and the status does not have the flag.
  */
 #define CLOOPW_F_DIRECT_IO (1u << 2)
-#define CLOOPW_F_ALL \
-	(CLOOPW_F_READ_ONLY | CLOOPW_F_PARTSCAN | CLOOPW_F_DIRECT_IO)
+/*
+ * Record which blocks of the image are read first, for CLOOPW_GET_READS. An
+ * image without blocks has nothing to record.
+ */
+#define CLOOPW_F_RECORD (1u << 3)
+#define CLOOPW_F_ALL                                               \
+	(CLOOPW_F_READ_ONLY | CLOOPW_F_PARTSCAN | CLOOPW_F_DIRECT_IO | \
+	 CLOOPW_F_RECORD)
 
 /*
  * The reasons of refusals: number, name, and what is to be said of the file or
@@ -202,6 +209,28 @@ struct cloopw_resize {
 	__u64 reason;      /* like reason in struct cloopw_config */
 };
 
+/* The first read of a block of the image. */
+struct cloopw_first_read {
+	__u64 block;
+	__u64 ms; /* since the attach */
+};
+
+/*
+ * Returns first reads, in their order: those from number from on. The kernel
+ * keeps the first 65,536, and returns fewer at once than the caller may want: nr
+ * 0 is their end. ENODATA: the attach had no CLOOPW_F_RECORD, or the image has
+ * no blocks.
+ */
+struct cloopw_reads {
+	__u32 size;       /* sizeof(struct cloopw_reads) */
+	__u32 flags;      /* 0 */
+	__u32 nr;         /* how many there is room for; set to how many there are */
+	__u32 block_size; /* bytes, set by the kernel */
+	__u64 from;
+	__u64 reads;      /* address of struct cloopw_first_read[nr] */
+	__u64 reserved;   /* 0 */
+};
+
 /* cloopw_query.features */
 #define CLOOPW_FEATURE_SNAPSHOT (1ull << 0)    /* CLOOPW_SNAPSHOT */
 #define CLOOPW_FEATURE_RESIZE (1ull << 1)      /* CLOOPW_RESIZE */
@@ -210,10 +239,12 @@ struct cloopw_resize {
 #define CLOOPW_FEATURE_CLAIMS (1ull << 3)
 /* the ioctls of <linux/loop.h> */
 #define CLOOPW_FEATURE_LOOP_IOCTLS (1ull << 4)
+/* CLOOPW_F_RECORD and CLOOPW_GET_READS */
+#define CLOOPW_FEATURE_RECORD (1ull << 5)
 #define CLOOPW_FEATURES                                        \
 	(CLOOPW_FEATURE_SNAPSHOT | CLOOPW_FEATURE_RESIZE |     \
 	 CLOOPW_FEATURE_DIRECT_IO | CLOOPW_FEATURE_CLAIMS |    \
-	 CLOOPW_FEATURE_LOOP_IOCTLS)
+	 CLOOPW_FEATURE_LOOP_IOCTLS | CLOOPW_FEATURE_RECORD)
 
 /* The abilities of the loaded driver. A blank separates names. */
 struct cloopw_query {
@@ -244,6 +275,7 @@ struct cloopw_query {
 #define CLOOPW_SNAPSHOT_SIZE_1 24
 #define CLOOPW_RESIZE_SIZE_1 24
 #define CLOOPW_QUERY_SIZE_1 320
+#define CLOOPW_READS_SIZE_1 40
 
 /* The kernel reads the structure, or reads and writes it. */
 #define CLOOPW_IOW(nr, size) _IOC(_IOC_WRITE, CLOOPW_IOC_MAGIC, nr, size)
@@ -271,5 +303,7 @@ struct cloopw_query {
  * recover. No argument.
  */
 #define CLOOPW_FLUSH _IO(CLOOPW_IOC_MAGIC, 0x15)
+/* struct cloopw_reads */
+#define CLOOPW_GET_READS CLOOPW_IOWR(0x16, CLOOPW_READS_SIZE_1)
 
 #endif

@@ -206,6 +206,8 @@ int FakeKernel::ioctl(int fd, unsigned int request, unsigned long arg) {
             return snapshot(disk, reinterpret_cast<struct cloopw_snapshot *>(arg));
         case CLOOPW_RESIZE:
             return resize(disk, reinterpret_cast<struct cloopw_resize *>(arg));
+        case CLOOPW_GET_READS:
+            return reads(disk, reinterpret_cast<struct cloopw_reads *>(arg));
         case CLOOPW_FLUSH:
         case BLKFLSBUF:
             return flush(disk, request);
@@ -214,6 +216,19 @@ int FakeKernel::ioctl(int fd, unsigned int request, unsigned long arg) {
         default:
             return -ENOTTY;
     }
+}
+
+/* A few at once, so that the caller has to come again. */
+int FakeKernel::reads(int number, struct cloopw_reads *request) {
+    constexpr u32 kMost = 3;
+    cw_recorder *recorder = disks.at(number)->engine->image().recorder;
+    if (recorder == nullptr) {
+        return -ENODATA;
+    }
+    auto *room = reinterpret_cast<cw_first_read *>(request->reads);
+    request->nr = cw_recorder_get(recorder, request->from, std::min<u32>(request->nr, kMost), room);
+    request->block_size = disks.at(number)->engine->image().block_size;
+    return 0;
 }
 
 int FakeKernel::control(unsigned int request, int number) {
@@ -316,6 +331,7 @@ int FakeKernel::attach(int number, struct cloopw_config *config, struct cloopw_r
     Device::Config wanted;
     wanted.format = attached->format;
     wanted.read_only = (config->flags & CLOOPW_F_READ_ONLY) != 0;
+    wanted.record = (config->flags & CLOOPW_F_RECORD) != 0;
     try {
         attached->engine = std::make_unique<Device>(
             Io::adopt(dup(config->image_fd), attached->image, config->offset, config->sizelimit),

@@ -122,6 +122,7 @@ private:
     int clear(int number);
     int snapshot(int number, struct cloopw_snapshot *request);
     int resize(int number, struct cloopw_resize *request);
+    int reads(int number, struct cloopw_reads *request);
     int flush(int number, unsigned int request);
     void show_layers(int number);
     int status(int number, struct cloopw_status *status);

@@ -318,6 +318,7 @@ OpenDevice::OpenDevice(TestIo *base, const std::vector<TestIo *> &layers, const 
         .layers = ios.data(),
         .nr_layers = static_cast<u32>(ios.size()),
         .read_only = options.read_only,
+        .record = false,
         .cache_bytes = options.cache_bytes,
         .cache_budget = nullptr,
     };

@@ -332,6 +332,68 @@ static void check_resize(void)
 	       result(ioctl(device, CLOOPW_FLUSH, ~0ul)));
 }
 
+/* ---- first reads ---- */
+
+static int get_reads(struct cloopw_reads *request)
+{
+	return result(ioctl(device, CLOOPW_GET_READS, request));
+}
+
+/* Attached without CLOOPW_F_RECORD. */
+static void check_reads(void)
+{
+	struct cloopw_reads request = {};
+	char *end = last_page();
+
+	expect("reads NULL", EFAULT, get_reads(NULL));
+	expect("reads of size 0", EINVAL, get_reads(&request));
+	request.size = UINT32_MAX;
+	expect("reads too long", E2BIG, get_reads(&request));
+	request.size = sizeof(request);
+	memcpy(end - 4, &request.size, 4);
+	expect("reads, half of it readable", EFAULT,
+	       get_reads((void *)(end - 4)));
+	request.flags = 1;
+	expect("reads with a flag", EINVAL, get_reads(&request));
+	request.flags = 0;
+	request.reserved = 1;
+	expect("reads, reserved not zero", EINVAL, get_reads(&request));
+	request.reserved = 0;
+	request.nr = UINT32_MAX;
+	request.from = UINT64_MAX;
+	expect("reads of what is not recorded", ENODATA, get_reads(&request));
+}
+
+static void check_recorded(void)
+{
+	struct cloopw_reads request = { .size = sizeof(request) };
+	struct cloopw_config config = good_config();
+	char *end = last_page();
+	char sector[512];
+
+	config.flags |= CLOOPW_F_RECORD;
+	expect("attach with a record", 0,
+	       result(ioctl(device, CLOOPW_CONFIGURE, &config)));
+	expect("read a sector", sizeof(sector),
+	       (int)pread(device, sector, sizeof(sector), 0));
+	expect("no room for reads", 0, get_reads(&request));
+	expect("none came", 0, (int)request.nr);
+	request.nr = UINT32_MAX;
+	request.from = UINT64_MAX;
+	expect("reads behind the end", 0, get_reads(&request));
+	expect("there are none", 0, (int)request.nr);
+	request.nr = UINT32_MAX;
+	request.from = 0;
+	request.reads = (uintptr_t)(end - 4);
+	expect("reads to a bad address", EFAULT, get_reads(&request));
+	request.nr = 1;
+	request.reads = (uintptr_t)(end - sizeof(struct cloopw_first_read));
+	expect("one read", 0, get_reads(&request));
+	expect("it came", 1, (int)request.nr);
+	expect("clear", 0, result(ioctl(device, CLOOPW_CLEAR, 0)));
+	expect("reads, idle", ENXIO, get_reads(&request));
+}
+
 /* ---- loop's ioctls ---- */
 
 static void check_loop_config(void)
@@ -408,6 +470,7 @@ static void check_loop(void)
 	expect("LOOP_SET_CAPACITY, compressed", EOPNOTSUPP,
 	       result(ioctl(device, LOOP_SET_CAPACITY, 0)));
 	check_resize();
+	check_reads();
 	if (!seteuid(1000)) {
 		expect("LOOP_CLR_FD without privilege", EPERM,
 		       result(ioctl(device, LOOP_CLR_FD, 0)));
@@ -814,6 +877,7 @@ int main(int argc, char **argv)
 	check_reason();
 	check_loop();
 	check_states();
+	check_recorded();
 	check_query();
 	check_control();
 	check_capability();

@@ -49,6 +49,30 @@ of_a_device() {
 	losetup -d "$below"
 }
 check "--resize of a block device" of_a_device
+
+# ---- the record of first reads ----
+
+# The kernel itself reads more, such as a partition table.
+recorded() {
+	mkcloopw -q raw image.cloopw
+	cloopwsetup --recording /dev/cloopw0 image.cloopw
+	for block in 40 3 77; do
+		dd if=/dev/cloopw0 of=/dev/null bs=64K skip=$block count=1 iflag=direct
+	done
+	cloopwsetup --record order /dev/cloopw0
+	cloopwsetup -d /dev/cloopw0
+	grep -q '^# blocks of 65536 bytes' order
+	test "$(sed 's/\t.*//' order | grep -xE '40|3|77' | tr '\n' ' ')" = '40 3 77 '
+}
+check "--record tells the blocks in the order of their first read" recorded
+ordered() {
+	mkcloopw -q --order order image.cloopw ordered.cloopw
+	cloopwsetup --direct-io=off /dev/cloopw0 ordered.cloopw
+	dd if=/dev/cloopw0 of=/dev/null bs=64K skip=40 count=1 iflag=direct
+	cmp raw /dev/cloopw0
+	cloopwsetup -d /dev/cloopw0
+}
+check "an image with a boot area reads the same" ordered
 mkcloopw -q raw image.cloopw
 cloopwsetup /dev/cloopw0 image.cloopw
 refuses "--resize of a compressed image" \

@@ -480,29 +480,14 @@ void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::stri
     driver.say(device.path + ": writes to " + path + " now");
 }
 
-void record_userspace(const DeviceRef &device, const std::string &path) {
-    const UserspaceState &state = device.userspace->state;
-    std::ofstream file;
-    for (size_t from = 0;;) {
-        const Json answer = order_server(state, {{"do", "recorded"}, {"from", from}});
-        const Json reads = answer.value("reads", Json::array());
-        if (!file.is_open()) {
-            file.open(path);
-            file << "# blocks of " << answer.value("block_size", 0)
-                 << " bytes, in the order of their first read\n";
-        }
-        for (const Json &read : reads) {
-            file << read.at(0).get<uint64_t>() << "\t# " << read.at(1).get<uint64_t>() << " ms\n";
-        }
-        from += reads.size();
-        if (reads.empty()) {
-            break;
-        }
+FirstReads first_reads_userspace(const DeviceRef &device, uint64_t from) {
+    const Json answer = order_server(device.userspace->state, {{"do", "recorded"}, {"from", from}});
+    FirstReads reads;
+    reads.block_size = answer.value("block_size", uint64_t{0});
+    for (const Json &read : answer.value("reads", Json::array())) {
+        reads.reads.push_back({read.at(0).get<uint64_t>(), read.at(1).get<uint64_t>()});
     }
-    file.close();
-    if (!file) {
-        throw io_error(path, "cannot be written", errno);
-    }
+    return reads;
 }
 
 Names userspace_way_names() {

@@ -51,11 +51,18 @@ int set_userspace_attribute(const DeviceRef &device, const std::string &name,
 void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::string &path,
                         const CowSettings &settings);
 
-/*
- * Writes to the file which blocks of the image were read first since the attach, in that
- * order, for mkcloopw --order. Throws Error.
- */
-void record_userspace(const DeviceRef &device, const std::string &path);
+/* Blocks of an image in the order of their first read since the attach. */
+struct FirstReads {
+    struct Read {
+        uint64_t block;
+        uint64_t ms; /* since the attach */
+    };
+    uint64_t block_size = 0; /* bytes */
+    std::vector<Read> reads;
+};
+
+/* Some of those from number from on; none: there are no more. Throws Error. */
+FirstReads first_reads_userspace(const DeviceRef &device, uint64_t from);
 
 Names userspace_way_names(); /* auto first */
 
