@@ -102,6 +102,22 @@ cw_parse_cow() {
 	[ "$cw_cow_path" ] || cw_cow=device
 }
 
+# The room of the cache is a part of the file's name, as in --net-cache.
+cw_parse_netcache() {
+	cw_split "${1%%,size=*}"
+	cw_cache_device=$cw_split_device cw_cache_path=$cw_split_path cw_cache_size=''
+	case $1 in
+	*,size=*) cw_cache_size=${1##*,size=} ;;
+	esac
+	if ! cw_is_device "$cw_split_device" || ! cw_is_path "$cw_split_path"; then
+		cw_parse_error "cloopw.netcache=$1: want LABEL=NAME:/FILE," \
+			"UUID=ID:/FILE or /dev/NAME:/FILE, and perhaps ,size=SIZE"
+	elif [ "$cw_cache_size" ] && ! cw_is_size "$cw_cache_size"; then
+		cw_parse_error "cloopw.netcache=$1: '$cw_cache_size' is no size;" \
+			"for example size=4G"
+	fi
+}
+
 # cw_parse_word WORD: one of the kernel command line
 cw_parse_word() {
 	cw_value=${1#*=}
@@ -113,6 +129,7 @@ cw_parse_word() {
 	rootflags=*) cw_flags=$cw_value ;;
 	cloopw.image=*) cw_parse_image "$cw_value" ;;
 	cloopw.cow=*) cw_parse_cow "$cw_value" ;;
+	cloopw.netcache=*) cw_parse_netcache "$cw_value" ;;
 	cloopw.driver=*)
 		cw_driver=$cw_value
 		case $cw_value in
@@ -121,6 +138,7 @@ cw_parse_word() {
 		esac ;;
 	cloopw.toram) cw_toram=y ;;
 	cloopw.ro) cw_ro=y ;;
+	cloopw.record) cw_record=y ;;
 	cloopw.check) cw_check=y ;;
 	cloopw.snapshot) cw_snapshot=y ;;
 	cloopw.rollback=*)
@@ -174,7 +192,8 @@ cw_parse() {
 	cw_image_device='' cw_image_path='' cw_image_url=''
 	cw_cow=ram cw_cow_limit='' cw_cow_device='' cw_cow_path=''
 	cw_toram='' cw_ro='' cw_check='' cw_snapshot='' cw_rollback=''
-	cw_nopersist=stop cw_wait=30 cw_driver=auto
+	cw_nopersist=stop cw_wait=30 cw_driver=auto cw_record='' cw_cache=''
+	cw_cache_device='' cw_cache_path='' cw_cache_size=''
 	cw_parse_words "$1"
 	[ "$cw_wanted" ] || return 0
 	[ "$cw_image_device" ] || [ "$cw_errors" ] ||
@@ -186,6 +205,9 @@ cw_parse() {
 		[ ! "$cw_toram" ] || cw_parse_error 'cloopw.toram copies no URL;' \
 			'leave it away'
 		cw_driver=ublk
+	elif [ "$cw_cache_device" ]; then
+		cw_parse_error 'cloopw.netcache keeps what comes over the network,' \
+			'and cloopw.image is no URL: leave it away'
 	fi
 	if [ "$cw_snapshot$cw_rollback" ] && [ "$cw_cow" != file ]; then
 		cw_parse_error 'cloopw.snapshot and cloopw.rollback need a COW' \

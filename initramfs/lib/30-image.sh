@@ -10,12 +10,42 @@ cw_network() {
 	return 1
 }
 
+# cw_open_cache: sets cw_cache, where --net-cache keeps what was fetched. Without a place
+# for it the boot goes on, because the web server has everything.
+cw_open_cache() {
+	cw_cache=''
+	[ "$cw_cache_device" ] || return 0
+	if cw_mount_cache; then
+		cw_cache=$cw_dir/cache$cw_cache_path
+		return
+	fi
+	cw_loud "GOING ON WITHOUT THE CACHE cloopw.netcache=$cw_cache_device:$cw_cache_path:" \
+		"$cw_reason"
+	cw_reason=
+}
+
+# cw_mount_cache: false with cw_reason
+cw_mount_cache() {
+	if ! cw_node=$(cw_wait_for "$cw_cache_device" 'medium of the cache'); then
+		cw_reason="$cw_cache_device is not there. There are: $(cw_list_devices)"
+		return 1
+	fi
+	cw_mount_or_same "$cw_node" "$cw_dir/cache" rw || return
+	cw_is_plain "$cw_dir/cache" "$cw_cache_path" || return
+	if ! cw_can_write "$cw_dir/cache" ||
+		! mkdir -p "$cw_dir/cache${cw_cache_path%/*}"; then
+		cw_reason="$cw_cache_device ($cw_node) cannot be written"
+		return 1
+	fi
+}
+
 # cw_find_image: mounts the medium, unless the image is a whole partition or at a URL.
 # Sets cw_image, cw_medium_node, and cw_reason on failure.
 cw_find_image() {
 	cw_image=''
 	if [ "$cw_image_url" ]; then
 		cw_network || return
+		cw_open_cache
 		cw_image=$cw_image_url
 		return
 	fi
@@ -48,7 +78,7 @@ cw_need_image() {
 # cw_forget_media: what was mounted may have been exchanged while there was a
 # shell. An image in RAM needs no medium.
 cw_forget_media() {
-	for cw_word in persistent medium; do
+	for cw_word in persistent medium cache; do
 		! cw_is_mounted "$cw_dir/$cw_word" ||
 			umount "$cw_dir/$cw_word" 2>/dev/null || :
 	done

@@ -47,6 +47,9 @@ cw_choose_driver() {
 # it takes.
 cw_setup() {
 	[ ! "$cw_image_url" ] || set -- --net-timeout 0 "$@"
+	[ ! "$cw_cache" ] ||
+		set -- --net-cache "$cw_cache${cw_cache_size:+,size=$cw_cache_size}" "$@"
+	[ ! "$cw_record" ] || set -- --recording "$@"
 	cloopwsetup "$cw_way" --cache 16M "$@" "$cw_device" "$cw_image" 2>"$cw_dir/setup.log" ||
 		return
 	cw_reason=

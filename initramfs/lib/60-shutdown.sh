@@ -99,7 +99,7 @@ cw_umount_media() {
 # away. So does its /dev, which is in use by an image or a COW on a whole partition.
 cw_free_media() {
 	mount --make-rprivate /
-	for cw_name in medium persistent ram; do
+	for cw_name in medium persistent cache ram; do
 		cw_move_away "$cw_name" "* *$cw_dir/$cw_name"
 	done
 	cw_move_away dev "* $1/dev"

@@ -1,7 +1,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154,SC2317
 # SPDX-License-Identifier: GPL-2.0
 #
-# Which driver the root is on: the module, or ublk where the kernel refuses the module.
+# Which driver the root is on: the module, or ublk where the kernel refuses the module;
+# and how an image at a URL is attached.
 # Run by tests/initramfs/run in an empty directory.
 
 # shellcheck source=tests/initramfs/lib.sh
@@ -49,4 +50,31 @@ is 'the module is not tried then' "$cw_way,$tried,$said" '--userspace=ublk, ublk
 no_ 'the module was asked for' choose cloopw.driver=module ublk_drv
 reason 'the module was asked for' 'the module cloopw cannot be loaded'
 is 'ublk is not tried then' "$tried" ' cloopw'
+# ---- an image at a URL ----
+
+url=http://server/root.cloopw
+# The options that the attach gets.
+cloopwsetup() { echo "$*"; }
+options() {
+	cw_parse "root=cloopw cloopw.image=$url $1"
+	cw_way=--userspace=ublk cw_image=$cw_image_url cw_cache=$2
+	cw_setup
+}
+is 'the options for a URL' "$(options '' '')" \
+	"--userspace=ublk --cache 16M --net-timeout 0 $cw_device $url"
+is 'the options with a cache' "$(options cloopw.netcache=LABEL=D:/c,size=4G ./cache/c)" \
+	"--userspace=ublk --cache 16M --net-cache ./cache/c,size=4G --net-timeout 0 $cw_device $url"
+is 'the options with a record' "$(options cloopw.record '')" \
+	"--userspace=ublk --cache 16M --recording --net-timeout 0 $cw_device $url"
+
+# A cache that cannot be is said, and the boot goes on.
+cw_loud() { loud=$*; }
+cw_parse "root=cloopw cloopw.image=$url cloopw.netcache=LABEL=D:/c"
+cw_wait_for() { return 1; }
+cw_list_devices() { echo /dev/sda; }
+yes_ 'no medium for the cache' cw_open_cache
+is 'there is no cache' "$cw_cache,$cw_reason" ,
+is 'the console says so' "$loud" "GOING ON WITHOUT THE CACHE cloopw.netcache=LABEL=D:/c: \
+LABEL=D is not there. There are: /dev/sda"
+
 exit "$status"

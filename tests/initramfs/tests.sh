@@ -52,6 +52,19 @@ for bad in http:// http://server http://server/ ftp://server/x; do
 	cw_parse "root=cloopw cloopw.image=$bad"
 	is "no image: $bad" "$cw_image_url" ''
 done
+cw_parse "root=cloopw cloopw.image=$url cloopw.netcache=LABEL=D:/a/cache,size=4G"
+is 'a cache' "$cw_cache_device,$cw_cache_path,$cw_cache_size,$cw_errors" LABEL=D,/a/cache,4G,
+cw_parse "root=cloopw cloopw.image=$url cloopw.netcache=/dev/sda1:/c,d"
+is 'a cache without a limit' "$cw_cache_path,$cw_cache_size,$cw_errors" /c,d,,
+for bad in D:/c LABEL=D LABEL=D:/../c LABEL=D:/; do
+	cw_parse "root=cloopw cloopw.image=$url cloopw.netcache=$bad"
+	says "no cache: $bad" "cloopw.netcache=$bad: want LABEL=NAME:/FILE"
+done
+cw_parse "root=cloopw cloopw.image=$url cloopw.netcache=LABEL=D:/c,size=08x"
+says 'no size of a cache' "'08x' is no size"
+cw_parse "root=cloopw $image cloopw.netcache=LABEL=D:/c"
+says 'a cache for a medium' 'cloopw.image is no URL: leave it away'
+
 cw_image_url=$url
 is 'an initramfs without a network' "$(cw_find_image || echo "$cw_reason")" \
 	"this initramfs brings up no network for $url"
