@@ -156,6 +156,11 @@ LIVE_SUITE = $(or $(SUITE),bookworm)
 iso: ## a bootable live system, in build/live
 	@live/build $(LIVE_OPTIONS) $(LIVE_SUITE) dbus mokutil
 
+# Into DIR; make netboot DIR=/srv/www/live SUITE=trixie for other places.
+netboot: ## what a web server needs to boot machines by network, in build/netboot
+	@live/build --name netboot-$(LIVE_SUITE) --netboot $(or $(DIR),build/netboot) \
+		$(LIVE_OPTIONS) $(LIVE_SUITE) dbus
+
 check-boot: iso ## boots of the live system: in memory, and with changes kept
 	@tests/live/run ram persistent
 

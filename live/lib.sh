@@ -60,7 +60,7 @@ make_root() {
 	local root=$work/root include directory command options=()
 	local sources=("${mirrors[@]}")
 	stage root "$suite" "$kernel" "${packages[*]}" "${mirrors[*]}" \
-		"${runs[*]}" "$(overlay_hash)" "$(cat "$here/customize" "$here"/*secrets*)" "$login" \
+		"${runs[*]}" "$(overlay_hash)" "$(cat "$here/customize" "$here"/*secrets*)" "$login" "${netboot:+net}" \
 		"$(cat "$top/build/deb/$suite/.hash")" || [ ! -d "$root" ] || return 0
 	include=$(printf '%s,' "$kernel" zstd systemd-sysv udev kmod busybox \
 		initramfs-tools e2fsprogs login cloopw-tools \
@@ -83,7 +83,7 @@ make_root() {
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
 		--dpkgopt='path-include=/usr/share/doc/*/copyright' \
-		--customize-hook="'$here/customize' settings \"\$1\" $login" \
+		--customize-hook="'$here/customize' settings \"\$1\" $login ${netboot:+net}" \
 		"${options[@]}" \
 		--customize-hook="'$here/customize' boot \"\$1\" '$root.boot'" \
 		"$suite" "$root" "${sources[@]}" "$(local_repository)" >"$work/root.log" 2>&1; then
@@ -116,9 +116,16 @@ default_mirrors() {
 
 # ---- the image ----
 
+order_hash() {
+	local at
+	for ((at = 1; at < ${#orders[@]}; at += 2)); do
+		sha256sum <"${orders[at]}" || die "--order ${orders[at]}: cannot be read"
+	done
+}
+
 make_image() {
 	local root=$work/root size
-	stage image "$(cat "$work/.root")" "$free" "$codec" \
+	stage image "$(cat "$work/.root")" "$free" "$codec" "$(order_hash)" \
 		"$(stat -c '%s %Y' "$top/build/bin/mkcloopw")" || return 0
 	step "its image"
 	size=$(du -s --apparent-size -B 4096 "$root" | cut -f 1)
@@ -128,8 +135,8 @@ make_image() {
 	mke2fs -q -t ext4 -L root -m 1 \
 		-E lazy_itable_init=0,lazy_journal_init=0 \
 		-d "$root" "$work/root.img" $((size / 1024))k
-	"$top/build/bin/mkcloopw" -q -f -c "$codec" "$work/root.img" \
-		"$work/root.cloopw" || die 'mkcloopw failed'
+	"$top/build/bin/mkcloopw" -q -f -c "$codec" "${orders[@]}" \
+		"$work/root.img" "$work/root.cloopw" || die 'mkcloopw failed'
 	rm -f "$work/root.img"
 	stage_done
 }
@@ -150,6 +157,29 @@ make_medium() {
 	echo "$name" >"$tree/.disk/info"
 	make_efi "$tree/efi.img"
 	stage_done
+}
+
+# make_netboot DIR: what a web server needs. Machines that read nothing but what is there
+# already see a whole file in each moment.
+make_netboot() {
+	local file
+	mkdir -p "$1"
+	for file in "$work/root.boot/vmlinuz" "$work/root.boot/initrd.img" "$work/root.cloopw"; do
+		cp "$file" "$1/.new"
+		mv "$1/.new" "$1/${file##*/}"
+	done
+	ipxe >"$1/boot.ipxe"
+}
+
+# ipxe: a script that finds the other files beside itself
+ipxe() {
+	cat <<-END
+		#!ipxe
+		# $name: made by live/build --netboot. See docs/howto/netboot.md.
+		kernel vmlinuz initrd=initrd.img root=cloopw cloopw.image=\${cwduri}root.cloopw cloopw.cow=ram ip=dhcp quiet console=tty0 console=ttyS0,115200${append:+ $append}
+		initrd initrd.img
+		boot
+	END
 }
 
 # make_efi FILE: the file system that firmware looks into for a loader

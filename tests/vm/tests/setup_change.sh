@@ -54,8 +54,8 @@ check "--resize of a block device" of_a_device
 
 # The kernel itself reads more, such as a partition table.
 recorded() {
-	mkcloopw -q raw image.cloopw
-	cloopwsetup --recording /dev/cloopw0 image.cloopw
+	mkcloopw -q raw recorded.cloopw
+	cloopwsetup --recording /dev/cloopw0 recorded.cloopw
 	for block in 40 3 77; do
 		dd if=/dev/cloopw0 of=/dev/null bs=64K skip=$block count=1 iflag=direct
 	done
@@ -66,7 +66,7 @@ recorded() {
 }
 check "--record tells the blocks in the order of their first read" recorded
 ordered() {
-	mkcloopw -q --order order image.cloopw ordered.cloopw
+	mkcloopw -q --order order recorded.cloopw ordered.cloopw
 	cloopwsetup --direct-io=off /dev/cloopw0 ordered.cloopw
 	dd if=/dev/cloopw0 of=/dev/null bs=64K skip=40 count=1 iflag=direct
 	cmp raw /dev/cloopw0
