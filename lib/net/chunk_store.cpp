@@ -16,7 +16,7 @@ namespace {
 constexpr u64 kMemory = u64{16} << 20; /* bytes of chunks that stay */
 constexpr u64 kLeastKept = 8;          /* chunks */
 constexpr u64 kMostInOne = 16;         /* chunks of a request */
-constexpr u64 kMostAhead = 16;         /* chunks in front of a stream, and in all */
+constexpr u64 kMostAhead = 16;         /* chunks */
 
 RemoteVersion version_of(Fetcher &fetcher, const ChunkCache::Config &cache, bool offline) {
     if (!offline) {
@@ -41,7 +41,11 @@ void want_all(ChunkCache &cache, u64 chunks, u32 chunk_bytes, const std::string 
 }  // namespace
 
 ChunkStore::ChunkStore(const std::string &url, const NetSettings &settings)
-    : settings_(settings), chunk_bytes_(settings.chunk), fetcher_(url, settings) {
+    : settings_(settings),
+      chunk_bytes_(settings.chunk),
+      most_kept_(std::max(kLeastKept, kMemory / chunk_bytes_)),
+      most_ahead_(std::min(kMostAhead, most_kept_ / 2)), /* else they evict each other */
+      fetcher_(url, settings) {
     const ChunkCache::Config config = {settings.cache, shown_name(url), settings.cache_bytes,
                                        !settings.offline, settings.chunk};
     version_ = version_of(fetcher_, config, settings.offline);
@@ -90,12 +94,13 @@ ChunkStore::Chunks ChunkStore::claim(u64 first, u64 last, bool ahead, Chunks *mi
     for (u64 number = first; number <= last; number++) {
         auto found = chunks_.find(number);
         if (found == chunks_.end()) {
-            if (ahead && loading_ahead_ + mine->size() >= kMostAhead) {
+            if (ahead && loading_ahead_ + mine->size() >= most_ahead_) {
                 break;
             }
             auto chunk = std::make_shared<Chunk>();
             chunk->number = number;
             chunk->ahead = ahead;
+            chunk->use.push_front(number);
             mine->push_back(chunk);
             found = chunks_.emplace(number, std::move(chunk)).first;
         }
@@ -108,11 +113,11 @@ ChunkStore::Chunks ChunkStore::claim(u64 first, u64 last, bool ahead, Chunks *mi
 void ChunkStore::use(const ChunkPtr &chunk) {
     auto found = chunks_.find(chunk->number);
     if (chunk->state == State::kThere && found != chunks_.end() && found->second == chunk) {
-        uses_.splice(uses_.begin(), uses_, chunk->use);
+        uses_.splice(uses_.begin(), uses_, chunk->used);
     }
 }
 
-/* Ends kLoading. */
+/* Ends kLoading, and needs no memory for that. */
 void ChunkStore::settle(const ChunkPtr &chunk, State state, int err) {
     const std::lock_guard guard(lock_);
     chunk->state = state;
@@ -123,11 +128,10 @@ void ChunkStore::settle(const ChunkPtr &chunk, State state, int err) {
     if (known && state == State::kFailed) {
         chunks_.erase(found); /* the next reader tries again */
     } else if (known) {
-        uses_.push_front(chunk->number);
-        chunk->use = uses_.begin();
+        chunk->used = chunk->use.begin();
+        uses_.splice(uses_.begin(), chunk->use);
     }
-    const u64 most = std::max(kLeastKept, kMemory / chunk_bytes_);
-    while (uses_.size() > most) {
+    while (uses_.size() > most_kept_) {
         chunks_.erase(uses_.back());
         uses_.pop_back();
     }
@@ -207,6 +211,7 @@ void ChunkStore::fetch(const Chunks &chunks, bool urgent) {
         const std::lock_guard guard(lock_);
         for (const ChunkPtr &chunk : chunks) {
             chunk->job = job;
+            job->urgent = job->urgent || chunk->wanted;
             job->past_caches = distrusted_.erase(chunk->number) != 0 || job->past_caches;
         }
         loading_ahead_ += urgent ? 0 : chunks.size();
@@ -270,6 +275,7 @@ void ChunkStore::load(const Chunks &mine, bool urgent) {
 }
 
 int ChunkStore::wait_for(std::unique_lock<std::mutex> &lock, const ChunkPtr &chunk) {
+    chunk->wanted = true; /* also for a job that is not made yet */
     if (chunk->state == State::kLoading && chunk->job) {
         const std::shared_ptr<FetchJob> job = chunk->job;
         lock.unlock();
@@ -371,7 +377,7 @@ void ChunkStore::read_ahead(u64 first, u64 last) {
         const std::lock_guard guard(lock_);
         Stream &stream = stream_of(first);
         if (stream.used != 0 && last + 1 > stream.next) {
-            stream.window = std::min(std::max<u64>(1, stream.window * 2), kMostAhead);
+            stream.window = std::min(std::max<u64>(1, stream.window * 2), most_ahead_);
         }
         stream.next = std::max(stream.next, last + 1);
         stream.used = ++clock_;
@@ -388,7 +394,7 @@ void ChunkStore::will_read(u64 off, u64 len) {
     if (len == 0 || off >= version_.length) {
         return;
     }
-    len = std::min({len, version_.length - off, kMostAhead * chunk_bytes_});
+    len = std::min({len, version_.length - off, most_ahead_ * chunk_bytes_});
     Chunks mine;
     {
         const std::lock_guard guard(lock_);
@@ -409,10 +415,13 @@ bool ChunkStore::distrust(u64 off, u64 len) {
         const std::lock_guard guard(lock_);
         distrusted_.insert(number);
         auto found = chunks_.find(number);
-        if (found != chunks_.end() && found->second->state == State::kThere) {
-            uses_.erase(found->second->use);
-            chunks_.erase(found);
+        if (found == chunks_.end()) {
+            continue;
         }
+        if (found->second->state == State::kThere) {
+            uses_.erase(found->second->used);
+        }
+        chunks_.erase(found); /* one that is loading may come from a cache, too */
     }
     return true;
 }

@@ -60,9 +60,11 @@ private:
         State state = State::kLoading;
         int err = 0;                   /* when kFailed */
         bool ahead = false;            /* made before a reader wanted it; constant */
+        bool wanted = false;           /* a reader waits for it */
         std::vector<char> bytes;       /* len_of(number), constant once kThere */
         std::shared_ptr<FetchJob> job; /* that fetches it, when there is one */
-        std::list<u64>::iterator use;  /* its place in uses_, once kThere */
+        std::list<u64> use;            /* its number, which uses_ takes over once kThere */
+        std::list<u64>::iterator used; /* its place in uses_ then */
     };
     using ChunkPtr = std::shared_ptr<Chunk>;
     using Chunks = std::vector<ChunkPtr>;
@@ -95,6 +97,8 @@ private:
 
     const NetSettings &settings_;
     const u32 chunk_bytes_;
+    const u64 most_kept_;  /* chunks in memory that no reader has */
+    const u64 most_ahead_; /* chunks in front of a stream, and in all */
     Fetcher fetcher_;
     RemoteVersion version_;             /* constant */
     std::unique_ptr<ChunkCache> cache_; /* constant; nullptr: none */
