@@ -12,7 +12,7 @@ constexpr u64 kBegin = 4096;
 constexpr u64 kEnd = kBegin + (u64{20} << 20) + 777;
 constexpr u64 kIndex = u64{1} << 30;
 constexpr u64 kIndexEnd = kIndex + 8192;
-constexpr u32 kLen = 20000; /* of a stored block */
+constexpr u32 kLen = 20000; /* a stored block */
 
 class CorePrefetch : public testing::Test {
 protected:

@@ -15,7 +15,7 @@ struct AttachOptions : StackOptions {
     uint64_t cache_bytes = 0; /* 0: the default */
     bool partscan = false;
     bool direct_io = false;
-    bool recording = false; /* of first reads; servers do that anyway */
+    bool recording = false; /* notes first reads, as servers always do */
 };
 
 /* Returns the device. Throws Error; then no COW file was made. */

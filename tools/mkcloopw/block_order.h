@@ -16,7 +16,7 @@ namespace cloopw {
  * The blocks of lists come first, and the others follow in the order of their numbers. A
  * list may name every block of any image. So files keep it, not memory.
  *
- * Of several lists, the blocks that most of them name come first. Among these, the block
+ * With several lists, the blocks that most of them name come first. Among these, the block
  * that is nearest to the beginning of one of the lists comes first.
  */
 class BlockOrder {

@@ -4,7 +4,7 @@
 #include "image.h"
 
 /* Bytes of the index that are fetched with the boot area at most. */
-#define MAX_INDEX_AHEAD (1u << 20)
+#define MAX_INDEX_AHEAD BIT(20)
 
 /* Decoded from the superblock; constant. */
 struct native {

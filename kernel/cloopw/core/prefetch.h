@@ -3,8 +3,8 @@
  * Fetches the boot area of an image ahead of its readers. mkcloopw --order
  * stored the blocks of that area in the order of their use.
  *
- * The readers drive it: a read in the area asks the io for the bytes behind it,
- * so the fetching is in step with the use. It ends at the end of the area, or
+ * The readers drive it: a read in the area asks the io for the bytes behind it.
+ * So the fetching is in step with the use. It ends at the end of the area, or
  * when the boot mostly reads elsewhere.
  */
 #ifndef CLOOPW_PREFETCH_H
@@ -17,9 +17,9 @@
 #define CW_PREFETCH_STEP (512u << 10)
 
 struct cw_prefetch {
-	u64 begin; /* of the area; constant, as the next three are */
+	u64 begin; /* the first byte; constant, as the next three are */
 	u64 end;   /* begin == end: there is no area */
-	u64 index; /* of the pages that tell where blocks are */
+	u64 index; /* pages that tell where blocks are */
 	u64 index_end;
 	struct cw_mutex lock;
 	struct cw_atomic64 active; /* 0: nothing is fetched any more */

@@ -8,7 +8,7 @@
 struct cw_recorder {
 	u64 began; /* ms; constant, as the next three are */
 	u32 most;
-	u32 slots; /* of table, a power of two, more than most */
+	u32 slots; /* the length of table, a power of two, more than most */
 	u32 shift; /* 64 less the bits of a slot's number */
 	struct cw_mutex lock;
 	u32 nr;    /* lock */

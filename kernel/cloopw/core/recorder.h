@@ -9,7 +9,7 @@
 
 #include "platform.h"
 
-#define CW_RECORDER_MOST (1u << 16)
+#define CW_RECORDER_MOST BIT(16)
 
 struct cw_recorder;
 
