@@ -2,25 +2,23 @@
 #
 # make help lists the targets: what stands behind "##" beside each.
 #
-# Each target installs the Debian packages it needs, when root runs it. Otherwise it
-# names them.
+# make demo and make check install the Debian packages that they need, when root runs them.
+# Any other target names them; DEPS_INSTALL=yes installs them there, too.
+DEPS_INSTALL ?= no
+export DEPS_INSTALL
+demo check check-%: DEPS_INSTALL := yes
 
 # The kernels of the tests; the module is built for more: scripts/kernels.list
 KERNELS := $(shell scripts/kernels list test)
 SHORT := $(shell scripts/kernels list short)
 PREFIX ?= /usr/local
-# nbdkit's own directory
-NBDKIT_PLUGINS ?= $(shell pkg-config --variable=plugindir nbdkit)
-UDEV_RULES ?= /lib/udev/rules.d
-UNITS ?= /lib/systemd/system
-GENERATORS ?= /lib/systemd/system-generators
 BUILD := build/cmake
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
 .PHONY: all tools tests modules demo check check-modules check-newest check-unit \
 	check-vm check-arm64 check-boot check-long check-sanitizers check-debug check-live \
 	check-patch patch fuzz lint \
-	tidy lists pictures bench install install-tools install-docs install-plugin install-udev deb \
+	tidy lists pictures bench install install-tools install-docs install-plugin install-boot deb apt-repo \
 	iso clean help
 
 all: tools ## the tools in build/bin, and the plugin
@@ -151,6 +149,9 @@ bench: tests modules ## figures against the peers
 deb: ## Debian packages, in build/deb
 	@scripts/make-deb $(SUITE)
 
+apt-repo: ## a signed repository of the packages for Debian 12 and 13, in build/apt
+	@scripts/apt-repo
+
 # make iso SUITE=trixie for another.
 LIVE_SUITE = $(or $(SUITE),bookworm)
 iso: ## a bootable live system, in build/live
@@ -168,52 +169,31 @@ check-live: iso ## boots of the live system: what check-boot leaves out
 	@tests/live/run uefi rollback full small stick toram partition \
 		failures chroot dracut killed secure-boot
 
-install: install-tools install-docs install-plugin install-udev ## tools, and the module for the running kernel
+install: install-tools install-docs install-plugin ## tools, and the module for the running kernel
 	@scripts/build-module $$(uname -r)
 	install -D -m 644 build/modules/$$(uname -r)/cloopw.ko \
 		$(DESTDIR)/lib/modules/$$(uname -r)/extra/cloopw.ko
 	strip --strip-debug $(DESTDIR)/lib/modules/$$(uname -r)/extra/cloopw.ko
 	[ -n "$(DESTDIR)" ] || depmod
 
-# Installed programs are stripped: 1 MiB of code has 20 of debug information.
+# Installed programs are stripped: 1 MiB of code has 20 of debug information. What is where:
+# packaging/CMakeLists.txt. systemd starts cloopw-detach for who enables it:
+# systemctl enable --now cloopw-detach.
 install-tools: tools
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
-	install -s -m 755 build/bin/mkcloopw $(DESTDIR)$(PREFIX)/bin
-	install -s -m 755 build/bin/cloopwsetup build/bin/cloopwck \
-		build/bin/cloopw-ublkd $(DESTDIR)$(PREFIX)/sbin
-
-# Links by label and UUID, and hidden idle devices; an ordered end, for who enables it:
-# systemctl enable --now cloopw-detach. And /etc/cloopwtab: what is attached at boot.
-install-udev:
-	install -D -m 644 udev/61-cloopw.rules \
-		$(DESTDIR)$(UDEV_RULES)/61-cloopw.rules
-	install -d $(DESTDIR)$(UNITS)
-	sed 's,/usr/sbin,$(PREFIX)/sbin,' udev/cloopw-detach.service \
-		>$(DESTDIR)$(UNITS)/cloopw-detach.service
-	install -D -m 755 systemd/cloopw-generator \
-		$(DESTDIR)$(GENERATORS)/cloopw-generator
-	sed -i 's,/usr/sbin,$(PREFIX)/sbin,' \
-		$(DESTDIR)$(GENERATORS)/cloopw-generator
+	@cmake --install $(BUILD) --prefix $(PREFIX) --strip --component tools
 	[ -n "$(DESTDIR)" ] || udevadm control --reload 2>/dev/null || :
 
 # Where "nbdkit cloopw" finds it.
 install-plugin: tools
-	install -s -D -m 644 build/lib/nbdkit-cloopw-plugin.so \
-		$(DESTDIR)$(NBDKIT_PLUGINS)/nbdkit-cloopw-plugin.so
+	@cmake --install $(BUILD) --prefix $(PREFIX) --strip --component plugin
 
-# Manual pages, and completion for bash and zsh.
+# Manual pages, completion for bash and zsh, the documents.
 install-docs: tools
-	@cd build/man && for page in *; do \
-		install -D -m 644 $$page \
-			$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page || \
-			exit 1; \
-	done
-	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
-		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
-	install -m 644 build/completion/bash/* \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	install -m 644 build/completion/zsh/* \
-		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	@cmake --install $(BUILD) --prefix $(PREFIX) --component docs
+
+# root=cloopw for initramfs-tools and dracut
+install-boot:
+	initramfs/install $(DESTDIR)/
 
 clean: ## all but what was downloaded
 	rm -rf $(BUILD) build/bin build/check-modules build/completion build/lib build/log build/man build/modules build/vm

@@ -8,13 +8,13 @@
 #   . scripts/deps.sh              only define the functions:
 #                                  deps_list, deps_missing, deps_need GROUP...
 #
-# Says nothing when nothing is missing. Installs when root; otherwise names the
-# packages and the command, and fails.
+# Says nothing when nothing is missing. Installs when root, unless DEPS_INSTALL is "no";
+# otherwise names the packages and the command, and fails.
 
 # Debian 13 has these no more; its programs run there.
 deps_bookworm='cloop-utils'
 deps_groups='tools tests modules roots unit lint pictures patch fuzz guest-plain guest vm-plain
-	vm vm-arm64 vm-systemd vm-debug demo bench deb live'
+	vm vm-arm64 vm-systemd vm-debug demo bench deb repo packaging live'
 
 # deps_list GROUP...: the packages of the groups, one a line
 deps_list() {
@@ -72,6 +72,10 @@ deps_list() {
 				bison flex kmod libelf-dev xz-utils ;;
 		deb)
 			printf '%s\n' debhelper dh-dkms dpkg-dev ;;
+		packaging)
+			printf '%s\n' rpm xz-utils ;;
+		repo)
+			printf '%s\n' gpg gpg-agent reprepro ;;
 		live)
 			printf '%s\n' mmdebstrap e2fsprogs dosfstools fdisk \
 				mtools xorriso grub-common grub-pc-bin \
@@ -95,9 +99,9 @@ deps_list() {
 
 # deps_of_build: what the Debian packages are built with, but for debhelper's programs
 deps_of_build() {
-	sed -n '/^Build-Depends:/,/^[^ ]*:/s/^ \([a-z0-9.+-]*\).*/\1/p' \
-		"$(dirname "${BASH_SOURCE[0]}")/../debian/control" |
-		grep -v '^debhelper\|^dh-'
+	awk '/^[^ ]/ { on = /^Build-Depends(-Arch)?:/ }
+		on && /^ / && !/<!nocheck>/ && !/^ debhelper/ { sub(/,/, ""); print $1 }' \
+		"$(dirname "${BASH_SOURCE[0]}")/../debian/control"
 }
 
 # deps_missing GROUP...: those of the packages that are not installed
@@ -120,7 +124,7 @@ deps_need() {
 	[ -n "$missing" ] || return 0
 	# shellcheck disable=SC2086  # a list of words
 	set -- $missing
-	if [ "$(id -u)" != 0 ]; then
+	if [ "$(id -u)" != 0 ] || [ "${DEPS_INSTALL-}" = no ]; then
 		echo "deps: missing packages; as root:" >&2
 		echo "	apt-get install --no-install-recommends $*" >&2
 		for package; do
