@@ -118,10 +118,26 @@ cw_parse_netcache() {
 	fi
 }
 
-# cw_parse_word WORD: one of the kernel command line
+# cw_truth WORD: "cloopw.ro" and "cloopw.ro=1", or "cloopw.ro=0"; sets cw_true
+cw_truth() {
+	cw_true=y
+	case $1 in
+	*=1 | *=yes | *=on) ;;
+	*=0 | *=no | *=off) cw_true= ;;
+	*=*) cw_parse_error "$1: want 1 or 0" ;;
+	esac
+}
+
+# cw_parse_word WORD: one of the kernel command line. dracut's names begin with rd.
 cw_parse_word() {
 	cw_value=${1#*=}
 	case $1 in
+	rd.cloopw.*) set -- "${1#rd.}" ;;
+	esac
+	case $1 in
+	boot=*)
+		cw_boot=
+		[ "$cw_value" != cloopw ] || cw_boot=y ;;
 	root=*)
 		cw_wanted=
 		[ "$cw_value" != cloopw ] || cw_wanted=y ;;
@@ -136,11 +152,21 @@ cw_parse_word() {
 		auto | module | ublk) ;;
 		*) cw_parse_error "$1: want auto, module or ublk" ;;
 		esac ;;
-	cloopw.toram) cw_toram=y ;;
-	cloopw.ro) cw_ro=y ;;
-	cloopw.record) cw_record=y ;;
-	cloopw.check) cw_check=y ;;
-	cloopw.snapshot) cw_snapshot=y ;;
+	cloopw.toram | cloopw.toram=*)
+		cw_truth "$1"
+		cw_toram=$cw_true ;;
+	cloopw.ro | cloopw.ro=*)
+		cw_truth "$1"
+		cw_ro=$cw_true ;;
+	cloopw.record | cloopw.record=*)
+		cw_truth "$1"
+		cw_record=$cw_true ;;
+	cloopw.check | cloopw.check=*)
+		cw_truth "$1"
+		cw_check=$cw_true ;;
+	cloopw.snapshot | cloopw.snapshot=*)
+		cw_truth "$1"
+		cw_snapshot=$cw_true ;;
 	cloopw.rollback=*)
 		cw_rollback=0
 		if cw_is_number "$cw_value"; then
@@ -188,13 +214,15 @@ cw_parse_words() {
 
 # cw_parse CMDLINE
 cw_parse() {
-	cw_wanted='' cw_errors='' cw_fstype='' cw_flags=''
+	cw_wanted='' cw_boot='' cw_errors='' cw_fstype='' cw_flags=''
 	cw_image_device='' cw_image_path='' cw_image_url=''
 	cw_cow=ram cw_cow_limit='' cw_cow_device='' cw_cow_path=''
 	cw_toram='' cw_ro='' cw_check='' cw_snapshot='' cw_rollback=''
 	cw_nopersist=stop cw_wait=30 cw_driver=auto cw_record='' cw_cache=''
 	cw_cache_device='' cw_cache_path='' cw_cache_size=''
 	cw_parse_words "$1"
+	# initramfs-tools' way to choose who mounts the root
+	[ ! "$cw_boot" ] || cw_wanted=y
 	[ "$cw_wanted" ] || return 0
 	[ "$cw_image_device" ] || [ "$cw_errors" ] ||
 		cw_parse_error 'cloopw.image= is missing: where is the image?' \

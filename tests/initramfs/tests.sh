@@ -87,6 +87,20 @@ is 'the driver' "$cw_driver" ublk
 cw_parse "root=cloopw $image cloopw.cow=LABEL=a:/c cloopw.snapshot cloopw.rollback=3"
 is 'layers' "$cw_snapshot,$cw_rollback,$cw_errors" y,3,
 
+cw_parse "root=cloopw rd.$image rd.cloopw.cow=LABEL=a:/c rd.cloopw.toram rd.cloopw.wait=7"
+is "dracut's names" "$cw_image_path,$cw_cow_path,$cw_toram,$cw_wait,$cw_errors" \
+	/live/root.cloopw,/c,y,7,
+cw_parse "root=cloopw $image cloopw.toram=1 cloopw.ro=yes cloopw.check=on rd.cloopw.snapshot=0"
+is 'truth as a value' "$cw_toram$cw_ro$cw_check,$cw_snapshot,$cw_errors" yyy,,
+cw_parse "root=cloopw $image cloopw.toram cloopw.ro cloopw.toram=0 cloopw.ro=off cloopw.check=no"
+is 'the last value counts' "$cw_toram$cw_ro$cw_check,$cw_errors" ,
+cw_parse "root=cloopw $image cloopw.ro=maybe"
+is 'no truth' "$cw_errors" 'cloopw.ro=maybe: want 1 or 0'
+cw_parse "boot=cloopw $image"
+is 'boot=cloopw' "$cw_wanted,$cw_errors" y,
+cw_parse "boot=live root=/dev/sda1 $image"
+is 'another boot=' "$cw_wanted" ''
+
 cw_parse "root=cloopw $image cloopw.wait=08 cloopw.cow=LABEL=a:/c cloopw.rollback=010"
 is 'numbers are decimal' "$cw_wait,$cw_rollback,$cw_errors" 8,10,
 cw_parse 'root=cloopw "cloopw.image=LABEL=MY STICK:/my images/root" quiet'

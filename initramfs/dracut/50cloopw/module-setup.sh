@@ -1,11 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# dracut: root=cloopw. Included where our tools are installed.
+# dracut: root=cloopw. An initramfs for this machine has it when the root is on cloopw. Any
+# other has it when it is asked for: 50-cloopw.conf of the package asks.
 
+# ROOT_MOUNTS: for tests
 check() {
 	require_binaries cloopwsetup cloopwck cloopw-ublkd busybox blkid || return 1
-	return 0
+	[ "${hostonly-}" ] &&
+		grep -q -E '^/dev/(cloopw|ublkb)[0-9p]* / ' \
+			"${ROOT_MOUNTS:-/proc/self/mounts}" && return 0
+	return 255
 }
 
 depends() {

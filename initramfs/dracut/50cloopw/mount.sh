@@ -13,7 +13,8 @@ cw_shell() {
 	emergency_shell -n cloopw "$*"
 }
 
-cw_parse "$(cat /proc/cmdline)"
+# with what the initramfs has in /etc/cmdline.d
+cw_parse "$(getcmdline)"
 # shellcheck disable=SC2154  # dracut's
 if [ "$cw_wanted" ] && ! ismounted "$NEWROOT"; then
 	# Its tree for the shutdown stands instead of dracut's, which would be
