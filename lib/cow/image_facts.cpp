@@ -95,6 +95,7 @@ ImageFacts inspect_image(const std::string &path, const std::string &format, uin
     facts.format = image.info().format->name;
     facts.size = image.size();
     facts.codecs = image.info().codecs;
+    facts.digest = image.info().digest;
     std::copy_n(image.info().uuid, facts.uuid.size(), facts.uuid.begin());
     if (facts.format == cw_image_raw.name && format.empty()) {
         refuse_unlikely_raw(image.io(), "--format raw");

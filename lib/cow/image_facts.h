@@ -22,6 +22,7 @@ struct ImageFacts {
     std::string format;             /* "raw", "cloop2", "cloopw" */
     uint64_t size = 0;              /* bytes of the decompressed image */
     std::array<uint8_t, 16> uuid{}; /* zeros: it has none */
+    uint64_t digest = 0;            /* digest of its content; 0: the format has none */
     uint32_t codecs = 0;            /* CW_CODEC_BIT()s that occur */
 };
 

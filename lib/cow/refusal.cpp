@@ -26,9 +26,12 @@ constexpr std::array kRemedies = {
     Remedy{CLOOPW_R_FIXED_COW, 0,
            "a COW layer keeps its size: 'mkcloopw --cow' makes an image of both, or attach the "
            "image with -r"},
-    Remedy{CLOOPW_R_BASE_MODIFIED, 0, "else give the image it was made for"},
+    Remedy{CLOOPW_R_BASE_MODIFIED, 0,
+           "else give the image it was made for; 'cloopwsetup --same-base' takes this one, if it "
+           "has the same content"},
     Remedy{CLOOPW_R_OTHER_BASE, 0,
-           "give the image it was made for, or another -c for a new COW file"},
+           "give the image it was made for, or another -c for a new COW file; 'cloopwsetup "
+           "--same-base' takes this one, if it has the same content"},
     Remedy{CLOOPW_R_FROZEN, 0,
            "attach the layer over it, put a new one over it with '-c NEW -c THIS', or look at it "
            "with -r"},

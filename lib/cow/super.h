@@ -13,6 +13,13 @@ namespace cloopw {
 /* The superblock in use; nullopt: neither is sound. name is for messages. Throws Error. */
 std::optional<struct cw_disk_log_super> read_log_super(int fd, const std::string &name);
 
+/*
+ * Writes both copies of a superblock, with the next number, one after the other. The copy in
+ * use stays until the other is durable, so that a power cut leaves the old one or the new.
+ * The caller has the log's lock, and nothing else of the log changes. Throws Error.
+ */
+void replace_log_super(int fd, const std::string &name, struct cw_disk_log_super super);
+
 /* Digest of the content below; nullopt: the log does not say. */
 std::optional<u64> base_digest_of(const struct cw_disk_log_super &super);
 

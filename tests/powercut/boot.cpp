@@ -2,14 +2,17 @@
 /*
  * Does what a boot does with its COW file, without the driver:
  *
- *   powercut-boot [-r] [-u] [-w TEXT]... IMAGE [COW...]
+ *   powercut-boot [-r] [-s] [-t] [-u] [-w TEXT]... IMAGE [COW...]
  *
  * Attaches like cloopwsetup, which makes a missing first COW and freezes the second. Writes
  * each TEXT to a page of its own, flushes it, and then prints it. At the end it prints the
- * first bytes of the pages. -u: takes a new COW back when it is attached, as after an error.
+ * first bytes of the pages. -t: no file is made without a name, as on FAT. -s: as with
+ * --same-base. -u: takes a new COW back when it is attached, as after an error.
  */
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -17,7 +20,19 @@
 
 #include "lib/cloopw.h"
 #include "lib/cow/open_top.h"
+#include "lib/cow/same_base.h"
 #include "tools/cloopwsetup/attach.h"
+
+/* The linker puts this in the place of open(). */
+static bool no_tmpfile;
+extern "C" int __real_open64(const char *path, int flags, mode_t mode);
+extern "C" int __wrap_open64(const char *path, int flags, mode_t mode) {
+    if (no_tmpfile && (flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return __real_open64(path, flags, mode);
+}
 
 namespace cloopw {
 namespace {
@@ -89,10 +104,15 @@ int main(int argc, char **argv) {
     cloopw::AttachOptions options;
     std::vector<std::string> texts;
     bool take_back = false;
+    bool same_base = false;
     int option = 0;
-    while ((option = getopt(argc, argv, "ruw:")) != -1) {
+    while ((option = getopt(argc, argv, "rstuw:")) != -1) {
         if (option == 'r') {
             options.read_only = true;
+        } else if (option == 's') {
+            same_base = true;
+        } else if (option == 't') {
+            no_tmpfile = true;
         } else if (option == 'u') {
             take_back = true;
         } else if (option == 'w') {
@@ -107,6 +127,9 @@ int main(int argc, char **argv) {
     options.image = argv[optind];
     options.cows.assign(argv + optind + 1, argv + argc);
     try {
+        if (same_base) {
+            cloopw::adopt_image(options);
+        }
         cloopw::run(options, texts, take_back);
     } catch (const std::exception &e) {
         fprintf(stderr, "powercut-boot: %s\n", e.what());

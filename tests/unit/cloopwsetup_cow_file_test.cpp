@@ -21,7 +21,8 @@ TEST_F(Cloopwsetup, CowOfAnotherBase) {
     runs({"-d", device(0)});
     refuses({"-c", path("cow"), device(0), image()},
             "DIR/cow: was made for DIR/small.img of 524288 bytes, but DIR/disk.img has 1048576; "
-            "give the image it was made for, or another -c for a new COW file");
+            "give the image it was made for, or another -c for a new COW file; 'cloopwsetup "
+            "--same-base' takes this one, if it has the same content");
 }
 
 TEST_F(Cloopwsetup, CowOfABaseThatWasChanged) {

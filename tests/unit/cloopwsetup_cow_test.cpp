@@ -76,6 +76,73 @@ TEST_F(CloopwsetupCow, ANewTopOverALayerInUseIsMadeAsSettingsSay) {
     EXPECT_EQ(cw_from_le64(super("a").limit), 0U);
 }
 
+/* ---- --same-base ---- */
+
+class SameBase : public CloopwsetupCow {
+protected:
+    /* The COW has the changes, and its image another time than it knows. */
+    SameBase() {
+        write("base", text_bytes(kMiB, 5));
+        age(1000);
+        runs({"-c", path("cow"), device(0), path("base")});
+        attached(0).engine->write("changed", 8, 4096);
+        runs({"-d", device(0)});
+        age(2000);
+    }
+    void age(time_t seconds) {
+        const timespec times[] = {{seconds, 0}, {seconds, 0}};
+        ASSERT_EQ(utimensat(AT_FDCWD, path("base").c_str(), times, 0), 0);
+    }
+    void refuses_with(const Args &args, const char *part, int code = 1) {
+        EXPECT_EQ(run(args), code);
+        EXPECT_NE(err_.find(part), std::string::npos) << err_;
+    }
+    std::string changes() {
+        char text[8] = {};
+        attached(0).engine->read(text, sizeof(text), 4096);
+        return text;
+    }
+};
+
+TEST_F(SameBase, TakesACopyOfTheImage) {
+    refuses_with({"-c", path("cow"), device(0), path("base")},
+                 "'cloopwsetup --same-base' takes this one, if it has the same content");
+    runs({"--same-base", "-c", path("cow"), device(0), path("base")});
+    EXPECT_EQ(changes(), "changed");
+    runs({"-d", device(0)});
+    runs({"-c", path("cow"), device(0), path("base")}); /* from then on */
+    EXPECT_EQ(changes(), "changed");
+}
+
+TEST_F(SameBase, IsTheImageOfTheLowestLayer) {
+    age(1000);
+    runs({"-c", path("top"), "-c", path("cow"), device(0), path("base")});
+    runs({"-d", device(0)});
+    age(2000);
+    runs({"--same-base", "-c", path("top"), device(0), path("base")});
+    EXPECT_EQ(changes(), "changed");
+}
+
+TEST_F(SameBase, ANewCowIsForItAnyway) {
+    runs({"--same-base", "-c", path("new"), device(0), path("base")});
+    EXPECT_NE(changes(), "changed");
+}
+
+TEST_F(SameBase, RefusesWhatCannotBe) {
+    write("longer", text_bytes(2 * kMiB));
+    refuses_with({"--same-base", "-c", path("cow"), device(0), path("longer")},
+                 "that is another one, and --same-base would damage its files");
+    runs({"--cow-format", "uml", "-c", path("uml"), device(0), path("base")});
+    runs({"-d", device(0)});
+    refuses_with({"--same-base", "-c", path("uml"), device(0), path("base")},
+                 "--same-base is not for a COW file of format uml; 'touch -d'");
+    for (const char *other : {"-r", "--ram"}) {
+        refuses_with({"--same-base", "-c", path("cow"), other, device(0), path("base")},
+                     other == std::string("-r") ? "goes without -r" : "--ram or -c, not both", 2);
+    }
+    refuses_with({"--same-base", device(0), path("base")}, "the COW file that -c names", 2);
+}
+
 /*
  * The nbdkit plugin or another device has the file: the driver keeps it open, and its lock.
  */

@@ -15,6 +15,7 @@
 #include "lib/cow/cow_file.h"
 #include "lib/cow/cow_settings.h"
 #include "lib/cow/image_facts.h"
+#include "lib/cow/same_base.h"
 #include "lib/escape.h"
 #include "lib/net/settings.h"
 #include "lib/net/url.h"
@@ -75,6 +76,7 @@ struct Options {
     bool show = false;
     std::string snapshot;
     std::string record;
+    bool same_base = false;
     bool detach = false;
     bool detach_all = false;
     bool list_wanted = false;
@@ -175,6 +177,13 @@ OptionTable::Group cow_options(Options &o) {
               {},
               false,
               kCowGroup},
+             {"--same-base",
+              "",
+              "the COW is of a copy of IMAGE, with the same content",
+              flag(o.same_base),
+              {},
+              false,
+              kAttachGroup},
              {"--force",
               "",
               "write to a block device that is not blank",
@@ -452,6 +461,9 @@ void check_cow_options(const CLI::App &app, const Options &o) {
     if (o.attach.read_only && given(app, "--cow-limit")) {
         throw UsageError("--cow-limit: with -r nothing is written");
     }
+    if (o.same_base && (ram || o.attach.cows.empty() || o.attach.read_only)) {
+        throw UsageError("--same-base: writes to the COW file that -c names, and goes without -r");
+    }
 }
 
 /* FILE[,size=SIZE] is two of the servers' parameters. */
@@ -578,6 +590,9 @@ int do_attach(Driver &driver, Options &o, Streams &streams) {
     o.attach.image = without_file_scheme(o.names.back());
     if (is_url(o.attach.image)) {
         check_url(o.attach.image);
+    }
+    if (o.same_base) {
+        adopt_image(o.attach);
     }
     o.attach.device = o.find || o.names.size() == 1 ? "" : o.names.front();
     DeviceRef device = attach_as_asked(driver, o);
