@@ -105,10 +105,13 @@ bool is_worth_a_line() {
     return said++ < kMost;
 }
 
-/* The file that failed: without space it is the COW. */
-std::string failed_file(int err) {
+/* "changes.cow: is full: cannot write at byte 0: No space left on device; free space.." */
+std::string failure(int err, const char *what, uint64_t offset) {
     const bool full = err == -ENOSPC && !options().cows.empty();
-    return escaped(full ? options().cows.front() + ": is full" : shown_name(options().image));
+    const std::string file =
+        full ? options().cows.front() + ": is full" : shown_name(options().image);
+    return escaped(file + ": cannot " + what + " at byte " + std::to_string(offset) + ": " +
+                   errno_text(err) + (full ? "; " CW_COW_FULL_REMEDY : ""));
 }
 
 /* Turns the engine's 0 or -errno into nbdkit's answer. */
@@ -118,8 +121,7 @@ int answer(int err, const char *what, uint64_t offset) {
     }
     nbdkit_set_error(-err);
     if (is_worth_a_line()) {
-        nbdkit_error("%s: cannot %s at byte %llu: %s", failed_file(err).c_str(), what,
-                     static_cast<unsigned long long>(offset), errno_text(err).c_str());
+        nbdkit_error("%s", failure(err, what, offset).c_str());
     }
     return -1;
 }

@@ -3,7 +3,6 @@
 
 #include <linux/module.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 
 #include "compat.h"
 #include "core/codec.h"
@@ -73,7 +72,6 @@ static int fill_names(struct cloopw_query *query)
 int cloopw_query(void __user *arg)
 {
 	struct cloopw_query *query;
-	size_t known;
 	u32 size;
 	int err;
 
@@ -83,15 +81,12 @@ int cloopw_query(void __user *arg)
 	query = kzalloc_obj(*query);
 	if (!query)
 		return -ENOMEM;
-	known = min_t(size_t, size, sizeof(*query));
-	query->size = known;
 	query->max_layers = CLOOPW_MAX_LAYERS;
 	query->features = CLOOPW_FEATURES;
 	strscpy(query->version, THIS_MODULE->version, sizeof(query->version));
 	err = fill_names(query);
-	if (!err && (copy_to_user(arg, query, known) ||
-		     clear_user(arg + known, size - known)))
-		err = -EFAULT;
+	if (!err)
+		err = cloopw_write_answer(arg, query, sizeof(*query), size);
 	kfree(query);
 	return err;
 }

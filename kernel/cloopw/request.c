@@ -30,6 +30,17 @@ int cloopw_read_request(void *request, size_t len, const void __user *arg,
 	return err ? err : copy_struct_from_user(request, len, arg, size);
 }
 
+int cloopw_write_answer(void __user *arg, void *answer, size_t len, u32 size)
+{
+	size_t known = min_t(size_t, size, len);
+
+	*(u32 *)answer = known;
+	if (copy_to_user(arg, answer, known) ||
+	    clear_user(arg + known, size - known))
+		return -EFAULT;
+	return 0;
+}
+
 /* A bad address of the reason is not another failure. */
 void cloopw_write_reason(const struct cw_report *report, u64 address)
 {

@@ -26,6 +26,11 @@ int cloopw_read_size(const void __user *arg, size_t least, u32 *size);
 int cloopw_read_request(void *request, size_t len, const void __user *arg,
 			size_t least);
 /*
+ * Copies the answer to the caller's structure of this size. Both begin with
+ * their size, which this sets to what is known: len at most. 0 or -EFAULT.
+ */
+int cloopw_write_answer(void __user *arg, void *answer, size_t len, u32 size);
+/*
  * Copies the reason of a failure to the caller's struct cloopw_reason. address
  * 0: there is none.
  */

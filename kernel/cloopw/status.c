@@ -2,8 +2,6 @@
 /* CLOOPW_GET_STATUS */
 #include "status.h"
 
-#include <linux/uaccess.h>
-
 #include "attachment.h"
 #include "disk.h"
 #include "request.h"
@@ -84,7 +82,6 @@ static void fill_status(const struct cloopw_attachment *att,
 int cloopw_get_status(struct cloopw_disk *disk, void __user *arg)
 {
 	struct cloopw_status status = {};
-	size_t known;
 	u32 size;
 	int err;
 
@@ -96,10 +93,5 @@ int cloopw_get_status(struct cloopw_disk *disk, void __user *arg)
 	if (disk->phase == CLOOPW_ATTACHED)
 		fill_status(disk->attachment, &status);
 	mutex_unlock(&disk->lock);
-	known = min_t(size_t, size, sizeof(status));
-	status.size = known;
-	if (copy_to_user(arg, &status, known) ||
-	    clear_user(arg + known, size - known))
-		return -EFAULT;
-	return 0;
+	return cloopw_write_answer(arg, &status, sizeof(status), size);
 }

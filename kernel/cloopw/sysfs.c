@@ -284,7 +284,7 @@ ATTACHED_ATTR(cow_available);
 
 static ssize_t show_low_space(const struct cloopw_attachment *att, char *buf)
 {
-	struct cloopw_mark mark = cloopw_watch_get_mark(att->watch);
+	struct cw_low_mark mark = cloopw_watch_get_mark(att->watch);
 
 	if (mark.percent)
 		return sysfs_emit(buf, "%u%%\n", mark.percent);
@@ -294,7 +294,7 @@ static ssize_t show_low_space(const struct cloopw_attachment *att, char *buf)
 /* Bytes, or a number and a percent sign; 0: no mark. */
 static int store_low_space(struct cloopw_attachment *att, const char *text)
 {
-	struct cloopw_mark mark = {};
+	struct cw_low_mark mark = {};
 	char number[24];
 	size_t len;
 	int err;

@@ -3,7 +3,6 @@
 
 #include <linux/blkdev.h>
 #include <linux/kobject.h>
-#include <linux/math64.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
@@ -19,7 +18,7 @@ struct cloopw_watch {
 	bool told_low;            /* the work's */
 
 	struct mutex lock;        /* guards what follows */
-	struct cloopw_mark mark;
+	struct cw_low_mark mark;
 	u64 available;
 };
 
@@ -30,18 +29,6 @@ struct cloopw_watch {
 static struct workqueue_struct *watchers; /* constant after init */
 
 #define INTERVAL (2 * HZ)
-#define DEFAULT_PERCENT 10
-
-static bool is_low(const struct cloopw_mark *mark, u64 capacity, u64 available)
-{
-	u64 bytes = mark->bytes;
-
-	if (available == CW_CAPACITY_UNKNOWN)
-		return false;
-	if (mark->percent)
-		bytes = mul_u64_u32_div(capacity, mark->percent, 100);
-	return bytes && available <= bytes;
-}
 
 /* With no lock held: the event allocates memory and wakes its listeners. */
 static void tell(struct cloopw_watch *watch, u64 available)
@@ -70,10 +57,13 @@ static void look(struct cloopw_watch *watch)
 	capacity = cw_cow_capacity(&space, capacity);
 	mutex_lock(&watch->lock);
 	watch->available = available;
-	low = is_low(&watch->mark, capacity, available);
+	low = cw_cow_is_low(&watch->mark, capacity, available);
 	mutex_unlock(&watch->lock);
 	if (space.state == watch->told && low == watch->told_low)
 		return;
+	if (space.state == CW_COW_FULL && space.state != watch->told)
+		pr_warn("%s: the COW is full, and writes fail: %s\n",
+			watch->gd->disk_name, CW_COW_FULL_REMEDY);
 	watch->told = space.state;
 	watch->told_low = low;
 	tell(watch, available);
@@ -114,7 +104,7 @@ struct cloopw_watch *cloopw_watch_create(struct gendisk *gd,
 		return NULL;
 	mutex_init(&watch->lock);
 	INIT_DELAYED_WORK(&watch->work, watch_work);
-	watch->mark.percent = DEFAULT_PERCENT;
+	watch->mark.percent = CW_DEFAULT_LOW_PERCENT;
 	watch->available = CW_CAPACITY_UNKNOWN;
 	watch->told = CW_COW_OK;
 	watch->engine = engine;
@@ -140,9 +130,9 @@ void cloopw_watch_destroy(struct cloopw_watch *watch)
 	kfree(watch);
 }
 
-struct cloopw_mark cloopw_watch_get_mark(struct cloopw_watch *watch)
+struct cw_low_mark cloopw_watch_get_mark(struct cloopw_watch *watch)
 {
-	struct cloopw_mark mark;
+	struct cw_low_mark mark;
 
 	mutex_lock(&watch->lock);
 	mark = watch->mark;
@@ -150,7 +140,7 @@ struct cloopw_mark cloopw_watch_get_mark(struct cloopw_watch *watch)
 	return mark;
 }
 
-void cloopw_watch_set_mark(struct cloopw_watch *watch, struct cloopw_mark mark)
+void cloopw_watch_set_mark(struct cloopw_watch *watch, struct cw_low_mark mark)
 {
 	mutex_lock(&watch->lock);
 	watch->mark = mark;

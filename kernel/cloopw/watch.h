@@ -19,12 +19,6 @@
 
 struct gendisk;
 
-/* The low-space mark; all zero: none. */
-struct cloopw_mark {
-	u32 percent; /* percent of what the layer can have */
-	u64 bytes;
-};
-
 struct cloopw_watch;
 
 /* For the module. 0 or -ENOMEM. */
@@ -40,9 +34,9 @@ void cloopw_watch_start(struct cloopw_watch *watch);
 void cloopw_watch_destroy(struct cloopw_watch *watch);
 
 /* Any thread. */
-struct cloopw_mark cloopw_watch_get_mark(struct cloopw_watch *watch);
+struct cw_low_mark cloopw_watch_get_mark(struct cloopw_watch *watch);
 void cloopw_watch_set_mark(struct cloopw_watch *watch,
-			   struct cloopw_mark mark);
+			   struct cw_low_mark mark);
 /* Available bytes when the watch last looked, or CW_CAPACITY_UNKNOWN. */
 u64 cloopw_watch_available(struct cloopw_watch *watch);
 

@@ -37,15 +37,4 @@ std::string format_low_space(const LowSpace &mark) {
     return mark.percent != 0 ? std::to_string(mark.percent) + "%" : std::to_string(mark.bytes);
 }
 
-bool is_low(const LowSpace &mark, u64 capacity, u64 available) {
-    if (available == CW_CAPACITY_UNKNOWN) {
-        return false;
-    }
-    /* in two steps: a large capacity times a percentage is more than 64 bits */
-    const u64 share = capacity / kMostPercent * mark.percent +
-                      capacity % kMostPercent * mark.percent / kMostPercent;
-    const u64 bytes = mark.percent != 0 ? share : mark.bytes;
-    return bytes != 0 && available <= bytes;
-}
-
 }  // namespace cloopw

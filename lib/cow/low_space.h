@@ -10,20 +10,20 @@
 
 namespace cloopw {
 
-/* A share of the capacity when percent is not 0, else bytes. Both 0: space is never low. */
-struct LowSpace {
-    uint32_t percent = 10; /* the driver's default */
-    uint64_t bytes = 0;
+struct LowSpace : cw_low_mark {
+    LowSpace() : LowSpace(CW_DEFAULT_LOW_PERCENT, 0) {}
+    LowSpace(u32 share, u64 size) : cw_low_mark{share, size} {}
 };
+
+/* Why a device has no mark, with the remedy. */
+constexpr const char *kNobodyIsTold =
+    "nobody is told of it on a device of nbd or fuse; the module and ublk can";
 
 /* "10%", or a size. Throws UsageError that names option. */
 LowSpace parse_low_space(const std::string &text, const std::string &option);
 
 /* In the driver's syntax: "10%", or bytes. */
 std::string format_low_space(const LowSpace &mark);
-
-/* available may be CW_CAPACITY_UNKNOWN, which is not low. Both are in bytes. */
-bool is_low(const LowSpace &mark, u64 capacity, u64 available);
 
 }  // namespace cloopw
 

@@ -13,7 +13,7 @@ void SpaceWatch::look(const Device &device) {
     SpaceEvent now;
     now.state = space.state;
     now.available = cw_cow_available(&space, medium);
-    now.low = is_low(mark_, cw_cow_capacity(&space, medium), now.available);
+    now.low = cw_cow_is_low(&mark_, cw_cow_capacity(&space, medium), now.available);
     if (now.state == told_.state && now.low == told_.low) {
         return;
     }

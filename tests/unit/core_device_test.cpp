@@ -246,6 +246,25 @@ TEST(CoreDevice, AFormatThatCannotDiscardSaysSo) {
     EXPECT_EQ(cw_device_discard(device.get(), 0, 4096), -EOPNOTSUPP);
 }
 
+/* The file handle of a server that is gone, until it is back. */
+TEST(CoreDevice, ABaseThatGoesStaleFailsItsOwnReadsAlone) {
+    Stack stack(text_bytes(10240), 1);
+    OpenDevice device(&stack.base, stack.from(0));
+    ASSERT_EQ(device.write(0, pattern(512, 7)), 0);
+    stack.base.before_read = [](u64, size_t) { return -ESTALE; };
+    Bytes out;
+    EXPECT_LT(device.read(512, 512, &out), 0);
+    EXPECT_EQ(device.read(0, 512, &out), 0);
+    EXPECT_EQ(out, pattern(512, 7));
+    EXPECT_EQ(device.write(1024, pattern(512, 8)), 0);
+    EXPECT_EQ(cw_device_flush(device.get()), 0);
+    stack.base.before_read = nullptr;
+    Bytes expected = text_bytes(10240);
+    std::ranges::copy(pattern(512, 7), expected.begin());
+    std::ranges::copy(pattern(512, 8), expected.begin() + 1024);
+    EXPECT_EQ(device.contents(), expected);
+}
+
 /* ---- layers ---- */
 
 TEST(CoreDevice, TheTopmostLayerThatHoldsASectorShows) {

@@ -83,6 +83,34 @@ static inline u64 cw_cow_available(const struct cw_cow_space *space, u64 medium)
 	return capacity - cw_min(capacity, space->needed);
 }
 
+/*
+ * Space is low below this mark: a share of the capacity when percent is not 0,
+ * else bytes. Both 0: space is never low.
+ */
+struct cw_low_mark {
+	u32 percent;
+	u64 bytes;
+};
+
+#define CW_DEFAULT_LOW_PERCENT 10
+
+/* available may be CW_CAPACITY_UNKNOWN, which is not low. Both are in bytes. */
+static inline bool cw_cow_is_low(const struct cw_low_mark *mark, u64 capacity,
+				 u64 available)
+{
+	/* in two steps: their product may have more than 64 bits */
+	u64 share = capacity / 100 * mark->percent +
+		    capacity % 100 * mark->percent / 100;
+	u64 bytes = mark->percent ? share : mark->bytes;
+
+	return available != CW_CAPACITY_UNKNOWN && bytes && available <= bytes;
+}
+
+/* FAT and a ulimit end a file, too; then only another file helps. */
+#define CW_COW_FULL_REMEDY						\
+	"free space on its file system, raise its limit, or go on in "	\
+	"another file with 'cloopwsetup --snapshot'"
+
 enum { CW_COW_MISS = 0, CW_COW_HIT = 1, CW_COW_ZERO = 2 };
 
 struct cw_cow_format {

@@ -120,6 +120,7 @@ check "fstrim gives space back" trims
 
 # ---- the limit ----
 
+kernel_says_remedy() { dmesg | grep -q "the COW is full, .* another file with 'cloopwsetup --snapshot'"; }
 limit_is() { test "$(cat $sys/cow_limit)" = $(($1 * mib)); }
 mark_events
 must "limited" cloopwsetup -c limited --cow-limit 16M $dev base.cloopw
@@ -128,6 +129,7 @@ refuses "it is full at its limit" 'No space' put 0 $size
 check "it is not longer" test "$(stat -c %s limited)" -le $((16 * mib))
 check "state" state_is full
 check "is told" wait_for 20 event CLOOPW_STATE=full
+check "the kernel's log names the remedy" kernel_says_remedy
 refuses "less than is in use" 'cow-limit 10M: more is in use' \
 	cloopwsetup --cow-limit 10M $dev
 check "it is as it was" limit_is 16
