@@ -9,8 +9,8 @@
 #include <cstring>
 #include <memory>
 
+#include "cow_header.h"
 #include "lib/error.h"
-#include "lib/move_all.h"
 
 namespace cloopw {
 namespace {
@@ -51,13 +51,6 @@ int check_level(const cw_codec &codec, int level) {
                     EINVAL);
     }
     return level;
-}
-
-void write_header(int fd, const std::string &name, const char *bytes, size_t len, uint64_t off) {
-    const int err = move_all(pwrite, fd, bytes, len, off);
-    if (err != 0) {
-        throw io_error(name, "cannot write the COW header", err);
-    }
 }
 
 }  // namespace
@@ -102,15 +95,15 @@ void write_log_cow(int fd, const std::string &name, const LogCowConfig &config) 
     const char *bytes = reinterpret_cast<const char *>(super.get());
     struct stat st = {};
     if (fstat(fd, &st) == 0 && S_ISBLK(st.st_mode)) {
-        write_header(fd, name, bytes, CW_SECTOR_SIZE, 0);
+        write_cow_header(fd, name, bytes, CW_SECTOR_SIZE, 0);
         if (fdatasync(fd) != 0) {
             throw io_error(name, "cannot sync", errno);
         }
-        write_header(fd, name, bytes + CW_SECTOR_SIZE, sizeof(*super) - CW_SECTOR_SIZE,
-                     CW_SECTOR_SIZE);
+        write_cow_header(fd, name, bytes + CW_SECTOR_SIZE, sizeof(*super) - CW_SECTOR_SIZE,
+                         CW_SECTOR_SIZE);
         return;
     }
-    write_header(fd, name, bytes, sizeof(*super), 0);
+    write_cow_header(fd, name, bytes, sizeof(*super), 0);
     if (ftruncate(fd, static_cast<off_t>(kLogCowEmptyLen)) != 0) {
         throw io_error(name, "cannot set the length of the COW file", errno);
     }

@@ -151,7 +151,12 @@ CowFile check_new_layer(const std::string &path, const CowSettings &settings) {
     return what;
 }
 
-CowBase base_of_new_layer(const std::string &top, uint64_t size) {
+CowBase base_of_new_layer(const std::string &device, const std::string &top, uint64_t size) {
+    if (top.empty()) {
+        throw Error(
+            device + ": has no COW file that could be kept as it is; attach the image with -c",
+            EROFS);
+    }
     CowBase base;
     base.path = top;
     base.size = size;

@@ -67,8 +67,11 @@ void make_top(const StackOptions &options, const ImageFacts &image, CowFile what
  */
 CowFile check_new_layer(const std::string &path, const CowSettings &settings);
 
-/* The base of a snapshot's new layer: the present top, which gets a new UUID for it. */
-CowBase base_of_new_layer(const std::string &top, uint64_t size);
+/*
+ * The base of a snapshot's new layer: the device's top, which gets a new UUID for it. size is
+ * in bytes. Throws Error without a top (empty).
+ */
+CowBase base_of_new_layer(const std::string &device, const std::string &top, uint64_t size);
 
 }  // namespace cloopw
 

@@ -9,6 +9,7 @@
 #include <limits>
 #include <memory>
 
+#include "cow_header.h"
 #include "lib/core.h"
 #include "lib/error.h"
 #include "lib/net/url.h"
@@ -19,19 +20,6 @@ namespace {
 constexpr uint32_t kVersion = 3;
 constexpr uint32_t kSectorSize = CW_SECTOR_SIZE;
 constexpr uint32_t kAlignment = 4096; /* uml_mkcow's: its machine's page */
-
-void write_all(int fd, const std::string &name, const void *buf, size_t len) {
-    const char *from = static_cast<const char *>(buf);
-    size_t done = 0;
-    while (done < len) {
-        ssize_t n = pwrite(fd, from + done, len - done, static_cast<off_t>(done));
-        if (n > 0) {
-            done += static_cast<size_t>(n);
-        } else if (n == 0 || errno != EINTR) {
-            throw io_error(name, "cannot write the COW header", n == 0 ? ENOSPC : errno);
-        }
-    }
-}
 
 }  // namespace
 
@@ -83,7 +71,7 @@ void write_uml_cow(int fd, const std::string &name, const UmlCowBase &base) {
     head->alignment = cw_to_be32(kAlignment);
     head->cow_format = cw_to_be32(CW_UML_FORMAT_BITMAP);
     memcpy(head->base, base.path.data(), base.path.size());
-    write_all(fd, name, head.get(), sizeof(*head));
+    write_cow_header(fd, name, head.get(), sizeof(*head));
     if (ftruncate(fd, static_cast<off_t>(layout.file_len)) != 0) {
         throw io_error(
             name, "cannot extend it to " + std::to_string(layout.file_len) + " bytes", errno,

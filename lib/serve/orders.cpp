@@ -33,9 +33,7 @@ std::string text_in(const Json &order, const char *key) {
 
 LowSpace low_space_in(const std::string &text, const SpaceWatch &watch) {
     if (!watch.can_tell()) {
-        throw Error(
-            "low_space: nobody is told of it on this kind of device; the module and ublk can",
-            ENOTTY);
+        throw Error(std::string("low_space: ") + kNobodyIsTold, ENOTTY);
     }
     return parse_low_space(text, "low_space");
 }
@@ -73,17 +71,13 @@ CowSettings settings_in(const Json &order) {
     return parse_cow_settings(arguments);
 }
 
-/* The base of the new layer: the present top, under a name yet to be given. */
-CowBase future_base(const Device &device) {
-    if (device.info().nr_layers == 0 || !device.info().writable) {
-        throw Error("there is no COW file that could be kept as it is; attach the image with -c",
-                    EROFS);
-    }
-    const std::string top = cw_device_layer_name(&device.get(), 0);
+CowBase base_for_snapshot(const Device &device) {
+    const bool has_cow = device.info().nr_layers != 0 && device.info().writable;
+    const std::string top = has_cow ? cw_device_layer_name(&device.get(), 0) : "";
     if (top.rfind("/proc/", 0) == 0) {
         throw Error("a COW in memory ends with its server, and cannot be frozen", EOPNOTSUPP);
     }
-    return base_of_new_layer(top, device.size());
+    return base_of_new_layer("the device", top, device.size());
 }
 
 void snapshot(Device &device, const Json &order, Remembers &memory) {
@@ -94,7 +88,7 @@ void snapshot(Device &device, const Json &order, Remembers &memory) {
     const CowSettings settings = settings_in(order);
     const CowFile what = check_new_layer(path, settings);
     NewCow made;
-    made.create(path, what, layer_cow_format(), future_base(device), settings);
+    made.create(path, what, layer_cow_format(), base_for_snapshot(device), settings);
     Io layer = Io::open(path, Io::Mode::kReadWrite);
     lock_cow(layer.fd(), path, true);
     memory.push_top(path);

@@ -171,7 +171,7 @@ TEST_F(ServeOrders, AReadOnlyDeviceHasNoSnapshot) {
     NewCow none;
     device_ = std::make_unique<Device>(open_served(options_, none));
     EXPECT_EQ(refusal(R"({"do": "snapshot", "path": ")" + (dir_ / "top") + "\"}"),
-              "there is no COW file that could be kept as it is; attach the image with -c");
+              "the device: has no COW file that could be kept as it is; attach the image with -c");
 }
 
 /* The code crosses the socket beside the text; a refusal of the server's own has none. */

@@ -19,12 +19,14 @@
 
 #include "control.h"
 #include "lib/cow/chain.h"
+#include "lib/device_node.h"
 #include "lib/error.h"
 #include "lib/escape.h"
 #include "lib/fd.h"
 #include "lib/net/settings.h"
 #include "lib/net/source.h"
 #include "lib/net/url.h"
+#include "lib/replace_file.h"
 #include "lib/serve/status.h"
 #include "pool.h"
 #include "queue.h"
@@ -83,14 +85,11 @@ ublk_params params_of(const cw_device_info &device) {
     return params;
 }
 
-/* For a container that gets no node by itself. */
 bool make_node(const std::string &path, const std::string &name) {
     std::ifstream file("/sys/class/ublk-char/" + name + "/dev");
-    unsigned int major = 0;
-    unsigned int minor = 0;
-    char colon = 0;
-    return (file >> major >> colon >> minor) &&
-           mknod(path.c_str(), S_IFCHR | S_IRUSR | S_IWUSR, makedev(major, minor)) == 0;
+    std::string numbers;
+    std::getline(file, numbers);
+    return make_device_node(path, S_IFCHR, numbers) == 0;
 }
 
 Fd open_node(uint32_t id) {
@@ -112,16 +111,10 @@ Fd open_node(uint32_t id) {
     }
 }
 
-/* Whole or not at all. */
-void write_line(const std::string &path, const std::string &line) {
-    if (path.empty()) {
-        return;
-    }
-    const std::string part = path + ".new";
-    std::ofstream file(part);
-    file << line << '\n';
-    if (!file.flush() || rename(part.c_str(), path.c_str()) != 0) {
-        throw io_error(path, "cannot be written", errno);
+/* path may be empty: nobody wants to know. */
+void put_line(const std::string &path, const std::string &line) {
+    if (!path.empty()) {
+        replace_file(path, line + "\n", S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH);
     }
 }
 
@@ -235,6 +228,10 @@ public:
         : path_("/sys/block/ublkb" + std::to_string(device) + "/uevent") {}
 
     void tell(const SpaceEvent &event) override {
+        if (event.state == CW_COW_FULL) {
+            (void)fputs("cloopw-ublkd: the COW is full, and writes fail: " CW_COW_FULL_REMEDY "\n",
+                        stderr);
+        }
         std::string line = "change " + std::string(kNoUuid) +
                            " CLOOPWSTATE=" + cw_cow_state_name(event.state) +
                            " CLOOPWLOWSPACE=" + (event.low ? "1" : "0");
@@ -321,7 +318,7 @@ void listen(StatusServer &status, const std::string &path, bool recovers) {
 /* "SUPERVISOR SERVER": the process to signal, and the one that serves. */
 void write_pids(const std::string &path, bool recovers) {
     try {
-        write_line(path, std::to_string(getppid()) + " " + std::to_string(getpid()));
+        put_line(path, std::to_string(getppid()) + " " + std::to_string(getpid()));
     } catch (const Error &) {
         if (!recovers) {
             throw;
@@ -387,7 +384,7 @@ void serve(const UblkOptions &options, ServerState &state) {
         recovers ? control.info(before) : control.add(wanted_device(options));
     state.device = info.dev_id;
     if (!recovers) {
-        write_line(options.idfile, std::to_string(info.dev_id));
+        put_line(options.idfile, std::to_string(info.dev_id));
         control.set_params(info.dev_id, params_of(device.info()));
     }
     TellsUdev udev(info.dev_id);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 
+#include "lib/cow/low_space.h"
 #include "lib/error.h"
 #include "lib/size.h"
 
@@ -25,7 +26,7 @@ constexpr std::array kReasons = {
     Reason{EACCES, "run this as root"},
     Reason{EBUSY, "it is being changed already; try again"},
     Reason{ENOMEM, "there is not enough memory"},
-    Reason{ENOTTY, "nobody is told of it on a device of nbd or fuse; the module and ublk can"},
+    Reason{ENOTTY, kNobodyIsTold},
     Reason{ENOENT, "this program and the module are of different versions"},
 };
 

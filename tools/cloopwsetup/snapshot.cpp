@@ -16,19 +16,14 @@
 namespace cloopw {
 namespace {
 
-/* The base of the new layer: the device's top, under a name yet to be given. */
-CowBase future_base(Driver &driver, const DeviceRef &device) {
+CowBase base_for_snapshot(Driver &driver, const DeviceRef &device) {
     auto status = driver.status(device);
     if (!status) {
         throw Error(device.path + ": cannot be asked for its size; run this as root", EPERM);
     }
     const std::vector<std::string> layers = driver.layers(device, "path");
-    if (layers.empty() || layers.front().empty()) {
-        throw Error(
-            device.path + ": has no COW file that could be kept as it is; attach the image with -c",
-            EROFS);
-    }
-    return base_of_new_layer(layers.front(), status->device_size);
+    return base_of_new_layer(device.path, layers.empty() ? "" : layers.front(),
+                             status->device_size);
 }
 
 int put_on_top(Driver &driver, const DeviceRef &device, int layer, cloopw_reason *reason) {
@@ -47,7 +42,7 @@ int put_on_top(Driver &driver, const DeviceRef &device, int layer, cloopw_reason
 void snapshot(Driver &driver, const DeviceRef &device, const std::string &path,
               const CowSettings &settings) {
     const CowFile what = check_new_layer(path, settings);
-    CowBase base = future_base(driver, device);
+    CowBase base = base_for_snapshot(driver, device);
     want_cow_codec(driver, settings);
     NewCow made;
     made.create(path, what, layer_cow_format(), base, settings);

@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "lib/error.h"
+#include "lib/replace_file.h"
 #include "tools/cloopwsetup/driver.h"
 #include "tools/common/table.h"
 
@@ -88,30 +89,14 @@ bool is_at(int fd, const std::string &dir) {
            open.st_dev == named.st_dev;
 }
 
-/* Its owner's alone, whatever the umask. */
-void write_private(const std::string &path, const UserspaceState &state) {
-    std::ostringstream text;
-    print_json(text, json_of(state));
-    const std::string bytes = text.str();
-    const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-                     S_IRUSR | S_IWUSR));
-    if (fd.get() < 0 || fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0 ||
-        write(fd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
-        throw io_error(path, "cannot be written", errno != 0 ? errno : EIO);
-    }
-}
-
 }  // namespace
 
 void write_state(const UserspaceState &state) {
     UserspaceState now = state;
     now.boot = boot_id();
-    const std::string path = state.dir + kFile;
-    const std::string fresh = path + ".new";
-    write_private(fresh, now);
-    if (rename(fresh.c_str(), path.c_str()) != 0) {
-        throw io_error(path, "cannot be written", errno);
-    }
+    std::ostringstream text;
+    print_json(text, json_of(now));
+    replace_file(state.dir + kFile, text.str(), S_IRUSR | S_IWUSR);
 }
 
 std::optional<UserspaceState> read_state(const std::string &dir) {

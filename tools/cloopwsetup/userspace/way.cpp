@@ -3,13 +3,13 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
 
+#include "lib/device_node.h"
 #include "lib/error.h"
 #include "lib/fd.h"
 #include "tools/cloopwsetup/detach.h"
@@ -78,11 +78,9 @@ void want_node(Driver &driver, const std::string &node) {
     }
     const std::string name = node.substr(node.rfind('/') + 1);
     const std::string numbers = text_of(driver.kernel().sys() + "/block/" + name + "/dev");
-    unsigned int major = 0;
-    unsigned int minor = 0;
-    if (sscanf(numbers.c_str(), "%u:%u", &major, &minor) != 2 ||
-        mknod(node.c_str(), S_IFBLK | S_IRUSR | S_IWUSR, makedev(major, minor)) != 0) {
-        throw io_error(node, "cannot be made", errno,
+    const int err = make_device_node(node, S_IFBLK, numbers);
+    if (err != 0) {
+        throw io_error(node, "cannot be made", err,
                        "give the container the device: '--device " + node + "'");
     }
 }
