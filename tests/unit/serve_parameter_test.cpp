@@ -52,7 +52,8 @@ TEST(ServeParameter, SetsWhatItIsFor) {
 TEST(ServeParameter, RefusesWhatIsNoValue) {
     UblkArguments arguments;
     const Parameters table = all_parameters(arguments);
-    for (const char *word : {"cow", "cow=", "size=4", "depth=4097", "queues=two", "device=-1"}) {
+    for (const char *word :
+         {"cow", "cow=", "size=4", "depth=4097", "queues=two", "device=-1", "sector-size=1024"}) {
         EXPECT_THROW(set_parameter(table, word), UsageError) << word;
     }
     EXPECT_THROW(set_parameter(table, "offset=x"), Error);

@@ -42,6 +42,13 @@ Parameters device_parameters(UblkOptions &options) {
         {"depth", "N", "requests in each queue (64)", number("depth", options.depth, kMostDepth)},
         {"threads", "N", "that decompress and compress (default: two a processor)",
          number("threads", options.threads, kMostThreads)},
+        {"sector-size", "N", "bytes of a sector: 512 (default) or 4096",
+         [&options](const std::string &value) {
+             options.sector_size = parse_number(value, "sector-size", CW_PAGE_SIZE);
+             if (options.sector_size != CW_SECTOR_SIZE && options.sector_size != CW_PAGE_SIZE) {
+                 throw UsageError("sector-size=" + value + ": is neither 512 nor 4096");
+             }
+         }},
         {"pidfile", "FILE", "written when the device can be used", text(options.pidfile)},
         {"idfile", "FILE", "N, written as soon as the device exists", text(options.idfile)},
     };

@@ -63,13 +63,13 @@ ublksrv_ctrl_dev_info wanted_device(const UblkOptions &options) {
 
 uint8_t shift_of(uint32_t bytes) { return static_cast<uint8_t>(std::bit_width(bytes) - 1); }
 
-ublk_params params_of(const cw_device_info &device) {
+ublk_params params_of(const cw_device_info &device, const UblkOptions &options) {
     constexpr uint32_t kMostSectors = UINT32_MAX >> kSectorShift;
     ublk_params params = {};
     params.types = UBLK_PARAM_TYPE_BASIC;
     ublk_param_basic &basic = params.basic;
     basic.attrs = device.writable ? UBLK_ATTR_VOLATILE_CACHE | UBLK_ATTR_FUA : UBLK_ATTR_READ_ONLY;
-    basic.logical_bs_shift = kSectorShift;
+    basic.logical_bs_shift = shift_of(options.sector_size);
     basic.physical_bs_shift = shift_of(CW_PAGE_SIZE);
     basic.io_min_shift = shift_of(CW_PAGE_SIZE);
     basic.io_opt_shift = shift_of(CW_PAGE_SIZE);
@@ -385,7 +385,7 @@ void serve(const UblkOptions &options, ServerState &state) {
     state.device = info.dev_id;
     if (!recovers) {
         put_line(options.idfile, std::to_string(info.dev_id));
-        control.set_params(info.dev_id, params_of(device.info()));
+        control.set_params(info.dev_id, params_of(device.info(), options));
     }
     TellsUdev udev(info.dev_id);
     SpaceWatch watch(&udev);

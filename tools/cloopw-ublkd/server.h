@@ -16,12 +16,13 @@ namespace cloopw {
 
 struct UblkOptions {
     ServedOptions served;
-    uint32_t device = UINT32_MAX; /* N of /dev/ublkbN; UINT32_MAX: a free one */
-    unsigned int queues = 0;      /* 0: one a processor, at most kMostQueues */
-    unsigned int depth = 0;       /* requests a queue; 0: the default */
-    unsigned int threads = 0;     /* the pool's; 0: the default */
-    std::string pidfile;          /* written when the device can be used; empty: none */
-    std::string idfile;           /* N, written as soon as it is known; empty: none */
+    uint32_t device = UINT32_MAX;          /* N of /dev/ublkbN; UINT32_MAX: a free one */
+    unsigned int queues = 0;               /* 0: one a processor, at most kMostQueues */
+    unsigned int depth = 0;                /* requests a queue; 0: the default */
+    unsigned int threads = 0;              /* the pool's; 0: the default */
+    uint32_t sector_size = CW_SECTOR_SIZE; /* bytes, a power of two up to a page */
+    std::string pidfile;                   /* written when the device can be used; empty: none */
+    std::string idfile;                    /* N, written as soon as it is known; empty: none */
 };
 
 /*

@@ -13,6 +13,7 @@ namespace cloopw {
 struct AttachOptions : StackOptions {
     std::string device;       /* empty: a free one */
     uint64_t cache_bytes = 0; /* 0: the default */
+    std::string sector_size;  /* bytes; empty: 512 */
     bool partscan = false;
     bool direct_io = false;
     bool recording = false; /* notes first reads, as servers always do */

@@ -84,6 +84,8 @@ struct Options {
     bool verbose = false;
 };
 
+constexpr const char *kDriversSectors = "512";
+
 constexpr const char *kAttachGroup = "Attach";
 constexpr const char *kCowGroup = "COW";       /* for a new COW, a snapshot's too */
 constexpr const char *kAdjustGroup = "Adjust"; /* when there is one, too */
@@ -128,6 +130,8 @@ OptionTable::Group attach_options(Options &o) {
           {},
           false,
           group},
+         {"--sector-size", "N", "bytes of a sector of the device: {}", value(o.attach.sector_size),
+          one_of("size", {"512", "4096"}), false, group},
          {"--driver",
           "",
           "by the module cloopw, and by nothing else",
@@ -556,6 +560,15 @@ DeviceRef attach_by_any(Driver &driver, const AttachOptions &options) {
     }
 }
 
+/* The module's devices have sectors of 512 bytes. */
+DeviceRef attach_with_sectors(Driver &driver, const Options &o) {
+    if (o.driver_only) {
+        throw UsageError("--sector-size " + o.attach.sector_size +
+                         ": not by the module; leave --driver away, or write --userspace=ublk");
+    }
+    return attach_userspace(driver, o.attach, "auto");
+}
+
 /* The module cannot fetch anything. */
 DeviceRef attach_url(Driver &driver, const Options &o) {
     if (o.driver_only) {
@@ -577,6 +590,9 @@ DeviceRef attach_as_asked(Driver &driver, const Options &o) {
     }
     if (is_remote(o.attach.image)) {
         return attach_url(driver, o);
+    }
+    if (!o.attach.sector_size.empty() && o.attach.sector_size != kDriversSectors) {
+        return attach_with_sectors(driver, o);
     }
     return o.driver_only ? attach(driver, o.attach) : attach_by_any(driver, o.attach);
 }

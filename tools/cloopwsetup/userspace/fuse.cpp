@@ -124,6 +124,7 @@ int configure_loop(const std::string &node, int file, const std::string &name,
     }
     struct loop_config config = {};
     config.fd = static_cast<__u32>(file);
+    config.block_size = request.sector_size;
     /* Direct, so that data is not cached twice and requests go side by side. */
     config.info.lo_flags = LO_FLAGS_DIRECT_IO | (request.read_only ? LO_FLAGS_READ_ONLY : 0) |
                            (request.partscan ? LO_FLAGS_PARTSCAN : 0);
@@ -240,7 +241,7 @@ int detach(Driver &driver, const UserspaceState &state) {
 
 }  // namespace
 
-const UserspaceWay kFuseWay = {"fuse",  "loop", &kNbdkitServer, false,
+const UserspaceWay kFuseWay = {"fuse",  "loop", &kNbdkitServer, false, true,
                                missing, attach, loop_attached,  detach};
 
 }  // namespace cloopw

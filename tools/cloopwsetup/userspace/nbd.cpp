@@ -128,7 +128,7 @@ std::string missing(Driver &driver) {
 
 }  // namespace
 
-const UserspaceWay kNbdWay = {"nbd",   "nbd",  &kNbdkitServer, false,
+const UserspaceWay kNbdWay = {"nbd",   "nbd",  &kNbdkitServer, false, false,
                               missing, attach, attached,       detach};
 
 }  // namespace cloopw

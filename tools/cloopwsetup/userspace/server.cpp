@@ -85,6 +85,7 @@ std::vector<std::string> ublk_command(const UserspaceState &state, const NodeReq
         argv.push_back("device=" +
                        request.device.substr(request.device.find_first_of("0123456789")));
     }
+    add_number(&argv, "sector-size", request.sector_size);
     return argv;
 }
 

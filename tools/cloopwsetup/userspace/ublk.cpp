@@ -89,7 +89,7 @@ int detach(Driver &driver, const UserspaceState &state) {
 
 }  // namespace
 
-const UserspaceWay kUblkWay = {"ublk",  "ublkb", &kUblkServer, true,
+const UserspaceWay kUblkWay = {"ublk",  "ublkb", &kUblkServer, true,  true,
                                missing, attach,  attached,     detach};
 
 }  // namespace cloopw

@@ -331,11 +331,37 @@ void wait_until_ready(Driver &driver, const UserspaceState &state) {
     }
 }
 
+/* 0: the usual ones. */
+uint32_t sectors_of(const AttachOptions &options) {
+    return options.sector_size.empty() ? 0 : static_cast<uint32_t>(std::stoul(options.sector_size));
+}
+
+void check_way(const AttachOptions &options, const UserspaceWay &way) {
+    if (!options.cow.low_space.empty() && !way.has_low_space) {
+        throw UsageError(std::string("--low-space: not by ") + way.name +
+                         ", whose server can tell nobody; the module and ublk can");
+    }
+    if (sectors_of(options) > CW_SECTOR_SIZE && !way.has_sector_size) {
+        throw UsageError("--sector-size " + options.sector_size + ": not by " + way.name +
+                         "; --userspace=ublk and --userspace=fuse can");
+    }
+}
+
+void check_sectors(const AttachOptions &options, const ImageFacts &image) {
+    const uint32_t bytes = sectors_of(options);
+    if (bytes != 0 && image.size % bytes != 0) {
+        throw Error(shown_name(options.image) + ": its " + std::to_string(image.size) +
+                        " bytes are not a multiple of --sector-size " + options.sector_size +
+                        "; make the image longer, or leave the option away",
+                    EINVAL);
+    }
+}
+
 /* Everything after the directory is made. */
 void build(Driver &driver, UserspaceState *state, const AttachOptions &options,
            const ImageFacts &image, const UserspaceWay &way, const Wanted &wanted) {
     const bool read_only = state->attributes.at("read_only") == "1";
-    const NodeRequest request = {wanted.node, read_only, options.partscan};
+    const NodeRequest request = {wanted.node, read_only, options.partscan, sectors_of(options)};
     start_server(driver, *state, options, image, way, request);
     way.attach(driver, *state, request);
     wait_until_ready(driver, *state);
@@ -359,13 +385,14 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
         }
         wanted.way = named;
     }
+    if (wanted.way != nullptr) {
+        check_way(options, *wanted.way);
+    }
     const ImageFacts image =
         inspect_image(options.image, options.format, options.offset, options.sizelimit);
     const UserspaceWay &chosen = choose_way(driver, wanted.way);
-    if (!options.cow.low_space.empty() && !chosen.has_low_space) {
-        throw UsageError(std::string("--low-space: not by ") + chosen.name +
-                         ", whose server can tell nobody; the module and ublk can");
-    }
+    check_way(options, chosen);
+    check_sectors(options, image);
     clear_leftovers(driver, options.cows);
     check_link(driver, wanted.link);
 

@@ -20,6 +20,7 @@ struct NodeRequest {
     std::string device; /* "/dev/loop3"; empty: a free one */
     bool read_only = false;
     bool partscan = false;
+    uint32_t sector_size = 0; /* bytes; 0: 512 */
 };
 
 /* The program that has the engine. It takes the plugin's parameters KEY=VALUE. */
@@ -40,7 +41,8 @@ struct UserspaceWay {
     const char *name;
     const char *prefix; /* its devices': "loop" */
     const UserspaceServer *server;
-    bool has_low_space; /* its server can tell udev */
+    bool has_low_space;   /* its server can tell udev */
+    bool has_sector_size; /* its devices can have other sectors than of 512 bytes */
 
     /* "": it can be gone; else why not, and what helps. May load a module. */
     std::string (*missing)(Driver &driver);
