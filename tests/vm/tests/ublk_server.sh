@@ -50,6 +50,12 @@ finish "its end is orderly"
 check "and the device is gone" test ! -e "$dev"
 check "the log is sound" cloopwck -c one.cow image.cloopw
 
+serve wide sector-size=4096
+check "sectors of 4096 bytes" test "$(blockdev --getss "$dev")" = 4096
+check "with them it can be mounted" mount "$dev" mnt
+umount mnt
+finish "and ended"
+
 serve one
 check "the file system is sound" e2fsck -fn "$dev"
 mount "$dev" mnt
