@@ -16,7 +16,7 @@ constexpr s64 kExt4Newest = (s64{3} << 32) + INT32_MAX;
 
 /* In seconds since 1970. */
 struct Ext4Times {
-    s64 oldest;                /* of the tree: the others are less than 2^32 above it */
+    s64 oldest;                /* the tree's; its other times are less than 2^32 above */
     u64 now;                   /* time of the making */
     std::optional<u64> latest; /* no inode is newer */
 };
