@@ -171,12 +171,16 @@ make_netboot() {
 	ipxe >"$1/boot.ipxe"
 }
 
-# ipxe: a script that finds the other files beside itself
+# ipxe: a script that finds the other files beside itself. Older iPXEs know their script's
+# URL and not its directory, and the oldest only what DHCP said.
 ipxe() {
 	cat <<-END
 		#!ipxe
 		# $name: made by live/build --netboot. See docs/howto/netboot.md.
-		kernel vmlinuz initrd=initrd.img root=cloopw cloopw.image=\${cwduri}root.cloopw cloopw.cow=ram ip=dhcp quiet console=tty0 console=ttyS0,115200${append:+ $append}
+		isset \${filename} && set base \${filename}/../ ||
+		isset \${cwuri} && set base \${cwuri}/../ ||
+		isset \${cwduri} && set base \${cwduri} ||
+		kernel vmlinuz initrd=initrd.img root=cloopw cloopw.image=\${base}root.cloopw cloopw.cow=ram ip=dhcp quiet console=tty0 console=ttyS0,115200${append:+ $append}
 		initrd initrd.img
 		boot
 	END

@@ -60,11 +60,27 @@ cw_is_size() {
 	esac
 }
 
+# cw_plain_url URL: prints it without /NAME/../, by which a script of iPXE names a file
+# beside itself
+cw_plain_url() {
+	cw_rest=$1
+	while :; do
+		cw_word=${cw_rest%%/../*}
+		case $cw_word in
+		"$cw_rest") break ;;
+		http://?*/?* | https://?*/?*) cw_rest=${cw_word%/*}/${cw_rest#*/../} ;;
+		*) break ;;
+		esac
+	done
+	echo "$cw_rest"
+}
+
 cw_parse_image() {
 	cw_image_url=''
 	case $1 in
 	http://?*/?* | https://?*/?*)
-		cw_image_url=$1 cw_image_device=$1 cw_image_path=''
+		cw_image_url=$(cw_plain_url "$1")
+		cw_image_device=$cw_image_url cw_image_path=''
 		return ;;
 	esac
 	cw_split "$1"

@@ -48,6 +48,16 @@ is 'the module and a URL' "$cw_errors" \
 	'cloopw.driver=module reads no URL; leave it away, and ublk does'
 cw_parse "root=cloopw cloopw.image=$url cloopw.toram"
 is 'RAM and a URL' "$cw_errors" 'cloopw.toram copies no URL; leave it away'
+while read -r given plain; do
+	cw_parse "root=cloopw cloopw.image=$given"
+	is "the plain form of $given" "$cw_image_url" "$plain"
+done <<'END'
+http://s/boot.ipxe/../root.cloopw http://s/root.cloopw
+https://s:8/a/boot.ipxe/../b/c/../root.cloopw https://s:8/a/b/root.cloopw
+http://s/a/b/../../c http://s/c
+http://s/../c http://s/../c
+http://s/a..b/..c http://s/a..b/..c
+END
 for bad in http:// http://server http://server/ ftp://server/x; do
 	cw_parse "root=cloopw cloopw.image=$bad"
 	is "no image: $bad" "$cw_image_url" ''
