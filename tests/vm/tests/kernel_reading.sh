@@ -59,3 +59,32 @@ for ((i = 1; i <= 4 || (best >= 256 && i <= 32); i++)); do
 done
 check "several blocks at a time" test "$best" -lt 256
 same "and it is what was put in" raw $dev
+
+# ---- the boot area ----
+
+# A boot reads blocks from all over the image, in an order of its own.
+for ((i = 0; i < 400; i++)); do
+	echo $((i * 149 % 480))
+done >order
+must "the ordered image is made" mkcloopw -q -b $block --order order raw mnt/ordered
+boot_bytes=$(cloopwck --quick --json mnt/ordered |
+	sed -n 's/.*"boot_bytes": *\([0-9]*\).*/\1/p')
+
+# replay IMAGE WHAT: sets requests and bytes
+replay() {
+	local number
+	cloopwsetup -d $dev
+	must "attached: $2" cloopwsetup -r $dev "$1"
+	forget
+	while read -r number; do
+		dd if=$dev of=/dev/null bs=4k count=1 skip=$((number * block / 4096)) \
+			iflag=direct status=none
+	done <order
+	count "$2"
+}
+replay mnt/image 'the boot of an image in no order'
+check "without an order each block is a request" test "$requests" -ge 400
+replay mnt/ordered 'the boot of an image in its order'
+check "in its order a boot needs few requests" test "$requests" -lt 100
+check "and reads little else" test "$bytes" -lt $((boot_bytes * 21 / 20 + (1 << 20)))
+same "an ordered image has the same content" raw $dev
