@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a server tells the image's file of reads to come. */
+/* A server tells the image's file of reads to come. */
 #include "lib/serve/read_hints.h"
 
 #include <gtest/gtest.h>

@@ -19,11 +19,11 @@ constexpr uint32_t kMostBytes = 512u << 10;
 struct UblkRequest {
     ublksrv_io_desc what = {};
     uint64_t data = 0;   /* where its data is in the character device */
-    ByteRange soon = {}; /* of a read: what is read soon, by this request and others */
+    ByteRange soon = {}; /* a read's: this request and others read it soon */
 };
 
 bool is_read(const UblkRequest &request);
-/* Of the device, in bytes. */
+/* Bytes of the device. */
 ByteRange range_of(const UblkRequest &request);
 
 /* A buffer of kMostBytes, for one thread. Throws Error without memory. */

@@ -116,8 +116,8 @@ OptionTable::Group output_options(CommandLine &line) {
           suggest({"4K", "8K", "16K", "32K", "64K", "128K", "256K", "512K", "1M"})},
          {"--uuid", "UUID", "of the image (derived from it)", value(line.uuid)},
          {"--label", "TEXT", "of the image", value(line.label)},
-         {"--order", "FILE", "store first the blocks of FILE; again: this, too",
-          value(line.orders), any_file(), true},
+         {"--order", "FILE", "store first the blocks of FILE; again: this, too", value(line.orders),
+          any_file(), true},
          {"--no-dedupe", "", "store equal blocks each time", flag(line.no_dedupe)},
          {"-f,--force", "", "overwrite OUTPUT", flag(line.force)}}};
 }
