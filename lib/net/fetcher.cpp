@@ -165,9 +165,11 @@ void Fetcher::begin(CURLM *multi, Running &running) {
     request.past_caches = job.past_caches;
     request.take = [this, &running](const char *bytes, size_t len) {
         running.received += len;
+        {
+            const std::lock_guard guard(lock_);
+            stats_.bytes += len; /* before a reader can have them */
+        }
         running.job->take(bytes, len);
-        const std::lock_guard guard(lock_);
-        stats_.bytes += len;
     };
     try {
         running.transfer = std::make_unique<Transfer>(std::move(request), settings_);
