@@ -129,6 +129,10 @@ check-long: check check-arm64 check-sanitizers check-debug check-live check-patc
 		tests/vm/boots $$kernel || exit 1; \
 		tests/vm/pressure --times 50 $$kernel || exit 1; \
 	done
+	@for kernel in 6.12 $(lastword $(SHORT)); do \
+		tests/vm/run --timeout 7200 --append cloopw_kills=200 \
+			$$kernel ublk_server || exit 1; \
+	done
 
 lint: tests ## style and static checks
 	@scripts/deps.sh lint

@@ -242,6 +242,14 @@ void Device::discard(u64 off, u64 len) {
 
 void Device::flush() { check(cw_device_flush(device_.get()), base_.name(), "cannot be flushed"); }
 
+void Device::grow(u64 size) {
+    cw_report report = {};
+    const int err = cw_device_resize(device_.get(), size, &report);
+    if (err != 0) {
+        throw error_of(report, err, base_.name(), "cannot grow");
+    }
+}
+
 void Device::snapshot(Io layer) {
     cw_report report = {};
     layers_.reserve(layers_.size() + 1);

@@ -133,6 +133,9 @@ public:
     void discard(u64 off, u64 len);
     void flush();
 
+    /* Makes the device longer, which the top layer remembers. */
+    void grow(u64 size);
+
     /*
      * Freezes the top layer and puts this new, empty one over it. Takes layer over. On
      * Error nothing has changed.

@@ -168,6 +168,10 @@ cw_parse_word() {
 		auto | module | ublk) ;;
 		*) cw_parse_error "$1: want auto, module or ublk" ;;
 		esac ;;
+	cloopw.grow=*)
+		cw_grow=$cw_value
+		cw_is_size "$cw_value" ||
+			cw_parse_error "$1: want a size; for example cloopw.grow=8G" ;;
 	cloopw.toram | cloopw.toram=*)
 		cw_truth "$1"
 		cw_toram=$cw_true ;;
@@ -234,7 +238,7 @@ cw_parse() {
 	cw_image_device='' cw_image_path='' cw_image_url=''
 	cw_cow=ram cw_cow_limit='' cw_cow_device='' cw_cow_path=''
 	cw_toram='' cw_ro='' cw_check='' cw_snapshot='' cw_rollback=''
-	cw_nopersist=stop cw_wait=30 cw_driver=auto cw_record='' cw_cache=''
+	cw_nopersist=stop cw_wait=30 cw_driver=auto cw_record='' cw_grow='' cw_cache=''
 	cw_cache_device='' cw_cache_path='' cw_cache_size=''
 	cw_parse_words "$1"
 	# initramfs-tools' way to choose who mounts the root

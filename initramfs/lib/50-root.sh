@@ -50,6 +50,21 @@ cw_setup() {
 	[ ! "$cw_cache" ] ||
 		set -- --net-cache "$cw_cache${cw_cache_size:+,size=$cw_cache_size}" "$@"
 	[ ! "$cw_record" ] || set -- --recording "$@"
+	if [ ! "$cw_grow" ] || [ "$cw_ro" ]; then
+		cw_run_setup "$@"
+	elif ! cw_run_setup "--resize=$cw_grow" "$@"; then
+		cw_without=$(cw_setup_said)
+		cw_run_setup "$@" || return
+		cw_loud "cloopw.grow=$cw_grow: THE ROOT KEEPS ITS SIZE: $cw_without"
+	fi
+}
+
+cw_setup_said() {
+	sed 's/^cloopwsetup: //' "$cw_dir/setup.log" | tail -n 1
+}
+
+# cw_run_setup OPTIONS...
+cw_run_setup() {
 	cloopwsetup "$cw_way" --cache 16M "$@" "$cw_device" "$cw_image" 2>"$cw_dir/setup.log" ||
 		return
 	cw_reason=
@@ -60,7 +75,7 @@ cw_setup() {
 cw_attach() {
 	cw_waited=0
 	until cw_setup "$@"; do
-		cw_reason=$(sed 's/^cloopwsetup: //' "$cw_dir/setup.log" | tail -n 1)
+		cw_reason=$(cw_setup_said)
 		# a web server, or the way to it, may not be there yet
 		[ "$cw_image_url" ] && [ "$cw_waited" -lt "$cw_wait" ] || return 1
 		[ "$cw_waited" != 0 ] || cw_say "waiting for the image: $cw_reason"

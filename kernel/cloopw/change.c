@@ -110,7 +110,7 @@ static int take_size(struct cloopw_disk *disk, struct cw_report *report)
 	mutex_lock(&disk->lock);
 	memflags = blk_mq_freeze_queue(queue);
 	serving = cloopw_serving_begin();
-	err = cw_device_resize(att->engine, report);
+	err = cw_device_resize(att->engine, 0, report);
 	cloopw_serving_end(serving);
 	if (!err)
 		cw_device_get_info(att->engine, &att->info);
@@ -119,13 +119,43 @@ static int take_size(struct cloopw_disk *disk, struct cw_report *report)
 	return err;
 }
 
+struct growth {
+	u64 size;
+	struct cw_report *report;
+};
+
+static int grow_engine(struct cloopw_attachment *att, void *arg)
+{
+	const struct growth *growth = arg;
+
+	return cw_device_resize(att->engine, growth->size, growth->report);
+}
+
+/*
+ * Growth writes to the COW file and waits for its medium. Requests go on
+ * meanwhile, and none is beyond the old size before the disk has the new one.
+ */
+static int grow(struct cloopw_disk *disk, u64 size, struct cw_report *report)
+{
+	struct growth growth = { .size = size, .report = report };
+	struct cloopw_attachment *att = disk->attachment;
+	int err = cloopw_attachment_run(att, grow_engine, &growth);
+
+	if (err)
+		return err;
+	mutex_lock(&disk->lock);
+	att->info.size = size;
+	mutex_unlock(&disk->lock);
+	return 0;
+}
+
 int cloopw_resize(struct cloopw_disk *disk, u64 *size, struct cw_report *report)
 {
 	int err = hold(disk, report);
 
 	if (err)
 		return err;
-	err = take_size(disk, report);
+	err = *size ? grow(disk, *size, report) : take_size(disk, report);
 	*size = disk->attachment->info.size;
 	if (!err)
 		set_capacity_and_notify(disk->gd, *size >> SECTOR_SHIFT);
@@ -138,9 +168,15 @@ static int resize_checked(struct cloopw_disk *disk, void *arg,
 {
 	struct cloopw_resize *request = arg;
 
-	if (request->flags)
+	if (request->flags & ~CLOOPW_RESIZE_GROW)
 		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_REQUEST,
-				 "unknown flags 0x%x", request->flags);
+				 "unknown flags 0x%x",
+				 request->flags & ~CLOOPW_RESIZE_GROW);
+	if (!request->flags)
+		request->device_size = 0;
+	else if (!request->device_size)
+		return cw_refuse(report, -EINVAL, CLOOPW_R_SHRINK,
+				 "a device cannot shrink to 0 bytes");
 	return cloopw_resize(disk, &request->device_size, report);
 }
 

@@ -11,8 +11,9 @@ struct cloopw_disk;
 int cloopw_change_ioctl(struct cloopw_disk *disk, unsigned int cmd,
 			void __user *arg);
 /*
- * Takes over the new size of a raw image, in bytes. On error nothing has
- * changed and the report says why.
+ * Takes over the new size of a raw image when *size is 0, or else grows the
+ * device to *size bytes. *size becomes the device's. On error nothing has changed
+ * and the report says why.
  */
 int cloopw_resize(struct cloopw_disk *disk, u64 *size,
 		  struct cw_report *report);

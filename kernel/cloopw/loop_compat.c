@@ -363,7 +363,7 @@ static int set_status(struct cloopw_disk *disk, const void __user *arg)
 static int set_capacity_again(struct cloopw_disk *disk)
 {
 	struct loop_request *request = kzalloc_obj(*request);
-	u64 size;
+	u64 size = 0;
 
 	if (!request)
 		return -ENOMEM;

@@ -16,7 +16,9 @@ constexpr u32 kUmlChunk = 1u << 20;
 /* The base for which the file was made, by its own description. */
 cw_cow_base base_of(const cw_cow_identity &id) {
     cw_cow_base base = {};
-    base.size = id.size > ~u64{0} - CW_SECTOR_SIZE ? id.size : cw_round_up(id.size, CW_SECTOR_SIZE);
+    base.size = id.below_size > ~u64{0} - CW_SECTOR_SIZE
+                    ? id.below_size
+                    : cw_round_up(id.below_size, CW_SECTOR_SIZE);
     base.name = id.below;
     base.is_layer = id.over_layer;
     std::copy(std::begin(id.below_uuid), std::end(id.below_uuid), base.uuid);

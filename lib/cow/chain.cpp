@@ -69,6 +69,7 @@ CowLayer identify(const Io &io) {
     layer.format = id->format->name;
     std::copy_n(id->uuid, layer.uuid.size(), layer.uuid.begin());
     layer.size = id->size;
+    layer.below_size = id->below_size;
     layer.frozen = id->frozen;
     layer.over_layer = id->over_layer;
     layer.below = id->below;

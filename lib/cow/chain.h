@@ -17,6 +17,7 @@ struct CowLayer {
     std::string path;
     std::string format;      /* "log", "uml" */
     u64 size = 0;            /* bytes of the device */
+    u64 below_size = 0;      /* bytes of the device below */
     Uuid uuid{};             /* zeros: it has none */
     bool frozen = false;     /* never written again */
     bool over_layer = false; /* lies over another COW file, not an image */

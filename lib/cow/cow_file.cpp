@@ -19,6 +19,7 @@
 #include "lib/fd.h"
 #include "lib/file_kind.h"
 #include "lib/new_name.h"
+#include "lib/size.h"
 #include "lock.h"
 #include "log_writer.h"
 #include "super.h"
@@ -268,10 +269,33 @@ Names cow_format_names() {
     return names;
 }
 
+namespace {
+
+/* The device's bytes, as the engine would let it grow. */
+uint64_t device_size(const std::string &name, uint64_t below, uint64_t wanted) {
+    if (wanted == 0) {
+        return below;
+    }
+    if (wanted < below) {
+        throw Error(name + ": what is below has " + exact_size(below) +
+                        ", and a COW cannot make it shorter",
+                    EINVAL, CLOOPW_R_SHRINK);
+    }
+    if (wanted % CW_PAGE_SIZE != 0 && wanted != below) {
+        throw Error(name + ": " + std::to_string(wanted) + " bytes are not a multiple of " +
+                        std::to_string(CW_PAGE_SIZE),
+                    EINVAL, CLOOPW_R_BAD_SIZE);
+    }
+    return wanted;
+}
+
+}  // namespace
+
 void write_cow_log(int fd, const std::string &name, const CowBase &base,
                    const CowSettings &settings) {
     LogCowConfig config;
-    config.size = cw_round_up(base.size, CW_SECTOR_SIZE);
+    config.base_size = cw_round_up(base.size, CW_SECTOR_SIZE);
+    config.size = device_size(name, config.base_size, settings.device_size);
     config.uuid = random_uuid();
     config.base_uuid = base.uuid;
     config.base_mtime = base.mtime;

@@ -21,6 +21,7 @@ struct CowSettings {
     std::optional<uint64_t> limit;   /* bytes; 0: none */
     std::string low_space;           /* in the driver's syntax; empty: its default */
     std::optional<uint64_t> ram;     /* bytes that a COW in memory may have */
+    uint64_t device_size = 0;        /* bytes of the device; 0: as below the COW */
     bool overwrite = false;          /* a block device that holds something */
 };
 

@@ -72,7 +72,10 @@ void encode_log_super(struct cw_disk_log_super *super, const LogCowConfig &confi
     super->compat = cw_to_le64(CW_LOG_COMPAT_FROZEN_TWICE |
                                (config.base_digest ? CW_LOG_COMPAT_BASE_DIGEST : 0));
     super->base_digest = cw_to_le64(config.base_digest.value_or(0));
-    super->incompat = cw_to_le64(config.over_layer ? CW_LOG_INCOMPAT_OVER_LAYER : 0);
+    const bool grown = config.base_size != 0 && config.base_size < config.size;
+    super->base_size = cw_to_le64(grown ? config.base_size : 0);
+    super->incompat = cw_to_le64((config.over_layer ? CW_LOG_INCOMPAT_OVER_LAYER : 0) |
+                                 (grown ? CW_LOG_INCOMPAT_GROWN : 0));
     std::ranges::copy(config.base_uuid, super->base_uuid);
     super->base_mtime = cw_to_le64(static_cast<u64>(config.base_mtime));
     super->codec = cw_to_le32(codec.id);

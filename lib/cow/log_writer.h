@@ -14,6 +14,7 @@ namespace cloopw {
 
 struct LogCowConfig {
     uint64_t size = 0;                            /* bytes of the device, whole sectors */
+    uint64_t base_size = 0;                       /* bytes of the device below; 0: the same */
     std::array<uint8_t, CW_UUID_LEN> uuid{};      /* UUID of the log */
     std::array<uint8_t, CW_UUID_LEN> base_uuid{}; /* UUID of the file below; zeros: it has none */
     /* digest of its content; none: the engine sets it */

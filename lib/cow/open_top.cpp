@@ -120,7 +120,7 @@ CowBase base_of(const StackOptions &options, const ImageFacts &image,
     if (stat(layer.path.c_str(), &st) != 0) {
         throw io_error(layer.path, "cannot be looked at", errno);
     }
-    return {layer.path, content_time(st), image.size, layer.uuid, true};
+    return {layer.path, content_time(st), layer.size, layer.uuid, true};
 }
 
 void make_top(const StackOptions &options, const ImageFacts &image, CowFile what,
@@ -137,6 +137,21 @@ void make_top(const StackOptions &options, const ImageFacts &image, CowFile what
     if (freezes) {
         freeze(options, below);
         made.keep();
+    }
+}
+
+void grow_layers(const StackOptions &options, uint64_t size) {
+    Device::Config config;
+    config.format = options.format;
+    try {
+        Device device(
+            open_source(options.image, options.offset, options.sizelimit),
+            open_cow_chain(find_cow_chain(options.cows, Unfinished::kFinish), Io::Mode::kReadWrite),
+            config);
+        device.grow(size);
+        device.close();
+    } catch (const Error &e) {
+        throw with_remedy(e);
     }
 }
 

@@ -62,6 +62,12 @@ void make_top(const StackOptions &options, const ImageFacts &image, CowFile what
               const std::vector<CowLayer> &below, NewCow &made);
 
 /*
+ * Makes the device of existing layers longer before it is attached, which their top
+ * remembers. Throws Error.
+ */
+void grow_layers(const StackOptions &options, uint64_t size);
+
+/*
  * For a snapshot: checks the place of the new layer, and returns kMissing or kBlankDevice.
  * Throws Error for a COW that exists, whatever its codec.
  */

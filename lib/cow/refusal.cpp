@@ -23,9 +23,11 @@ constexpr std::array kRemedies = {
     Remedy{CLOOPW_R_FIXED_IMAGE, 0,
            "only a raw image that is longer or shorter by now can be resized; 'mkcloopw -x' and "
            "mkcloopw make another of this one"},
-    Remedy{CLOOPW_R_FIXED_COW, 0,
-           "a COW layer keeps its size: 'mkcloopw --cow' makes an image of both, or attach the "
-           "image with -r"},
+    Remedy{CLOOPW_R_FIXED_COW, 0, "'--resize=SIZE' makes the device of a COW log longer"},
+    Remedy{CLOOPW_R_NOT_GROWABLE, 0,
+           "'cloopwsetup -c NEW -c THIS DEVICE IMAGE' puts a log over it, which can"},
+    Remedy{CLOOPW_R_SHRINK, 0, "make the file system smaller, and an image of that with mkcloopw"},
+    Remedy{CLOOPW_R_GROW_FAILED, ENOSPC, "raise --cow-limit, or make room where the COW is"},
     Remedy{CLOOPW_R_BASE_MODIFIED, 0,
            "else give the image it was made for; 'cloopwsetup --same-base' takes this one, if it "
            "has the same content"},

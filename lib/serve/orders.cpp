@@ -101,6 +101,16 @@ void snapshot(Device &device, const Json &order, Remembers &memory) {
     made.keep();
 }
 
+void resize(Device &device, const Json &order, Remembers &memory) {
+    const u64 size = parse_size(text_in(order, "size"), "resize");
+    if (size == 0) {
+        throw Error("resize: a device cannot shrink to nothing", EINVAL, CLOOPW_R_SHRINK);
+    }
+    memory.want_resizable();
+    device.grow(size);
+    memory.show_size(size);
+}
+
 /* Some of them; the client asks until there are no more. */
 Json recorded(const Device &device, const Json &order) {
     constexpr u32 kMost = 4096;
@@ -119,6 +129,13 @@ Json recorded(const Device &device, const Json &order) {
 
 }  // namespace
 
+void Remembers::want_resizable() {
+    throw Error(
+        "this kind of device learns its size only once: detach it, and attach it with "
+        "--resize=SIZE",
+        EOPNOTSUPP);
+}
+
 std::string carry_out(Device &device, const std::string &line, Remembers &memory,
                       SpaceWatch &watch) {
     Json answer = {{"ok", true}};
@@ -132,6 +149,8 @@ std::string carry_out(Device &device, const std::string &line, Remembers &memory
             set(device, order, memory, watch);
         } else if (what == "snapshot") {
             snapshot(device, order, memory);
+        } else if (what == "resize") {
+            resize(device, order, memory);
         } else if (what == "recorded") {
             answer = recorded(device, order);
         } else {

@@ -5,6 +5,7 @@
  *	{"do": "status"}
  *	{"do": "set", "cow_limit": "67108864", "cache_limit": "8388608", "low_space": "5%"}
  *	{"do": "snapshot", "path": "/new.cow", "codec": "zstd", "level": 3, "limit": "1G"}
+ *	{"do": "resize", "size": "4G"}
  *	{"do": "recorded", "from": 0}
  *
  * The first reads of blocks are {"block_size": N, "reads": [[BLOCK, MILLISECONDS], ...]}.
@@ -21,7 +22,10 @@
 
 namespace cloopw {
 
-/* Is told what another server of the same device has to know, before it becomes so. */
+/*
+ * The surroundings of the device. They are told what another server of it has to know, before
+ * it becomes so, and what its block device has to show.
+ */
 class Remembers {
 public:
     virtual ~Remembers() = default;
@@ -31,6 +35,10 @@ public:
     virtual void pop_top() {}
     virtual void set_cache(u64 /*bytes*/) {}
     virtual void set_low_space(const LowSpace & /*mark*/) {}
+    /* Can the block device become longer while it is in use? Throws Error that says why not. */
+    virtual void want_resizable();
+    /* The device has so many bytes now. Throws Error. */
+    virtual void show_size(u64 /*bytes*/) {}
 };
 
 /* Carries out the line; returns the answer, which is a line, too. One thread at a time. */

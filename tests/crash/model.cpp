@@ -98,6 +98,19 @@ void Model::add_flushes(const std::vector<FlushCall> &calls) {
     flushes_.insert(flushes_.end(), calls.begin(), calls.end());
 }
 
+std::string Model::judge_size(u64 size, u32 cut) const {
+    u64 least = 0;
+    u64 most = 0;
+    for (const Growth &growth : growths_) {
+        least = growth.done <= cut ? std::max(least, growth.size) : least;
+        most = growth.start <= cut ? std::max(most, growth.size) : most;
+    }
+    return least <= size && size <= most
+               ? ""
+               : "the device has " + std::to_string(size) + " bytes, and not " +
+                     std::to_string(least) + " to " + std::to_string(most);
+}
+
 u32 Model::flushed(u32 cut) const {
     u32 last = 0;
     for (const FlushCall &call : flushes_) {
@@ -138,6 +151,7 @@ std::string Model::judge(u64 page, const u8 *content, u32 cut, u32 flushed) cons
 void Model::save(FILE *file) const {
     put(file, now_);
     put(file, flushes_);
+    put(file, growths_);
     for (const std::vector<State> &states : states_) {
         put(file, states);
     }
@@ -146,6 +160,7 @@ void Model::save(FILE *file) const {
 Model Model::load(FILE *file, const Bytes *below) {
     Model model(below, get<u8>(file));
     model.flushes_ = get<FlushCall>(file);
+    model.growths_ = get<Growth>(file);
     for (std::vector<State> &states : model.states_) {
         states = get<State>(file);
     }

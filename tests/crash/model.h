@@ -24,9 +24,19 @@ struct FlushCall {
     u32 done;
 };
 
+/* The device became longer. */
+struct Growth {
+    u64 size;  /* bytes */
+    u32 start; /* places in the history */
+    u32 done = kNever;
+};
+
 /*
  * Each page has one writer, so its states are in order. Each thread may use its own pages
  * without a lock.
+ *
+ * A model has all pages that the device may ever have. What the device has not yet counts
+ * as zeros.
  */
 class Model {
 public:
@@ -64,6 +74,11 @@ public:
     const std::vector<FlushCall> &flushes() const { return flushes_; }
     void add_flushes(const std::vector<FlushCall> &calls);
 
+    /* The device has, or gets, that size. One thread at a time. */
+    void grow(const Growth &growth) { growths_.push_back(growth); }
+    /* "" when the device may have that size after a cut, else the reason why not. */
+    std::string judge_size(u64 size, u32 cut) const;
+
     /* Place of the last flush that had returned before a cut. */
     u32 flushed(u32 cut) const;
     /* "" when a page may have this content after a cut, else the reason why not. */
@@ -80,6 +95,7 @@ private:
     std::vector<u8> unknown_;                /* each page's: now_ may be wrong */
     std::vector<u8> unknown_below_;          /* each page's: below_ may be wrong */
     std::vector<FlushCall> flushes_;
+    std::vector<Growth> growths_;
 };
 
 }  // namespace cloopw::crash

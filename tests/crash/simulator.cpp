@@ -31,13 +31,14 @@ void Case::open_base() {
                   8, &random);
     }
     base_->image.write(0, base_->bytes.data(), base_->bytes.size());
+    base_->bytes.resize(shape_.most_bytes); /* zeros follow */
 }
 
-/* All logs are there and durable from the start, like the tool's. */
+/* All logs are there and durable from the start. The layers are for the longest device. */
 static void make_logs(const Shape &shape, Files *files) {
     for (u32 i = 0; i < Files::kCount; i++) {
         LogCowConfig config;
-        config.size = shape.device_bytes;
+        config.size = i == 0 ? shape.device_bytes : shape.most_bytes;
         config.codec = shape.codec;
         config.limit = shape.limit;
         config.uuid.fill(static_cast<u8>(100 + i));
@@ -62,6 +63,7 @@ Case::Case(u64 seed, const std::string &codec)
     open_base();
     make_logs(shape_, &start_);
     model_ = std::make_unique<Model>(&base_->bytes, base_->bytes);
+    model_->grow({shape_.device_bytes, 0, 0});
     record();
     replay_ = std::make_unique<Replay>(events_, &start_);
 }
@@ -88,8 +90,12 @@ static void check_locks(RecordedFiles *files) {
     }
 }
 
-static void judge(const Model &model, const Bytes &all, u32 place) {
+static void judge(const Model &model, u64 size, const Bytes &all, u32 place) {
     const u32 flushed = model.flushed(place);
+    const std::string wrong = model.judge_size(size, place);
+    if (!wrong.empty()) {
+        throw Violation(wrong);
+    }
     for (u64 page = 0; page < model.pages(); page++) {
         const std::string why = model.judge(page, all.data() + page * CW_PAGE_SIZE, place, flushed);
         if (!why.empty()) {
@@ -100,9 +106,9 @@ static void judge(const Model &model, const Bytes &all, u32 place) {
 
 /* Takes over the content after an attach, if the model allows it. */
 static void adopt(const Attached &device, RecordIo *io, Model *model) {
-    const Bytes all = device.read_all();
+    const Bytes all = device.read_all(model->size());
     const u32 place = io->mark();
-    judge(*model, all, place);
+    judge(*model, device.size(), all, place);
     for (u64 page = 0; page < model->pages(); page++) {
         model->adopt(page, all.data() + page * CW_PAGE_SIZE, place);
     }
@@ -233,6 +239,7 @@ u32 Case::cut(u32 number, u32 place) {
     Files crashed(&replay_->durable());
     crash(*replay_, &random, &crashed);
     Bytes survived;
+    u64 size = 0;
     {
         Files files(&crashed);
         RecordedFiles recorded(&files, shape_.whole_pages, shape_.block);
@@ -242,10 +249,11 @@ u32 Case::cut(u32 number, u32 place) {
             attach_in_trouble(base_->io.get(), random(), &recorded);
         }
         Attached device(base_->io.get(), &recorded, "after a crash");
-        survived = device.read_all();
+        survived = device.read_all(model_->size());
+        size = device.size();
         check_locks(&recorded);
     }
-    judge(*model_, survived, place);
+    judge(*model_, size, survived, place);
     return 1 + (random() % 2 == 0 ? crash_again(random(), crashed, survived) : 0);
 }
 
@@ -299,6 +307,7 @@ u32 Case::crash_again(u64 seed, const Files &files, const Bytes &survived) {
         Attached device(base_->io.get(), &recorded, "once more");
         below = read_below(base_->io.get(), base_->bytes, &recorded, device.layers());
         model = std::make_unique<Model>(&below, survived);
+        model->grow({device.size(), 0, 0});
         Worker worker(shape, 0, seed, &io, model.get());
         std::vector<FlushCall> snapshots;
         disturb(shape.troubles, seed, &io);
@@ -329,7 +338,7 @@ u32 Case::crash_again(u64 seed, const Files &files, const Bytes &survived) {
         recorded.first().max = shape.file_max;
         Attached device(base_->io.get(), &recorded, "after a second crash");
         try {
-            judge(*model, device.read_all(), place);
+            judge(*model, device.size(), device.read_all(model->size()), place);
         } catch (const Violation &violation) {
             throw Violation("after a second crash " + violation.what());
         }

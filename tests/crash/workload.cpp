@@ -57,6 +57,11 @@ Shape Shape::from(u64 seed, const std::string &codec) {
     shape.ops = shape.ops / shape.threads + 1;
     shape.whole_pages = random() % 3 == 0;
     shape.attaches = shape.snapshots == 0 && random() % 3 == 0 ? 1 + random() % 3 : 0;
+    shape.most_bytes = shape.device_bytes;
+    if (shape.threads == 1 && random() % 3 == 0) {
+        shape.device_bytes = cw_round_up(shape.device_bytes, CW_PAGE_SIZE);
+        shape.most_bytes = shape.device_bytes + (1 + random() % 1024) * CW_PAGE_SIZE;
+    }
     shape.block = random() % 2 == 0 ? CW_SECTOR_SIZE : 4096;
     shape.troubles.delays = shape.threads > 1;
     shape.troubles.errors = random() % 4 == 0;
@@ -129,7 +134,8 @@ void Attached::find_layers(RecordedFiles *files) {
 void Attached::snapshot(RecordedFiles *files, Model *model, std::vector<FlushCall> *flushes) {
     auto id = std::make_unique<cw_cow_identity>();
     if (!may_snapshot_ || layers_ == Files::kCount ||
-        cw_cow_identify(files->io[layers_].get(), id.get(), nullptr) != 0 || !id->unused) {
+        cw_cow_identify(files->io[layers_].get(), id.get(), nullptr) != 0 || !id->unused ||
+        id->size != size()) {
         return;
     }
     const u32 start = files->first().mark();
@@ -155,11 +161,15 @@ Attached::~Attached() {
     }
 }
 
-Bytes Attached::read_all() const {
+u64 Attached::size() const {
     cw_device_info info;
     cw_device_get_info(device_, &info);
-    Bytes all(info.size);
-    if (cw_device_read(device_, 0, static_cast<u32>(info.size), all.data()) != 0) {
+    return info.size;
+}
+
+Bytes Attached::read_all(u64 len) const {
+    Bytes all(len);
+    if (cw_device_read(device_, 0, static_cast<u32>(std::min(len, size())), all.data()) != 0) {
         throw Violation("cannot be read");
     }
     return all;
@@ -173,20 +183,25 @@ Worker::Worker(const Shape &shape, u32 thread, u64 seed, RecordIo *io, Model *mo
 
 void Worker::run(cw_device *device, u32 ops) {
     device_ = device;
-    for (u32 i = 0; i < ops && count_ != 0 && !violation_; i++) {
+    for (u32 i = 0; i < ops && count() != 0 && !violation_; i++) {
         step();
     }
 }
 
 void Worker::step() {
     /* Half of it near the beginning, so that pages are written again soon. */
-    const u64 range = random_() % 2 == 0 ? count_ : 1 + count_ / 8;
+    const u64 there = count();
+    const u64 range = random_() % 2 == 0 ? there : 1 + there / 8;
     const u64 at = random_() % range;
     const u64 most = shape_.uniform ? shape_.max_pages : 1 + random_() % shape_.max_pages;
-    const u64 pages = std::min<u64>(most, count_ - at);
+    const u64 pages = std::min<u64>(most, there - at);
     const u64 page = first_ + at;
     if (random_() % shape_.flush_every == 0) {
         flush();
+        return;
+    }
+    if (there < count_ && random_() % 32 == 0) {
+        grow();
         return;
     }
     switch (random_() % 16) {
@@ -203,11 +218,30 @@ void Worker::step() {
             read(page, pages);
             break;
         case 4:
-            discard(page, std::min<u64>(pages * 16, count_ - at));
+            discard(page, std::min<u64>(pages * 16, there - at));
             break;
         default:
             write(page, pages);
     }
+}
+
+/* The device has so many of its pages by now. A thread of several has all of them. */
+u64 Worker::count() const {
+    cw_device_info info;
+    cw_device_get_info(device_, &info);
+    return shape_.threads > 1 ? count_ : cw_div_up(info.size, CW_PAGE_SIZE);
+}
+
+void Worker::grow() {
+    const u64 more = 1 + random_() % (count_ - count());
+    Growth growth = {(count() + more) * CW_PAGE_SIZE, io_->mark()};
+    const int err = cw_device_resize(device_, growth.size, nullptr);
+    if (err == 0) {
+        growth.done = io_->mark();
+    } else if (err != -ENOSPC && !shape_.troubles.may_fail()) {
+        violation_ = "the device did not grow: error " + std::to_string(-err);
+    }
+    model_->grow(growth);
 }
 
 u64 Worker::bytes_of(u64 page, u64 pages) const {

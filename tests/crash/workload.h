@@ -14,6 +14,7 @@ namespace cloopw::crash {
 /* The shape of a case. All of it follows from the seed. */
 struct Shape {
     u64 device_bytes;
+    u64 most_bytes; /* that the device may grow to; device_bytes: it does not */
     std::string codec;
     u64 limit;    /* the log's, in bytes; 0: none */
     u64 file_max; /* bytes the file can have */
@@ -54,7 +55,9 @@ public:
     Attached &operator=(const Attached &) = delete;
 
     cw_device *get() const { return device_; }
-    Bytes read_all() const;
+    u64 size() const;
+    /* What the device lacks of so many bytes counts as zeros. */
+    Bytes read_all(u64 len) const;
     /* The layers there are now. */
     u32 layers() const { return layers_; }
     /*
@@ -91,12 +94,14 @@ private:
     void zero(u64 page, u64 pages);
     void discard(u64 page, u64 pages);
     void flush();
+    void grow();
     void read(u64 page, u64 pages);
     void finish(u64 page, u64 pages, int err);
     void look(u64 page, u64 pages);
     bool may_be(u64 page, const u8 *content);
     bool is_known_below(u64 page, u64 pages) const;
     u64 bytes_of(u64 page, u64 pages) const;
+    u64 count() const;
 
     const Shape &shape_;
     cw_device *device_ = nullptr;
@@ -104,7 +109,7 @@ private:
     Model *model_;
     Random random_;
     u64 first_; /* first of its pages */
-    u64 count_;
+    u64 count_; /* of its pages, with those that the device gets later */
     std::vector<FlushCall> flushes_;
     std::optional<std::string> violation_;
     Bytes buf_;

@@ -97,7 +97,7 @@ private:
 
     /* The content after an attach becomes the model's. */
     void adopt() {
-        const Bytes all = device_->read_all();
+        const Bytes all = device_->read_all(model_.size());
         const u32 place = io().mark();
         const u32 flushed = model_.flushed(place);
         for (u64 page = 0; page < kPages; page++) {
@@ -277,7 +277,7 @@ private:
                 return;
             default:
                 cw_device_tend(device_->get());
-                (void)cw_device_resize(device_->get(), nullptr);
+                (void)cw_device_resize(device_->get(), 0, nullptr);
         }
     }
 

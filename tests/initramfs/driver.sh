@@ -13,6 +13,7 @@ for part in "$1"/initramfs/lib/*.sh; do
 done
 cw_dir=$PWD
 cw_say() { said=$*; }
+cw_loud() { said=$*; }
 
 # modprobe NAME: the kernel takes the modules of $takes
 modprobe() {
@@ -50,6 +51,7 @@ is 'the module is not tried then' "$cw_way,$tried,$said" '--userspace=ublk, ublk
 no_ 'the module was asked for' choose cloopw.driver=module ublk_drv
 reason 'the module was asked for' 'the module cloopw cannot be loaded'
 is 'ublk is not tried then' "$tried" ' cloopw'
+
 # ---- an image at a URL ----
 
 url=http://server/root.cloopw
@@ -77,4 +79,29 @@ is 'there is no cache' "$cw_cache,$cw_reason" ,
 is 'the console says so' "$loud" "GOING ON WITHOUT THE CACHE cloopw.netcache=LABEL=D:/c: \
 LABEL=D is not there. There are: /dev/sda"
 
+# ---- growth ----
+
+# It grows to 4G at most; what it was called with goes to tried.
+cw_loud() { said=$*; }
+cloopwsetup() {
+	tried="$tried $1 ${4%%=*}"
+	case $* in
+	*--resize=8G*)
+		echo 'cloopwsetup: no space' >&2
+		return 1 ;;
+	esac
+}
+# grow PARAMETERS: attaches with them
+grow() {
+	tried='' said='' cw_reason='' cw_way=--driver cw_image=image
+	cw_parse "root=cloopw cloopw.image=LABEL=a:/b $1"
+	cw_setup -c cow
+}
+yes_ 'it grows' grow cloopw.grow=4G
+is 'with the size' "$tried,$said" ' --driver --resize,'
+yes_ 'it cannot grow' grow cloopw.grow=8G
+is 'it goes on without' "$tried" ' --driver --resize --driver -c'
+is 'and says why' "$said" 'cloopw.grow=8G: THE ROOT KEEPS ITS SIZE: no space'
+yes_ 'what is not written does not grow' grow 'cloopw.grow=4G cloopw.ro'
+is 'without the size' "$tried" ' --driver -c'
 exit "$status"

@@ -94,6 +94,8 @@ cw_parse "root=cloopw $image cloopw.toram cloopw.ro cloopw.check rootflags=nouui
 is 'the others' "$cw_toram$cw_ro$cw_check $cw_flags $cw_fstype $cw_wait $cw_nopersist" \
 	'yyy nouuid xfs 5 ram'
 is 'the driver' "$cw_driver" ublk
+cw_parse "root=cloopw $image cloopw.grow=8G"
+is 'growth' "$cw_grow,$cw_errors" 8G,
 cw_parse "root=cloopw $image cloopw.cow=LABEL=a:/c cloopw.snapshot cloopw.rollback=3"
 is 'layers' "$cw_snapshot,$cw_rollback,$cw_errors" y,3,
 
@@ -136,7 +138,7 @@ cw_parse 'root=cloopw cloopw.image=live.cloopw'
 says 'image without a device' 'cloopw.image=live.cloopw: want LABEL='
 cw_parse 'root=cloopw cloopw.image=LABEL=:/x'
 says 'empty label' 'want LABEL='
-for word in 'cow=ram:' 'cow=ram:much' 'cow=tmpfs' 'cow=' 'rollback=' 'rollback=-1' \
+for word in 'cow=ram:' 'cow=ram:much' 'cow=tmpfs' 'cow=' 'grow=' 'grow=big' 'rollback=' 'rollback=-1' \
 	'rollback=1x' 'rollback=99999999999999999999' 'wait=1000000000' \
 	'nopersist=yes' 'wait=long' 'driver=' 'driver=nbd' 'snapshots' 'cow=/dev/sda1:/../c' \
 	'cow=/dev/sda1:/a/..' 'cow=/dev/sda1:/a/' 'image=/dev/sda1:/' \

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <regex>
+
+#include "lib/cow/chain.h"
 #include "support/cloopwsetup_tool.h"
 
 namespace cloopw::test {
@@ -89,8 +91,61 @@ TEST_F(CloopwsetupChange, ResizeRefusesACow) {
     runs({"-c", path("cow"), device(0), image()});
     fs::resize_file(image(), 2 * kImageSize);
     refuses({"--resize", device(0)},
-            "DIR/cow: was made for a device of 1048576 bytes and cannot be resized; a COW layer "
-            "keeps its size: 'mkcloopw --cow' makes an image of both, or attach the image with -r");
+            "DIR/cow: was made for a device of 1048576 bytes, and takes no other size from the "
+            "image; '--resize=SIZE' makes the device of a COW log longer");
+}
+
+/* ---- growth ---- */
+
+TEST_F(CloopwsetupChange, GrowsAndTheCowRemembers) {
+    runs({"-c", path("cow"), device(0), image()});
+    runs({"-v", "--resize=4M", device(0)});
+    EXPECT_EQ(placeholders(err_), "cloopwsetup: DEV/cloopw0: has 4194304 bytes now\n");
+    runs({"--resize", "8M", device(0)});
+    EXPECT_EQ(kernel_->attribute(0, "size"), "8388608");
+    runs({"-d", device(0)});
+    runs({"-c", path("cow"), device(0), image()});
+    EXPECT_EQ(identify_cow(path("cow")).size, 8U << 20);
+    EXPECT_EQ(identify_cow(path("cow")).below_size, kImageSize);
+}
+
+TEST_F(CloopwsetupChange, GrowsBeforeItIsAttached) {
+    runs({"--resize=4M", "-c", path("cow"), device(0), image()});
+    EXPECT_EQ(identify_cow(path("cow")).size, 4U << 20);
+    runs({"-d", device(0)});
+    runs({"--resize=6M", "-c", path("cow"), device(0), image()});
+    EXPECT_EQ(identify_cow(path("cow")).size, 6U << 20);
+    runs({"-d", device(0)});
+    runs({"-c", path("new"), "-c", path("cow"), device(0), image()});
+    EXPECT_EQ(identify_cow(path("new")).size, 6U << 20);
+    EXPECT_EQ(identify_cow(path("new")).below_size, 6U << 20);
+}
+
+TEST_F(CloopwsetupChange, OtherSizesAreRefused) {
+    runs({"-c", path("cow"), device(0), image()});
+    refuses({"--resize=4k", device(0)},
+            "DIR/cow: the device has 1048576 bytes and cannot shrink to 4096; make the file system "
+            "smaller, and an image of that with mkcloopw");
+    refuses({"--resize=2000000", device(0)}, "DIR/cow: 2000000 bytes are not a multiple of 4096");
+    refuses({"--resize=33T", device(0)},
+            "DIR/cow: a COW file of format log covers up to 35184372088832 bytes, not "
+            "36283883716608");
+    runs({"-r", device(1), image()});
+    refuses({"--resize=4M", device(1)},
+            "DEV/cloopw1: not resized: the device is read-only, so nothing can keep another size; "
+            "attach the image with -c and without -r");
+    runs({"-c", path("uml"), "--cow-format", "uml", device(2), image()});
+    refuses({"--resize=4M", device(2)},
+            "DIR/uml: a COW file of format uml cannot grow; 'cloopwsetup -c NEW -c THIS DEVICE "
+            "IMAGE' puts a log over it, which can");
+}
+
+TEST_F(CloopwsetupChange, ANewCowIsRefusedASizeThatCannotBe) {
+    refuses({"--resize=4k", "-c", path("cow"), device(0), image()},
+            "DIR/cow: what is below has 1M, and a COW cannot make it shorter");
+    refuses({"--resize=2000000", "-c", path("cow"), device(0), image()},
+            "DIR/cow: 2000000 bytes are not a multiple of 4096");
+    EXPECT_FALSE(fs::exists(path("cow")));
 }
 
 TEST_F(CloopwsetupChange, ResizeWantsTheModuleOfThisVersion) {
@@ -257,6 +312,12 @@ TEST_F(CloopwsetupChange, WrongUsage) {
     };
     const Case kCases[] = {
         {{"--resize"}, "--resize: of which DEVICE, alone?"},
+        {{"--resize=0", device(0)}, "--resize=0: a device cannot shrink to nothing"},
+        {{"--resize=4M", "-r", "-c", path("cow"), device(0), image()},
+         "--resize: with -r nothing is written"},
+        {{"--resize=4M", device(0), image()}, "--resize: without -c there is no COW file"},
+        {{"--resize=4M", "--cow-format", "uml", "-c", path("cow"), device(0), image()},
+         "--resize: not for a COW of format uml"},
         {{"--flush", device(0), image()}, "--flush: of which DEVICE, alone?"},
         {{"--set-cache", "1M", "-d", device(0)}, "--set-cache has no meaning when detaching"},
         {{"--stats"}, "--stats: of which DEVICE?"},

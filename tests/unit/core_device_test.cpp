@@ -94,7 +94,7 @@ TEST(CoreDevice, ARawBaseIsResizedEitherWay) {
     OpenDevice device(&base, {});
     base.set_content(text_bytes(30000));
     cw_report report = {};
-    ASSERT_EQ(cw_device_resize(device.get(), &report), 0) << report.text;
+    ASSERT_EQ(cw_device_resize(device.get(), 0, &report), 0) << report.text;
     EXPECT_EQ(device.size(), 30208u);
     Bytes out;
     ASSERT_EQ(device.read(0, 30208, &out), 0);
@@ -102,7 +102,7 @@ TEST(CoreDevice, ARawBaseIsResizedEitherWay) {
     expected.resize(30208);
     EXPECT_EQ(out, expected);
     base.set_content(text_bytes(512));
-    ASSERT_EQ(cw_device_resize(device.get(), &report), 0) << report.text;
+    ASSERT_EQ(cw_device_resize(device.get(), 0, &report), 0) << report.text;
     EXPECT_EQ(device.read(512, 512, &out), -EINVAL);
 }
 
@@ -110,17 +110,19 @@ TEST(CoreDevice, WhatWasMadeForASizeIsNotResized) {
     Stack stack(text_bytes(10240), 1);
     cw_report report = {};
     OpenDevice compressed(&stack.base, {});
-    EXPECT_EQ(cw_device_resize(compressed.get(), &report), -EOPNOTSUPP);
+    EXPECT_EQ(cw_device_resize(compressed.get(), 0, &report), -EOPNOTSUPP);
     EXPECT_STREQ(report.text, "base: a cloopw image has the size it was made with");
     report = {};
     OpenDevice layered(&stack.base, stack.from(0));
-    EXPECT_EQ(cw_device_resize(layered.get(), &report), -EOPNOTSUPP);
-    EXPECT_STREQ(report.text, "cow0: was made for a device of 10240 bytes and cannot be resized");
+    EXPECT_EQ(cw_device_resize(layered.get(), 0, &report), -EOPNOTSUPP);
+    EXPECT_STREQ(
+        report.text,
+        "cow0: was made for a device of 10240 bytes, and takes no other size from the image");
     report = {};
     TestIo raw("raw", text_bytes(512));
     OpenDevice emptied(&raw, {});
     raw.set_content({});
-    EXPECT_EQ(cw_device_resize(emptied.get(), &report), -EINVAL);
+    EXPECT_EQ(cw_device_resize(emptied.get(), 0, &report), -EINVAL);
     EXPECT_STREQ(report.text, "raw: is empty");
     EXPECT_EQ(emptied.size(), 512u);
 }

@@ -315,6 +315,24 @@ TEST_F(MkcloopwCow, AChainBecomesPartOfTheImage) {
         {"--cow", c, "--cow", b, "--cow", dir_ / "sub/away", dir_ / "other", out_ + "2"});
 }
 
+/* The last block of the base is longer in the new image, and blocks follow it. */
+TEST_F(MkcloopwCow, AGrownDeviceMakesALongerImage) {
+    const std::string path = base({"-q"});
+    const std::string a = make_log("a.cow", path);
+    u64 size = 0;
+    {
+        Device device = attach(path, {a});
+        size = cw_round_up(device.size(), CW_PAGE_SIZE) + 5 * u64{kBlock} + CW_PAGE_SIZE;
+        device.grow(size);
+        device.write(random_bytes(5000, 3).data(), 5000, size - 5000);
+        device.close();
+    }
+    const Bytes all = shown(path, {a});
+    ASSERT_EQ(all.size(), size);
+    commit(path, a, {}, {});
+    EXPECT_EQ(extract(out_), all);
+}
+
 TEST_F(MkcloopwCow, AChainOverUmlsBecomesPartOfTheImage) {
     std::string path = base({"-q"});
     std::string uml = make_uml("u.cow", path);

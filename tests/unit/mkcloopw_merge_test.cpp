@@ -79,6 +79,27 @@ TEST_F(MkcloopwMerge, ShowsWhatTheTwoShow) {
     EXPECT_EQ(json["plain_bytes"], device.stats().cow.plain_bytes);
 }
 
+TEST_F(MkcloopwMerge, LayersOfOtherLengthsShowWhatTheyShowed) {
+    make_chain();
+    u64 size = 0;
+    {
+        Device device = attach(image_, {b_, a_});
+        size = cw_round_up(device.size(), kPage) + 64 * kPage;
+        device.grow(size);
+        device.write(random_bytes(3 * kPage, 8).data(), 3 * kPage, size - 9 * kPage);
+        device.close();
+    }
+    const Bytes all = shown(image_, {b_, a_});
+    ASSERT_EQ(all.size(), size);
+    merge({"--merge", b_, merged_});
+    EXPECT_EQ(shown(image_, {merged_}), all);
+    EXPECT_EQ(identify_cow(merged_).below_size, identify_cow(a_).size);
+    put_over(image_, {merged_}, "c.cow", settings_);
+    EXPECT_EQ(shown(image_, {dir_ / "c.cow", merged_}), all);
+    merge({"--merge", dir_ / "c.cow", dir_ / "again.cow"});
+    EXPECT_EQ(shown(image_, {dir_ / "again.cow"}), all);
+}
+
 TEST_F(MkcloopwMerge, CanBeWrittenAsTheUpperCould) {
     settings_.codec = "zstd";
     settings_.level = 5;

@@ -25,9 +25,17 @@ public:
     void push_top(const std::string &path) override { tops.push_back(path); }
     void pop_top() override { tops.pop_back(); }
     void set_cache(u64 bytes) override { cache = bytes; }
+    void want_resizable() override {
+        if (!can_resize) {
+            Remembers::want_resizable();
+        }
+    }
+    void show_size(u64 bytes) override { size = bytes; }
 
     std::vector<std::string> tops;
     u64 cache = 0;
+    u64 size = 0;
+    bool can_resize = true;
 };
 
 class Told : public TellsSpace {
@@ -65,6 +73,23 @@ protected:
     Told told_;
     SpaceWatch watch_{&told_};
 };
+
+TEST_F(ServeOrders, GrowsWhatTheBlockDeviceCanShow) {
+    memory_.can_resize = false;
+    EXPECT_EQ(refusal(R"({"do": "resize", "size": "4M"})"),
+              "this kind of device learns its size only once: detach it, and attach it with "
+              "--resize=SIZE");
+    EXPECT_EQ(device_->size(), kSize);
+    memory_.can_resize = true;
+    ASSERT_TRUE(tell(R"({"do": "resize", "size": "4M"})").value("ok", false));
+    EXPECT_EQ(device_->size(), 4 * kSize);
+    EXPECT_EQ(memory_.size, 4 * kSize);
+    EXPECT_EQ(refusal(R"({"do": "resize", "size": "0"})"),
+              "resize: a device cannot shrink to nothing");
+    const Json answer = tell(R"({"do": "resize", "size": "1M"})");
+    EXPECT_EQ(answer.value("code", ""), "SHRINK");
+    EXPECT_EQ(memory_.size, 4 * kSize);
+}
 
 TEST_F(ServeOrders, TellsOnceOfSpaceBelowTheMark) {
     ASSERT_TRUE(tell(R"({"do": "set", "cow_limit": "64M", "low_space": "1M"})").value("ok", false));

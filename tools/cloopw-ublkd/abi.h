@@ -27,6 +27,7 @@ constexpr unsigned int kStartRecovery = control_write(0x10);
 constexpr unsigned int kEndRecovery = control_write(0x11);
 constexpr unsigned int kGetFeatures = control_read(0x13);
 constexpr unsigned int kDeleteAsync = control_read(0x14);
+constexpr unsigned int kUpdateSize = control_write(0x15);
 
 /* Commands to /dev/ublkcN. */
 constexpr unsigned int kFetch = _IOWR('u', 0x20, ublksrv_io_cmd);
@@ -35,6 +36,7 @@ constexpr unsigned int kCommitAndFetch = _IOWR('u', 0x21, ublksrv_io_cmd);
 constexpr uint64_t kUserRecovery = uint64_t{1} << 3;
 constexpr uint64_t kReissue = uint64_t{1} << 4;
 constexpr uint64_t kIoctlEncode = uint64_t{1} << 6;
+constexpr uint64_t kCanUpdateSize = uint64_t{1} << 10; /* since Linux 6.16 */
 constexpr uint64_t kUserCopy = uint64_t{1} << 7; /* pread and pwrite of /dev/ublkcN move data */
 
 /* Where the data of a request is in /dev/ublkcN. */

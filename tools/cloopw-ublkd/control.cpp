@@ -144,6 +144,10 @@ void UblkControl::end_recovery(uint32_t id) {
          "cannot go on", id);
 }
 
+void UblkControl::update_size(uint32_t id, uint64_t sectors) {
+    must(command(ublk::kUpdateSize, id, nullptr, 0, sectors), "cannot be given its new size", id);
+}
+
 ublksrv_ctrl_dev_info UblkControl::info(uint32_t id) {
     ublksrv_ctrl_dev_info info = {};
     must(command(ublk::kGetInfo, id, &info, sizeof(info)), "is not known", id);

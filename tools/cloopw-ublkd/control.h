@@ -40,6 +40,9 @@ public:
     void end_recovery(uint32_t id);
     ublksrv_ctrl_dev_info info(uint32_t id);
 
+    /* The size of a device in use; only where features() has kCanUpdateSize. */
+    void update_size(uint32_t id, uint64_t sectors);
+
 private:
     int command(unsigned int op, uint32_t id, void *buf, uint16_t len, uint64_t data = 0);
     void must(int result, const std::string &what, uint32_t id) const;

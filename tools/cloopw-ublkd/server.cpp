@@ -212,9 +212,22 @@ public:
         state_.low_percent = mark.percent;
         state_.low_bytes = mark.bytes;
     }
+    void want_resizable() override {
+        control_ = std::make_unique<UblkControl>();
+        if ((control_->features() & ublk::kCanUpdateSize) == 0) {
+            throw Error(
+                "this kernel's driver ublk cannot change the size of a device in use, which Linux "
+                "can from 6.16 on: detach it, and attach it with --resize=SIZE",
+                EOPNOTSUPP);
+        }
+    }
+    void show_size(u64 bytes) override {
+        control_->update_size(state_.device, bytes >> kSectorShift);
+    }
 
 private:
     ServerState &state_;
+    std::unique_ptr<UblkControl> control_; /* the status thread's */
 };
 
 /*
@@ -279,6 +292,13 @@ void want_same_cow(const ServedOptions &options, const ServerState &state) {
     if (state.nr_tops == 0 && top_uuid(options) != state.uuid) {
         throw Error(options.cows.front() + ": is another COW by now, so no other server can go on",
                     ESTALE);
+    }
+}
+
+/* A server may have ended between the growth of the COW and that of the block device. */
+void show_size_again(UblkControl &control, uint32_t id, const Device &device) {
+    if ((control.features() & ublk::kCanUpdateSize) != 0) {
+        control.update_size(id, device.size() >> kSectorShift);
     }
 }
 
@@ -394,6 +414,9 @@ void serve(const UblkOptions &options, ServerState &state) {
         const Service service(device.get(), control, info, pool_threads(options));
         recovers ? control.end_recovery(info.dev_id) : control.start(info.dev_id);
         state.recovering = false;
+        if (recovers) {
+            show_size_again(control, info.dev_id, device);
+        }
         state.serves_since = std::chrono::duration_cast<std::chrono::milliseconds>(
                                  std::chrono::steady_clock::now().time_since_epoch())
                                  .count();

@@ -159,6 +159,7 @@ std::string parent_from(const SalvageJob &job, const std::string &parent) {
 LogCowConfig config_of(const SalvageJob &job, const cw_disk_log_super &super) {
     LogCowConfig config;
     config.size = cw_from_le64(super.size);
+    config.base_size = cw_log_base_size(&super);
     std::copy(std::begin(super.uuid), std::end(super.uuid), config.uuid.begin());
     std::copy(std::begin(super.base_uuid), std::end(super.base_uuid), config.base_uuid.begin());
     config.base_digest = base_digest_of(super);

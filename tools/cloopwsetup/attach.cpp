@@ -234,6 +234,9 @@ DeviceRef attach(Driver &driver, const AttachOptions &options) {
     }
     AttachOptions whole = options;
     whole.cows = paths_of(chain);
+    if (!make_top && options.cow.device_size != 0 && !chain.empty()) {
+        grow_layers(whole, options.cow.device_size);
+    }
     NewCow none;
     DeviceRef device = make_top
                            ? attach_new_top(driver, whole, options.cows.front(), top, image, chain)

@@ -17,11 +17,13 @@
 
 namespace cloopw {
 
-void resize(Driver &driver, const DeviceRef &device) {
+void resize(Driver &driver, const DeviceRef &device, uint64_t size) {
     struct cloopw_reason reason = {};
     reason.size = sizeof(reason);
     struct cloopw_resize request = {};
     request.size = sizeof(request);
+    request.flags = size != 0 ? CLOOPW_RESIZE_GROW : 0;
+    request.device_size = size;
     request.reason = reinterpret_cast<__u64>(&reason);
     Handle node = driver.open(device, O_RDONLY | O_NONBLOCK);
     const int err = node.ioctl(CLOOPW_RESIZE, reinterpret_cast<unsigned long>(&request));

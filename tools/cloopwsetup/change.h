@@ -9,8 +9,11 @@
 
 namespace cloopw {
 
-/* Takes over the size of a raw image that has grown or shrunk. Throws Error. */
-void resize(Driver &driver, const DeviceRef &device);
+/*
+ * size 0: takes over the size of a raw image that has grown or shrunk. Else the device
+ * grows to so many bytes, which its COW remembers. Throws Error.
+ */
+void resize(Driver &driver, const DeviceRef &device, uint64_t size);
 
 /* Makes all that was written durable, file systems on it included. Throws Error. */
 void flush(Driver &driver, const DeviceRef &device);

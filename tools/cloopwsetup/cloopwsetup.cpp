@@ -66,7 +66,7 @@ struct Options {
     std::string direct_io; /* empty: not given */
     std::string stats;     /* empty: not given */
     StatsOptions stats_options;
-    bool resize = false;
+    std::string resize; /* empty: not given */
     bool flush = false;
     std::string userspace; /* a way; empty: with the driver where it is */
     bool driver_only = false;
@@ -87,6 +87,7 @@ struct Options {
 constexpr const char *kDriversSectors = "512";
 
 constexpr const char *kAttachGroup = "Attach";
+constexpr const char *kSizeOfImage = "image";  /* --resize without a size */
 constexpr const char *kCowGroup = "COW";       /* for a new COW, a snapshot's too */
 constexpr const char *kAdjustGroup = "Adjust"; /* when there is one, too */
 constexpr const char *kDirectGroup = "Direct"; /* attach or adjust */
@@ -225,12 +226,12 @@ OptionTable::Group change_options(Options &o) {
               false,
               kChangeGroup},
              {"--resize",
-              "",
-              "take over the size of a raw image that grew",
-              flag(o.resize),
+              "[=SIZE]",
+              "grow to SIZE, which the COW keeps; without SIZE: as a raw image",
+              value_or(o.resize, kSizeOfImage),
               {},
               false,
-              kChangeGroup},
+              kDirectGroup},
              {"--flush", "", "store all that was written", flag(o.flush), {}, false, kChangeGroup},
              {"--snapshot", "FILE", "freeze the COW file, go on in FILE", value(o.snapshot),
               any_file()}}};
@@ -319,6 +320,12 @@ void want_names(const Options &o, size_t least, size_t most, const char *what) {
     }
 }
 
+/* --resize=SIZE of a device that is to be attached. */
+bool attaches_longer(const Options &o) {
+    return !o.resize.empty() && o.resize != kSizeOfImage &&
+           (o.names.size() == 2 || !o.userspace.empty());
+}
+
 Action choose_action(const CLI::App &app, const Options &o) {
     constexpr size_t kAny = SIZE_MAX;
     bool list = o.list_wanted || given(app, "-j");
@@ -356,7 +363,7 @@ Action choose_action(const CLI::App &app, const Options &o) {
         return o.names.empty() ? Action::kPrintFree : Action::kAttach;
     }
     for (const char *option : {"--resize", "--flush", "--set-cache"}) {
-        if (given(app, option) && !list) {
+        if (given(app, option) && !list && !attaches_longer(o)) {
             want_names(o, 1, 1, (std::string(option) + ": of which DEVICE, alone?").c_str());
             return Action::kAdjust;
         }
@@ -440,8 +447,8 @@ uint64_t size_or_zero(const std::string &text, const char *what) {
 void check_cow_options(const CLI::App &app, const Options &o) {
     const bool ram = given(app, "--ram");
     const bool adjusts = o.names.size() == 1 && !o.find && o.userspace.empty();
-    for (const char *option :
-         {"--cow-format", "--cow-codec", "--cow-level", "--cow-limit", "--low-space", "--force"}) {
+    for (const char *option : {"--cow-format", "--cow-codec", "--cow-level", "--cow-limit",
+                               "--low-space", "--force", "--resize"}) {
         if (given(app, option) && o.attach.cows.empty() && !ram && !adjusts) {
             throw UsageError(std::string(option) + ": without -c there is no COW file");
         }
@@ -456,14 +463,16 @@ void check_cow_options(const CLI::App &app, const Options &o) {
         }
     }
     if (o.attach.cow_format == "uml") {
-        for (const char *option : {"--cow-codec", "--cow-level", "--cow-limit"}) {
+        for (const char *option : {"--cow-codec", "--cow-level", "--cow-limit", "--resize"}) {
             if (given(app, option)) {
                 throw UsageError(std::string(option) + ": not for a COW of format uml");
             }
         }
     }
-    if (o.attach.read_only && given(app, "--cow-limit")) {
-        throw UsageError("--cow-limit: with -r nothing is written");
+    for (const char *option : {"--cow-limit", "--resize"}) {
+        if (o.attach.read_only && given(app, option)) {
+            throw UsageError(std::string(option) + ": with -r nothing is written");
+        }
     }
     if (o.same_base && (ram || o.attach.cows.empty() || o.attach.read_only)) {
         throw UsageError("--same-base: writes to the COW file that -c names, and goes without -r");
@@ -499,6 +508,15 @@ void settle_net(Options &o) {
     check_net_settings(net_settings(), "--");
 }
 
+/* 0: that of the image. */
+uint64_t wanted_size(const Options &o) {
+    const uint64_t size = o.resize == kSizeOfImage ? 0 : parse_size(o.resize, "--resize");
+    if (size == 0 && o.resize != kSizeOfImage) {
+        throw UsageError("--resize=0: a device cannot shrink to nothing");
+    }
+    return size;
+}
+
 /* Checks and parses the strings of the command line. */
 void settle(const CLI::App &app, Options &o) {
     refuse_empty_values(app);
@@ -517,6 +535,7 @@ void settle(const CLI::App &app, Options &o) {
     }
     settle_net(o);
     o.attach.cow = parse_cow_settings(o.cow);
+    o.attach.cow.device_size = o.resize.empty() ? 0 : wanted_size(o);
     check_cow_options(app, o);
     o.list.headings = !o.no_headings;
     if (o.list.json && o.list.raw) {
@@ -644,22 +663,21 @@ DeviceRef find_of_driver(Driver &driver, const std::string &name, const char *wh
 }
 
 /* The first option that servers cannot do; nullptr: none. */
-const char *change_of_driver(const CLI::App &app) {
-    for (const char *option : {"--resize", "--direct-io"}) {
-        if (given(app, option)) {
-            return option;
-        }
+const char *change_of_driver(const CLI::App &app, const Options &o) {
+    if (app.count("--resize") > 0 && o.resize == kSizeOfImage) {
+        return "--resize without a size";
     }
-    return nullptr;
+    return given(app, "--direct-io") ? "--direct-io" : nullptr;
 }
 
 /* The flush is the last, so that it counts for the others. */
 int do_adjust(Driver &driver, const CLI::App &app, const Options &o) {
-    const char *change = change_of_driver(app);
+    const char *change = change_of_driver(app, o);
     DeviceRef device = change == nullptr ? find_attached(driver, o.names.front())
                                          : find_of_driver(driver, o.names.front(), change);
-    if (o.resize) {
-        resize(driver, device);
+    if (!o.resize.empty()) {
+        const uint64_t size = wanted_size(o);
+        device.userspace ? resize_userspace(driver, device, size) : resize(driver, device, size);
     }
     if (given(app, "--set-cache")) {
         set_cache(driver, device, parse_size(o.set_cache, "--set-cache"));
@@ -755,7 +773,17 @@ int do_status(Driver &driver, const CLI::App &app, Options &o, Streams &streams)
     return kExitOk;
 }
 
+/* "--resize 4G DEVICE" is "--resize=4G DEVICE". */
+void take_size_from_names(Options &o) {
+    if (o.resize == kSizeOfImage && o.names.size() == 2 &&
+        std::isdigit(static_cast<unsigned char>(o.names.front()[0])) != 0) {
+        o.resize = o.names.front();
+        o.names.erase(o.names.begin());
+    }
+}
+
 int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
+    take_size_from_names(o);
     Action action = choose_action(app, o);
     check_options(app, action);
     settle(app, o);

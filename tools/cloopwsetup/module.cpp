@@ -47,7 +47,8 @@ std::string features_of(const struct cloopw_query &query) {
                                       Feature{CLOOPW_FEATURE_DIRECT_IO, "direct I/O"},
                                       Feature{CLOOPW_FEATURE_RECORD, "records"},
                                       Feature{CLOOPW_FEATURE_CLAIMS, "claims"},
-                                      Feature{CLOOPW_FEATURE_LOOP_IOCTLS, "loop's ioctls"}};
+                                      Feature{CLOOPW_FEATURE_LOOP_IOCTLS, "loop's ioctls"},
+                                      Feature{CLOOPW_FEATURE_GROW, "growth"}};
     std::vector<std::string> names;
     for (const Feature &feature : kFeatures) {
         if ((query.features & feature.bit) != 0) {

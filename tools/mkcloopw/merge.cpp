@@ -48,9 +48,16 @@ public:
         u64 len;
     };
 
-    /* image: read where the lowest has parts of pages; may be nullptr */
-    Stack(std::vector<Io> ios, const cw_cow_base &base, const Image *image)
-        : ios_(std::move(ios)), size_(base.size), image_(image), cache_(make_cache()) {
+    /*
+     * size: bytes of the device. image: read where the lowest has parts of pages; may be
+     * nullptr.
+     */
+    Stack(std::vector<Io> ios, u64 size, const cw_cow_base &base, const Image *image)
+        : ios_(std::move(ios)),
+          size_(size),
+          base_size_(base.size),
+          image_(image),
+          cache_(make_cache()) {
         std::vector<cw_io *> raw;
         raw.reserve(ios_.size());
         for (const Io &io : ios_) {
@@ -101,6 +108,9 @@ private:
     Run where(u64 off, u64 len) const {
         for (u32 i = 0; i < layers_->nr; i++) {
             cw_cow *cow = layers_->layer[i];
+            if (!cw_layers_reach(layers_.get(), i, off, &len)) {
+                continue;
+            }
             const int place = cow->format->where(cow, off, len, &len);
             if (place < 0) {
                 throw unreadable(*cow, off, place);
@@ -115,6 +125,11 @@ private:
     u32 read_start(u8 *buf, u32 len, u64 off) const {
         for (u32 i = 0; i < layers_->nr; i++) {
             cw_cow *cow = layers_->layer[i];
+            u64 most = len;
+            if (!cw_layers_reach(layers_.get(), i, off, &most)) {
+                continue;
+            }
+            len = static_cast<u32>(most);
             const int hit = cow->format->read(cow, off, len, buf, &len);
             if (hit < 0) {
                 throw unreadable(*cow, off, hit);
@@ -122,6 +137,10 @@ private:
             if (hit == CW_COW_HIT) {
                 return len;
             }
+        }
+        if (off >= base_size_) { /* a layer grew beyond it */
+            std::fill_n(buf, len, u8{0});
+            return len;
         }
         if (image_ == nullptr) {
             throw unreadable(*layers_->layer[layers_->nr - 1], off, EIO);
@@ -136,6 +155,7 @@ private:
 
     std::vector<Io> ios_;
     const u64 size_;
+    const u64 base_size_; /* of what is below all layers */
     const Image *image_;
     CachePtr cache_;
     std::unique_ptr<cw_layers, CDeleter<cw_layers_close>> layers_;
@@ -246,7 +266,7 @@ std::optional<Image> open_image_below(const MergeJob &job, const CowLayer &lowes
     return Image(Io::open(job.image, Io::Mode::kRead), job.image_format);
 }
 
-/* The base of the new file: the base of the lowest layer. */
+/* The base of the new file: the base of the lowest layer. The size is that below, too. */
 LogCowConfig config_below(const CowLayer &lowest, const Io &io, const std::optional<Image> &image,
                           const std::string &output) {
     LogCowConfig config;
@@ -258,7 +278,7 @@ LogCowConfig config_below(const CowLayer &lowest, const Io &io, const std::optio
         return config;
     }
     const struct cw_disk_log_super super = super_of(lowest, io);
-    config.size = cw_from_le64(super.size);
+    config.size = lowest.below_size;
     config.base_uuid = lowest.below_uuid;
     config.base_digest = base_digest_of(super);
     config.base_mtime = static_cast<s64>(cw_from_le64(super.base_mtime));
@@ -366,7 +386,9 @@ MergeResult merge_layers(const MergeJob &job, Streams &streams) {
     config.uuid = upper.uuid;
     choose_codec(job, settings, &config);
     const cw_cow_base base = base_of(config);
-    Stack stack(std::move(ios), base, image ? &*image : nullptr);
+    config.base_size = config.size;
+    config.size = upper.size;
+    Stack stack(std::move(ios), upper.size, base, image ? &*image : nullptr);
 
     OutputFile output(job.output, output_options(job, result.layers));
     if (output.is_device()) {

@@ -97,7 +97,9 @@ void DeviceSource::fill(Block &block) {
         rescue_->read(medium_.get(), block.plain.data(), block.plain_len, offset(block));
         return;
     }
-    if (base && block.plain_len == cw_image_block_len(&device_.image(), block.number)) {
+    const cw_image &image = device_.image();
+    if (base && block.number < image.blocks &&
+        block.plain_len == cw_image_block_len(&image, block.number)) {
         copy(block);
     } else {
         device_.read(block.plain.data(), block.plain_len, offset(block));

@@ -35,6 +35,7 @@ struct cw_cow_identity {
 	/* UUID of the file below; zeros: not told */
 	u8 below_uuid[CW_UUID_LEN];
 	u64 size;                   /* bytes of the device */
+	u64 below_size;             /* bytes of the device below */
 	bool over_layer;            /* the file below is a COW layer */
 	bool frozen;                /* never written again */
 	bool unused;                /* nothing was ever written to it */
@@ -117,6 +118,8 @@ struct cw_cow_format {
 	const char *name;
 	/* longest run that is compressed as one, in bytes; 0: none */
 	u32 extent;
+	/* longest device that it can grow to, in bytes */
+	u64 longest;
 	bool (*probe)(const u8 *head, u32 len);
 	/*
 	 * NULL: cannot tell. Was the file of this format before its beginning
@@ -197,6 +200,16 @@ struct cw_cow_format {
 	int (*set_limit)(struct cw_cow *cow, u64 bytes);
 
 	/*
+	 * Makes the device of the layer longer: size is in bytes, more than
+	 * cow->size and a multiple of the granularity. On 0 the new size is
+	 * durable, and cow->size has it. What no layer holds there is zeros. On
+	 * error the layer is as before. -ENOSPC: the layer has no room for a
+	 * longer map. Other calls may be under way, within the old size. NULL:
+	 * the format cannot.
+	 */
+	int (*grow)(struct cw_cow *cow, u64 size);
+
+	/*
 	 * The driver calls this now and then. The layer notices that there is
 	 * space again, and gives back what is above a new limit. NULL: there is
 	 * nothing to do.
@@ -227,7 +240,7 @@ struct cw_cow {
 	bool writable;
 	u32 granularity; /* set by open: 512 or CW_PAGE_SIZE */
 	bool plain;      /* set by open: written data is not compressed */
-	u64 size;        /* bytes of the device */
+	u64 size;        /* bytes of the device; set by open and grow */
 	bool frozen;     /* set by open and freeze, and so is uuid */
 	u8 uuid[CW_UUID_LEN]; /* zeros: it has none */
 	void *priv;

@@ -181,6 +181,7 @@ static int uml_identify(struct cw_io *io, struct cw_cow_identity *id,
 	if (err)
 		return err;
 	id->size = head->size;
+	id->below_size = head->size;
 	memcpy(id->below, head->base, sizeof(head->base));
 	cw_free(head);
 	return 0;

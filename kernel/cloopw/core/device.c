@@ -17,7 +17,7 @@
 #define REGION_LOCKS 64u
 
 struct cw_device {
-	u64 size; /* until cw_device_resize() */
+	u64 size; /* cw_load_acquire(): cw_device_resize() changes it */
 	bool writable; /* all of these are constant after open */
 	struct cw_cache *cache;
 	struct cw_image *image;
@@ -51,9 +51,19 @@ static struct cw_cow *top_of(const struct cw_device *dev)
 	return layers->nr ? layers->layer[0] : NULL;
 }
 
+static u64 size_of(const struct cw_device *dev)
+{
+	return cw_load_acquire(&dev->size);
+}
+
+/* A layer may be longer than the image, which ends with zeros then. */
 static void set_size(struct cw_device *dev)
 {
-	dev->size = cw_round_up(dev->image->size, CW_SECTOR_SIZE);
+	const struct cw_cow *top = top_of(dev);
+
+	cw_store_release(&dev->size,
+			 top ? top->size : cw_round_up(dev->image->size,
+						       CW_SECTOR_SIZE));
 }
 
 static int open_layers(struct cw_device *dev,
@@ -61,7 +71,7 @@ static int open_layers(struct cw_device *dev,
 		       struct cw_report *report)
 {
 	struct cw_cow_base base = {
-		.size = dev->size,
+		.size = cw_round_up(dev->image->size, CW_SECTOR_SIZE),
 		.mtime = config->base->mtime,
 		.name = config->base->name,
 	};
@@ -130,11 +140,12 @@ int cw_device_open(const struct cw_device_config *config,
 			    &dev->image, report);
 	if (err)
 		goto free;
-	set_size(dev);
 	if (config->record && dev->image->format->locate)
 		err = cw_image_record(dev->image);
 	if (!err)
 		err = open_layers(dev, config, report);
+	if (!err)
+		set_size(dev);
 	if (!err && dev->writable)
 		err = make_spare(dev);
 	if (err)
@@ -158,20 +169,79 @@ int cw_device_close(struct cw_device *dev)
 	return err;
 }
 
-int cw_device_resize(struct cw_device *dev, struct cw_report *report)
+/* ---- another size ---- */
+
+static int take_size_of_image(struct cw_device *dev, struct cw_report *report)
 {
 	const struct cw_layers *layers = layers_of(dev);
 	int err;
 
 	if (layers->nr)
 		return cw_refuse(report, -EOPNOTSUPP, CLOOPW_R_FIXED_COW,
-				 "%s: was made for a device of %llu bytes and cannot be resized",
+				 "%s: was made for a device of %llu bytes, and takes no other size from the image",
 				 layers->layer[0]->io->name, dev->size);
 	err = cw_image_resize(dev->image, report);
 	if (!err)
 		set_size(dev);
 	return err;
 }
+
+static int check_growth(const struct cw_device *dev, const struct cw_cow *top,
+			u64 size, struct cw_report *report)
+{
+	if (!top || !dev->writable)
+		return cw_refuse(report, -EROFS, CLOOPW_R_READ_ONLY,
+				 "the device is read-only, so nothing can keep another size");
+	if (!top->format->grow)
+		return cw_refuse(report, -EOPNOTSUPP, CLOOPW_R_NOT_GROWABLE,
+				 "%s: a COW file of format %s cannot grow",
+				 top->io->name, top->format->name);
+	if (size < top->size)
+		return cw_refuse(report, -EINVAL, CLOOPW_R_SHRINK,
+				 "%s: the device has %llu bytes and cannot shrink to %llu",
+				 top->io->name, top->size, size);
+	if (size % top->granularity)
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_SIZE,
+				 "%s: %llu bytes are not a multiple of %u",
+				 top->io->name, size, top->granularity);
+	if (size > top->format->longest)
+		return cw_refuse(report, -EFBIG, CLOOPW_R_TOO_LARGE,
+				 "%s: a COW file of format %s covers up to %llu bytes, not %llu",
+				 top->io->name, top->format->name,
+				 top->format->longest, size);
+	return 0;
+}
+
+/* With snapshot_lock held, so the top stays the top. */
+static int grow_top(struct cw_device *dev, u64 size, struct cw_report *report)
+{
+	struct cw_cow *top = top_of(dev);
+	int err = check_growth(dev, top, size, report);
+
+	if (err || size == top->size)
+		return err;
+	err = top->format->grow(top, size);
+	if (err)
+		return cw_refuse(report, err, CLOOPW_R_GROW_FAILED,
+				 "%s: cannot grow (%s)", top->io->name,
+				 cw_error_text(err));
+	set_size(dev);
+	return 0;
+}
+
+int cw_device_resize(struct cw_device *dev, u64 size, struct cw_report *report)
+{
+	int err;
+
+	if (!size)
+		return take_size_of_image(dev, report);
+	cw_mutex_lock(&dev->snapshot_lock);
+	err = grow_top(dev, size, report);
+	cw_mutex_unlock(&dev->snapshot_lock);
+	return err;
+}
+
+/* ---- reading ---- */
 
 /*
  * Reads the start of a range from the topmost layer that holds it, or from the
@@ -180,13 +250,18 @@ int cw_device_resize(struct cw_device *dev, struct cw_report *report)
 static int read_start(struct cw_device *dev, u64 off, u32 len, u8 *buf, u32 *n)
 {
 	const struct cw_layers *layers = layers_of(dev);
+	u64 most = len;
 	u32 i;
 
 	*n = len;
 	for (i = 0; i < layers->nr; i++) {
 		struct cw_cow *cow = layers->layer[i];
-		int hit = cow->format->read(cow, off, *n, buf, n);
+		int hit;
 
+		if (!cw_layers_reach(layers, i, off, &most))
+			continue;
+		*n = cw_min(*n, most);
+		hit = cow->format->read(cow, off, *n, buf, n);
 		if (hit < 0)
 			return hit;
 		if (hit == CW_COW_HIT)
@@ -214,7 +289,7 @@ int cw_device_read(struct cw_device *dev, u64 off, u32 len, void *buf)
 {
 	int err;
 
-	if (cw_outside(off, len, dev->size))
+	if (cw_outside(off, len, size_of(dev)))
 		return -EINVAL;
 	err = read_range(dev, off, len, buf);
 	if (err)
@@ -227,13 +302,15 @@ int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n)
 	const struct cw_layers *layers = layers_of(dev);
 	u32 i;
 
-	if (!len || cw_outside(off, len, dev->size))
+	if (!len || cw_outside(off, len, size_of(dev)))
 		return -EINVAL;
 	*n = len;
 	for (i = 0; i < layers->nr; i++) {
 		struct cw_cow *cow = layers->layer[i];
-		int hit = cow->format->where(cow, off, *n, n);
+		int hit = CW_COW_MISS;
 
+		if (cw_layers_reach(layers, i, off, n))
+			hit = cow->format->where(cow, off, *n, n);
 		if (hit != CW_COW_MISS)
 			return hit;
 	}
@@ -268,8 +345,11 @@ static int locate_in_layers(struct cw_device *dev, u64 off, u32 len, u64 *pos,
 	for (i = 0; i < layers->nr; i++) {
 		struct cw_cow *cow = layers->layer[i];
 		int hit = -EAGAIN;
+		u64 n = len;
 
-		if (cow->format->locate)
+		if (!cw_layers_reach(layers, i, off, &n))
+			continue;
+		if (n == len && cow->format->locate)
 			hit = cow->format->locate(cow, off, len, pos);
 		if (hit == CW_COW_MISS)
 			continue;
@@ -345,7 +425,7 @@ static int merge_granule(struct cw_device *dev, u64 off, u32 len, const u8 *src)
 {
 	struct cw_cow *cow = top_of(dev);
 	u32 skip = off % cow->granularity;
-	u32 inside = cw_min(cow->granularity, dev->size - (off - skip));
+	u32 inside = cw_min(cow->granularity, size_of(dev) - (off - skip));
 	u8 *granule = get_granule(dev, cow->granularity);
 	int err;
 
@@ -452,7 +532,7 @@ int cw_device_write(struct cw_device *dev, u64 off, u32 len, const void *buf)
 
 	if (!dev->writable)
 		return -EROFS;
-	if (cw_outside(off, len, dev->size))
+	if (cw_outside(off, len, size_of(dev)))
 		return -EINVAL;
 	cw_rwsem_read_lock(&dev->top_lock);
 	while (len && !err) {
@@ -486,7 +566,7 @@ struct cw_io *cw_device_place(struct cw_device *dev, u64 off, u32 len,
 	struct cw_cow *top = top_of(dev);
 
 	if (!dev->writable || !can_place(top) || !is_whole(dev, off, len) ||
-	    !len || cw_outside(off, len, dev->size) ||
+	    !len || cw_outside(off, len, size_of(dev)) ||
 	    top->format->place(top, off, len, pos))
 		return NULL;
 	return top->io;
@@ -543,7 +623,7 @@ int cw_device_zero(struct cw_device *dev, u64 off, u64 len)
 
 	if (!dev->writable)
 		return -EROFS;
-	if (cw_outside(off, len, dev->size))
+	if (cw_outside(off, len, size_of(dev)))
 		return -EINVAL;
 	cw_rwsem_read_lock(&dev->top_lock);
 	err = zero_range(dev, off, len);
@@ -575,7 +655,7 @@ int cw_device_discard(struct cw_device *dev, u64 off, u64 len)
 
 	if (!dev->writable)
 		return -EROFS;
-	if (cw_outside(off, len, dev->size))
+	if (cw_outside(off, len, size_of(dev)))
 		return -EINVAL;
 	cw_rwsem_read_lock(&dev->top_lock);
 	err = discard_range(dev, off, len);
@@ -659,7 +739,7 @@ void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info)
 	const struct cw_cow *top = dev->writable ? top_of(dev) : NULL;
 
 	*info = (struct cw_device_info){
-		.size = dev->size,
+		.size = size_of(dev),
 		.writable = dev->writable,
 		.can_discard = top && top->format->discard,
 		.can_zero = top && top->format->zero,

@@ -70,11 +70,17 @@ void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info);
 void cw_device_get_stats(struct cw_device *dev, struct cw_device_stats *stats);
 
 /*
- * Takes over the new size of a raw base. Nothing may be in flight. -EOPNOTSUPP:
- * there is a COW layer, which was made for one size, or the base is not raw. On
- * error nothing has changed.
+ * size 0: takes over the new size of a raw base. Nothing may be in flight.
+ * -EOPNOTSUPP: there is a COW layer, which was made for one size, or the base is
+ * not raw.
+ *
+ * Else the device grows to so many bytes, which the top layer remembers. Behind
+ * the old end are zeros. Other calls may be under way, within the old size.
+ * -EROFS, -EOPNOTSUPP: there is no writable layer that can. -EINVAL: it would
+ * shrink, or size is not a multiple of the granularity. -EFBIG: no log covers
+ * that. On error nothing has changed.
  */
-int cw_device_resize(struct cw_device *dev, struct cw_report *report);
+int cw_device_resize(struct cw_device *dev, u64 size, struct cw_report *report);
 
 /* The layers of this moment. They are constant, and exist until close. */
 const struct cw_layers *cw_device_layers(struct cw_device *dev);

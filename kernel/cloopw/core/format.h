@@ -226,11 +226,14 @@ CW_ASSERT_SIZE(struct cw_disk_uml3_padded, 4136);
 #define CW_LOG_RO_COMPAT_FROZEN 1ull
 /* incompat: the file below is a COW layer, not an image */
 #define CW_LOG_INCOMPAT_OVER_LAYER 1ull
+/* incompat: the device is longer than the file below, see base_size */
+#define CW_LOG_INCOMPAT_GROWN 2ull
 
 #define CW_LOG_COMPAT_KNOWN \
 	(CW_LOG_COMPAT_FROZEN_TWICE | CW_LOG_COMPAT_BASE_DIGEST)
 #define CW_LOG_RO_COMPAT_KNOWN CW_LOG_RO_COMPAT_FROZEN
-#define CW_LOG_INCOMPAT_KNOWN CW_LOG_INCOMPAT_OVER_LAYER
+#define CW_LOG_INCOMPAT_KNOWN \
+	(CW_LOG_INCOMPAT_OVER_LAYER | CW_LOG_INCOMPAT_GROWN)
 
 /*
  * The place of a page: an entry of the map, and of the pages that refer to map
@@ -301,7 +304,8 @@ struct cw_disk_log_super {
 	__le32 reserved0;
 	__le64 plain_pages;   /* pages of the device that the map has */
 	__le64 base_digest;   /* digest of the content below; see compat */
-	u8 reserved[2248];
+	__le64 base_size;     /* GROWN: bytes of the device below; else 0 */
+	u8 reserved[2240];
 };
 
 CW_ASSERT_SIZE(struct cw_disk_log_super, CW_LOG_SUPER_LEN);

@@ -86,6 +86,19 @@ void cw_layers_close(struct cw_layers *layers)
 	}
 }
 
+bool cw_layers_reach(const struct cw_layers *layers, u32 i, u64 off, u64 *n)
+{
+	u64 size;
+
+	if (!i)
+		return true;
+	size = layers->layer[i]->size;
+	if (off >= size)
+		return false;
+	*n = cw_min(*n, size - off);
+	return true;
+}
+
 /* ---- one more ---- */
 
 static int check_top(const struct cw_layers *layers, struct cw_report *report)

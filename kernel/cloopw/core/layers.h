@@ -37,6 +37,12 @@ int cw_layers_add(struct cw_layers *layers, struct cw_io *io,
 /* Undoes cw_layers_add(). NULL is fine. */
 void cw_layers_take_back(struct cw_layers *added);
 
+/*
+ * Does layer i have a say at off? Layers above it may be longer. The answer
+ * counts for *n bytes at most. The top has a say within the whole device.
+ */
+bool cw_layers_reach(const struct cw_layers *layers, u32 i, u64 off, u64 *n);
+
 /* Closes the layers, and frees all earlier tables. NULL is fine. */
 void cw_layers_close(struct cw_layers *layers);
 

@@ -102,7 +102,11 @@
 	REASON(40, TOO_MANY_LAYERS, "has too many COW layers") \
 	REASON(41, FIXED_IMAGE, "has the size it was made with") \
 	REASON(42, FIXED_COW, "its COW file was made for its size") \
-	REASON(43, USERSPACE_CODEC, "has a codec that only userspace reads")
+	REASON(43, USERSPACE_CODEC, "has a codec that only userspace reads") \
+	REASON(44, NOT_GROWABLE, "a COW file of its format cannot grow") \
+	REASON(45, SHRINK, "a device cannot shrink") \
+	REASON(46, BAD_SIZE, "a device cannot have that size") \
+	REASON(47, GROW_FAILED, "could not grow")
 
 #define CLOOPW_REASON_CODE(number, name, ...) CLOOPW_R_##name = (number),
 
@@ -197,14 +201,22 @@ struct cloopw_snapshot {
 	__u64 reason;   /* like reason in struct cloopw_config */
 };
 
+/* cloopw_resize.flags: device_size has the wanted size */
+#define CLOOPW_RESIZE_GROW (1u << 0)
+
 /*
  * Takes over the new size of a raw image's file or block device. EOPNOTSUPP:
  * the image is compressed or has a COW layer, so its size is fixed. On error
  * nothing has changed.
+ *
+ * CLOOPW_RESIZE_GROW: the device grows to device_size, a multiple of 4096. The
+ * top COW layer remembers that, and behind the old end are zeros. EOPNOTSUPP:
+ * the layer's format cannot. EROFS: no layer is written. EINVAL: it would
+ * shrink.
  */
 struct cloopw_resize {
 	__u32 size;        /* sizeof(struct cloopw_resize) */
-	__u32 flags;       /* 0 */
+	__u32 flags;       /* CLOOPW_RESIZE_* */
 	__u64 device_size; /* bytes, set by the kernel */
 	__u64 reason;      /* like reason in struct cloopw_config */
 };
@@ -241,10 +253,12 @@ struct cloopw_reads {
 #define CLOOPW_FEATURE_LOOP_IOCTLS (1ull << 4)
 /* CLOOPW_F_RECORD and CLOOPW_GET_READS */
 #define CLOOPW_FEATURE_RECORD (1ull << 5)
+#define CLOOPW_FEATURE_GROW (1ull << 6)        /* CLOOPW_RESIZE_GROW */
 #define CLOOPW_FEATURES                                        \
 	(CLOOPW_FEATURE_SNAPSHOT | CLOOPW_FEATURE_RESIZE |     \
 	 CLOOPW_FEATURE_DIRECT_IO | CLOOPW_FEATURE_CLAIMS |    \
-	 CLOOPW_FEATURE_LOOP_IOCTLS | CLOOPW_FEATURE_RECORD)
+	 CLOOPW_FEATURE_LOOP_IOCTLS | CLOOPW_FEATURE_RECORD |    \
+	 CLOOPW_FEATURE_GROW)
 
 /* The abilities of the loaded driver. A blank separates names. */
 struct cloopw_query {

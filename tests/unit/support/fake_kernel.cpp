@@ -409,12 +409,13 @@ int FakeKernel::snapshot(int number, struct cloopw_snapshot *request) {
 }
 
 int FakeKernel::resize(int number, struct cloopw_resize *request) {
-    if (request->size != sizeof(*request) || request->flags != 0) {
+    if (request->size != sizeof(*request) || (request->flags & ~CLOOPW_RESIZE_GROW) != 0) {
         return -EINVAL;
     }
     struct cw_report report = {};
     cw_device &engine = disks[number]->engine->get();
-    const int err = cw_device_resize(&engine, &report);
+    const u64 size = request->flags != 0 ? request->device_size : 0;
+    const int err = cw_device_resize(&engine, size, &report);
     if (err != 0) {
         answer(request->reason, reason_of(Error(report.text, -err, report.code)));
     }

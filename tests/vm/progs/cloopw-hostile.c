@@ -321,8 +321,12 @@ static void check_resize(void)
 	request.size = sizeof(request);
 	memcpy(end - 4, &request.size, 4);
 	expect("resize, half of it readable", EFAULT, resize((void *)(end - 4)));
-	request.flags = 1;
+	request.flags = 1u << 31;
 	expect("resize with a flag", EINVAL, resize(&request));
+	request.flags = CLOOPW_RESIZE_GROW;
+	expect("grow to nothing", EINVAL, resize(&request));
+	request.device_size = 1ull << 63;
+	expect("grow without a COW", EROFS, resize(&request));
 	request.flags = 0;
 	expect("resize a compressed image", EOPNOTSUPP, resize(&request));
 	expect("it says why", CLOOPW_R_FIXED_IMAGE, (int)reason.code);

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# cloopwsetup of what is attached: --resize, --flush, --set-cache, --stats, and
+# cloopwsetup of what is attached: --resize, growth, --flush, --set-cache, --stats, and
 # --direct-io, on file systems that have it and on those that have not.
 
 must "the module loads" modprobe cloopw
@@ -81,9 +81,65 @@ refuses "--resize of a compressed image" \
 cloopwsetup -d /dev/cloopw0
 cloopwsetup -c cow /dev/cloopw0 raw
 refuses "--resize of what has a COW" \
-	'cow: was made for a device of 6291456 bytes and cannot be resized; a COW' \
+	'cow: was made for a device of 6291456 bytes, and takes no other size' \
 	cloopwsetup --resize /dev/cloopw0
 cloopwsetup -d /dev/cloopw0
+
+# ---- growth ----
+
+truncate -s 32M small
+mkfs.ext4 -q small
+mkcloopw -q small small.cloopw
+grown() {
+	cloopwsetup -c grown.cow /dev/cloopw0 small.cloopw
+	mount /dev/cloopw0 mnt
+	cp /bin/bash mnt/before
+	dd if=/dev/urandom of=mnt/writer bs=4k count=2000 conv=fsync status=none &
+	cloopwsetup --resize 256M /dev/cloopw0
+	size /dev/cloopw0 $((256 << 20))
+	wait $!
+	resize2fs /dev/cloopw0
+	dd if=/dev/urandom of=mnt/after bs=1M count=100 conv=fsync status=none
+	cmp /bin/bash mnt/before
+	sha256sum mnt/after >sum
+	umount mnt
+	cloopwsetup -d /dev/cloopw0
+}
+check "a mounted device grows" grown
+again() {
+	cloopwsetup -c grown.cow /dev/cloopw0 small.cloopw
+	size /dev/cloopw0 $((256 << 20))
+	e2fsck -fn /dev/cloopw0
+	mount -r /dev/cloopw0 mnt
+	sha256sum -c sum
+	umount mnt
+}
+check "the next attach has its size and data" again
+refuses "a device does not shrink" 'cannot shrink to 134217728; make the file' \
+	cloopwsetup --resize=128M /dev/cloopw0
+frozen() {
+	cloopwsetup --snapshot top.cow /dev/cloopw0
+	cloopwsetup --resize=300M /dev/cloopw0
+	size /dev/cloopw0 $((300 << 20))
+	cloopwsetup -d /dev/cloopw0
+	cloopwck -c top.cow -c grown.cow small.cloopw
+	mkcloopw -q --cow top.cow small.cloopw long.cloopw
+	cloopwsetup -c top.cow /dev/cloopw0 small.cloopw
+	cloopwsetup /dev/cloopw1 long.cloopw
+	size /dev/cloopw1 $((300 << 20))
+	cmp /dev/cloopw0 /dev/cloopw1
+	cloopwsetup -d /dev/cloopw0 /dev/cloopw1
+}
+check "a layer over it grows further; an image of all has it" frozen
+at_attach() {
+	cloopwsetup --resize=64M --ram /dev/cloopw0 small.cloopw
+	size /dev/cloopw0 $((64 << 20))
+	cloopwsetup -d /dev/cloopw0
+	cloopwsetup --resize=310M -c top.cow /dev/cloopw0 small.cloopw
+	size /dev/cloopw0 $((310 << 20))
+	cloopwsetup -d /dev/cloopw0
+}
+check "an attach grows it" at_attach
 
 # ---- flush ----
 

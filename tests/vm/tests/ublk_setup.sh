@@ -51,6 +51,15 @@ check "a limit" cloopwsetup --cow-limit 48M /dev/cloopw0
 check "which the list has" test "$(column cow-limit)" = 48.0MiB
 check "the cache" cloopwsetup --set-cache 8M /dev/cloopw0
 check "which the list has" test "$(column cache-limit)" = 8.0MiB
+if cloopwsetup --resize=128M /dev/cloopw0 2>said; then
+	ok "it grows while it is mounted"
+	check "the disk has the size" test "$(blockdev --getsize64 /dev/cloopw0)" = $((128 << 20))
+	check "and the file system takes it" resize2fs /dev/cloopw0
+else
+	check "a kernel that cannot show it says what helps" \
+		grep -q 'from 6.16 on: detach it, and attach it with --resize=SIZE' said
+	check "the disk has its size" test "$(blockdev --getsize64 /dev/cloopw0)" = 67108864
+fi
 check "a snapshot while it is mounted" cloopwsetup --snapshot top /dev/cloopw0
 cp -r /usr/lib/udev mnt/more
 umount mnt
@@ -58,6 +67,10 @@ check "there are two layers" sh -c "cloopwsetup -ln -O cow /dev/cloopw0 | grep -
 check "detach" cloopwsetup -d /dev/cloopw0
 check "the link is gone" test ! -e /dev/cloopw0
 check "the layers are sound" cloopwck -c top -c cow image.cloopw
+cloopwsetup --userspace=ublk --resize=160M -c top /dev/cloopw0 image.cloopw
+check "an attach grows it" test "$(blockdev --getsize64 /dev/cloopw0)" = $((160 << 20))
+refuses "it does not shrink" 'not resized: ' cloopwsetup --resize=1M /dev/cloopw0
+cloopwsetup -d /dev/cloopw0
 # ---- what was written ----
 
 must "attach again, the layer below is found" cloopwsetup -c top /dev/cloopw0 image.cloopw

@@ -408,6 +408,8 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
         write_state(state);
         if (top != CowFile::kThere) {
             make_top(options, image, top, find_layers(options, true, image.st), made);
+        } else if (options.cow.device_size != 0 && !options.cows.empty()) {
+            grow_layers(options, options.cow.device_size);
         }
         build(driver, &state, options, image, chosen, wanted);
         made.keep();
@@ -505,6 +507,15 @@ void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::stri
     state->attributes["cow"] = to_octal(whole) + "\n" + state->attributes["cow"];
     write_state(*state);
     driver.say(device.path + ": writes to " + path + " now");
+}
+
+void resize_userspace(Driver &driver, const DeviceRef &device, uint64_t size) {
+    try {
+        order_server(device.userspace->state, {{"do", "resize"}, {"size", std::to_string(size)}});
+    } catch (const Error &e) {
+        throw with_remedy(e.with(device.path + ": not resized: " + e.what()));
+    }
+    driver.say(device.path + ": has " + std::to_string(size) + " bytes now");
 }
 
 FirstReads first_reads_userspace(const DeviceRef &device, uint64_t from) {

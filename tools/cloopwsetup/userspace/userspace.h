@@ -51,6 +51,9 @@ int set_userspace_attribute(const DeviceRef &device, const std::string &name,
 void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::string &path,
                         const CowSettings &settings);
 
+/* The device grows to so many bytes, which its COW remembers. Throws Error. */
+void resize_userspace(Driver &driver, const DeviceRef &device, uint64_t size);
+
 /* Blocks of an image in the order of their first read since the attach. */
 struct FirstReads {
     struct Read {

@@ -56,9 +56,6 @@ static void destroy(struct cw_log *log)
 
 static int allocate_tables(struct cw_log *log)
 {
-	log->map_at = cw_alloc(log->map_pages * sizeof(u64));
-	log->map_dir_at = cw_alloc(log->map_dirs * sizeof(u64));
-	log->map_dir_changed = cw_alloc(log->map_dirs * sizeof(bool));
 	log->usage_at = cw_alloc(LOG_USAGE_PAGES * sizeof(u64));
 	log->usage_changed = cw_alloc(LOG_USAGE_PAGES * sizeof(bool));
 	log->usage_touched = cw_alloc(LOG_USAGE_PAGES * sizeof(bool));
@@ -66,8 +63,7 @@ static int allocate_tables(struct cw_log *log)
 	log->snapshot = cw_alloc(sizeof(*log->snapshot));
 	log->clean_buf = cw_alloc(CW_LOG_SEGMENT_LEN);
 	log->zeros = cw_alloc(LOG_ZEROS_SECTORS * CW_SECTOR_SIZE);
-	if (!log->map_at || !log->map_dir_at || !log->map_dir_changed ||
-	    !log->usage_at || !log->usage_changed || !log->usage_touched ||
+	if (!log->usage_at || !log->usage_changed || !log->usage_touched ||
 	    !log->super || !log->snapshot || !log->clean_buf || !log->zeros)
 		return -ENOMEM;
 	return 0;
@@ -99,9 +95,6 @@ static struct cw_log *create(struct cw_cow *cow)
 	log->meta_segment = CW_LOG_NO_SEGMENT;
 	log->lru.lru_prev = &log->lru;
 	log->lru.lru_next = &log->lru;
-	log->pages = cw_div_up(cow->size, CW_PAGE_SIZE);
-	log->map_pages = cw_div_up(log->pages, CW_LOG_FANOUT);
-	log->map_dirs = cw_div_up(log->map_pages, CW_LOG_FANOUT);
 	return log;
 }
 
@@ -267,6 +260,7 @@ static void log_stat(struct cw_cow *cow, struct cw_cow_stat *stat)
 const struct cw_cow_format cw_cow_log = {
 	.name = "log",
 	.extent = CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE,
+	.longest = CW_LOG_MAX_SIZE,
 	.probe = log_probe,
 	.remains = log_remains,
 	.identify = cw_log_identify,
@@ -282,6 +276,7 @@ const struct cw_cow_format cw_cow_log = {
 	.stat = log_stat,
 	.space = cw_log_space,
 	.set_limit = cw_log_set_limit,
+	.grow = cw_log_grow,
 	.tend = cw_log_tend,
 	.settle = log_settle,
 	.freeze = log_freeze,

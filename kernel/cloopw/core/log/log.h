@@ -151,10 +151,6 @@ struct cw_log {
 	struct cw_io *io;
 
 	/* Constant after open. */
-	/* pages of the device; u32 map_pages is enough for CW_LOG_MAX_SIZE */
-	u64 pages;
-	u32 map_pages; /* map pages that the device needs */
-	u32 map_dirs;
 	u64 owner;     /* its owner in the cache */
 	const struct cw_codec *codec;
 	u8 *zeros;     /* LOG_ZEROS_SECTORS */
@@ -232,6 +228,14 @@ struct cw_log {
 	u64 meta_live; /* sum of live over META segments */
 	u64 plain_pages; /* pages of the device in this layer */
 
+	/*
+	 * Pages of the device; u32 map_pages is enough for CW_LOG_MAX_SIZE.
+	 * These change with maint held, too.
+	 */
+	u64 pages;
+	u32 map_pages; /* map pages that the device needs */
+	u32 map_dirs;
+	u32 map_room;     /* map_at has room for so many */
 	u64 *map_at;      /* [map_pages] entries of map pages */
 	u64 *map_dir_at;  /* [map_dirs] entries of directory pages */
 	bool *map_dir_changed;
@@ -381,6 +385,12 @@ void cw_log_map_dirty(struct cw_log *log, struct log_page *page);
 int cw_log_get_map_pages(struct cw_log *log, struct log_append *append,
 			 bool create);
 void cw_log_put_map_pages(struct cw_log *log, struct log_append *append);
+/*
+ * The map leads to a device of so many bytes from now on. With maint held;
+ * takes lock, but not during the allocation. -ENOMEM: unchanged. To make a map
+ * shorter needs no memory, and nothing may be in its end.
+ */
+int cw_log_map_resize(struct cw_log *log, u64 size);
 /* Frees all map pages. Nobody may use the log any more. */
 void cw_log_map_destroy(struct cw_log *log);
 
@@ -481,6 +491,8 @@ void cw_log_tend(struct cw_cow *cow);
 /* struct cw_cow_format's space and set_limit; set_limit takes maint. */
 void cw_log_space(struct cw_cow *cow, struct cw_cow_space *space);
 int cw_log_set_limit(struct cw_cow *cow, u64 bytes);
+/* struct cw_cow_format's grow; takes maint. */
+int cw_log_grow(struct cw_cow *cow, u64 size);
 /* Segments that fit a file of so many bytes; 0: the most that a log has. */
 u64 cw_log_segments_within(u64 limit);
 /* Notes the result of a write: -ENOSPC makes the log full. */

@@ -292,6 +292,78 @@ void cw_log_map_dirty(struct cw_log *log, struct log_page *page)
 	page->dirty = true;
 }
 
+/* ---- the length of the map ---- */
+
+/* Longer tables, and what they replace. */
+struct tables {
+	u64 *at;
+	u64 *dir_at;
+	bool *dir_changed;
+};
+
+static void free_tables(struct tables *tables)
+{
+	cw_free(tables->at);
+	cw_free(tables->dir_at);
+	cw_free(tables->dir_changed);
+}
+
+static int allocate_tables(struct tables *tables, u32 pages, u32 dirs)
+{
+	tables->at = cw_alloc(pages * sizeof(*tables->at));
+	tables->dir_at = cw_alloc(dirs * sizeof(*tables->dir_at));
+	tables->dir_changed = cw_alloc(dirs * sizeof(*tables->dir_changed));
+	if (tables->at && tables->dir_at && tables->dir_changed)
+		return 0;
+	free_tables(tables);
+	return -ENOMEM;
+}
+
+/* With maint and lock held. */
+static void exchange_tables(struct cw_log *log, struct tables *tables)
+{
+	struct tables old = {
+		.at = log->map_at,
+		.dir_at = log->map_dir_at,
+		.dir_changed = log->map_dir_changed,
+	};
+
+	if (log->map_room) {
+		memcpy(tables->at, old.at, log->map_pages * sizeof(*old.at));
+		memcpy(tables->dir_at, old.dir_at,
+		       log->map_dirs * sizeof(*old.dir_at));
+		memcpy(tables->dir_changed, old.dir_changed,
+		       log->map_dirs * sizeof(*old.dir_changed));
+	}
+	log->map_at = tables->at;
+	log->map_dir_at = tables->dir_at;
+	log->map_dir_changed = tables->dir_changed;
+	*tables = old;
+}
+
+int cw_log_map_resize(struct cw_log *log, u64 size)
+{
+	u64 pages = cw_div_up(size, CW_PAGE_SIZE);
+	u32 map_pages = cw_div_up(pages, CW_LOG_FANOUT);
+	u32 map_dirs = cw_div_up(map_pages, CW_LOG_FANOUT);
+	bool longer = map_pages > log->map_room;
+	struct tables tables = {};
+
+	if (longer && allocate_tables(&tables, map_pages, map_dirs))
+		return -ENOMEM;
+	cw_mutex_lock(&log->lock);
+	if (longer) {
+		exchange_tables(log, &tables);
+		log->map_room = map_pages;
+	}
+	log->pages = pages;
+	log->map_pages = map_pages;
+	log->map_dirs = map_dirs;
+	cw_mutex_unlock(&log->lock);
+	free_tables(&tables);
+	return 0;
+}
+
 void cw_log_map_destroy(struct cw_log *log)
 {
 	struct log_page *page, *next;

@@ -291,3 +291,10 @@ bool cw_log_super_is_sound(struct cw_disk_log_super *super)
 	return !memcmp(super->magic, CW_LOG_MAGIC, sizeof(super->magic)) &&
 	       cw_log_super_crc(super) == cw_from_le32(super->crc);
 }
+
+u64 cw_log_base_size(const struct cw_disk_log_super *super)
+{
+	bool grown = cw_from_le64(super->incompat) & CW_LOG_INCOMPAT_GROWN;
+
+	return cw_from_le64(grown ? super->base_size : super->size);
+}

@@ -132,5 +132,7 @@ int cw_log_meta_decode(struct cw_workspace_pool *pool, struct cw_workspace *ws,
 u32 cw_log_super_crc(struct cw_disk_log_super *super);
 /* True when magic and checksum are right. */
 bool cw_log_super_is_sound(struct cw_disk_log_super *super);
+/* Bytes of the device below, for which the log was made. */
+u64 cw_log_base_size(const struct cw_disk_log_super *super);
 
 #endif

@@ -126,6 +126,7 @@ int cw_log_identify(struct cw_io *io, struct cw_cow_identity *id,
 		memcpy(id->below_uuid, super->base_uuid, CW_UUID_LEN);
 		memcpy(id->below, super->parent, sizeof(super->parent));
 		id->size = cw_from_le64(super->size);
+		id->below_size = cw_log_base_size(super);
 		id->over_layer = is_over_layer(super);
 		id->frozen = is_frozen(super);
 		/* The first writable attach writes checkpoint 2. */
@@ -216,7 +217,7 @@ static int check_base(struct cw_log *log, const struct cw_cow_base *base,
 		      struct cw_report *report)
 {
 	const struct cw_disk_log_super *super = log->super;
-	u64 size = cw_from_le64(super->size);
+	u64 size = cw_log_base_size(super);
 	s64 mtime = cw_from_le64(super->base_mtime);
 	int err = check_kind_of_base(log, base, report);
 
@@ -248,8 +249,10 @@ static int check_numbers(const struct cw_disk_log_super *super, u64 io_size,
 			 const char *name, struct cw_report *report)
 {
 	u64 segments = cw_from_le64(super->segments);
+	u64 size = cw_from_le64(super->size);
 
-	if (cw_from_le64(super->size) > CW_LOG_MAX_SIZE ||
+	if (size > CW_LOG_MAX_SIZE || size < cw_log_base_size(super) ||
+	    size % CW_SECTOR_SIZE ||
 	    cw_from_le64(super->gen_limit) > LOG_GEN_MAX ||
 	    cw_from_le64(super->log_seq) > LOG_SEQ_MAX ||
 	    cw_from_le64(super->seq) > LOG_SEQ_MAX)
@@ -277,6 +280,10 @@ static int adopt_super(struct cw_log *log, struct cw_report *report)
 	err = cw_size(log->io, &io_size);
 	if (!err)
 		err = check_numbers(super, io_size, log->io->name, report);
+	if (err)
+		return err;
+	log->cow->size = cw_from_le64(super->size);
+	err = cw_log_map_resize(log, log->cow->size);
 	if (err)
 		return err;
 	/* Segments that the checkpoint does not know may follow. */

@@ -76,6 +76,85 @@ unlock:
 	return err;
 }
 
+/* ---- growth ---- */
+
+/*
+ * A longer map needs more room for its checkpoints. Makes that room, so that a
+ * discard and the cleaner find theirs later. Takes maint.
+ */
+static int make_room_for_map(struct cw_log *log)
+{
+	bool was_full;
+	int err;
+
+	cw_mutex_lock(&log->lock);
+	was_full = log->full;
+	cw_mutex_unlock(&log->lock);
+	err = cw_log_make_room(log, LOG_FOR_DATA);
+	if (err != -ENOSPC || was_full)
+		return err;
+	cw_mutex_lock(&log->lock);
+	log->full = false; /* as the map was, there is room */
+	cw_mutex_unlock(&log->lock);
+	return err;
+}
+
+/* With maint held: the superblock says the size. The file below keeps its own. */
+static void set_super_size(struct cw_log *log, u64 size, u64 base_size)
+{
+	struct cw_disk_log_super *super = log->super;
+	u64 incompat = cw_from_le64(super->incompat) & ~CW_LOG_INCOMPAT_GROWN;
+	bool grown = size > base_size;
+
+	if (grown)
+		incompat |= CW_LOG_INCOMPAT_GROWN;
+	super->incompat = cw_to_le64(incompat);
+	super->size = cw_to_le64(size);
+	super->base_size = cw_to_le64(grown ? base_size : 0);
+}
+
+/* With maint held. When neither copy counts for sure, nothing was written beyond. */
+static int store_size(struct cw_log *log, u64 size)
+{
+	u64 base_size = cw_log_base_size(log->super);
+	int err;
+
+	set_super_size(log, size, base_size);
+	err = cw_log_rewrite_super(log);
+	if (err)
+		set_super_size(log, log->cow->size, base_size);
+	return err;
+}
+
+/*
+ * 1. The map becomes longer in memory, and finds the room that it needs.
+ * 2. Both superblocks get the size and are durable.
+ * 3. The caller shows the size. Nobody writes beyond the old one before.
+ *
+ * A crash before the end of 2 leaves either size; beyond the old one are zeros.
+ */
+int cw_log_grow(struct cw_cow *cow, u64 size)
+{
+	struct cw_log *log = cow->priv;
+	int err;
+
+	cw_mutex_lock(&log->maint);
+	err = cw_log_map_resize(log, size);
+	cw_mutex_unlock(&log->maint);
+	if (err)
+		return err;
+	err = make_room_for_map(log);
+	cw_mutex_lock(&log->maint);
+	if (!err)
+		err = store_size(log, size);
+	if (err)
+		(void)cw_log_map_resize(log, cow->size);
+	else
+		cow->size = size;
+	cw_mutex_unlock(&log->maint);
+	return err;
+}
+
 void cw_log_note_result(struct cw_log *log, int err)
 {
 	if (err != -ENOSPC)
