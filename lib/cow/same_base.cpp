@@ -32,8 +32,8 @@ void adopt(const CowLayer &layer, const CowBase &base, uint64_t digest) {
                         "; 'touch -d' gives its image the time that the COW file has",
                     EOPNOTSUPP);
     }
-    if (layer.size != cw_round_up(base.size, CW_SECTOR_SIZE)) {
-        throw Error(layer.path + ": is for an image of " + std::to_string(layer.size) +
+    if (layer.below_size != cw_round_up(base.size, CW_SECTOR_SIZE)) {
+        throw Error(layer.path + ": is for an image of " + std::to_string(layer.below_size) +
                         " bytes, and " + base.path + " has " + std::to_string(base.size) +
                         ": that is another one, and --same-base would damage its files",
                     EINVAL);
