@@ -125,6 +125,11 @@ TEST_F(SameBase, IsTheImageOfTheLowestLayer) {
 
 TEST_F(SameBase, ANewCowIsForItAnyway) {
     runs({"--same-base", "-c", path("new"), device(0), path("base")});
+    runs({"-d", device(0)});
+    runs({"--resize=8M", "-c", path("new"), device(0), path("base")});
+    runs({"-d", device(0)});
+    age(3000);
+    runs({"--same-base", "-c", path("new"), device(0), path("base")});
     EXPECT_NE(changes(), "changed");
 }
 
