@@ -35,7 +35,7 @@ struct Growth {
  * Each page has one writer, so its states are in order. Each thread may use its own pages
  * without a lock.
  *
- * A model has all pages that the device may ever have. What the device has not yet counts
+ * A model has all pages that the device may ever have. Pages that it has not yet count
  * as zeros.
  */
 class Model {

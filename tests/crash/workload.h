@@ -56,7 +56,7 @@ public:
 
     cw_device *get() const { return device_; }
     u64 size() const;
-    /* What the device lacks of so many bytes counts as zeros. */
+    /* Bytes that the device lacks of so many count as zeros. */
     Bytes read_all(u64 len) const;
     /* The layers there are now. */
     u32 layers() const { return layers_; }
@@ -108,8 +108,8 @@ private:
     RecordIo *io_;
     Model *model_;
     Random random_;
-    u64 first_; /* first of its pages */
-    u64 count_; /* of its pages, with those that the device gets later */
+    u64 first_; /* the first of its pages */
+    u64 count_; /* its pages, with those that the device gets later */
     std::vector<FlushCall> flushes_;
     std::optional<std::string> violation_;
     Bytes buf_;

@@ -40,7 +40,7 @@ protected:
         code_ = report.code;
         return err;
     }
-    /* What an attach says. */
+    /* The message of an attach. */
     std::string refusal(SparseIo *base) {
         const LogDevice device(base->get(), {cow_.get()});
         return device.err() != 0 ? device.why() : "";

@@ -155,7 +155,7 @@ private:
 
     std::vector<Io> ios_;
     const u64 size_;
-    const u64 base_size_; /* of what is below all layers */
+    const u64 base_size_; /* the size below all layers */
     const Image *image_;
     CachePtr cache_;
     std::unique_ptr<cw_layers, CDeleter<cw_layers_close>> layers_;

@@ -202,7 +202,7 @@ struct cw_cow_format {
 	/*
 	 * Makes the device of the layer longer: size is in bytes, more than
 	 * cow->size and a multiple of the granularity. On 0 the new size is
-	 * durable, and cow->size has it. What no layer holds there is zeros. On
+	 * durable, and cow->size has it. Pages that no layer holds are zeros. On
 	 * error the layer is as before. -ENOSPC: the layer has no room for a
 	 * longer map. Other calls may be under way, within the old size. NULL:
 	 * the format cannot.

@@ -94,7 +94,7 @@ static int make_room_for_map(struct cw_log *log)
 	if (err != -ENOSPC || was_full)
 		return err;
 	cw_mutex_lock(&log->lock);
-	log->full = false; /* as the map was, there is room */
+	log->full = false; /* the map is as before, so there is room */
 	cw_mutex_unlock(&log->lock);
 	return err;
 }
