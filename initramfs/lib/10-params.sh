@@ -239,7 +239,7 @@ cw_parse() {
 	cw_cow=ram cw_cow_limit='' cw_cow_device='' cw_cow_path=''
 	cw_toram='' cw_ro='' cw_check='' cw_snapshot='' cw_rollback=''
 	cw_nopersist=stop cw_wait=30 cw_driver=auto cw_record='' cw_grow='' cw_cache=''
-	cw_cache_device='' cw_cache_path='' cw_cache_size=''
+	cw_cache_device='' cw_cache_path='' cw_cache_size='' cw_as_is=''
 	cw_parse_words "$1"
 	# initramfs-tools' way to choose who mounts the root
 	[ ! "$cw_boot" ] || cw_wanted=y
@@ -260,6 +260,10 @@ cw_parse() {
 	if [ "$cw_snapshot$cw_rollback" ] && [ "$cw_cow" != file ]; then
 		cw_parse_error 'cloopw.snapshot and cloopw.rollback need a COW' \
 			'file: cloopw.cow=LABEL=NAME:/FILE'
+	fi
+	if [ "$cw_cache_device" ] && [ "$cw_ro" ]; then
+		cw_parse_error 'cloopw.netcache writes, cloopw.ro does not:' \
+			'only one of them'
 	fi
 	if [ "$cw_snapshot" ] && [ "$cw_ro" ]; then
 		cw_parse_error 'cloopw.snapshot writes, cloopw.ro does not:' \

@@ -144,7 +144,11 @@ cw_copy_to_ram() {
 # cw_check_image: reads every block; the driver compares the checksums
 cw_check_image() {
 	cw_say "checking the image, block by block"
-	cw_need_image && cw_attach -r || return
+	cw_need_image || return
+	cw_as_is=y cw_status=0
+	cw_attach -r || cw_status=1
+	cw_as_is=''
+	[ $cw_status = 0 ] || return
 	if dd if="$cw_device" of=/dev/null bs=1M 2>"$cw_dir/check.log"; then
 		cw_say "CHECK PASSED: every block of" \
 			"$cw_image_device:$cw_image_path is intact"

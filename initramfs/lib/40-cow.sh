@@ -148,10 +148,12 @@ cw_keep_private() {
 cw_finish_last() {
 	[ ! "$cw_ro" ] && [ "${cw_rollback:-0}" != 0 ] || return 0
 	cw_top=$(cw_layer "$(cw_last_layer)")
+	cw_as_is=y
 	if [ -e "$cw_top" ] && cw_is_plain "$cw_cow_dir" "${cw_top#"$cw_cow_dir"}" &&
 		cw_attach -c "$cw_top"; then
 		cloopwsetup -d "$cw_device" || :
 	fi
+	cw_as_is=''
 	cw_reason=
 }
 

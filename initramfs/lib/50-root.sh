@@ -44,13 +44,13 @@ cw_choose_driver() {
 }
 
 # cw_setup OPTIONS...: cloopwsetup. A root file system waits for its web server as long as
-# it takes.
+# it takes. cw_as_is: this attach is not the root's, and nothing grows.
 cw_setup() {
 	[ ! "$cw_image_url" ] || set -- --net-timeout 0 "$@"
 	[ ! "$cw_cache" ] ||
 		set -- --net-cache "$cw_cache${cw_cache_size:+,size=$cw_cache_size}" "$@"
 	[ ! "$cw_record" ] || set -- --recording "$@"
-	if [ ! "$cw_grow" ] || [ "$cw_ro" ]; then
+	if [ ! "$cw_grow" ] || [ "$cw_ro" ] || [ "$cw_as_is" ]; then
 		cw_run_setup "$@"
 	elif ! cw_run_setup "--resize=$cw_grow" "$@"; then
 		cw_without=$(cw_setup_said)

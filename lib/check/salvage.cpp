@@ -33,7 +33,7 @@ public:
         unlimited.limit = 0;
         write_log_cow(out.fd(), out.name(), unlimited);
         cw_cow_base base = {};
-        base.size = config.size;
+        base.size = config.base_size != 0 ? config.base_size : config.size;
         base.name = config.parent.c_str();
         base.is_layer = config.over_layer;
         std::copy(config.base_uuid.begin(), config.base_uuid.end(), base.uuid);

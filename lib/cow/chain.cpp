@@ -84,7 +84,7 @@ CowLayer identify(const Io &io) {
 bool is_unfinished(const CowLayer &above, const CowLayer &below) {
     return above.over_layer && is_set(above.below_uuid) && above.below_uuid != below.uuid &&
            !above.frozen && !below.frozen && below.format == cw_cow_log.name &&
-           above.size == below.size && cow_holds_nothing(above.path);
+           above.below_size == below.size && cow_holds_nothing(above.path);
 }
 
 /* nullopt: there is none, or it is no COW file. */

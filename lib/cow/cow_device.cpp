@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "lib/error.h"
@@ -149,11 +150,14 @@ Uuid create_cow_on_device(const std::string &path, const CowBase &base,
                         format_size(kCowLeast) + " or more",
                     ENOSPC);
     }
+    const LogCowConfig config = log_cow_config(path, base, settings);
+    auto super = std::make_unique<struct cw_disk_log_super>();
+    encode_log_super(super.get(), config); /* a refusal costs the device nothing */
     if (settings.overwrite) {
         make_blank(fd.get(), path, size);
     }
     try {
-        write_cow_log(fd.get(), path, base, settings);
+        write_log_cow(fd.get(), path, config);
         sync(fd.get(), path);
         return uuid_of(fd.get(), path);
     } catch (const Error &) {

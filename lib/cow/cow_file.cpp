@@ -291,8 +291,8 @@ uint64_t device_size(const std::string &name, uint64_t below, uint64_t wanted) {
 
 }  // namespace
 
-void write_cow_log(int fd, const std::string &name, const CowBase &base,
-                   const CowSettings &settings) {
+LogCowConfig log_cow_config(const std::string &name, const CowBase &base,
+                            const CowSettings &settings) {
     LogCowConfig config;
     config.base_size = cw_round_up(base.size, CW_SECTOR_SIZE);
     config.size = device_size(name, config.base_size, settings.device_size);
@@ -305,7 +305,12 @@ void write_cow_log(int fd, const std::string &name, const CowBase &base,
     config.level = cow_level(settings);
     config.limit = settings.limit.value_or(0);
     config.first_generation = random_generation();
-    write_log_cow(fd, name, config);
+    return config;
+}
+
+void write_cow_log(int fd, const std::string &name, const CowBase &base,
+                   const CowSettings &settings) {
+    write_log_cow(fd, name, log_cow_config(name, base, settings));
 }
 
 CowFile check_cow_file(const std::string &path, const CowFormat *format,

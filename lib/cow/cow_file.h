@@ -11,6 +11,7 @@
 #include "chain.h"
 #include "cow_settings.h"
 #include "lib/fd.h"
+#include "log_writer.h"
 
 namespace cloopw {
 
@@ -33,6 +34,9 @@ struct CowFormat {
 /* The write() of the default CowFormat, which also takes a block device. */
 void write_cow_log(int fd, const std::string &name, const CowBase &base,
                    const CowSettings &settings);
+/* For a new log called name. Throws Error for settings that it cannot have. */
+LogCowConfig log_cow_config(const std::string &name, const CowBase &base,
+                            const CowSettings &settings);
 
 /* nullptr: there is no such format. */
 const CowFormat *cow_format_by_name(const std::string &name);

@@ -27,9 +27,9 @@ struct ImageFacts {
 };
 
 /*
- * Opens the file, device or URL and probes it with the engine. format: the required one; empty: any.
- * offset and sizelimit are in bytes; sizelimit 0: all. Throws Error for a file that cannot
- * be attached.
+ * Opens the file, device or URL and probes it with the engine. format: the required one;
+ * empty: any. offset and sizelimit are in bytes; sizelimit 0: all. Throws Error for a file
+ * that cannot be attached.
  */
 ImageFacts inspect_image(const std::string &path, const std::string &format, uint64_t offset,
                          uint64_t sizelimit);

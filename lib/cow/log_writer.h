@@ -39,7 +39,7 @@ constexpr uint64_t kLogCowEmptyLen = CW_LOG_START;
  */
 void write_log_cow(int fd, const std::string &name, const LogCowConfig &config);
 
-/* The superblock alone, for tests that have no file. Throws Error. */
+/* The superblock alone, before there is a file for it. Throws Error. */
 void encode_log_super(struct cw_disk_log_super *super, const LogCowConfig &config);
 
 }  // namespace cloopw

@@ -12,7 +12,10 @@ namespace cloopw {
 
 struct LowSpace : cw_low_mark {
     LowSpace() : LowSpace(CW_DEFAULT_LOW_PERCENT, 0) {}
-    LowSpace(u32 share, u64 size) : cw_low_mark{share, size} {}
+    LowSpace(u32 share, u64 size) : cw_low_mark() {
+        percent = share;
+        bytes = size;
+    }
 };
 
 /* Why a device has no mark, with the remedy. */

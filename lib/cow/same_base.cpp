@@ -15,7 +15,8 @@ namespace {
 /* A log of a later version is left to the engine, which refuses it. */
 bool is_understood(const struct cw_disk_log_super &super) {
     return cw_from_le32(super.version) == CW_LOG_VERSION &&
-           (cw_from_le64(super.incompat) & ~CW_LOG_INCOMPAT_KNOWN) == 0;
+           (cw_from_le64(super.incompat) & ~CW_LOG_INCOMPAT_KNOWN) == 0 &&
+           (cw_from_le64(super.ro_compat) & ~CW_LOG_RO_COMPAT_KNOWN) == 0;
 }
 
 void set_base(struct cw_disk_log_super &super, const CowBase &base, uint64_t digest) {

@@ -102,6 +102,12 @@ bool set_lock(int fd, short type, off_t off, off_t len) {
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
+/* How many sets give the room that is wanted. */
+u64 sets_for(const ChunkCache::Config &config, u64 length, unsigned int ways) {
+    const u64 wanted = config.bytes != 0 ? std::min<u64>(config.bytes, length) : length;
+    return std::max<u64>(1, cw_div_up(cw_div_up(wanted, config.chunk), ways));
+}
+
 /* In a directory each URL has a file of its own. */
 std::string file_of(const ChunkCache::Config &config) {
     std::error_code code;
@@ -167,6 +173,10 @@ std::unique_ptr<ChunkCache> ChunkCache::open(const Config &config, const RemoteV
     refuse_other_file(path, fd.get());
     std::unique_ptr<ChunkCache> cache(new ChunkCache(path, std::move(fd), read_only));
     if (cache->adopt(config, version)) {
+        if (config.bytes != 0 && cache->sets_ != sets_for(config, version.length, kWays)) {
+            cw_log_bad("%s: keeps room for %llu bytes, as it was made; remove it to change that",
+                       path.c_str(), cache->sets_ * kWays * cache->chunk_bytes_);
+        }
         return cache;
     }
     if (!config.may_begin) {
@@ -231,11 +241,9 @@ bool ChunkCache::begin(const Config &config, const RemoteVersion &version) {
     if (adopt_or_lock(config, version)) {
         return true;
     }
-    const u64 wanted =
-        config.bytes != 0 ? std::min<u64>(config.bytes, version.length) : version.length;
     chunks_ = cw_div_up(version.length, config.chunk);
     chunk_bytes_ = config.chunk;
-    sets_ = std::max<u64>(1, cw_div_up(cw_div_up(wanted, config.chunk), kWays));
+    sets_ = sets_for(config, version.length, kWays);
     generation_ = std::random_device()();
 
     Header header = {};

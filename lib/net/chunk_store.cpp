@@ -162,6 +162,13 @@ bool ChunkStore::take_from_cache(const ChunkPtr &chunk) {
     return true;
 }
 
+/* Else distrust() gave it up, and the bytes may be wrong. */
+bool ChunkStore::is_known(const ChunkPtr &chunk) const {
+    const std::lock_guard guard(lock_);
+    auto found = chunks_.find(chunk->number);
+    return found != chunks_.end() && found->second == chunk;
+}
+
 /* Bytes of a request for chunks, which are neighbours; at: where in the request they begin. */
 void ChunkStore::received(const Chunks &chunks, u64 at, const char *bytes, size_t len) {
     while (len != 0) {
@@ -173,7 +180,7 @@ void ChunkStore::received(const Chunks &chunks, u64 at, const char *bytes, size_
         bytes += part;
         len -= part;
         if (within + part == len_of(chunk->number)) {
-            if (cache_) {
+            if (cache_ && is_known(chunk)) {
                 cache_->write(chunk->number, chunk->bytes.data(), len_of(chunk->number));
             }
             settle(chunk, State::kThere, 0);

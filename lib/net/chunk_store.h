@@ -85,6 +85,7 @@ private:
     void fetch_in_runs(const Chunks &chunks, bool urgent);
     void load(const Chunks &mine, bool urgent);
     void load_claimed(const Chunks &mine, bool urgent);
+    bool is_known(const ChunkPtr &chunk) const;
     void received(const Chunks &chunks, u64 at, const char *bytes, size_t len);
     void settle(const ChunkPtr &chunk, State state, int err);
     int wait_for(std::unique_lock<std::mutex> &lock, const ChunkPtr &chunk);

@@ -540,6 +540,22 @@ TEST_F(CloopwckCow, SalvageOfASoundLogLosesNothing) {
     expect_clean({path("out")});
 }
 
+TEST_F(CloopwckCow, AGrownLogIsSalvagedWithItsSize) {
+    make_used();
+    {
+        Device device = attach({cow_}, base_);
+        device.grow(2 * kCowDevice);
+        const Bytes data = random_bytes(300000, 5);
+        device.write(data.data(), static_cast<u32>(data.size()), 2 * kCowDevice - data.size());
+        device.close();
+    }
+    const Bytes all = content({cow_}, base_);
+    ASSERT_EQ(all.size(), 2 * kCowDevice);
+    expect(0, "0 B are lost", {"-s", path("out"), cow_});
+    EXPECT_EQ(content({path("out")}, base_), all);
+    expect_clean({path("out")});
+}
+
 /* The limit is for the later writers of the log, not for the salvage. */
 TEST_F(CloopwckCow, ALogWithALimitIsSalvagedWithIt) {
     base_ = write("base.img", text_bytes(kCowDevice, 77));

@@ -121,6 +121,18 @@ TEST_F(CloopwsetupChange, GrowsBeforeItIsAttached) {
     EXPECT_EQ(identify_cow(path("new")).below_size, 6U << 20);
 }
 
+/* The layer below is frozen by a snapshot, and only then has the new one its size. */
+TEST_F(CloopwsetupChange, ANewTopOverAWritableLayerGrows) {
+    runs({"-c", path("cow"), device(0), image()});
+    runs({"-d", device(0)});
+    runs({"--driver", "--resize=4M", "-c", path("new"), "-c", path("cow"), device(0), image()});
+    EXPECT_EQ(attached(0).engine->size(), 4U << 20);
+    EXPECT_EQ(kernel_->attribute(0, "size"), "4194304");
+    EXPECT_EQ(identify_cow(path("new")).size, 4U << 20);
+    EXPECT_EQ(identify_cow(path("cow")).size, kImageSize);
+    EXPECT_TRUE(identify_cow(path("cow")).frozen);
+}
+
 TEST_F(CloopwsetupChange, OtherSizesAreRefused) {
     runs({"-c", path("cow"), device(0), image()});
     refuses({"--resize=4k", device(0)},

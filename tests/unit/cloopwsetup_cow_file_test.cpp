@@ -193,17 +193,18 @@ TEST_F(Cloopwsetup, VersionOfTheModule) {
     const std::string tool = out_;
     EXPECT_EQ(std::count(tool.begin(), tool.end(), '\n'), 1);
     runs({"-vV"});
-    EXPECT_EQ(out_,
-              tool +
-                  "module: 0.1-test\n"
-                  "image formats: cloopw, raw\n"
-                  "COW formats: log, uml\n"
-                  "codecs: " +
-                  codecs_of_both_worlds(", ") +
-                  "\n"
-                  "COW codecs: none, zlib, lz4, lz4hc, zstd\n"
-                  "COW layers: 64\n"
-                  "features: snapshots, resize, direct I/O, records, claims, loop's ioctls\n");
+    EXPECT_EQ(
+        out_,
+        tool +
+            "module: 0.1-test\n"
+            "image formats: cloopw, raw\n"
+            "COW formats: log, uml\n"
+            "codecs: " +
+            codecs_of_both_worlds(", ") +
+            "\n"
+            "COW codecs: none, zlib, lz4, lz4hc, zstd\n"
+            "COW layers: 64\n"
+            "features: snapshots, resize, direct I/O, records, claims, loop's ioctls, growth\n");
     kernel_->ioctl_errors[CLOOPW_CTL_QUERY] = -ENOTTY;
     runs({"--version", "--verbose"});
     EXPECT_EQ(out_, tool + "module: Inappropriate ioctl for device; it is of another version\n");

@@ -131,8 +131,8 @@ TEST_F(CoreLogOpen, UnknownFeaturesAreRefusedAsTheirWordSays) {
     change_super([](Super *super) { super->ro_compat = cw_to_le64(4); });
     EXPECT_NE(refusal().find("forbid this driver to write (feature bits 0x4)"), std::string::npos);
     EXPECT_EQ(refusal(true), "");
-    change_super([](Super *super) { super->incompat = cw_to_le64(2); });
-    EXPECT_NE(refusal(true).find("incompatible feature bits 0x2"), std::string::npos);
+    change_super([](Super *super) { super->incompat = cw_to_le64(4); });
+    EXPECT_NE(refusal(true).find("incompatible feature bits 0x4"), std::string::npos);
 }
 
 TEST_F(CoreLogOpen, AnotherVersionIsRefused) {

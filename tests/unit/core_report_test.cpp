@@ -43,6 +43,7 @@ TEST(CoreReport, SaysTheReasonOfAFile) {
 /* Their numbers are the interface's: programs of other versions have them, too. */
 TEST(CoreReport, ReasonsHaveNames) {
     EXPECT_EQ(CLOOPW_R_USERSPACE_CODEC, 43);
+    EXPECT_EQ(CLOOPW_R_GROW_FAILED, 47);
     EXPECT_STREQ(cw_reason_name(CLOOPW_R_TRUNCATED), "TRUNCATED");
     EXPECT_EQ(cw_reason_name(CLOOPW_R_NONE), nullptr);
     EXPECT_EQ(cw_reason_name(1u << 20), nullptr);
@@ -51,7 +52,7 @@ TEST(CoreReport, ReasonsHaveNames) {
     for (; cw_reason_name(code) != nullptr; code++) {
         EXPECT_EQ(cw_reason_by_name(cw_reason_name(code)), code);
     }
-    EXPECT_EQ(code, CLOOPW_R_USERSPACE_CODEC + 1u);
+    EXPECT_EQ(code, CLOOPW_R_GROW_FAILED + 1u);
 }
 
 TEST(CoreReport, ErrorsHaveNames) {

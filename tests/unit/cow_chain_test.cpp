@@ -267,6 +267,21 @@ TEST_F(CowChain, AnInterruptedSnapshotIsFinished) {
     EXPECT_EQ(chain({b}), (std::vector<std::string>{b, a}));
 }
 
+/* The new layer may be longer than the one that it lies over. */
+TEST_F(CowChain, AnInterruptedSnapshotThatGrowsIsFinished) {
+    const std::string a = make("a.cow", 9, 0, image_);
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    change_supers(b, [](cw_disk_log_super *super) {
+        super->incompat = cw_to_le64(CW_LOG_INCOMPAT_OVER_LAYER | CW_LOG_INCOMPAT_GROWN);
+        super->base_size = super->size;
+        super->size = cw_to_le64(2 * kSize);
+    });
+    const auto layers = find_cow_chain({b}, Unfinished::kFinish);
+    ASSERT_EQ(layers.size(), 2u);
+    EXPECT_EQ(layers[0].size, 2 * kSize);
+    EXPECT_TRUE(identify_cow(a).frozen);
+}
+
 TEST_F(CowChain, AnInterruptedSnapshotIsFinishedWhereBothAreNamed) {
     fs::create_directory(dir_ / "sub");
     const std::string a = make("sub/a.cow", 9, 0, image_);

@@ -476,6 +476,20 @@ TEST_F(NetCache, ASmallOneKeepsWhatWasUsedLast) {
     EXPECT_GT(net_stats(io.get())->fetched_bytes, 20 * kChunk);
 }
 
+TEST_F(NetCache, SaysThatItsRoomIsWhatItWasMadeWith) {
+    net_settings().cache_bytes = 16 * kChunk;
+    fill();
+    const CaptureLog lines;
+    open_source(server_.url("/image?same"));
+    EXPECT_EQ(text_of(lines), "");
+    net_settings().cache_bytes = 24 * kChunk;
+    open_source(server_.url("/image?more"));
+    EXPECT_NE(text_of(lines).find("cache: keeps room for " + std::to_string(16 * kChunk) +
+                                  " bytes, as it was made; remove it to change that"),
+              std::string::npos)
+        << text_of(lines);
+}
+
 TEST_F(NetCache, AllKindsOfDamageAreFetchedAgain) {
     fill();
     const Bytes sound = read_bytes(dir_ / "cache");

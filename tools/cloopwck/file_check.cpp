@@ -209,9 +209,10 @@ void describe_cow(OpenedCow &cow, const CowTotals &totals, FileReport *report) {
     if (std::string uuid = format_uuid(id.below_uuid); !uuid.empty()) {
         facts["below_uuid"] = uuid;
     }
-    report->summary = fmt::format("COW {} for {} {} of {}, holds {}{}", report->format,
-                                  id.over_layer ? "layer" : "image", id.below, format_size(id.size),
-                                  format_size(totals.plain_bytes), id.frozen ? ", frozen" : "");
+    report->summary =
+        fmt::format("COW {} for {} {} of {}, holds {}{}", report->format,
+                    id.over_layer ? "layer" : "image", id.below, format_size(id.below_size),
+                    format_size(totals.plain_bytes), id.frozen ? ", frozen" : "");
     if (cow.is_log()) {
         const cw_log_view log = cow.view();
         facts["segments"] = log.segments;

@@ -177,13 +177,21 @@ DeviceRef attach_files(Driver &driver, const AttachOptions &options, const Image
     throw Error("cloopw: other programs take every free device; try again", EBUSY);
 }
 
-/* Over a layer that may still be written: it is attached, and frozen by a snapshot. */
+/*
+ * Over a layer that may still be written: it is attached, and frozen by a snapshot. The new
+ * layer grows when it is there, so a power cut leaves no snapshot of two sizes.
+ */
 DeviceRef attach_and_freeze(Driver &driver, const AttachOptions &options, const std::string &top,
                             const ImageFacts &image) {
     NewCow none;
     DeviceRef device = attach_files(driver, options, image, none);
+    CowSettings settings = options.cow;
+    settings.device_size = 0;
     try {
-        snapshot(driver, device, top, options.cow);
+        snapshot(driver, device, top, settings);
+        if (options.cow.device_size != 0) {
+            resize(driver, device, options.cow.device_size);
+        }
     } catch (const Error &) {
         detach(driver, device);
         throw;

@@ -227,7 +227,7 @@ OptionTable::Group change_options(Options &o) {
               kChangeGroup},
              {"--resize",
               "[=SIZE]",
-              "grow to SIZE, which the COW keeps; without SIZE: as a raw image",
+              "grow, kept in the COW; without SIZE: as the image",
               value_or(o.resize, kSizeOfImage),
               {},
               false,
@@ -675,10 +675,6 @@ int do_adjust(Driver &driver, const CLI::App &app, const Options &o) {
     const char *change = change_of_driver(app, o);
     DeviceRef device = change == nullptr ? find_attached(driver, o.names.front())
                                          : find_of_driver(driver, o.names.front(), change);
-    if (!o.resize.empty()) {
-        const uint64_t size = wanted_size(o);
-        device.userspace ? resize_userspace(driver, device, size) : resize(driver, device, size);
-    }
     if (given(app, "--set-cache")) {
         set_cache(driver, device, parse_size(o.set_cache, "--set-cache"));
     }
@@ -686,6 +682,10 @@ int do_adjust(Driver &driver, const CLI::App &app, const Options &o) {
         set_direct_io(driver, device, o.attach.direct_io);
     }
     adjust(driver, device, o.attach.cow);
+    if (!o.resize.empty()) { /* a new limit may give it room */
+        const uint64_t size = wanted_size(o);
+        device.userspace ? resize_userspace(driver, device, size) : resize(driver, device, size);
+    }
     if (o.flush) {
         flush(driver, device);
     }

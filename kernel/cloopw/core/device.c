@@ -720,8 +720,10 @@ int cw_device_snapshot(struct cw_device *dev, struct cw_io *io,
 	top->format->settle(top);
 	cw_rwsem_write_lock(&dev->top_lock);
 	err = top->format->freeze(top, below);
-	if (!err)
+	if (!err) {
 		cw_store_release(&dev->layers, added);
+		set_size(dev); /* the new layer may be longer */
+	}
 	cw_rwsem_write_unlock(&dev->top_lock);
 	if (err) {
 		cw_layers_take_back(added);
