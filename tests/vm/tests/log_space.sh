@@ -120,7 +120,9 @@ check "fstrim gives space back" trims
 
 # ---- the limit ----
 
-kernel_says_remedy() { dmesg | grep -q "the COW is full, .* another file with 'cloopwsetup --snapshot'"; }
+kernel_says_remedy() {
+	dmesg | grep "the COW is full, .* another file with 'cloopwsetup --snapshot'" >/dev/null
+}
 limit_is() { test "$(cat $sys/cow_limit)" = $(($1 * mib)); }
 mark_events
 must "limited" cloopwsetup -c limited --cow-limit 16M $dev base.cloopw
