@@ -109,10 +109,15 @@ ChunkStore::Chunks ChunkStore::claim(u64 first, u64 last, bool ahead, Chunks *mi
     return all;
 }
 
+/* False: distrust() or an eviction gave it up. lock_ is held. */
+bool ChunkStore::is_known(const ChunkPtr &chunk) const {
+    auto found = chunks_.find(chunk->number);
+    return found != chunks_.end() && found->second == chunk;
+}
+
 /* lock_ is held. */
 void ChunkStore::use(const ChunkPtr &chunk) {
-    auto found = chunks_.find(chunk->number);
-    if (chunk->state == State::kThere && found != chunks_.end() && found->second == chunk) {
+    if (chunk->state == State::kThere && is_known(chunk)) {
         uses_.splice(uses_.begin(), uses_, chunk->used);
     }
 }
@@ -123,10 +128,9 @@ void ChunkStore::settle(const ChunkPtr &chunk, State state, int err) {
     chunk->state = state;
     chunk->err = err;
     chunk->job.reset();
-    auto found = chunks_.find(chunk->number);
-    const bool known = found != chunks_.end() && found->second == chunk;
+    const bool known = is_known(chunk);
     if (known && state == State::kFailed) {
-        chunks_.erase(found); /* the next reader tries again */
+        chunks_.erase(chunk->number); /* the next reader tries again */
     } else if (known) {
         chunk->used = chunk->use.begin();
         uses_.splice(uses_.begin(), chunk->use);
@@ -162,13 +166,6 @@ bool ChunkStore::take_from_cache(const ChunkPtr &chunk) {
     return true;
 }
 
-/* Else distrust() gave it up, and the bytes may be wrong. */
-bool ChunkStore::is_known(const ChunkPtr &chunk) const {
-    const std::lock_guard guard(lock_);
-    auto found = chunks_.find(chunk->number);
-    return found != chunks_.end() && found->second == chunk;
-}
-
 /* Bytes of a request for chunks, which are neighbours; at: where in the request they begin. */
 void ChunkStore::received(const Chunks &chunks, u64 at, const char *bytes, size_t len) {
     while (len != 0) {
@@ -180,7 +177,10 @@ void ChunkStore::received(const Chunks &chunks, u64 at, const char *bytes, size_
         bytes += part;
         len -= part;
         if (within + part == len_of(chunk->number)) {
-            if (cache_ && is_known(chunk)) {
+            std::unique_lock lock(lock_);
+            const bool known = is_known(chunk); /* else its bytes may be wrong */
+            lock.unlock();
+            if (cache_ && known) {
                 cache_->write(chunk->number, chunk->bytes.data(), len_of(chunk->number));
             }
             settle(chunk, State::kThere, 0);
