@@ -2,7 +2,7 @@
 /*
  * How much memory mkcloopw takes at most: a process of its own, so that the
  * kernel counts. It must not grow with the image: 4 blocks a thread, what the
- * codec takes in each (docs/man/mkcloopw.8), and 32 MiB.
+ * codec takes in each (docs/man/mkcloopw.1), and 32 MiB.
  */
 #include <fcntl.h>
 #include <sys/resource.h>
