@@ -13,7 +13,7 @@
 
 # Debian 13 has these no more; its programs run there.
 deps_bookworm='cloop-utils'
-deps_groups='tools tests modules roots unit lint pictures patch fuzz guest-plain guest vm-plain
+deps_groups='tools tests modules roots convert unit lint pictures patch fuzz guest-plain guest vm-plain
 	vm vm-arm64 vm-systemd vm-debug demo bench deb repo packaging live'
 
 # deps_list GROUP...: the packages of the groups, one a line
@@ -31,7 +31,11 @@ deps_list() {
 				kmod pahole xz-utils zstd ;;
 		roots)
 			printf '%s\n' mmdebstrap ;;
+		convert)
+			printf '%s\n' busybox-static e2fsprogs grub-common grub-pc-bin \
+				mtools squashfs-tools xorriso ;;
 		unit)
+			deps_list convert
 			printf '%s\n' bindfs busybox-static cloop-utils dash \
 				e2fsprogs uml-utilities \
 				user-mode-linux nbdkit nbd-client libnbd-bin \

@@ -72,5 +72,19 @@ for word in none:3 HUP:129 INT:130 QUIT:131 TERM:143; do
 	is "$SIGNAL: nothing is left" "$(echo view*)" 'view*'
 done
 
+SIGNAL=none
+: >log
+./cloopw-chroot --root=/ --ram=64M true 2>said || :
+is '--ram' "$(head -n 1 log)" 'cloopwsetup -f --show --ram=64M /dev/root'
+: >log
+./cloopw-chroot --root / --cow changes.cow true 2>said || :
+is '--cow' "$(head -n 1 log)" 'cloopwsetup -f --show -c changes.cow /dev/root'
+is '--cow: said where' "$(tail -n 1 said)" 'cloopw-chroot: the changes are in changes.cow'
+for word in --cow --root --fast; do
+	result=0
+	./cloopw-chroot "$word" 2>said || result=$?
+	is "$word alone: status" "$result" 2
+done
+
 # shellcheck disable=SC2154  # of lib.sh
 exit "$status"

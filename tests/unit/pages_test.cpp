@@ -2,11 +2,13 @@
 /* Completions and manuals of a table of options; tests/manual/run has those of the tools. */
 #include <gtest/gtest.h>
 
+#include <sstream>
 #include <string>
 
 #include "lib/error.h"
 #include "tools/pages/completion.h"
 #include "tools/pages/manual.h"
+#include "tools/pages/script.h"
 
 namespace cloopw::test {
 namespace {
@@ -87,6 +89,25 @@ TEST(Pages, BashOffersWordsOnlyWhereTheValueIs) {
     EXPECT_TRUE(has(text, "\t-c | --codec | --codec=)\n")) << text;
     EXPECT_TRUE(has(text, "\t--mode=)\n")) << text;
     EXPECT_TRUE(has(text, "compgen -W '-c --codec --file --mode -q --quiet'")) << text;
+}
+
+TEST(Pages, TheHelpOfAScriptIsItsTable) {
+    std::istringstream help(
+        "Usage: tool FILE\n"
+        "  -c, --cow FILE     the changes, may be repeated\n"
+        "      --ram[=SIZE]   in memory,\n"
+        "                     lost at the end\n"
+        "      --work DIR\n"
+        "  -h, --help\n");
+    const OptionTable table = table_of_help("tool", help);
+    ASSERT_EQ(table.all().size(), 4U);
+    const std::string zsh = zsh_completion(table);
+    EXPECT_TRUE(has(zsh, "\t'*'{-c,--cow}'[the changes, may be repeated]:file:_files'")) << zsh;
+    EXPECT_TRUE(has(zsh, "\t'--ram=-[in memory,]::size:'")) << zsh;
+    EXPECT_TRUE(has(zsh, "\t'--work[]:dir:_files -/'")) << zsh;
+    EXPECT_TRUE(has(zsh, "\t'(- *)'{-h,--help}'[]'")) << zsh;
+    std::istringstream nothing("no options\n");
+    EXPECT_THROW(table_of_help("tool", nothing), Error);
 }
 
 }  // namespace

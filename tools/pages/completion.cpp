@@ -17,7 +17,7 @@ bool argument_is_optional(const Option &option) { return option.argument.starts_
 
 constexpr const char *kBash = R"(# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# bash completion for {tool}(8), made of its options
+# bash completion for {tool}, made of its options
 
 _{tool}() {{
 	local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD - 1]}}

@@ -4,6 +4,7 @@
  *   pages bash TOOL     completion for bash
  *   pages zsh TOOL      completion for zsh
  *   pages manual TOOL   the manual's source, of a draft on standard input: manual.h
+ *   pages bash|zsh --script TOOL   of a script, whose --help is on standard input: script.h
  */
 #include <cstdio>
 #include <cstdlib>
@@ -11,9 +12,11 @@
 #include <iostream>
 #include <iterator>
 #include <string>
+#include <vector>
 
 #include "completion.h"
 #include "manual.h"
+#include "script.h"
 #include "tools/cloopw-ublkd/parameters.h"
 #include "tools/cloopwck/cloopwck.h"
 #include "tools/cloopwsetup/cloopwsetup.h"
@@ -63,10 +66,14 @@ std::string page(const std::string &kind, const OptionTable &table) {
 
 int main(int argc, char **argv) {
     try {
-        if (argc != 3) {
-            throw UsageError("usage: pages bash|zsh|manual TOOL");
+        const std::vector<std::string> words(argv + 1, argv + argc);
+        if (words.size() == 3 && words[1] == "--script") {
+            std::cout << page(words[0], table_of_help(words[2], std::cin)) << std::flush;
+        } else if (words.size() == 2) {
+            std::cout << page(words[0], table_of(words[1])) << std::flush;
+        } else {
+            throw UsageError("usage: pages bash|zsh|manual [--script] TOOL");
         }
-        std::cout << page(argv[1], table_of(argv[2])) << std::flush;
         return std::cout ? EXIT_SUCCESS : EXIT_FAILURE;
     } catch (const std::exception &e) {
         (void)fprintf(stderr, "pages: %s\n", e.what());
