@@ -194,9 +194,9 @@ void Device::read(void *buf, u32 len, u64 off) const {
     check_at(cw_device_read(device_.get(), off, len, buf), base_.name(), "cannot be read", off);
 }
 
-Device::Span Device::where(u64 off, u64 len) const {
+Device::Span Device::block_status(u64 off, u64 len) const {
     u64 n = 0;
-    int place = cw_device_where(device_.get(), off, len, &n);
+    int place = cw_device_block_status(device_.get(), off, len, &n);
     check_at(place < 0 ? place : 0, base_.name(), "cannot be read", off);
     switch (place) {
         case CW_COW_MISS:
@@ -210,7 +210,7 @@ Device::Span Device::where(u64 off, u64 len) const {
 
 bool Device::untouched(u64 off, u64 len) const {
     while (len != 0) {
-        Span span = where(off, len);
+        Span span = block_status(off, len);
         if (span.place != Span::Place::kBase) {
             return false;
         }

@@ -122,7 +122,7 @@ public:
         enum class Place { kBase, kLayer, kZero } place;
         u64 len;
     };
-    Span where(u64 off, u64 len) const;
+    Span block_status(u64 off, u64 len) const;
     /* True when no layer has any of the range. */
     bool untouched(u64 off, u64 len) const;
     /* Block n of the base in its stored form; stored has room for max_stored bytes. */

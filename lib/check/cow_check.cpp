@@ -461,7 +461,7 @@ CowTotals check_uml(OpenedCow &cow, const CheckOptions &options, Findings &findi
     std::vector<u8> buf(kUmlChunk);
     for (u64 off = 0; off < uml.size;) {
         u64 n = 0;
-        int hit = uml.format->where(&uml, off, uml.size - off, &n);
+        int hit = uml.format->block_status(&uml, off, uml.size - off, &n);
         if (hit == -ENOMEM) {
             throw std::bad_alloc();
         }

@@ -276,7 +276,7 @@ void attach(cw_io &io, bool writable, cw_cache *cache) {
         u64 run = 0;
         u64 pos = 0;
         (void)cow->format->read(cow, off, CW_PAGE_SIZE, data.data(), &n);
-        (void)cow->format->where(cow, off, data.size(), &run);
+        (void)cow->format->block_status(cow, off, data.size(), &run);
         (void)cow->format->locate(cow, off, CW_PAGE_SIZE, &pos);
         if (writable && off / data.size() % 4 == 0) {
             (void)cow->format->write(cow, off, static_cast<u32>(data.size()), data.data());

@@ -46,7 +46,7 @@ void use(cw_cow *cow) {
         }
         (void)cow->format->locate(cow, off, len, &pos);
         (void)cow->format->read(cow, off, len, buf.data(), &part);
-        (void)cow->format->where(cow, off, size - off, &n);
+        (void)cow->format->block_status(cow, off, size - off, &n);
         if (cow->writable && len % cow->granularity == 0) {
             (void)cow->format->write(cow, off, len, buf.data());
         }

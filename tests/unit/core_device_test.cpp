@@ -290,7 +290,7 @@ TEST(CoreDevice, WhereTellsWhoHoldsARange) {
     ASSERT_EQ(device.write(6 * 512, Bytes(1024, 2)), 0);
     auto where = [&](u64 off, u64 len) {
         u64 n = 0;
-        int place = cw_device_where(device.get(), off, len, &n);
+        int place = cw_device_block_status(device.get(), off, len, &n);
         return std::make_pair(place, n);
     };
     EXPECT_EQ(where(0, 40 * 4096), std::make_pair(int{CW_COW_MISS}, u64{4 * 512}));

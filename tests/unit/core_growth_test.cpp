@@ -283,9 +283,9 @@ TEST_F(CoreGrowthOfLayers, ALayerMayBeLongerThanThoseBelow) {
     EXPECT_EQ(device.read(2 * kSize, 8192), Bytes(8192, 2));
     EXPECT_EQ(device.read(4 * kSize - 4096, 8192), Bytes(8192, 3));
     u64 n = 0;
-    EXPECT_EQ(cw_device_where(device.get(), kSize - 4096, kMiB, &n), CW_COW_HIT);
+    EXPECT_EQ(cw_device_block_status(device.get(), kSize - 4096, kMiB, &n), CW_COW_HIT);
     EXPECT_EQ(n, 4096u);
-    EXPECT_EQ(cw_device_where(device.get(), kSize, kMiB, &n), CW_COW_MISS);
+    EXPECT_EQ(cw_device_block_status(device.get(), kSize, kMiB, &n), CW_COW_MISS);
     EXPECT_EQ(n, kMiB);
     ASSERT_EQ(device.discard(4 * kSize - 4096, 8192), 0);
     EXPECT_EQ(device.read(4 * kSize - 4096, 8192), Bytes(8192));

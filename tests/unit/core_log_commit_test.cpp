@@ -110,7 +110,7 @@ private:
         }
         auto reader = std::make_shared<std::packaged_task<void()>>([this] {
             u64 n;
-            (void)cw_device_where(device_.get(), 0, CW_PAGE_SIZE, &n);
+            (void)cw_device_block_status(device_.get(), 0, CW_PAGE_SIZE, &n);
         });
         std::future<void> done = reader->get_future();
         std::thread([reader] { (*reader)(); }).detach();

@@ -240,7 +240,7 @@ protected:
                 wrong_ += is_one_version(bytes.data() + i) ? 0 : 1;
             }
             u64 n = 0;
-            wrong_ += cw_device_where(device.get(), page * CW_PAGE_SIZE, kMiB / 8, &n) < 0;
+            wrong_ += cw_device_block_status(device.get(), page * CW_PAGE_SIZE, kMiB / 8, &n) < 0;
         }
     }
 

@@ -50,7 +50,7 @@ struct Shape {
 void check_where(const LogDevice &device, const Bytes &base) {
     bool seen[3] = {};
     for (u64 off = 0, n = 0; off < base.size(); off += n) {
-        int place = cw_device_where(device.get(), off, base.size() - off, &n);
+        int place = cw_device_block_status(device.get(), off, base.size() - off, &n);
         ASSERT_GE(place, 0);
         ASSERT_GT(n, 0u);
         seen[place] = true;

@@ -75,7 +75,7 @@ TEST_F(MkcloopwMerge, ShowsWhatTheTwoShow) {
     EXPECT_TRUE(device.untouched(0, 10 * kPage));
     EXPECT_TRUE(device.untouched(105 * kPage, 5 * kPage));
     EXPECT_TRUE(device.untouched(204 * kPage, 46 * kPage));
-    EXPECT_EQ(device.where(60 * kPage, kPage).place, Device::Span::Place::kZero);
+    EXPECT_EQ(device.block_status(60 * kPage, kPage).place, Device::Span::Place::kZero);
     EXPECT_EQ(json["plain_bytes"], device.stats().cow.plain_bytes);
 }
 

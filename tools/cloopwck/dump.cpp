@@ -275,7 +275,7 @@ void dump_uml(std::ostream &out, WholeFile &whole) {
     };
     for (u64 off = 0; off < cow.get().size;) {
         u64 n = 0;
-        const int hit = cow.get().format->where(&cow.get(), off, cow.get().size - off, &n);
+        const int hit = cow.get().format->block_status(&cow.get(), off, cow.get().size - off, &n);
         if (hit < 0) {
             out << fmt::format("  from byte {} on: cannot be read\n", off);
             break;

@@ -77,7 +77,7 @@ public:
 
     /* Looks at whole pages from off on. A page that is only held in part is a hit. */
     Run run(u64 off) const {
-        Run run = where(off, size_ - off);
+        Run run = block_status(off, size_ - off);
         if (run.len % CW_PAGE_SIZE == 0 || off + run.len == size_) {
             return run;
         }
@@ -88,7 +88,7 @@ public:
         const u64 end = std::min(off + CW_PAGE_SIZE, size_);
         run = {CW_COW_MISS, end - off};
         for (u64 at = off; at < end;) {
-            const Run part = where(at, end - at);
+            const Run part = block_status(at, end - at);
             run.place = part.place == CW_COW_MISS ? run.place : CW_COW_HIT;
             at += part.len;
         }
@@ -105,13 +105,13 @@ public:
     }
 
 private:
-    Run where(u64 off, u64 len) const {
+    Run block_status(u64 off, u64 len) const {
         for (u32 i = 0; i < layers_->nr; i++) {
             cw_cow *cow = layers_->layer[i];
             if (!cw_layers_reach(layers_.get(), i, off, &len)) {
                 continue;
             }
-            const int place = cow->format->where(cow, off, len, &len);
+            const int place = cow->format->block_status(cow, off, len, &len);
             if (place < 0) {
                 throw unreadable(*cow, off, place);
             }

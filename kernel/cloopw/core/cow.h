@@ -152,7 +152,7 @@ struct cw_cow_format {
 	 * The same without the data. CW_COW_ZERO: the layer holds the *n bytes
 	 * and knows that they are zeros. 0 < *n <= len.
 	 */
-	int (*where)(struct cw_cow *cow, u64 off, u64 len, u64 *n);
+	int (*block_status)(struct cw_cow *cow, u64 off, u64 len, u64 *n);
 
 	/*
 	 * Looks without waiting. CW_COW_HIT: all of [off, off + len) lies at
@@ -226,7 +226,7 @@ struct cw_cow_format {
 	/*
 	 * Makes all that the layer holds durable. In the same step it marks the
 	 * layer as frozen and gives it this UUID, by which the layers over it
-	 * know its content. During the call and afterwards, only read, where,
+	 * know its content. During the call and afterwards, only read, block_status,
 	 * locate and stat may be called. On error the layer is as before. NULL:
 	 * the format cannot.
 	 */

@@ -376,7 +376,7 @@ static int uml_read(struct cw_cow *cow, u64 off, u32 len, void *buf, u32 *n)
 	return err ? err : CW_COW_HIT;
 }
 
-static int uml_where(struct cw_cow *cow, u64 off, u64 len, u64 *n)
+static int uml_block_status(struct cw_cow *cow, u64 off, u64 len, u64 *n)
 {
 	struct uml *uml = cow->priv;
 	u32 skip = off % uml->sector_size;
@@ -623,7 +623,7 @@ const struct cw_cow_format cw_cow_uml = {
 	.open = uml_open,
 	.close = uml_close,
 	.read = uml_read,
-	.where = uml_where,
+	.block_status = uml_block_status,
 	.locate = uml_locate,
 	.write = uml_write,
 	.place = uml_place,

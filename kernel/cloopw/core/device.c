@@ -297,7 +297,7 @@ int cw_device_read(struct cw_device *dev, u64 off, u32 len, void *buf)
 	return err;
 }
 
-int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n)
+int cw_device_block_status(struct cw_device *dev, u64 off, u64 len, u64 *n)
 {
 	const struct cw_layers *layers = layers_of(dev);
 	u32 i;
@@ -310,7 +310,7 @@ int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n)
 		int hit = CW_COW_MISS;
 
 		if (cw_layers_reach(layers, i, off, n))
-			hit = cow->format->where(cow, off, *n, n);
+			hit = cow->format->block_status(cow, off, *n, n);
 		if (hit != CW_COW_MISS)
 			return hit;
 	}
@@ -321,7 +321,7 @@ void cw_device_will_read(struct cw_device *dev, u64 off, u64 len)
 {
 	while (len) {
 		u64 n;
-		int place = cw_device_where(dev, off, len, &n);
+		int place = cw_device_block_status(dev, off, len, &n);
 
 		if (place < 0)
 			return;
@@ -390,7 +390,7 @@ int cw_device_read_cached(struct cw_device *dev, u64 off, u32 len, void *buf)
 
 int cw_device_is_zero(struct cw_device *dev, u64 off, u64 len, u64 *n)
 {
-	int place = cw_device_where(dev, off, len, n);
+	int place = cw_device_block_status(dev, off, len, n);
 
 	if (place == CW_COW_MISS)
 		return cw_image_is_zero(dev->image, off, *n, n);

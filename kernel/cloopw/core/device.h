@@ -140,7 +140,7 @@ void cw_device_will_read(struct cw_device *dev, u64 off, u64 len);
  * layer. CW_COW_ZERO: nowhere, because a layer says that it is zeros. The
  * answer counts for *n bytes, 0 < *n <= len.
  */
-int cw_device_where(struct cw_device *dev, u64 off, u64 len, u64 *n);
+int cw_device_block_status(struct cw_device *dev, u64 off, u64 len, u64 *n);
 /*
  * Is the start of a range known to be zeros, without a read? Returns 1, 0 or
  * -errno. The answer counts for *n bytes, 0 < *n <= len.

@@ -501,7 +501,7 @@ void cw_log_note_result(struct cw_log *log, int err);
 /* ---- log_read.c: the operations of struct cw_cow_format ---- */
 
 int cw_log_read(struct cw_cow *cow, u64 off, u32 len, void *buf, u32 *n);
-int cw_log_where(struct cw_cow *cow, u64 off, u64 len, u64 *n);
+int cw_log_block_status(struct cw_cow *cow, u64 off, u64 len, u64 *n);
 int cw_log_locate(struct cw_cow *cow, u64 off, u32 len, u64 *pos);
 
 /* ---- log_write.c ---- */

@@ -356,7 +356,7 @@ static int same_state(const struct log_page *map, u32 slot, u32 max, u32 *pages)
 	}
 }
 
-int cw_log_where(struct cw_cow *cow, u64 off, u64 len, u64 *n)
+int cw_log_block_status(struct cw_cow *cow, u64 off, u64 len, u64 *n)
 {
 	struct cw_log *log = cow->priv;
 	u64 page = off >> CW_PAGE_SHIFT;
