@@ -71,9 +71,8 @@ check-unit: tests ## unit tests and crash simulator: for a first change
 		--no-tests=error
 
 check-vm: tests modules ## the driver on real kernels, in QEMU
-	@tests/vm/check $(KERNELS) --short $(SHORT)
-	@tests/vm/kill 6.12
-	@tests/vm/nbd 6.12
+	@tests/vm/check --also 'tests/vm/kill 6.12' --also 'tests/vm/nbd 6.12' \
+		$(KERNELS) --short $(SHORT)
 
 check-arm64: tests ## the driver and the tools on arm64, with pages of 4 and of 16 KiB
 	@scripts/deps.sh modules roots

@@ -159,6 +159,8 @@ fails() {
 	local sectors=$((64 * 2048)) cow
 	dmsetup --noudevsync create cow --table "0 $sectors linear $(disk 1) 0"
 	cow=/dev/$(dmsetup info -c --noheadings -o blkdevname cow)
+	# a test before may have left a COW of another image there
+	dd if=/dev/zero of="$cow" bs=$mib count=4 status=none conv=fsync
 	cloopwsetup --force -c "$cow" $dev base.cloopw
 	put 0 4
 	dmsetup --noudevsync suspend --noflush cow
