@@ -170,7 +170,7 @@ check-boot: iso ## boots of the live system: in memory, and with changes kept
 
 check-live: iso ## boots of the live system: what check-boot leaves out
 	@tests/live/run uefi rollback full small stick toram partition \
-		failures chroot dracut killed secure-boot
+		failures chroot dracut killed secure-boot convert luks
 
 install: install-tools install-docs install-plugin ## tools, and the module for the running kernel
 	@scripts/build-module $$(uname -r)

@@ -84,7 +84,8 @@ deps_list() {
 			printf '%s\n' mmdebstrap e2fsprogs dosfstools fdisk \
 				mtools xorriso grub-common grub-pc-bin \
 				qemu-system-x86 ovmf \
-				seabios dpkg-dev squashfs-tools openssl ;;
+				seabios dpkg-dev squashfs-tools openssl \
+				cryptsetup-bin nbdkit libnbd-bin ;;
 		demo)
 			printf '%s\n' mmdebstrap e2fsprogs ;;
 		bench)
