@@ -18,7 +18,7 @@ CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=RelWithDebInfo
 .PHONY: all tools tests modules demo check check-modules check-newest check-unit \
 	check-vm check-arm64 check-boot check-long check-sanitizers check-debug check-live \
 	check-patch patch fuzz lint \
-	tidy lists pictures bench install install-tools install-docs install-plugin install-boot deb apt-repo \
+	tidy lists pictures site bench install install-tools install-docs install-plugin install-boot deb apt-repo \
 	iso clean help
 
 all: tools ## the tools in build/bin, and the plugin
@@ -140,9 +140,13 @@ lint: tests ## style and static checks
 lists: ## the lists of the documents that come from the source
 	@scripts/lists
 
-pictures: ## the pictures of the documents, from docs/pictures/*.dot
+pictures: tools ## the pictures of the documents, from docs/pictures
 	@scripts/deps.sh pictures
 	@scripts/pictures
+
+site: tools ## a static site of the documents, in build/site
+	@scripts/deps.sh site
+	@scripts/site
 
 bench: tests modules ## figures against the peers
 	@scripts/deps.sh bench

@@ -13,7 +13,7 @@
 
 # Debian 13 has these no more; its programs run there.
 deps_bookworm='cloop-utils'
-deps_groups='tools tests modules roots convert unit lint pictures patch fuzz guest-plain guest vm-plain
+deps_groups='tools tests modules roots convert unit lint pictures site patch fuzz guest-plain guest vm-plain
 	vm vm-arm64 vm-systemd vm-debug demo bench deb repo packaging live'
 
 # deps_list GROUP...: the packages of the groups, one a line
@@ -44,7 +44,9 @@ deps_list() {
 			printf '%s\n' clang-format clang-tidy clang \
 				shellcheck sparse linux-source-6.12 ;;
 		pictures)
-			printf '%s\n' graphviz ;;
+			printf '%s\n' graphviz libnbd-bin nbdkit python3 ;;
+		site)
+			printf '%s\n' mandoc mkdocs-material python3 ;;
 		patch)
 			printf '%s\n' git unifdef ;;
 		fuzz)
