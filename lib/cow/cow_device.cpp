@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "lib/error.h"
+#include "lib/memory_file.h"
 #include "lib/move_all.h"
 #include "lib/size.h"
 #include "super.h"
@@ -21,10 +21,6 @@
 extern "C" {
 #include "log/log_record.h"
 }
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
 
 namespace cloopw {
 namespace {
@@ -181,11 +177,7 @@ void remove_cow_from_device(const std::string &path, const Uuid &uuid) {
 }
 
 Fd create_cow_in_memory(const CowBase &base, const CowSettings &settings) {
-    const char *name = "cloopw";
-    Fd fd(memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL));
-    if (fd.get() < 0 && errno == EINVAL) { /* before Linux 6.3 */
-        fd = Fd(memfd_create(name, MFD_CLOEXEC));
-    }
+    Fd fd = memory_file("cloopw");
     if (fd.get() < 0) {
         throw io_error("--ram", "cannot make a file in memory", errno);
     }

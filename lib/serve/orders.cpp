@@ -2,6 +2,7 @@
 #include "orders.h"
 
 #include <cerrno>
+#include <climits>
 #include <nlohmann/json.hpp>
 
 #include "lib/cow/lock.h"
@@ -111,6 +112,14 @@ void resize(Device &device, const Json &order, Remembers &memory) {
     memory.show_size(size);
 }
 
+void take_over(const Json &order, Remembers &memory) {
+    const std::string program = text_in(order, "program");
+    if (program.empty() || program.front() != '/' || program.size() >= PATH_MAX) {
+        throw Error("takeover: wants the whole path of the program", EINVAL);
+    }
+    memory.take_over(program);
+}
+
 /* Some of them; the client asks until there are no more. */
 Json recorded(const Device &device, const Json &order) {
     constexpr u32 kMost = 4096;
@@ -136,6 +145,13 @@ void Remembers::want_resizable() {
         EOPNOTSUPP);
 }
 
+void Remembers::take_over(const std::string & /*program*/) {
+    throw Error(
+        "only a server of ublk can be replaced while its device is in use; detach the device, and "
+        "attach it again",
+        EOPNOTSUPP);
+}
+
 std::string carry_out(Device &device, const std::string &line, Remembers &memory,
                       SpaceWatch &watch) {
     Json answer = {{"ok", true}};
@@ -153,6 +169,8 @@ std::string carry_out(Device &device, const std::string &line, Remembers &memory
             resize(device, order, memory);
         } else if (what == "recorded") {
             answer = recorded(device, order);
+        } else if (what == "takeover") {
+            take_over(order, memory);
         } else {
             throw Error("there is no order '" + what + "'", EOPNOTSUPP);
         }

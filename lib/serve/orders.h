@@ -7,6 +7,7 @@
  *	{"do": "snapshot", "path": "/new.cow", "codec": "zstd", "level": 3, "limit": "1G"}
  *	{"do": "resize", "size": "4G"}
  *	{"do": "recorded", "from": 0}
+ *	{"do": "takeover", "program": "/usr/sbin/cloopw-ublkd"}
  *
  * The first reads of blocks are {"block_size": N, "reads": [[BLOCK, MILLISECONDS], ...]}.
  * Else the answer is the status, {"ok": true}, or {"error": TEXT, "errno": NUMBER}, which
@@ -39,6 +40,11 @@ public:
     virtual void want_resizable();
     /* The device has so many bytes now. Throws Error. */
     virtual void show_size(u64 /*bytes*/) {}
+    /*
+     * The program, a whole path, is to serve in the place of this one. Throws Error: this one
+     * goes on.
+     */
+    virtual void take_over(const std::string &program);
 };
 
 /* Carries out the line; returns the answer, which is a line, too. One thread at a time. */

@@ -334,7 +334,8 @@ TEST_F(CloopwsetupChange, WrongUsage) {
         {{"--set-cache", "1M", "-d", device(0)}, "--set-cache has no meaning when detaching"},
         {{"--stats"}, "--stats: of which DEVICE?"},
         {{"--stats", "-l", device(0)},
-         "only one of -f, -d, -D, --snapshot, --stats, --record, and -l or -j at a time"},
+         "only one of -f, -d, -D, --snapshot, --stats, --record, --takeover, and -l or -j at a "
+         "time"},
         {{"--stats=x", device(0)}, "--stats: 'x' is not SECONDS or SECONDS,COUNT"},
         {{"--stats=1,", device(0)}, "--stats: '1,' is not SECONDS or SECONDS,COUNT"},
         {{"--stats=0", device(0)}, "--stats: an interval of 0 s is not within 0.01 to 86400"},

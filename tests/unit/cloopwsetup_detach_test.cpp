@@ -29,6 +29,17 @@ TEST_F(Cloopwsetup, DetachesAll) {
     runs({"--detach-all"});
 }
 
+TEST_F(Cloopwsetup, OnlyServersOfUblkAreTakenOver) {
+    runs({device(1), image()});
+    runs({"--takeover", "all"});
+    EXPECT_EQ(out_, "");
+    refuses({"--takeover", device(0)}, "DEV/cloopw0: has no image");
+    refuses({"--takeover", device(1)},
+            "DEV/cloopw1: is not served by ublk; --takeover replaces no other server, nor the "
+            "module: detach the device, and attach it again");
+    EXPECT_NE(kernel_->disks.at(1), nullptr);
+}
+
 TEST_F(Cloopwsetup, DetachGoesOnAfterAFailure) {
     runs({device(1), image()});
     refuses({"-d", device(0), device(1)}, "DEV/cloopw0: cannot detach: has no image");

@@ -31,11 +31,19 @@ public:
         }
     }
     void show_size(u64 bytes) override { size = bytes; }
+    void take_over(const std::string &path) override {
+        if (!can_be_replaced) {
+            Remembers::take_over(path);
+        }
+        program = path;
+    }
 
     std::vector<std::string> tops;
     u64 cache = 0;
     u64 size = 0;
     bool can_resize = true;
+    bool can_be_replaced = true;
+    std::string program;
 };
 
 class Told : public TellsSpace {
@@ -73,6 +81,19 @@ protected:
     Told told_;
     SpaceWatch watch_{&told_};
 };
+
+TEST_F(ServeOrders, AnotherProgramTakesOver) {
+    const std::string order = R"({"do": "takeover", "program": "/usr/sbin/cloopw-ublkd"})";
+    EXPECT_TRUE(tell(order).value("ok", false));
+    EXPECT_EQ(memory_.program, "/usr/sbin/cloopw-ublkd");
+    memory_.can_be_replaced = false;
+    EXPECT_EQ(refusal(order),
+              "only a server of ublk can be replaced while its device is in use; detach the "
+              "device, and attach it again");
+    EXPECT_EQ(refusal(R"({"do": "takeover", "program": 4})"), "program: is not text");
+    EXPECT_EQ(refusal(R"({"do": "takeover", "program": "cloopw-ublkd"})"),
+              "takeover: wants the whole path of the program");
+}
 
 TEST_F(ServeOrders, GrowsWhatTheBlockDeviceCanShow) {
     memory_.can_resize = false;

@@ -50,11 +50,15 @@ bool is_root_in_memory() {
     return statfs("/", &fs) == 0 && (fs.f_type == RAMFS_MAGIC || fs.f_type == TMPFS_MAGIC);
 }
 
-/* Each directory of / at the same place below root, with all that is mounted there. */
+/* Each directory of / at the same place below root, with all that is mounted there, and links. */
 void bind_directories(const fs::path &root) {
     for (const fs::directory_entry &entry : fs::directory_iterator("/")) {
         const fs::path at = root / entry.path().filename();
-        if (entry.is_symlink() || !entry.is_directory() || entry.path() == root) {
+        if (entry.is_symlink()) { /* to the directories of programs and libraries */
+            fs::copy_symlink(entry.path(), at);
+            continue;
+        }
+        if (!entry.is_directory() || entry.path() == root) {
             continue;
         }
         if (entry.path() == "/etc") { /* its files are deleted, and names and CAs are wanted */

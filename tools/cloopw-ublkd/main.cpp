@@ -16,6 +16,7 @@
 #include "lib/net/url.h"
 #include "parameters.h"
 #include "server.h"
+#include "successor.h"
 #include "supervise.h"
 
 namespace {
@@ -45,7 +46,8 @@ int print(const std::string &text) {
     return fputs(text.c_str(), stdout) < 0 || fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-int run_supervised(char **argv, UblkOptions &options) {
+/* state: of the server that this program replaces; -1: none. */
+int run_supervised(char **argv, UblkOptions &options, int state) {
     check_options(options.served);
     if (is_remote(options.served.image)) {
         (void)curl_library(); /* a later server may not find it any more */
@@ -53,10 +55,12 @@ int run_supervised(char **argv, UblkOptions &options) {
     if (options.served.stay) {
         argv[0][0] = '@'; /* systemd's mark of what serves storage: it is not killed at the end */
         hold_memory();
-        hold_mounts();
+        if (state < 0) {
+            hold_mounts();
+        }
     }
-    return supervise([&](ServerState &state) { return run_server(options, state); },
-                     options.served.stay, options.idfile);
+    return supervise([&](ServerState &own) { return run_server(options, own); },
+                     {argv, options.served.stay, options.idfile, state});
 }
 
 int run(int argc, char **argv) {
@@ -70,6 +74,9 @@ int run(int argc, char **argv) {
         if (word == "--version" || word == "-V") {
             return print("cloopw-ublkd " CLOOPW_VERSION "\n");
         }
+        if (word == "--state") {
+            return print(state_version() + "\n");
+        }
         if (word == "--check") {
             check_machine();
             return EXIT_SUCCESS;
@@ -81,7 +88,8 @@ int run(int argc, char **argv) {
         remove_device(*device, !arguments.remove);
         return EXIT_SUCCESS;
     }
-    return run_supervised(argv, arguments.options);
+    return run_supervised(argv, arguments.options,
+                          arguments.state ? static_cast<int>(*arguments.state) : -1);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char *kUsage =
     "Usage: cloopw-ublkd image=FILE [cow=FILE]... [KEY=VALUE]...\n"
-    "       cloopw-ublkd remove=N | --check | --help | --version\n"
+    "       cloopw-ublkd remove=N | --check | --state | --help | --version\n"
     "\n"
     "Serve an image with its COW layers as /dev/ublkbN, until SIGINT. cloopwsetup starts\n"
     "this program by itself; it is of use alone where there is no cloopwsetup.\n";
@@ -62,6 +62,8 @@ Parameters removal_parameters(UblkArguments &arguments) {
         {"remove", "N", "end /dev/ublkbN, whatever became of its server",
          number("remove", arguments.remove)},
         {"orphan", "N", "the same, when it has no server", number("orphan", arguments.orphan)},
+        {"state", "FD", "go on for another version of this program (cloopwsetup --takeover)",
+         number("state", arguments.state)},
     };
 }
 

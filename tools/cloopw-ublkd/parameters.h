@@ -16,6 +16,7 @@ struct UblkArguments {
     UblkOptions options;
     std::optional<uint32_t> remove; /* end this device, and serve nothing */
     std::optional<uint32_t> orphan; /* the same, when it has no server */
+    std::optional<uint32_t> state;  /* descriptor of the state of a server to replace */
 };
 
 /* The parameters that set them; the arguments outlive these. */

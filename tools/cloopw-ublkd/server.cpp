@@ -30,6 +30,7 @@
 #include "lib/serve/status.h"
 #include "pool.h"
 #include "queue.h"
+#include "successor.h"
 
 namespace cloopw {
 namespace {
@@ -224,6 +225,21 @@ public:
     void show_size(u64 bytes) override {
         control_->update_size(state_.device, bytes >> kSectorShift);
     }
+    void take_over(const std::string &program) override {
+        const pid_t supervisor = state_.supervisor;
+        if (!can_recover(state_)) {
+            throw Error("the server has only begun; try again", EBUSY);
+        }
+        if (getppid() != supervisor) {
+            throw Error("the server has lost its supervisor; 'kill -KILL " +
+                            std::to_string(getpid()) + "' starts both anew, then try again",
+                        ESRCH);
+        }
+        check_successor(program);
+        program.copy(state_.successor, program.size());
+        state_.successor[program.size()] = '\0';
+        kill(supervisor, SIGUSR1);
+    }
 
 private:
     ServerState &state_;
@@ -346,6 +362,15 @@ void write_pids(const std::string &path, bool recovers) {
     }
 }
 
+/* What a server of another version cost the programs that use the device. */
+void say_pause(ServerState &state) {
+    const int64_t since = state.paused_since.exchange(-1);
+    if (since >= 0) {
+        (void)fprintf(stderr, "cloopw-ublkd: " CLOOPW_VERSION " goes on after a pause of %lld ms\n",
+                      static_cast<long long>(now_ms() - since));
+    }
+}
+
 void remove_if_there(UblkControl &control, uint32_t id) {
     try {
         control.remove(id);
@@ -357,6 +382,14 @@ void remove_if_there(UblkControl &control, uint32_t id) {
 }
 
 }  // namespace
+
+bool can_recover(const ServerState &state) { return state.ready && !state.recovering; }
+
+int64_t now_ms() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
 
 void check_machine() {
     UblkControl control;
@@ -417,10 +450,9 @@ void serve(const UblkOptions &options, ServerState &state) {
         if (recovers) {
             show_size_again(control, info.dev_id, device);
         }
-        state.serves_since = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                 std::chrono::steady_clock::now().time_since_epoch())
-                                 .count();
+        state.serves_since = now_ms();
         state.serves = true;
+        say_pause(state);
         status.start(device, memory, watch);
         top.keep();
         state.ready = true;

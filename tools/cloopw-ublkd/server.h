@@ -3,6 +3,8 @@
 #ifndef CLOOPW_UBLKD_SERVER_H
 #define CLOOPW_UBLKD_SERVER_H
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <climits>
 #include <cstdint>
@@ -25,11 +27,18 @@ struct UblkOptions {
     std::string idfile;                    /* N, written as soon as it is known; empty: none */
 };
 
+/* Another number for each change of ServerState: only the same can be taken over. */
+constexpr uint32_t kStateLayout = 1;
+
 /*
  * A device's state for the servers that come after a crash. The supervisor shares its memory
- * with each of them. One server at a time writes it.
+ * with each of them, and with another version of this program that takes over. One server at
+ * a time writes it.
  */
 struct ServerState {
+    uint32_t layout = kStateLayout;
+    std::atomic<pid_t> supervisor = 0;         /* the process that has the servers as children */
+    std::atomic<pid_t> server = 0;             /* the child that serves */
     std::atomic<uint32_t> device = UINT32_MAX; /* N of a device that exists */
     std::atomic<bool> ready = false;           /* it could be used once */
     std::atomic<bool> recovering = false;      /* a server is about to take it over */
@@ -41,9 +50,20 @@ struct ServerState {
     std::atomic<uint64_t> low_bytes = 0;                    /* the same, when that is 0 */
     std::atomic<uint32_t> nr_tops = 0; /* tops that count: those of snapshots */
     char top[CLOOPW_MAX_LAYERS][PATH_MAX] = {};
-    u64 version_sum = 0; /* when it was opened; 0: the image is not at a URL */
-    Uuid uuid{};         /* the first layer's, when it was opened; zeros: it has none */
+    /* The program that is to take over; empty: none. */
+    char successor[PATH_MAX] = {};
+    std::atomic<bool> taking_over = false;  /* the server is of the program before */
+    std::atomic<int> predecessor = -1;      /* the program before, for a return to it; -1: none */
+    std::atomic<int64_t> paused_since = -1; /* milliseconds of the steady clock; -1: it is served */
+    u64 version_sum = 0;                    /* when it was opened; 0: the image is not at a URL */
+    Uuid uuid{}; /* the first layer's, when it was opened; zeros: it has none */
 };
+
+/* Can another server go on with the device? */
+bool can_recover(const ServerState &state);
+
+/* Milliseconds of the steady clock, which all processes share. */
+int64_t now_ms();
 
 /*
  * Serves until SIGINT, or until the kernel has stopped the device; SIGTERM and SIGHUP

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,12 +13,16 @@
 #include <csignal>
 #include <cstdio>
 #include <new>
+#include <string_view>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "hold.h"
 #include "lib/error.h"
 #include "lib/escape.h"
 #include "lib/fd.h"
+#include "lib/memory_file.h"
 
 namespace cloopw {
 namespace {
@@ -28,7 +33,9 @@ using namespace std::chrono_literals;
 /* In a row, of servers that served no longer than kMoment: a request may be what ends them. */
 constexpr int kMostStarts = 20;
 constexpr auto kMoment = 500ms;
+constexpr auto kEnd = 10s; /* of a server that was killed */
 
+constexpr const char *kStateWord = "state=";
 constexpr const char *kServerName = "cloopw-ublkd";
 constexpr const char *kWatchName = "cloopw-watch";
 
@@ -36,7 +43,7 @@ constexpr const char *kWatchName = "cloopw-watch";
 sigset_t block_signals(bool stay) {
     sigset_t set;
     sigemptyset(&set);
-    for (int number : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) {
+    for (int number : {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGUSR1}) {
         if (stay && (number == SIGTERM || number == SIGHUP)) {
             (void)std::signal(number, SIG_IGN);
         } else {
@@ -47,39 +54,35 @@ sigset_t block_signals(bool stay) {
     return set;
 }
 
-ServerState *shared_state() {
-    void *page = mmap(nullptr, sizeof(ServerState), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+ServerState *map_state(int fd) {
+    void *page = mmap(nullptr, sizeof(ServerState), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (page == MAP_FAILED) {
         throw io_error("cloopw-ublkd", "cannot share memory", errno);
     }
-    return new (page) ServerState();
+    return static_cast<ServerState *>(page);
 }
 
-pid_t start(const std::function<int(ServerState &)> &server, ServerState &state) {
-    const pid_t pid = fork();
-    if (pid == 0) {
-        _exit(server(state));
+/* A new one, in memory that other versions of this program can have, too. */
+ServerState *make_state(Fd &memory) {
+    memory = memory_file("ublk-state");
+    if (memory.get() < 0 || ftruncate(memory.get(), sizeof(ServerState)) != 0) {
+        throw io_error("cloopw-ublkd", "cannot share memory", errno);
     }
-    if (pid < 0) {
-        throw io_error("cloopw-ublkd", "cannot start a process", errno);
-    }
-    return pid;
+    return new (map_state(memory.get())) ServerState();
 }
 
-/* The child's status. *ending: it was told to end, now or before. */
-int wait_for(pid_t child, const sigset_t &set, bool *ending) {
-    int status = 0;
-    for (;;) {
-        const int number = sigwaitinfo(&set, nullptr);
-        if (number == SIGCHLD && waitpid(child, &status, WNOHANG) == child) {
-            return status;
-        }
-        if (number > 0 && number != SIGCHLD) {
-            *ending = true;
-            kill(child, SIGINT);
-        }
+/* That of the program before. */
+ServerState *take_state(const Fd &memory) {
+    struct stat st = {};
+    ServerState *state = nullptr;
+    if (fstat(memory.get(), &st) == 0 && st.st_size == off_t{sizeof(ServerState)}) {
+        state = map_state(memory.get());
     }
+    if (state == nullptr || state->layout != kStateLayout) {
+        throw UsageError("state=" + std::to_string(memory.get()) +
+                         ": is not the state of a server that this program can replace");
+    }
+    return state;
 }
 
 void give_up(const ServerState &state, const std::string &idfile) {
@@ -98,37 +101,9 @@ void give_up(const ServerState &state, const std::string &idfile) {
     }
 }
 
-/* Linux 6.12 cannot begin a recovery again that a server has begun and not ended. */
-bool can_recover(const ServerState &state) { return state.ready && !state.recovering; }
-
-bool can_go_on(int status, const ServerState &state) {
-    return WIFSIGNALED(status) && can_recover(state);
-}
-
 bool served_a_while(const ServerState &state) {
     const auto since = Clock::time_point(std::chrono::milliseconds(state.serves_since));
     return state.serves && Clock::now() - since > kMoment;
-}
-
-/* The exit code. It begins with a device that a server has left, or with none. */
-int run_servers(const std::function<int(ServerState &)> &server, ServerState &state,
-                const sigset_t &set, const std::string &idfile) {
-    if (state.device != UINT32_MAX && !can_recover(state)) {
-        give_up(state, idfile);
-        return EXIT_FAILURE;
-    }
-    bool ending = false;
-    for (int starts = 1;; starts++) {
-        state.serves = false;
-        const int status = wait_for(start(server, state), set, &ending);
-        starts = served_a_while(state) ? 1 : starts;
-        if (ending || !can_go_on(status, state) || starts >= kMostStarts) {
-            give_up(state, idfile);
-            return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
-        }
-        (void)fprintf(stderr, "cloopw-ublkd: the server was killed by signal %d; another goes on\n",
-                      WTERMSIG(status));
-    }
 }
 
 /* A process that goes on when the supervisor and its server were killed. */
@@ -144,8 +119,11 @@ void wait_until_all_ended(int from) {
     }
 }
 
-/* Returns in the supervisor, and in the watch when that has become the supervisor. */
-Watch keep_watch(const ServerState &state) {
+/*
+ * Returns in the supervisor, and in the watch when that has become the supervisor. The watch
+ * does not keep the descriptor open.
+ */
+Watch keep_watch(const ServerState &state, Fd &descriptor) {
     for (;;) {
         int ends[2];
         if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -161,6 +139,7 @@ Watch keep_watch(const ServerState &state) {
             return {std::move(alive), pid};
         }
         alive = Fd();
+        descriptor = Fd();
         (void)prctl(PR_SET_NAME, kWatchName, 0, 0, 0);
         hold_memory();
         wait_until_all_ended(from.get());
@@ -174,25 +153,201 @@ Watch keep_watch(const ServerState &state) {
 
 /* After its end nothing of it holds a namespace of mounts. */
 void end_watch(Watch &watch) {
-    watch.alive = Fd();
+    if (watch.pid <= 0) {
+        return;
+    }
+    kill(watch.pid, SIGKILL); /* a server may keep the other end open */
     while (waitpid(watch.pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    watch = Watch();
+}
+
+/* A server of the program before: a child, or left by a supervisor that was killed. */
+void end_server(pid_t pid) {
+    const auto until = Clock::now() + kEnd;
+    kill(pid, SIGKILL);
+    while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    while (kill(pid, 0) == 0 && Clock::now() < until) {
+        std::this_thread::sleep_for(1ms);
     }
 }
 
+class Supervisor {
+public:
+    Supervisor(const std::function<int(ServerState &)> &server, const Supervision &how)
+        : server_(server),
+          how_(how),
+          memory_(how.state),
+          state_(how.state < 0 ? *make_state(memory_) : *take_state(memory_)),
+          predecessor_(state_.predecessor.exchange(-1)),
+          set_(block_signals(how.stay)) {
+        for (const int fd : {memory_.get(), predecessor_.get()}) {
+            (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+        }
+        (void)prctl(PR_SET_NAME, kServerName, 0, 0, 0); /* a program without a name has another */
+    }
+
+    int run() {
+        want_watch();
+        if (state_.taking_over.exchange(false)) {
+            state_.paused_since = now_ms();
+            end_server(state_.server);
+        }
+        const int status = run_servers();
+        state_.ended = true;
+        end_watch(watch_);
+        return status;
+    }
+
+private:
+    /* Returns in the watch, too, when that has become the supervisor. */
+    void want_watch() {
+        if (how_.stay && watch_.pid <= 0) {
+            watch_ = keep_watch(state_, predecessor_);
+        }
+        state_.supervisor = getpid();
+    }
+
+    /* The exit code. It begins with a device that a server has left, or with none. */
+    int run_servers() {
+        if (state_.device != UINT32_MAX && !can_recover(state_)) {
+            give_up(state_, how_.idfile);
+            return EXIT_FAILURE;
+        }
+        for (int starts = 1;; starts++) {
+            want_watch();
+            const int status = wait_for(start());
+            starts = served_a_while(state_) ? 1 : starts;
+            if (!ending_ && !state_.serves && can_recover(state_)) {
+                go_back();
+            }
+            if (ending_ || !WIFSIGNALED(status) || !can_recover(state_) || starts >= kMostStarts) {
+                give_up(state_, how_.idfile);
+                return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+            }
+            (void)fprintf(stderr,
+                          "cloopw-ublkd: the server was killed by signal %d; another goes on\n",
+                          WTERMSIG(status));
+        }
+    }
+
+    pid_t start() {
+        state_.serves = false;
+        const pid_t pid = fork();
+        if (pid == 0) {
+            predecessor_ = Fd();
+            _exit(server_(state_));
+        }
+        if (pid < 0) {
+            throw io_error("cloopw-ublkd", "cannot start a process", errno);
+        }
+        state_.server = pid;
+        return pid;
+    }
+
+    /* The child's status. */
+    int wait_for(pid_t child) {
+        int status = 0;
+        for (;;) {
+            const int number = next_signal();
+            if (number == SIGCHLD && waitpid(child, &status, WNOHANG) == child) {
+                return status;
+            }
+            if (number == SIGUSR1) {
+                take_over();
+            } else if (number > 0 && number != SIGCHLD) {
+                ending_ = true;
+                kill(child, SIGINT);
+            }
+        }
+    }
+
+    /* The program before is needed until a server of this one serves. */
+    int next_signal() {
+        constexpr timespec kLook = {0, 50'000'000};
+        while (predecessor_.get() >= 0) {
+            const int number = sigtimedwait(&set_, nullptr, &kLook);
+            if (number > 0) {
+                return number;
+            }
+            if (state_.serves) {
+                predecessor_ = Fd();
+            }
+        }
+        return sigwaitinfo(&set_, nullptr);
+    }
+
+    /*
+     * The successor starts in this process while the child serves on, and ends that. So
+     * nothing is read from a device that nobody serves. Returns only when it cannot start.
+     */
+    void take_over() {
+        const std::string program = state_.successor;
+        state_.successor[0] = '\0';
+        if (program.empty()) {
+            return;
+        }
+        (void)fprintf(stderr, "cloopw-ublkd: %s takes over\n", escaped(program).c_str());
+        const Fd self(open("/proc/self/exe", O_RDONLY));
+        state_.predecessor = self.get();
+        state_.taking_over = true;
+        end_watch(watch_);
+        const int err = execute([&](char **argv) { execv(program.c_str(), argv); });
+        state_.predecessor = -1;
+        state_.taking_over = false;
+        (void)fprintf(stderr,
+                      "cloopw-ublkd: error: %s: cannot be run: %s; the program before goes on\n",
+                      escaped(program).c_str(), errno_text(err).c_str());
+        kill(state_.server, SIGKILL); /* the next one has a watch */
+    }
+
+    /* Returns when there is no program before, or it cannot start. */
+    void go_back() {
+        if (predecessor_.get() < 0) {
+            return;
+        }
+        (void)fputs("cloopw-ublkd: error: " CLOOPW_VERSION
+                    " cannot go on; the program before does\n",
+                    stderr);
+        end_watch(watch_);
+        (void)execute([&](char **argv) { fexecve(predecessor_.get(), argv, environ); });
+        predecessor_ = Fd();
+    }
+
+    /* Calls exec with the arguments of this program and the state. The error. */
+    template <typename Exec>
+    int execute(const Exec &exec) {
+        std::string state = kStateWord + std::to_string(memory_.get());
+        std::vector<char *> argv;
+        for (char **word = how_.argv; *word != nullptr; word++) {
+            if (!std::string_view(*word).starts_with(kStateWord)) {
+                argv.push_back(*word);
+            }
+        }
+        argv.push_back(state.data());
+        argv.push_back(nullptr);
+        (void)fcntl(memory_.get(), F_SETFD, 0);
+        exec(argv.data());
+        const int err = errno;
+        (void)fcntl(memory_.get(), F_SETFD, FD_CLOEXEC);
+        return err;
+    }
+
+    const std::function<int(ServerState &)> &server_;
+    const Supervision &how_;
+    Fd memory_; /* has the state */
+    ServerState &state_;
+    Fd predecessor_; /* a program that goes on when this one cannot; or none */
+    const sigset_t set_;
+    Watch watch_;
+    bool ending_ = false; /* a signal has told it to end */
+};
+
 }  // namespace
 
-int supervise(const std::function<int(ServerState &)> &server, bool stay,
-              const std::string &idfile) {
-    ServerState &state = *shared_state();
-    const sigset_t set = block_signals(stay);
-    if (!stay) {
-        return run_servers(server, state, set, idfile);
-    }
-    Watch watch = keep_watch(state);
-    const int status = run_servers(server, state, set, idfile);
-    state.ended = true;
-    end_watch(watch);
-    return status;
+int supervise(const std::function<int(ServerState &)> &server, const Supervision &how) {
+    return Supervisor(server, how).run();
 }
 
 }  // namespace cloopw

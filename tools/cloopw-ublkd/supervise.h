@@ -10,15 +10,25 @@
 
 namespace cloopw {
 
+struct Supervision {
+    char **argv = nullptr; /* this program's, for one that takes over */
+    bool stay = false;
+    std::string idfile;
+    int state = -1; /* descriptor of the state of a program that this one replaces; -1: none */
+};
+
 /*
  * Runs server in a child, and in another while children are killed by signals. A signal
  * that ends a server becomes SIGINT for the child; with stay, SIGTERM and SIGHUP do not end
  * it. Returns the exit code of the last child. A device that no server can take over is
  * removed, and idfile with it: programs that use the device get errors, and do not wait.
  * With stay, a third process watches both, and supervises a new server when both were killed.
+ *
+ * SIGUSR1 makes this process execute the program that the state names, with the same
+ * arguments and the state. Its child serves on until that program is ready. When the new
+ * program's server cannot go on, this program returns in the same way.
  */
-int supervise(const std::function<int(ServerState &)> &server, bool stay,
-              const std::string &idfile);
+int supervise(const std::function<int(ServerState &)> &server, const Supervision &how);
 
 }  // namespace cloopw
 

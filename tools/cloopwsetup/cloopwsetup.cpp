@@ -2,6 +2,7 @@
 #include "cloopwsetup.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -39,6 +40,7 @@ constexpr const char *kUsage =
        cloopwsetup [-l] [DEVICE...]           list; of one DEVICE: all
        cloopwsetup CHANGE... DEVICE           change what is attached
        cloopwsetup --snapshot FILE DEVICE     freeze the COW file, go on in FILE
+       cloopwsetup --takeover DEVICE...|all   the installed server serves it
        cloopwsetup -d DEVICE... | -D          detach
 Attach compressed disk images as writable block devices.
 
@@ -77,6 +79,7 @@ struct Options {
     std::string snapshot;
     std::string record;
     bool same_base = false;
+    bool takeover = false;
     bool detach = false;
     bool detach_all = false;
     bool list_wanted = false;
@@ -85,6 +88,7 @@ struct Options {
 };
 
 constexpr const char *kDriversSectors = "512";
+constexpr const char *kAll = "all"; /* for the devices of --takeover */
 
 constexpr const char *kAttachGroup = "Attach";
 constexpr const char *kSizeOfImage = "image";  /* --resize without a size */
@@ -265,6 +269,9 @@ OptionTable options_of(Options &o) {
              {"Record",
               {{"--record", "FILE", "write which blocks were read first, for mkcloopw",
                 value(o.record), any_file()}}},
+             {"Replace the server of ublk",
+              {{"--takeover", "", "by the installed one, in use; all: of all devices",
+                flag(o.takeover), devices()}}},
              {"Detach",
               {{"-d,--detach", "", "these devices", flag(o.detach), devices()},
                {"-D,--detach-all", "", "all devices", flag(o.detach_all)}}},
@@ -279,6 +286,7 @@ enum class Action {
     kAttach,
     kPrintFree,
     kSnapshot,
+    kTakeover,
     kDetach,
     kDetachAll,
     kAdjust,
@@ -296,6 +304,8 @@ const char *name_of(Action action) {
             return "finding a free device";
         case Action::kSnapshot:
             return "making a snapshot";
+        case Action::kTakeover:
+            return "replacing a server";
         case Action::kDetach:
         case Action::kDetachAll:
             return "detaching";
@@ -333,10 +343,11 @@ Action choose_action(const CLI::App &app, const Options &o) {
     bool stats = given(app, "--stats");
     bool record = given(app, "--record");
     if (int{o.find} + int{o.detach} + int{o.detach_all} + int{list} + int{snapshot} + int{stats} +
-            int{record} >
+            int{record} + int{o.takeover} >
         1) {
         throw UsageError(
-            "only one of -f, -d, -D, --snapshot, --stats, --record, and -l or -j at a time");
+            "only one of -f, -d, -D, --snapshot, --stats, --record, --takeover, and -l or -j at a "
+            "time");
     }
     if (record) {
         want_names(o, 1, 1, "--record: of which DEVICE?");
@@ -349,6 +360,10 @@ Action choose_action(const CLI::App &app, const Options &o) {
     if (snapshot) {
         want_names(o, 1, 1, "--snapshot: of which DEVICE?");
         return Action::kSnapshot;
+    }
+    if (o.takeover) {
+        want_names(o, 1, kAny, "--takeover: of which DEVICE, or all?");
+        return Action::kTakeover;
     }
     if (o.detach) {
         want_names(o, 1, kAny, "-d: which DEVICE?");
@@ -639,8 +654,16 @@ int do_attach(Driver &driver, Options &o, Streams &streams) {
 
 /* One of the driver's or one without it. */
 DeviceRef find_any(Driver &driver, const std::string &name) {
-    auto device = find_userspace(driver, name);
-    return device ? *device : driver.find(name, false);
+    if (auto device = find_userspace(driver, name)) {
+        return *device;
+    }
+    struct stat st = {};
+    const std::string path = driver.kernel().dev() + "/" + name.substr(name.rfind('/') + 1);
+    if (!driver.kernel().superuser() && lstat(path.c_str(), &st) == 0 && S_ISLNK(st.st_mode)) {
+        throw Error(path + ": is a device without the module, of another user; run this as root",
+                    EACCES);
+    }
+    return driver.find(name, false);
 }
 
 DeviceRef find_attached(Driver &driver, const std::string &name) {
@@ -706,20 +729,37 @@ int do_snapshot(Driver &driver, const Options &o) {
     return kExitOk;
 }
 
+using Finder = std::function<DeviceRef()>; /* may throw Error */
+
 /* One that fails does not keep the others. */
-int do_detach(Driver &driver, const std::vector<std::function<DeviceRef()>> &devices,
-              Streams &streams) {
+int for_each(const std::vector<Finder> &devices, Streams &streams,
+             const std::function<void(const DeviceRef &)> &act) {
     int code = kExitOk;
-    for (const auto &device : devices) {
+    for (const Finder &device : devices) {
         try {
-            const DeviceRef &one = device();
-            one.userspace ? detach_userspace(driver, one) : detach(driver, one);
+            act(device());
         } catch (const Error &e) {
             streams.err << kName << ": " << escaped(e.what()) << '\n';
             code = kExitFailure;
         }
     }
     return code;
+}
+
+int do_detach(Driver &driver, const std::vector<Finder> &devices, Streams &streams) {
+    return for_each(devices, streams, [&](const DeviceRef &device) {
+        device.userspace ? detach_userspace(driver, device) : detach(driver, device);
+    });
+}
+
+void take_over(Driver &driver, const DeviceRef &device, Streams &streams) {
+    if (!can_be_taken_over(device)) {
+        throw Error(device.path +
+                        ": is not served by ublk; --takeover replaces no other server, nor the "
+                        "module: detach the device, and attach it again",
+                    EOPNOTSUPP);
+    }
+    streams.out << escaped(device.path + ": " + take_over_userspace(driver, device)) << '\n';
 }
 
 int do_record(Driver &driver, const Options &o) {
@@ -737,6 +777,24 @@ std::vector<DeviceRef> attached_devices(Driver &driver) {
     std::vector<DeviceRef> others = userspace_devices(driver);
     devices.insert(devices.end(), others.begin(), others.end());
     return devices;
+}
+
+/* "all" are those that can be taken over. */
+int do_takeover(Driver &driver, const Options &o, Streams &streams) {
+    std::vector<Finder> devices;
+    for (const std::string &name : o.names) {
+        if (name != kAll) {
+            devices.emplace_back([&driver, name] { return find_attached(driver, name); });
+            continue;
+        }
+        for (const DeviceRef &device : userspace_devices(driver)) {
+            if (can_be_taken_over(device) && !device.name.empty()) {
+                devices.emplace_back([device] { return device; });
+            }
+        }
+    }
+    return for_each(devices, streams,
+                    [&](const DeviceRef &device) { take_over(driver, device, streams); });
 }
 
 int do_list(Driver &driver, const CLI::App &app, const Options &o, Streams &streams) {
@@ -792,7 +850,7 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
             streams.err << kName << ": " << escaped(text) << '\n';
         }
     });
-    std::vector<std::function<DeviceRef()>> devices;
+    std::vector<Finder> devices;
     switch (action) {
         case Action::kAttach:
             return do_attach(driver, o, streams);
@@ -801,6 +859,8 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
             return kExitOk;
         case Action::kSnapshot:
             return do_snapshot(driver, o);
+        case Action::kTakeover:
+            return do_takeover(driver, o, streams);
         case Action::kDetach:
             for (const std::string &name : o.names) {
                 devices.emplace_back([&driver, name] { return find_any(driver, name); });

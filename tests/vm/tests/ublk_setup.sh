@@ -5,6 +5,8 @@
 # cloopwsetup on a kernel that has no module of ours: attach takes ublk by itself, and
 # each option works as with the module.
 
+# shellcheck source=tests/vm/lib/ublkd.sh
+. /cloopw/lib/ublkd.sh
 defer 'cloopwsetup -D; rmmod ublk_drv 2>/dev/null || :'
 mkdir mnt
 defer 'umount mnt 2>/dev/null || :'
@@ -84,15 +86,6 @@ check "detach" cloopwsetup -d /dev/cloopw0
 # ---- its server ----
 
 must "attach" cloopwsetup -c top /dev/cloopw0 image.cloopw
-# processes [NAME]: of cloopw-ublkd; each process's parent stands before it
-processes() {
-	ps -eo ppid=,pid=,comm= | awk -v name="${1:-cloopw-ublkd}" '$3 == name { print $1, $2 }'
-}
-# family: the supervisor, which is a parent of the other, and the server
-family() {
-	processes | awk '{ pid[$2]; parent[$1] = $2 }
-		END { for (p in pid) if (p in parent) print p, parent[p] }'
-}
 read -r server worker < <(family)
 kill -9 "$worker"
 check "a server that was killed goes on" cmp -n 1048576 -i 0 /dev/cloopw0 /dev/ublkb0
@@ -104,29 +97,6 @@ check "detach" cloopwsetup -d /dev/cloopw0
 
 # ---- a server goes on with what there is at that time ----
 
-# other_serves OLD: another server than OLD
-other_serves() {
-	local new
-	read -r _ new < <(family)
-	[ "$new" ] && [ "$new" != "$1" ]
-}
-# goes_on OLD: another server than OLD, and it answers
-goes_on() {
-	wait_for 20 other_serves "$1" &&
-		dd if=/dev/cloopw0 of=/dev/null bs=4k count=1 iflag=direct status=none
-}
-kill_worker() {
-	local server worker
-	read -r server worker < <(family)
-	kill -9 "$worker"
-	goes_on "$worker"
-}
-kill_both() {
-	local server worker
-	read -r server worker < <(family)
-	kill -9 "$server" "$worker"
-	goes_on "$worker"
-}
 rm -f low top2
 must "attach with a small limit" cloopwsetup -c low --cow-limit 16M /dev/cloopw0 image.cloopw
 check "a larger limit" cloopwsetup --cow-limit 48M /dev/cloopw0
@@ -215,8 +185,8 @@ refuses "two servers of one COW" 'is in use' sh -c \
 cloopwsetup -D
 must "attach" cloopwsetup --ram=32M /dev/cloopw0 image.cloopw
 dd if=/dev/urandom of=/dev/cloopw0 bs=1M count=8 conv=fsync status=none
-{ processes cloopw-watch; processes; } | while read -r _ pid; do kill -9 "$pid"; done
+{ processes cloopw-watch; processes cloopw-ublkd; } | while read -r _ pid; do kill -9 "$pid"; done
 check "a server that is lost with its watch shows" wait_for 10 test "$(column state)" = failed
 refuses "detach tells that writes may be lost" 'its server had ended' cloopwsetup -d /dev/cloopw0
 check "and nothing is left" test ! -e /dev/ublkb0
-check "nor a process" test ! "$(processes; processes cloopw-watch)"
+check "nor a process" test ! "$(processes cloopw-ublkd; processes cloopw-watch)"

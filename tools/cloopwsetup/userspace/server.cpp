@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -28,7 +29,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kEver(24 * 3600 * 1000); /* a large COW file is recovered */
 constexpr milliseconds kStop(120 * 1000);       /* a slow medium is written to */
 constexpr timeval kAnswer = {1, 0};
-constexpr timeval kDone = {120, 0}; /* a slow medium is written to */
+constexpr timeval kDone = {120, 0};           /* a slow medium is written to */
+constexpr milliseconds kTakeover(120 * 1000); /* a slow medium is read from */
 
 /* The one that was built with this program, else nbdkit looks for an installed one. */
 std::string plugin() {
@@ -251,6 +253,33 @@ Json order_server(const UserspaceState &state, const Json &order) {
                     kServerLost);
     }
     return answer;
+}
+
+std::string take_over_server(Driver &driver, const UserspaceState &state) {
+    const std::string program = own_program(kUblkServer.name);
+    if (program.empty()) {
+        throw Error(std::string(kUblkServer.name) + " is not installed; its present server goes on",
+                    ENOENT);
+    }
+    std::error_code code;
+    const uintmax_t before = fs::file_size(state.log(), code);
+    const std::string pids = text_of(pid_file(state));
+    try {
+        order_server(state, {{"do", "takeover"}, {"program", program}});
+    } catch (const Error &e) {
+        if (e.code() != kServerLost || !is_alive(serving_process(state))) {
+            throw;
+        } /* the successor was faster than the answer */
+    }
+    const bool serves = wait_until(driver, kTakeover, [&] {
+        return text_of(pid_file(state)) != pids || !is_alive(serving_process(state));
+    });
+    const std::string error = first_error(state.log(), before);
+    if (!serves || !error.empty() || !is_alive(serving_process(state))) {
+        throw Error(error.empty() ? "'tail " + state.log() + "' may tell more" : error, EIO);
+    }
+    const std::string said = last_line(state.log(), before);
+    return said.substr(std::min(said.size(), said.find(": ") + 2));
 }
 
 std::map<std::string, std::string> server_status(const UserspaceState &state) {

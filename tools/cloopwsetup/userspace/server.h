@@ -38,6 +38,12 @@ void stop_server(const UserspaceState &state);
 /* Tells the server to do it, see lib/serve/orders.h, and returns its answer. Throws Error with its reason. */
 Json order_server(const UserspaceState &state, const Json &order);
 
+/*
+ * The installed program takes the place of the server, see tools/cloopw-ublkd/supervise.h.
+ * Returns what the new server says. Throws Error: the present server goes on.
+ */
+std::string take_over_server(Driver &driver, const UserspaceState &state);
+
 /* The server's present status; empty: it does not answer. */
 std::map<std::string, std::string> server_status(const UserspaceState &state);
 

@@ -518,6 +518,23 @@ void resize_userspace(Driver &driver, const DeviceRef &device, uint64_t size) {
     driver.say(device.path + ": has " + std::to_string(size) + " bytes now");
 }
 
+bool can_be_taken_over(const DeviceRef &device) {
+    return device.userspace && device.userspace->state.way == kUblkWay.name;
+}
+
+std::string take_over_userspace(Driver &driver, const DeviceRef &device) {
+    auto lock = StateLock::take(device.userspace->state.dir, true);
+    const auto state = lock ? read_state(lock->dir()) : std::nullopt;
+    if (!state) {
+        throw Error(device.path + ": has no image", ENXIO);
+    }
+    try {
+        return take_over_server(driver, *state);
+    } catch (const Error &e) {
+        throw e.with(device.path + ": not taken over: " + e.what());
+    }
+}
+
 FirstReads first_reads_userspace(const DeviceRef &device, uint64_t from) {
     const Json answer = order_server(device.userspace->state, {{"do", "recorded"}, {"from", from}});
     FirstReads reads;

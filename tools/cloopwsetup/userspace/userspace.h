@@ -54,6 +54,15 @@ void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::stri
 /* The device grows to so many bytes, which its COW remembers. Throws Error. */
 void resize_userspace(Driver &driver, const DeviceRef &device, uint64_t size);
 
+/*
+ * The installed server takes the place of the one that serves the device, which is in use
+ * meanwhile. Returns what the server says of it. Throws Error: the present server goes on.
+ */
+std::string take_over_userspace(Driver &driver, const DeviceRef &device);
+
+/* Can its server be replaced while it is in use? */
+bool can_be_taken_over(const DeviceRef &device);
+
 /* Blocks of an image in the order of their first read since the attach. */
 struct FirstReads {
     struct Read {

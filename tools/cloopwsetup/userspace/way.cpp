@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
+#include <string_view>
 
 #include "lib/device_node.h"
 #include "lib/error.h"
@@ -36,20 +37,32 @@ bool wait_until(Driver &driver, milliseconds most, const std::function<bool()> &
     return true;
 }
 
-std::string last_words(const std::string &log, uintmax_t from) {
+std::string first_error(const std::string &log, uintmax_t from) {
+    constexpr std::string_view kMark = "error: ";
     std::ifstream file(log);
     file.seekg(static_cast<std::streamoff>(from));
-    std::string words;
     for (std::string line; std::getline(file, line);) {
-        size_t error = line.find("error: ");
+        const size_t error = line.find(kMark);
         if (error != std::string::npos) {
-            return line.substr(error + sizeof("error: ") - 1);
-        }
-        if (!line.empty()) {
-            words = line;
+            return line.substr(error + kMark.size());
         }
     }
-    return words;
+    return "";
+}
+
+std::string last_line(const std::string &log, uintmax_t from) {
+    std::ifstream file(log);
+    file.seekg(static_cast<std::streamoff>(from));
+    std::string last;
+    for (std::string line; std::getline(file, line);) {
+        last = line.empty() ? last : line;
+    }
+    return last;
+}
+
+std::string last_words(const std::string &log, uintmax_t from) {
+    const std::string error = first_error(log, from);
+    return error.empty() ? last_line(log, from) : error;
 }
 
 int settle_device(Driver &driver, const UserspaceState &state) {

@@ -78,6 +78,12 @@ bool wait_until(Driver &driver, std::chrono::milliseconds most, const std::funct
 /* The last error that a program of ours wrote, for people; "" when it wrote none. */
 std::string last_words(const std::string &log, uintmax_t from = 0);
 
+/* The first line with "error: " that a program of ours wrote since; "": there is none. */
+std::string first_error(const std::string &log, uintmax_t from);
+
+/* The last line since that is not empty; "": there is none. */
+std::string last_line(const std::string &log, uintmax_t from);
+
 /* Sends the server what was written to it: 0 or errno. Throws Error for a device in use. */
 int settle_device(Driver &driver, const UserspaceState &state);
 
