@@ -32,8 +32,9 @@ deps_list() {
 		roots)
 			printf '%s\n' mmdebstrap ;;
 		convert)
-			printf '%s\n' busybox-static e2fsprogs grub-common grub-pc-bin \
-				mtools squashfs-tools xorriso ;;
+			printf '%s\n' busybox-static dosfstools e2fsprogs grub-common \
+				grub-pc-bin isolinux mtools squashfs-tools syslinux-common \
+				xorriso ;;
 		unit)
 			deps_list convert
 			printf '%s\n' bindfs busybox-static cloop-utils dash \
