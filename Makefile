@@ -172,9 +172,10 @@ netboot: ## what a web server needs to boot machines by network, in build/netboo
 check-boot: iso ## boots of the live system: in memory, and with changes kept
 	@tests/live/run ram persistent
 
-check-live: iso ## boots of the live system: what check-boot leaves out
+check-live: iso ## boots of the live system: what check-boot leaves out, and a room
 	@tests/live/run uefi rollback full small stick toram partition \
-		failures chroot dracut killed secure-boot convert luks
+		failures chroot dracut killed secure-boot convert luks net netboot
+	@tests/fleet/run
 
 install: install-tools install-docs install-plugin ## tools, and the module for the running kernel
 	@scripts/build-module $$(uname -r)

@@ -14,7 +14,7 @@
 # Debian 13 has these no more; its programs run there.
 deps_bookworm='cloop-utils'
 deps_groups='tools tests modules roots convert unit lint pictures site patch fuzz guest-plain guest vm-plain
-	vm vm-arm64 vm-systemd vm-debug demo bench deb repo packaging live'
+	vm vm-arm64 vm-systemd vm-debug demo bench deb repo packaging live fleet'
 
 # deps_list GROUP...: the packages of the groups, one a line
 deps_list() {
@@ -89,6 +89,9 @@ deps_list() {
 				qemu-system-x86 ovmf \
 				seabios dpkg-dev squashfs-tools openssl \
 				cryptsetup-bin nbdkit libnbd-bin ;;
+		fleet)
+			printf '%s\n' iproute2 libnbd-bin nbdkit python3-libnbd qemu-block-extra \
+				qemu-utils squashfs-tools squashfuse ;;
 		demo)
 			printf '%s\n' mmdebstrap e2fsprogs ;;
 		bench)

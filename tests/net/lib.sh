@@ -4,6 +4,9 @@
 # Web servers and proxies of Debian, each in a directory of its own on a free port.
 # Sourced by tests with a current directory that they remove, and with top set.
 
+# What is put before a server's command, such as "nsenter --net=FILE", and where nginx listens.
+in_server=()
+listen=127.0.0.1
 servers=()
 # shellcheck disable=SC2154  # who sources it sets it
 web_servers=$("$top/scripts/web-servers")
@@ -30,7 +33,7 @@ print(s.getsockname()[1])'
 # wait_for_port PORT
 wait_for_port() {
 	for _ in $(seq 600); do
-		! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null || return 0
+		! "${in_server[@]}" bash -c "exec 3<>/dev/tcp/$listen/$1" 2>/dev/null || return 0
 		sleep 0.1
 	done
 	echo "nothing listens at port $1" >&2
@@ -42,7 +45,7 @@ start_server() {
 	local port=$1
 	shift
 	LD_LIBRARY_PATH=$web_servers/usr/lib/$multiarch:$web_servers/usr/lib \
-		"$@" >>"$PWD/servers.log" 2>&1 &
+		"${in_server[@]}" "$@" >>"$PWD/servers.log" 2>&1 &
 	servers+=($!)
 	wait_for_port "$port"
 }
@@ -67,7 +70,7 @@ start_nginx() {
 			scgi_temp_path $PWD/nginx$port/scgi;
 			proxy_cache_path $PWD/nginx$port/cache keys_zone=chunks:1m;
 			server {
-				listen 127.0.0.1:$port;
+				listen $listen:$port;
 				root $root;
 				$(printf '%s\n' "$@")
 			}

@@ -35,6 +35,10 @@ guest 'echo order-begins; gzip -c /run/order | base64 -w 76; echo order-ends' ||
 sed -n '/^order-begins/,/^order-ends/p' <<<"$vm_text" | grep -xE '[A-Za-z0-9+/=]{1,76}' |
 	base64 -d | gunzip >"$work/order"
 check 'the record has blocks' test "$(grep -c '^[0-9]' "$work/order")" -gt 100
+# for tests/fleet
+cp "$work/order" "$top/build/live/netboot.order"
+mkdir -p "$top/build/netboot"
+cp "$work/www/root.cloopw" "$top/build/netboot/"
 vm_off
 
 # ---- in the order of the boot, with a cache ----
