@@ -109,7 +109,7 @@ patch: ## the driver as patches for a kernel's source; PATCH_FOR=6.12, or a dire
 check-patch: tests ## these for 6.12 and the newest: each step builds, the kernels run
 	@scripts/check-patch 6.12 $(SHORT)
 
-check-long: check check-arm64 check-sanitizers check-debug check-live check-patch fuzz ## all that takes hours
+check-long: check check-arm64 check-sanitizers check-debug check-live check-patch fuzz site ## all that takes hours
 	@scripts/tidy --all
 	@for seed in 1 1000001 2000001 3000001; do \
 		build/bin/crash-sim --cuts 2500000 --seed $$seed || exit 1; \
