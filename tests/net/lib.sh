@@ -130,3 +130,16 @@ start_squid() {
 	END
 	start_server "$1" "$web_servers/usr/sbin/squid" -N -f "$PWD/squid$1/conf"
 }
+
+# start_varnish PORT BACKEND VCL: VCL is the file of docs/howto/net.md, without the backend
+start_varnish() {
+	mkdir -p "varnish$1"
+	{
+		printf '%s\n' 'vcl 4.1;' "backend default { .host = \"127.0.0.1\"; .port = \"$2\"; }"
+		cat "$3"
+	} >"varnish$1/vcl"
+	start_server "$1" "$web_servers/usr/sbin/varnishd" -F -n "$PWD/varnish$1" \
+		-a "127.0.0.1:$1" -f "$PWD/varnish$1/vcl" -s malloc,64M -j none \
+		-p http_range_support=off \
+		-p "vmod_path=$web_servers/usr/lib/$multiarch/varnish/vmods"
+}
