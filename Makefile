@@ -72,6 +72,7 @@ check-unit: tests ## unit tests and crash simulator: for a first change
 
 check-vm: tests modules ## the driver on real kernels, in QEMU
 	@tests/vm/check --also 'tests/vm/kill 6.12' --also 'tests/vm/nbd 6.12' \
+		--also 'tests/vm/remote 6.12' \
 		$(KERNELS) --short $(SHORT)
 
 check-arm64: tests ## the driver and the tools on arm64, with pages of 4 and of 16 KiB
