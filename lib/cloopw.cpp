@@ -250,6 +250,14 @@ void Device::grow(u64 size) {
     }
 }
 
+void Device::reset() {
+    cw_report report = {};
+    const int err = cw_device_reset(device_.get(), &report);
+    if (err != 0) {
+        throw error_of(report, err, base_.name(), "cannot be reset");
+    }
+}
+
 void Device::snapshot(Io layer) {
     cw_report report = {};
     layers_.reserve(layers_.size() + 1);

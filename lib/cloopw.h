@@ -136,6 +136,9 @@ public:
     /* Makes the device longer, which the top layer remembers. */
     void grow(u64 size);
 
+    /* Throws the content of the top layer away. Durable on return. */
+    void reset();
+
     /*
      * Freezes the top layer and puts this new, empty one over it. Takes layer over. On
      * Error nothing has changed.

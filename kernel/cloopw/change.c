@@ -15,6 +15,7 @@
 
 static_assert(sizeof(struct cloopw_snapshot) == CLOOPW_SNAPSHOT_SIZE_1);
 static_assert(sizeof(struct cloopw_resize) == CLOOPW_RESIZE_SIZE_1);
+static_assert(sizeof(struct cloopw_reset) == CLOOPW_RESET_SIZE_1);
 
 /* Takes the right to change the attachment, which one thread has at a time. */
 static int hold(struct cloopw_disk *disk, struct cw_report *report)
@@ -215,8 +216,74 @@ static int flush(struct cloopw_disk *disk)
 	return sync_err ? sync_err : err;
 }
 
-int cloopw_change_ioctl(struct cloopw_disk *disk, unsigned int cmd,
-			void __user *arg)
+/* ---- reset ---- */
+
+struct reset {
+	struct cloopw_reset request;
+	bool exclusive;
+};
+
+static int reset_engine(struct cloopw_attachment *att, void *arg)
+{
+	return cw_device_reset(att->engine, arg);
+}
+
+/* With the disk held, and claimed, so that no file system is on it. */
+static int reset_held(struct cloopw_disk *disk, struct cw_report *report)
+{
+	int err;
+
+	/* What cannot be stored, for example on a full COW, goes all the same. */
+	cloopw_disk_sync(disk);
+	err = cloopw_attachment_run(disk->attachment, reset_engine, report);
+	if (!err)
+		cloopw_disk_drop_cached(disk);
+	return err;
+}
+
+static int reset_checked(struct cloopw_disk *disk, void *arg,
+			 struct cw_report *report)
+{
+	const struct reset *reset = arg;
+	struct block_device *bdev = disk->gd->part0;
+	int err;
+
+	if (reset->request.flags)
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_REQUEST,
+				 "unknown flags 0x%x", reset->request.flags);
+	err = hold(disk, report);
+	if (err)
+		return err;
+	if (!reset->exclusive)
+		err = bd_prepare_to_claim(bdev, disk, NULL);
+	if (err) {
+		cw_refuse_file(report, err, CLOOPW_R_DEVICE_IN_USE,
+			       disk->gd->disk_name);
+		goto release;
+	}
+	err = reset_held(disk, report);
+	if (!reset->exclusive)
+		bd_abort_claiming(bdev, disk);
+release:
+	cloopw_disk_release(disk, true);
+	return err;
+}
+
+static int reset(struct cloopw_disk *disk, bool exclusive,
+		 const void __user *arg)
+{
+	struct reset reset = { .exclusive = exclusive };
+	int err;
+
+	err = cloopw_read_request(&reset.request, sizeof(reset.request), arg,
+				  CLOOPW_RESET_SIZE_1);
+	if (err)
+		return err;
+	return change(disk, &reset, reset.request.reason, reset_checked);
+}
+
+int cloopw_change_ioctl(struct cloopw_disk *disk, bool exclusive,
+			unsigned int cmd, void __user *arg)
 {
 	switch (cmd) {
 	case CLOOPW_SNAPSHOT:
@@ -225,6 +292,8 @@ int cloopw_change_ioctl(struct cloopw_disk *disk, unsigned int cmd,
 		return resize(disk, arg);
 	case CLOOPW_FLUSH:
 		return flush(disk);
+	case CLOOPW_RESET:
+		return reset(disk, exclusive, arg);
 	default:
 		return -ENOTTY;
 	}

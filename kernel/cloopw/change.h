@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Changes of an attachment: snapshot, resize, flush. */
+/* Changes of an attachment: snapshot, resize, flush, reset. */
 #ifndef CLOOPW_CHANGE_H
 #define CLOOPW_CHANGE_H
 
@@ -7,9 +7,12 @@
 
 struct cloopw_disk;
 
-/* CLOOPW_SNAPSHOT, _RESIZE and _FLUSH; -ENOTTY for others. */
-int cloopw_change_ioctl(struct cloopw_disk *disk, unsigned int cmd,
-			void __user *arg);
+/*
+ * CLOOPW_SNAPSHOT, _RESIZE, _FLUSH and _RESET; -ENOTTY for others. exclusive: the
+ * caller has the disk open exclusively.
+ */
+int cloopw_change_ioctl(struct cloopw_disk *disk, bool exclusive,
+			unsigned int cmd, void __user *arg);
 /*
  * Takes over the new size of a raw image when *size is 0, or else grows the
  * device to *size bytes. *size becomes the device's. On error nothing has changed

@@ -94,6 +94,19 @@ static int sync_cached(struct block_device *bdev)
 	return err ? err : earlier;
 }
 
+/* Nobody has claimed the disk, so no file system keeps pages of it. */
+void cloopw_disk_drop_cached(struct cloopw_disk *disk)
+{
+	struct gendisk *gd = disk->gd;
+	struct block_device *part;
+	unsigned long i;
+
+	mutex_lock(&gd->open_mutex); /* partitions do not come or go */
+	xa_for_each(&gd->part_tbl, i, part)
+		truncate_inode_pages(part->bd_mapping, 0);
+	mutex_unlock(&gd->open_mutex);
+}
+
 static bool is_full(const struct cloopw_attachment *att)
 {
 	struct cw_cow_space space;

@@ -69,6 +69,11 @@ void cloopw_disk_release(struct cloopw_disk *disk, bool alone);
  * or while clearing.
  */
 int cloopw_disk_sync(struct cloopw_disk *disk);
+/*
+ * Empties the page cache of the disk and its partitions, without a write. The
+ * caller has claimed the disk.
+ */
+void cloopw_disk_drop_cached(struct cloopw_disk *disk);
 
 /* gendisk.c */
 struct cloopw_disk *cloopw_disk_add(int number);  /* or ERR_PTR */

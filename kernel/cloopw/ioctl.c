@@ -40,6 +40,7 @@ int cloopw_ioctl(struct block_device *bdev, blk_mode_t mode,
 	case CLOOPW_GET_READS:
 		return cloopw_get_reads(disk, (void __user *)arg);
 	default:
-		return cloopw_change_ioctl(disk, cmd, (void __user *)arg);
+		return cloopw_change_ioctl(disk, mode & BLK_OPEN_EXCL, cmd,
+					   (void __user *)arg);
 	}
 }

@@ -27,6 +27,8 @@ constexpr std::array kRemedies = {
     Remedy{CLOOPW_R_NOT_GROWABLE, 0,
            "'cloopwsetup -c NEW -c THIS DEVICE IMAGE' puts a log over it, which can"},
     Remedy{CLOOPW_R_SHRINK, 0, "make the file system smaller, and an image of that with mkcloopw"},
+    Remedy{CLOOPW_R_NOT_RESETTABLE, 0,
+           "detach it and remove the file; a new one is made at the next attach"},
     Remedy{CLOOPW_R_GROW_FAILED, ENOSPC, "raise --cow-limit, or make room where the COW is"},
     Remedy{CLOOPW_R_BASE_MODIFIED, 0,
            "else give the image it was made for; 'cloopwsetup --same-base' takes this one, if it "

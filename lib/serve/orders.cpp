@@ -167,6 +167,8 @@ std::string carry_out(Device &device, const std::string &line, Remembers &memory
             snapshot(device, order, memory);
         } else if (what == "resize") {
             resize(device, order, memory);
+        } else if (what == "reset") {
+            device.reset();
         } else if (what == "recorded") {
             answer = recorded(device, order);
         } else if (what == "takeover") {

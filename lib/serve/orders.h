@@ -6,6 +6,7 @@
  *	{"do": "set", "cow_limit": "67108864", "cache_limit": "8388608", "low_space": "5%"}
  *	{"do": "snapshot", "path": "/new.cow", "codec": "zstd", "level": 3, "limit": "1G"}
  *	{"do": "resize", "size": "4G"}
+ *	{"do": "reset"}
  *	{"do": "recorded", "from": 0}
  *	{"do": "takeover", "program": "/usr/sbin/cloopw-ublkd"}
  *

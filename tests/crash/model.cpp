@@ -148,10 +148,50 @@ std::string Model::judge(u64 page, const u8 *content, u32 cut, u32 flushed) cons
     return "is of no version it ever had";
 }
 
+Model::Sides Model::sides_of(u64 page, const u8 *content, const ResetCall &call,
+                             u32 flushed) const {
+    const u64 hash = XXH3_64bits(content, page_len(page));
+    const std::vector<State> &states = states_[page];
+    Sides sides = {false, false};
+    size_t i = states.size();
+    while (i != 0 && states[i - 1].start > call.start) {
+        i--;
+    }
+    if (i == 0 || states[i - 1].start != call.start) {
+        return {true, true}; /* the device did not have the page yet */
+    }
+    sides.after = states[--i].hash == hash;
+    while (i-- > 0 && !sides.before) {
+        sides.before = states[i].hash == hash;
+        if (states[i].done <= flushed) {
+            break;
+        }
+    }
+    return sides;
+}
+
+std::string Model::judge_resets(const Bytes &all, u32 cut, u32 flushed) const {
+    for (const ResetCall &call : resets_) {
+        u64 old = pages();
+        u64 fresh = pages();
+        for (u64 page = 0; page < pages() && call.start <= cut && cut < call.done; page++) {
+            const Sides sides = sides_of(page, all.data() + page * CW_PAGE_SIZE, call, flushed);
+            old = sides.before && !sides.after ? page : old;
+            fresh = sides.after && !sides.before ? page : fresh;
+        }
+        if (call.done != kNever && old != pages() && fresh != pages()) {
+            return "page " + std::to_string(old) + " is of before a reset, and page " +
+                   std::to_string(fresh) + " is not";
+        }
+    }
+    return "";
+}
+
 void Model::save(FILE *file) const {
     put(file, now_);
     put(file, flushes_);
     put(file, growths_);
+    put(file, resets_);
     for (const std::vector<State> &states : states_) {
         put(file, states);
     }
@@ -161,6 +201,7 @@ Model Model::load(FILE *file, const Bytes *below) {
     Model model(below, get<u8>(file));
     model.flushes_ = get<FlushCall>(file);
     model.growths_ = get<Growth>(file);
+    model.resets_ = get<ResetCall>(file);
     for (std::vector<State> &states : model.states_) {
         states = get<State>(file);
     }

@@ -24,6 +24,12 @@ struct FlushCall {
     u32 done;
 };
 
+/* The device threw its changes away: each page has a state that begins there. */
+struct ResetCall {
+    u32 start; /* places in the history */
+    u32 done = kNever;
+};
+
 /* The device became longer. */
 struct Growth {
     u64 size;  /* bytes */
@@ -76,6 +82,7 @@ public:
 
     /* The device has, or gets, that size. One thread at a time. */
     void grow(const Growth &growth) { growths_.push_back(growth); }
+    void reset(const ResetCall &call) { resets_.push_back(call); }
     /* "" when the device may have that size after a cut, else the reason why not. */
     std::string judge_size(u64 size, u32 cut) const;
 
@@ -84,10 +91,20 @@ public:
     /* "" when a page may have this content after a cut, else the reason why not. */
     std::string judge(u64 page, const u8 *content, u32 cut, u32 flushed) const;
 
+    /* The same of all pages: a reset that a crash cut off was for all of them or none. */
+    std::string judge_resets(const Bytes &all, u32 cut, u32 flushed) const;
+
     void save(FILE *file) const;
     static Model load(FILE *file, const Bytes *below);
 
 private:
+    /* May the page have this content of before the reset, or of the reset? */
+    struct Sides {
+        bool before;
+        bool after;
+    };
+    Sides sides_of(u64 page, const u8 *content, const ResetCall &call, u32 flushed) const;
+
     const Bytes *below_;
     std::unique_ptr<Bytes> frozen_; /* below_, if it is not the base */
     Bytes now_;
@@ -96,6 +113,7 @@ private:
     std::vector<u8> unknown_below_;          /* each page's: below_ may be wrong */
     std::vector<FlushCall> flushes_;
     std::vector<Growth> growths_;
+    std::vector<ResetCall> resets_;
 };
 
 }  // namespace cloopw::crash

@@ -102,6 +102,10 @@ static void judge(const Model &model, u64 size, const Bytes &all, u32 place) {
             throw Violation("page " + std::to_string(page) + " " + why);
         }
     }
+    const std::string torn = model.judge_resets(all, place, flushed);
+    if (!torn.empty()) {
+        throw Violation(torn);
+    }
 }
 
 /* Takes over the content after an attach, if the model allows it. */

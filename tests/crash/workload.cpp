@@ -62,6 +62,7 @@ Shape Shape::from(u64 seed, const std::string &codec) {
         shape.device_bytes = cw_round_up(shape.device_bytes, CW_PAGE_SIZE);
         shape.most_bytes = shape.device_bytes + (1 + random() % 1024) * CW_PAGE_SIZE;
     }
+    shape.resets = shape.threads == 1 && random() % 4 == 0;
     shape.block = random() % 2 == 0 ? CW_SECTOR_SIZE : 4096;
     shape.troubles.delays = shape.threads > 1;
     shape.troubles.errors = random() % 4 == 0;
@@ -204,6 +205,10 @@ void Worker::step() {
         grow();
         return;
     }
+    if (shape_.resets && random_() % 64 == 0) {
+        reset();
+        return;
+    }
     switch (random_() % 16) {
         case 0:
             zero(page, pages);
@@ -242,6 +247,26 @@ void Worker::grow() {
         violation_ = "the device did not grow: error " + std::to_string(-err);
     }
     model_->grow(growth);
+}
+
+/* On success that is durable, like what a flush covers. */
+void Worker::reset() {
+    const u64 pages = count();
+    if (!is_known_below(0, pages)) {
+        return;
+    }
+    ResetCall call = {io_->mark()};
+    buf_.assign(pages * CW_PAGE_SIZE, 0); /* for a look after a failure */
+    for (u64 page = 0; page < pages; page++) {
+        model_->begin(page, model_->below(page), call.start);
+    }
+    const int err = cw_device_reset(device_, nullptr);
+    finish(0, pages, err);
+    if (err == 0) {
+        call.done = io_->mark();
+        flushes_.push_back({call.done, call.done});
+    }
+    model_->reset(call);
 }
 
 u64 Worker::bytes_of(u64 page, u64 pages) const {

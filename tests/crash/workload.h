@@ -23,6 +23,7 @@ struct Shape {
     u32 max_pages;    /* longest write */
     u32 flush_every;  /* operations */
     u32 noise;        /* so many of 16 pages do not shrink; more: and none is zeros */
+    bool resets;      /* the changes are thrown away now and then */
     bool uniform;     /* writes are all of max_pages */
     bool whole_pages; /* like a block device */
     u32 snapshots;    /* how often a new layer is put over the others */
@@ -95,6 +96,7 @@ private:
     void discard(u64 page, u64 pages);
     void flush();
     void grow();
+    void reset();
     void read(u64 page, u64 pages);
     void finish(u64 page, u64 pages, int err);
     void look(u64 page, u64 pages);

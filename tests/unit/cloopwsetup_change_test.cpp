@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /* cloopwsetup of a device that is attached. */
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 #include <regex>
 
 #include "lib/cow/chain.h"
+#include "lib/cow/reset.h"
+#include "lib/fd.h"
 #include "support/cloopwsetup_tool.h"
 
 namespace cloopw::test {
@@ -171,6 +175,145 @@ TEST_F(CloopwsetupChange, ResizeWantsTheModuleOfThisVersion) {
             "DEV/cloopw0: not resized: Operation not permitted; run this as root");
 }
 
+/* ---- reset ---- */
+
+class CloopwsetupReset : public CloopwsetupChange {
+protected:
+    void attach_and_write(const std::string &cow) {
+        runs({"-c", cow, device(0), image()});
+        attached(0).engine->write(changed_.data(), kImageSize, 0);
+        attached(0).engine->flush();
+    }
+    Bytes shown(int number) {
+        Bytes bytes(kImageSize);
+        attached(number).engine->read(bytes.data(), kImageSize, 0);
+        return bytes;
+    }
+
+    const Bytes changed_ = random_bytes(kImageSize, 5);
+    const Bytes original_ = text_bytes(kImageSize);
+};
+
+TEST_F(CloopwsetupReset, ThrowsTheChangesAwayInPlace) {
+    attach_and_write(path("cow"));
+    runs({"-v", "--reset", device(0)});
+    EXPECT_EQ(placeholders(err_),
+              "cloopwsetup: DEV/cloopw0: shows what its COW lies over, without changes\n");
+    EXPECT_EQ(shown(0), original_);
+    runs({"-d", device(0)});
+    runs({"-c", path("cow"), device(0), image()});
+    EXPECT_EQ(shown(0), original_);
+}
+
+TEST_F(CloopwsetupReset, OthersAreRefusedWithTheReason) {
+    runs({device(0), image()});
+    const std::string read_only =
+        "DEV/cloopw0: not reset: the device is read-only, so it has no changes to throw away; "
+        "attach the image with -c and without -r";
+    refuses({"--reset", device(0)}, read_only);
+    runs({"-d", device(0)});
+    runs({"-c", path("uml"), "--cow-format", "uml", device(0), image()});
+    refuses({"--reset", device(0)},
+            "DIR/uml: a COW file of format uml cannot be reset; detach it and remove the file; a "
+            "new one is made at the next attach");
+    refuses({"--reset", device(1)}, "DEV/cloopw1: has no image");
+    refuses({"--reset"}, "--reset: which DEVICE?", 2);
+    refuses({"--reset", "-d", device(0)},
+            "only one of -f, -d, -D, --snapshot, --reset, --stats, --record, --takeover, and -l "
+            "or -j at a time",
+            2);
+    refuses({"--reset", "-c", path("x"), device(0)},
+            "-c,--cow has no meaning when resetting a device", 2);
+}
+
+TEST_F(CloopwsetupReset, AMountedDeviceStaysAsItIs) {
+    attach_and_write(path("cow"));
+    kernel_->claimed = true;
+    kernel_->write_file("/proc/self/mountinfo",
+                        "36 35 251:0 / /mnt rw - ext4 " + device(0) + " rw\n");
+    refuses({"--reset", device(0)},
+            "DEV/cloopw0: not reset: is in use: DEV/cloopw0 is mounted on /mnt; first 'umount "
+            "/mnt'");
+    EXPECT_EQ(shown(0), changed_);
+}
+
+TEST_F(CloopwsetupReset, WantsRootAndTheModuleOfThisVersion) {
+    attach_and_write(path("cow"));
+    kernel_->ioctl_errors[CLOOPW_RESET] = -ENOTTY;
+    refuses({"--reset", device(0)},
+            "DEV/cloopw0: not reset: Inappropriate ioctl for device; this program and the module "
+            "are of different versions");
+    kernel_->open_errors[device(0)] = -EACCES;
+    refuses({"--reset", device(0)},
+            "DEV/cloopw0: cannot open: Permission denied; run this as root");
+}
+
+TEST_F(CloopwsetupReset, ADetachCanDiscardTheChanges) {
+    attach_and_write(path("cow"));
+    runs({"-v", "-d", "--discard-changes", device(0)});
+    EXPECT_EQ(placeholders(err_),
+              "cloopwsetup: DEV/cloopw0: detached\n"
+              "cloopwsetup: DIR/cow: holds no changes any more\n");
+    EXPECT_EQ(fs::file_size(path("cow")), u64{64} << 10);
+    runs({"-c", path("cow"), device(0), image()});
+    EXPECT_EQ(shown(0), original_);
+    attached(0).engine->write(changed_.data(), kImageSize, 0);
+    runs({"-d", device(0)});
+    runs({"-c", path("cow"), device(0), image()});
+    EXPECT_EQ(shown(0), changed_);
+}
+
+TEST_F(CloopwsetupReset, DiscardingStartsFromTheSnapshot) {
+    attach_and_write(path("cow"));
+    runs({"--snapshot", path("new"), device(0)});
+    attached(0).engine->write(original_.data(), kImageSize, 0);
+    runs({"-d", "--discard-changes", device(0)});
+    runs({"-c", path("new"), device(0), image()});
+    EXPECT_EQ(shown(0), changed_);
+}
+
+/* A full COW is a reason to throw its content away. */
+TEST_F(CloopwsetupReset, WhatCannotBeStoredIsDiscardedToo) {
+    attach_and_write(path("cow"));
+    kernel_->clear_error = -ENOSPC;
+    kernel_->clear_detaches = true;
+    runs({"-d", "--discard-changes", device(0)});
+    kernel_->clear_error = 0;
+    runs({"-c", path("cow"), device(0), image()});
+    EXPECT_EQ(shown(0), original_);
+}
+
+TEST_F(CloopwsetupReset, NothingHappensWhereThereIsNothingToDiscard) {
+    runs({device(0), image()});
+    const std::string nothing = ": nothing is written to it, so it has no changes to throw away";
+    refuses({"-d", "--discard-changes", device(0)}, "DEV/cloopw0" + nothing);
+    runs({"-c", path("uml"), "--cow-format", "uml", device(1), image()});
+    refuses({"-d", "--discard-changes", device(1)},
+            "DIR/uml: a COW file of format uml cannot be reset; detach it and remove the file; a "
+            "new one is made at the next attach");
+    EXPECT_TRUE(kernel_->disks[0] && kernel_->disks[1]);
+    refuses({"-D", "--discard-changes"}, "--discard-changes has no meaning when detaching all", 2);
+    refuses({"--discard-changes", device(0)}, "--discard-changes has no meaning when listing", 2);
+}
+
+TEST_F(CloopwsetupReset, ChangesInMemoryGoWithTheDevice) {
+    runs({"--ram", device(0), image()});
+    runs({"-d", "--discard-changes", device(0)});
+    EXPECT_FALSE(kernel_->disks[0]);
+}
+
+TEST_F(CloopwsetupReset, AFileThatOthersHaveKeepsItsChanges) {
+    attach_and_write(path("cow"));
+    kernel_->on_pause = nullptr;
+    const Fd other(open(path("cow").c_str(), O_RDWR | O_CLOEXEC));
+    struct flock lock = {};
+    lock.l_type = F_WRLCK;
+    kernel_->clear_error = 0;
+    runs({"-d", device(0)});
+    ASSERT_EQ(fcntl(other.get(), F_OFD_SETLK, &lock), 0);
+    EXPECT_THROW(reset_cow_file(path("cow")), Error);
+}
+
 /* ---- flush ---- */
 
 TEST_F(CloopwsetupChange, FlushesFileSystemsThenTheDriver) {
@@ -334,7 +477,8 @@ TEST_F(CloopwsetupChange, WrongUsage) {
         {{"--set-cache", "1M", "-d", device(0)}, "--set-cache has no meaning when detaching"},
         {{"--stats"}, "--stats: of which DEVICE?"},
         {{"--stats", "-l", device(0)},
-         "only one of -f, -d, -D, --snapshot, --stats, --record, --takeover, and -l or -j at a "
+         "only one of -f, -d, -D, --snapshot, --reset, --stats, --record, --takeover, and -l or -j "
+         "at a "
          "time"},
         {{"--stats=x", device(0)}, "--stats: 'x' is not SECONDS or SECONDS,COUNT"},
         {{"--stats=1,", device(0)}, "--stats: '1,' is not SECONDS or SECONDS,COUNT"},

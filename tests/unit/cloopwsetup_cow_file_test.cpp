@@ -204,7 +204,8 @@ TEST_F(Cloopwsetup, VersionOfTheModule) {
             "\n"
             "COW codecs: none, zlib, lz4, lz4hc, zstd\n"
             "COW layers: 64\n"
-            "features: snapshots, resize, direct I/O, records, claims, loop's ioctls, growth\n");
+            "features: snapshots, resize, direct I/O, records, claims, loop's ioctls, growth, "
+            "reset\n");
     kernel_->ioctl_errors[CLOOPW_CTL_QUERY] = -ENOTTY;
     runs({"--version", "--verbose"});
     EXPECT_EQ(out_, tool + "module: Inappropriate ioctl for device; it is of another version\n");

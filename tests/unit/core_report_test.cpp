@@ -44,6 +44,7 @@ TEST(CoreReport, SaysTheReasonOfAFile) {
 TEST(CoreReport, ReasonsHaveNames) {
     EXPECT_EQ(CLOOPW_R_USERSPACE_CODEC, 43);
     EXPECT_EQ(CLOOPW_R_GROW_FAILED, 47);
+    EXPECT_EQ(CLOOPW_R_RESET_FAILED, 49);
     EXPECT_STREQ(cw_reason_name(CLOOPW_R_TRUNCATED), "TRUNCATED");
     EXPECT_EQ(cw_reason_name(CLOOPW_R_NONE), nullptr);
     EXPECT_EQ(cw_reason_name(1u << 20), nullptr);
@@ -52,7 +53,7 @@ TEST(CoreReport, ReasonsHaveNames) {
     for (; cw_reason_name(code) != nullptr; code++) {
         EXPECT_EQ(cw_reason_by_name(cw_reason_name(code)), code);
     }
-    EXPECT_EQ(code, CLOOPW_R_GROW_FAILED + 1u);
+    EXPECT_EQ(code, CLOOPW_R_RESET_FAILED + 1u);
 }
 
 TEST(CoreReport, ErrorsHaveNames) {

@@ -112,6 +112,18 @@ TEST_F(ServeOrders, GrowsWhatTheBlockDeviceCanShow) {
     EXPECT_EQ(memory_.size, 4 * kSize);
 }
 
+TEST_F(ServeOrders, ResetsTheTopLayer) {
+    const Bytes changed = random_bytes(kSize, 3);
+    device_->write(changed.data(), kSize, 0);
+    ASSERT_TRUE(tell(R"({"do": "reset"})").value("ok", false));
+    Bytes shown(kSize);
+    device_->read(shown.data(), kSize, 0);
+    EXPECT_EQ(shown, text_bytes(kSize));
+    device_ = std::make_unique<Device>(Io::open(dir_ / "image", Io::Mode::kRead), std::vector<Io>{},
+                                       Device::Config{"raw"});
+    EXPECT_EQ(tell(R"({"do": "reset"})").value("code", ""), "READ_ONLY");
+}
+
 TEST_F(ServeOrders, TellsOnceOfSpaceBelowTheMark) {
     ASSERT_TRUE(tell(R"({"do": "set", "cow_limit": "64M", "low_space": "1M"})").value("ok", false));
     EXPECT_EQ(tell(R"({"do": "status"})").at("low_space"), "1048576");

@@ -24,6 +24,7 @@
 #include "list.h"
 #include "module.h"
 #include "record.h"
+#include "reset.h"
 #include "snapshot.h"
 #include "stack.h"
 #include "stats.h"
@@ -41,6 +42,7 @@ constexpr const char *kUsage =
        cloopwsetup CHANGE... DEVICE           change what is attached
        cloopwsetup --snapshot FILE DEVICE     freeze the COW file, go on in FILE
        cloopwsetup --takeover DEVICE...|all   the installed server serves it
+       cloopwsetup --reset DEVICE             throw the changes away
        cloopwsetup -d DEVICE... | -D          detach
 Attach compressed disk images as writable block devices.
 
@@ -80,6 +82,8 @@ struct Options {
     std::string record;
     bool same_base = false;
     bool takeover = false;
+    bool reset = false;
+    bool discard_changes = false;
     bool detach = false;
     bool detach_all = false;
     bool list_wanted = false;
@@ -97,6 +101,7 @@ constexpr const char *kAdjustGroup = "Adjust"; /* when there is one, too */
 constexpr const char *kDirectGroup = "Direct"; /* attach or adjust */
 constexpr const char *kChangeGroup = "Change"; /* only adjust */
 constexpr const char *kListGroup = "List";
+constexpr const char *kDetachGroup = "Detach";
 
 OptionTable::Group attach_options(Options &o) {
     const char *const group = kAttachGroup;
@@ -238,7 +243,8 @@ OptionTable::Group change_options(Options &o) {
               kDirectGroup},
              {"--flush", "", "store all that was written", flag(o.flush), {}, false, kChangeGroup},
              {"--snapshot", "FILE", "freeze the COW file, go on in FILE", value(o.snapshot),
-              any_file()}}};
+              any_file()},
+             {"--reset", "", "throw the changes away, in place", flag(o.reset)}}};
 }
 
 OptionTable::Group list_options(Options &o) {
@@ -274,7 +280,14 @@ OptionTable options_of(Options &o) {
                 flag(o.takeover), devices()}}},
              {"Detach",
               {{"-d,--detach", "", "these devices", flag(o.detach), devices()},
-               {"-D,--detach-all", "", "all devices", flag(o.detach_all)}}},
+               {"-D,--detach-all", "", "all devices", flag(o.detach_all)},
+               {"--discard-changes",
+                "",
+                "with -d: empty the COW file",
+                flag(o.discard_changes),
+                {},
+                false,
+                kDetachGroup}}},
              {"Other",
               {{"-v,--verbose", "", "tell what is done", flag(o.verbose)},
                {"-V,--version", "", "print the version; with -v also of the module"},
@@ -287,6 +300,7 @@ enum class Action {
     kPrintFree,
     kSnapshot,
     kTakeover,
+    kReset,
     kDetach,
     kDetachAll,
     kAdjust,
@@ -306,9 +320,12 @@ const char *name_of(Action action) {
             return "making a snapshot";
         case Action::kTakeover:
             return "replacing a server";
+        case Action::kReset:
+            return "resetting a device";
         case Action::kDetach:
-        case Action::kDetachAll:
             return "detaching";
+        case Action::kDetachAll:
+            return "detaching all";
         case Action::kAdjust:
             return "changing a device";
         case Action::kStats:
@@ -343,11 +360,15 @@ Action choose_action(const CLI::App &app, const Options &o) {
     bool stats = given(app, "--stats");
     bool record = given(app, "--record");
     if (int{o.find} + int{o.detach} + int{o.detach_all} + int{list} + int{snapshot} + int{stats} +
-            int{record} + int{o.takeover} >
+            int{record} + int{o.takeover} + int{o.reset} >
         1) {
         throw UsageError(
-            "only one of -f, -d, -D, --snapshot, --stats, --record, --takeover, and -l or -j at a "
-            "time");
+            "only one of -f, -d, -D, --snapshot, --reset, --stats, --record, --takeover, and -l or "
+            "-j at a time");
+    }
+    if (o.reset) {
+        want_names(o, 1, 1, "--reset: which DEVICE?");
+        return Action::kReset;
     }
     if (record) {
         want_names(o, 1, 1, "--record: of which DEVICE?");
@@ -414,6 +435,9 @@ bool has_meaning(const std::string &group, Action action) {
     }
     if (group == kChangeGroup) {
         return action == Action::kAdjust;
+    }
+    if (group == kDetachGroup) {
+        return action == Action::kDetach;
     }
     return group != kListGroup || action == Action::kList || action == Action::kStatus ||
            action == Action::kStats;
@@ -746,8 +770,12 @@ int for_each(const std::vector<Finder> &devices, Streams &streams,
     return code;
 }
 
-int do_detach(Driver &driver, const std::vector<Finder> &devices, Streams &streams) {
+int do_detach(Driver &driver, const std::vector<Finder> &devices, bool discard, Streams &streams) {
     return for_each(devices, streams, [&](const DeviceRef &device) {
+        if (discard) {
+            detach_and_discard(driver, device);
+            return;
+        }
         device.userspace ? detach_userspace(driver, device) : detach(driver, device);
     });
 }
@@ -861,16 +889,19 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
             return do_snapshot(driver, o);
         case Action::kTakeover:
             return do_takeover(driver, o, streams);
+        case Action::kReset:
+            reset(driver, find_attached(driver, o.names.front()));
+            return kExitOk;
         case Action::kDetach:
             for (const std::string &name : o.names) {
                 devices.emplace_back([&driver, name] { return find_any(driver, name); });
             }
-            return do_detach(driver, devices, streams);
+            return do_detach(driver, devices, o.discard_changes, streams);
         case Action::kDetachAll:
             for (const DeviceRef &device : attached_devices(driver)) {
                 devices.emplace_back([device] { return device; });
             }
-            return do_detach(driver, devices, streams);
+            return do_detach(driver, devices, false, streams);
         case Action::kAdjust:
             return do_adjust(driver, app, o);
         case Action::kStats:

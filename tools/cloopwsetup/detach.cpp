@@ -9,8 +9,10 @@
 #include <fstream>
 #include <sstream>
 
+#include "lib/cow/reset.h"
 #include "lib/error.h"
 #include "lib/octal.h"
+#include "tools/cloopwsetup/userspace/userspace.h"
 
 namespace cloopw {
 namespace {
@@ -142,9 +144,9 @@ std::vector<Holder> holders_of(Driver &driver, const DeviceRef &device) {
     return found;
 }
 
-Error in_use(Driver &driver, const DeviceRef &device) {
+Error in_use(Driver &driver, const DeviceRef &device, const char *what) {
     std::vector<Holder> holders = holders_of(driver, device);
-    std::string text = device.path + ": cannot detach: is in use";
+    std::string text = device.path + ": " + what + ": is in use";
     if (holders.empty()) {
         return Error(text +
                          ", by nothing that can be seen from here; look for mounts in other "
@@ -215,6 +217,51 @@ void detach(Driver &driver, const DeviceRef &device) {
                        err == -EPERM || err == -EACCES ? "run this as root" : "");
     }
     driver.say(device.path + ": detached");
+}
+
+namespace {
+
+void detach_any(Driver &driver, const DeviceRef &device) {
+    device.userspace ? detach_userspace(driver, device) : detach(driver, device);
+}
+
+/* What could not be stored is to be thrown away, so the second detach is as good. */
+void detach_unstored(Driver &driver, const DeviceRef &device) {
+    try {
+        detach_any(driver, device);
+    } catch (const Error &e) {
+        if (e.err() != ENOSPC && e.err() != EIO) {
+            throw;
+        }
+        if (!device.userspace && driver.attached(device)) {
+            detach_any(driver, device);
+        }
+    }
+}
+
+}  // namespace
+
+void detach_and_discard(Driver &driver, const DeviceRef &device) {
+    const std::vector<std::string> layers = driver.layers(device, "path");
+    if (layers.empty() || driver.attribute(device, "read_only") == "1") {
+        throw Error(device.path + ": nothing is written to it, so it has no changes to throw away",
+                    EROFS, CLOOPW_R_READ_ONLY);
+    }
+    const std::string &cow = layers.front();
+    const bool in_memory = !fs::exists(cow);
+    if (!in_memory) {
+        want_resettable(cow);
+    }
+    detach_unstored(driver, device);
+    if (in_memory) {
+        return; /* with the device, the changes are gone */
+    }
+    try {
+        reset_cow_file(cow);
+    } catch (const Error &e) {
+        throw e.with(device.path + ": detached, but its changes are still there: " + e.what());
+    }
+    driver.say(cow + ": holds no changes any more");
 }
 
 }  // namespace cloopw

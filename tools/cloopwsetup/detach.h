@@ -30,8 +30,15 @@ struct Holder {
 };
 std::vector<Holder> holders_of(Driver &driver, const DeviceRef &device);
 
-/* Says that it cannot be detached, by whom it is used, and what ends that. */
-Error in_use(Driver &driver, const DeviceRef &device);
+/* Says that this cannot be done, by whom the device is used, and what ends that. */
+Error in_use(Driver &driver, const DeviceRef &device, const char *what = "cannot detach");
+
+/*
+ * Detaches the device, and throws the changes away that its COW file holds. The file stays,
+ * and the next attach starts from what it lies over. Throws Error; for a device in use, or
+ * one that has no such file, nothing has happened then.
+ */
+void detach_and_discard(Driver &driver, const DeviceRef &device);
 
 }  // namespace cloopw
 

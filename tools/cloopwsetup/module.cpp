@@ -48,7 +48,8 @@ std::string features_of(const struct cloopw_query &query) {
                                       Feature{CLOOPW_FEATURE_RECORD, "records"},
                                       Feature{CLOOPW_FEATURE_CLAIMS, "claims"},
                                       Feature{CLOOPW_FEATURE_LOOP_IOCTLS, "loop's ioctls"},
-                                      Feature{CLOOPW_FEATURE_GROW, "growth"}};
+                                      Feature{CLOOPW_FEATURE_GROW, "growth"},
+                                      Feature{CLOOPW_FEATURE_RESET, "reset"}};
     std::vector<std::string> names;
     for (const Feature &feature : kFeatures) {
         if ((query.features & feature.bit) != 0) {

@@ -210,6 +210,14 @@ struct cw_cow_format {
 	int (*grow)(struct cw_cow *cow, u64 size);
 
 	/*
+	 * The layer holds nothing afterwards, like a new one, and keeps its size
+	 * and settings. On 0 that is durable. On error the layer is as before,
+	 * or fails for good. Only read, where, locate and stat may be called
+	 * meanwhile. NULL: the format cannot.
+	 */
+	int (*reset)(struct cw_cow *cow);
+
+	/*
 	 * The driver calls this now and then. The layer notices that there is
 	 * space again, and gives back what is above a new limit. NULL: there is
 	 * nothing to do.

@@ -736,6 +736,41 @@ unlock:
 	return err;
 }
 
+static int check_reset(const struct cw_device *dev, const struct cw_cow *top,
+		       struct cw_report *report)
+{
+	if (!top || !dev->writable)
+		return cw_refuse(report, -EROFS, CLOOPW_R_READ_ONLY,
+				 "the device is read-only, so it has no changes to throw away");
+	if (!top->format->reset)
+		return cw_refuse(report, -EOPNOTSUPP, CLOOPW_R_NOT_RESETTABLE,
+				 "%s: a COW file of format %s cannot be reset",
+				 top->io->name, top->format->name);
+	return 0;
+}
+
+int cw_device_reset(struct cw_device *dev, struct cw_report *report)
+{
+	struct cw_cow *top;
+	int err;
+
+	cw_mutex_lock(&dev->snapshot_lock);
+	top = top_of(dev);
+	err = check_reset(dev, top, report);
+	if (err)
+		goto unlock;
+	cw_rwsem_write_lock(&dev->top_lock);
+	err = top->format->reset(top);
+	cw_rwsem_write_unlock(&dev->top_lock);
+	if (err)
+		cw_refuse(report, err, CLOOPW_R_RESET_FAILED,
+			  "%s: cannot be reset (%s)", top->io->name,
+			  cw_error_text(err));
+unlock:
+	cw_mutex_unlock(&dev->snapshot_lock);
+	return err;
+}
+
 void cw_device_get_info(struct cw_device *dev, struct cw_device_info *info)
 {
 	const struct cw_cow *top = dev->writable ? top_of(dev) : NULL;

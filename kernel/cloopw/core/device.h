@@ -122,6 +122,15 @@ int cw_device_snapshot(struct cw_device *dev, struct cw_io *io,
 		       struct cw_report *report);
 
 /*
+ * Throws the content of the top layer away: the device shows what is below, and
+ * zeros where it grew. That is durable on return. Other calls may be under way;
+ * writers wait for a moment. A crash meanwhile leaves all of the content or none.
+ * -EROFS, -EOPNOTSUPP: there is no writable layer that can. On error nothing has
+ * changed, or the layer fails for good.
+ */
+int cw_device_reset(struct cw_device *dev, struct cw_report *report);
+
+/*
  * All these functions take any range within the device, from many threads at
  * once. They return 0 or -errno: -EINVAL outside of the device, and -EROFS for
  * a write to a device that is not writable. When two calls overlap in time and

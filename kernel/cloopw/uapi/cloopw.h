@@ -5,7 +5,7 @@
  * /dev/cloopw-control   CLOOPW_CTL_ADD, _REMOVE, _GET_FREE, _QUERY
  * /dev/cloopwN          CLOOPW_CONFIGURE, CLOOPW_CLEAR, CLOOPW_GET_STATUS,
  *                       CLOOPW_SNAPSHOT, CLOOPW_RESIZE, CLOOPW_FLUSH,
- *                       CLOOPW_GET_READS,
+ *                       CLOOPW_GET_READS, CLOOPW_RESET,
  *                       and for programs that know loop, LOOP_SET_FD,
  *                       _CONFIGURE, _CLR_FD, _SET_STATUS and _GET_STATUS (also
  *                       64), _SET_CAPACITY, _SET_DIRECT_IO of <linux/loop.h>
@@ -106,7 +106,9 @@
 	REASON(44, NOT_GROWABLE, "a COW file of its format cannot grow") \
 	REASON(45, SHRINK, "a device cannot shrink") \
 	REASON(46, BAD_SIZE, "a device cannot have that size") \
-	REASON(47, GROW_FAILED, "could not grow")
+	REASON(47, GROW_FAILED, "could not grow") \
+	REASON(48, NOT_RESETTABLE, "a COW file of its format cannot be reset") \
+	REASON(49, RESET_FAILED, "could not be reset")
 
 #define CLOOPW_REASON_CODE(number, name, ...) CLOOPW_R_##name = (number),
 
@@ -221,6 +223,19 @@ struct cloopw_resize {
 	__u64 reason;      /* like reason in struct cloopw_config */
 };
 
+/*
+ * Throws all changes away that the top COW layer holds: the device shows what is
+ * below it. That is durable when the ioctl returns, and the page cache of the
+ * device and its partitions has nothing of before. A power cut leaves all of the
+ * changes or none. EBUSY: it is mounted, or claimed by another. EROFS: no layer is
+ * written. EOPNOTSUPP: the layer's format cannot.
+ */
+struct cloopw_reset {
+	__u32 size;   /* sizeof(struct cloopw_reset) */
+	__u32 flags;  /* 0 */
+	__u64 reason; /* like reason in struct cloopw_config */
+};
+
 /* The first read of a block of the image. */
 struct cloopw_first_read {
 	__u64 block;
@@ -254,11 +269,12 @@ struct cloopw_reads {
 /* CLOOPW_F_RECORD and CLOOPW_GET_READS */
 #define CLOOPW_FEATURE_RECORD (1ull << 5)
 #define CLOOPW_FEATURE_GROW (1ull << 6)        /* CLOOPW_RESIZE_GROW */
+#define CLOOPW_FEATURE_RESET (1ull << 7)       /* CLOOPW_RESET */
 #define CLOOPW_FEATURES                                        \
 	(CLOOPW_FEATURE_SNAPSHOT | CLOOPW_FEATURE_RESIZE |     \
 	 CLOOPW_FEATURE_DIRECT_IO | CLOOPW_FEATURE_CLAIMS |    \
 	 CLOOPW_FEATURE_LOOP_IOCTLS | CLOOPW_FEATURE_RECORD |    \
-	 CLOOPW_FEATURE_GROW)
+	 CLOOPW_FEATURE_GROW | CLOOPW_FEATURE_RESET)
 
 /* The abilities of the loaded driver. A blank separates names. */
 struct cloopw_query {
@@ -290,6 +306,7 @@ struct cloopw_query {
 #define CLOOPW_RESIZE_SIZE_1 24
 #define CLOOPW_QUERY_SIZE_1 320
 #define CLOOPW_READS_SIZE_1 40
+#define CLOOPW_RESET_SIZE_1 16
 
 /* The kernel reads the structure, or reads and writes it. */
 #define CLOOPW_IOW(nr, size) _IOC(_IOC_WRITE, CLOOPW_IOC_MAGIC, nr, size)
@@ -319,5 +336,7 @@ struct cloopw_query {
 #define CLOOPW_FLUSH _IO(CLOOPW_IOC_MAGIC, 0x15)
 /* struct cloopw_reads */
 #define CLOOPW_GET_READS CLOOPW_IOWR(0x16, CLOOPW_READS_SIZE_1)
+/* struct cloopw_reset */
+#define CLOOPW_RESET CLOOPW_IOW(0x17, CLOOPW_RESET_SIZE_1)
 
 #endif

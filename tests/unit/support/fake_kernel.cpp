@@ -116,7 +116,7 @@ void FakeKernel::set_attribute(int number, const std::string &name, const std::s
     write_file(block_dir(number) + "/cloopw/" + name, text + "\n");
 }
 
-int FakeKernel::open(const std::string &path, int) {
+int FakeKernel::open(const std::string &path, int flags) {
     if (auto error = open_errors.find(path); error != open_errors.end()) {
         return error->second;
     }
@@ -134,6 +134,9 @@ int FakeKernel::open(const std::string &path, int) {
         disk = static_cast<int>(minor(st.st_rdev));
         if (major(st.st_rdev) != kMajor || disks.count(disk) == 0) {
             return -ENXIO;
+        }
+        if (claimed && (flags & O_EXCL) != 0) {
+            return -EBUSY;
         }
     }
     open_handles++;
@@ -206,6 +209,8 @@ int FakeKernel::ioctl(int fd, unsigned int request, unsigned long arg) {
             return snapshot(disk, reinterpret_cast<struct cloopw_snapshot *>(arg));
         case CLOOPW_RESIZE:
             return resize(disk, reinterpret_cast<struct cloopw_resize *>(arg));
+        case CLOOPW_RESET:
+            return reset(disk, reinterpret_cast<struct cloopw_reset *>(arg));
         case CLOOPW_GET_READS:
             return reads(disk, reinterpret_cast<struct cloopw_reads *>(arg));
         case CLOOPW_FLUSH:
@@ -421,6 +426,18 @@ int FakeKernel::resize(int number, struct cloopw_resize *request) {
     }
     request->device_size = disks[number]->engine->size();
     set_attribute(number, "size", std::to_string(request->device_size));
+    return err;
+}
+
+int FakeKernel::reset(int number, struct cloopw_reset *request) {
+    if (request->size != sizeof(*request) || request->flags != 0) {
+        return -EINVAL;
+    }
+    struct cw_report report = {};
+    const int err = cw_device_reset(&disks[number]->engine->get(), &report);
+    if (err != 0) {
+        answer(request->reason, reason_of(Error(report.text, -err, report.code)));
+    }
     return err;
 }
 

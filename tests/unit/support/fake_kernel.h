@@ -57,6 +57,7 @@ public:
     std::string cow_codecs = "none zlib lz4 lz4hc zstd";
     int snapshot_error = 0;    /* -errno */
     int flush_error = 0;       /* -errno */
+    bool claimed = false;      /* the disks are mounted: O_EXCL gets EBUSY */
     bool has_direct_io = true; /* the images' file system */
     std::function<void()> on_pause;
     bool size_shows = true;                   /* in the status after an attach */
@@ -122,6 +123,7 @@ private:
     int clear(int number);
     int snapshot(int number, struct cloopw_snapshot *request);
     int resize(int number, struct cloopw_resize *request);
+    int reset(int number, struct cloopw_reset *request);
     int reads(int number, struct cloopw_reads *request);
     int flush(int number, unsigned int request);
     void show_layers(int number);

@@ -297,6 +297,37 @@ static int resize(struct cloopw_resize *request)
 	return result(ioctl(device, CLOOPW_RESIZE, request));
 }
 
+static int reset(struct cloopw_reset *request)
+{
+	forget_reason();
+	return result(ioctl(device, CLOOPW_RESET, request));
+}
+
+static void check_reset(void)
+{
+	struct {
+		struct cloopw_reset request;
+		char more[8];
+	} longer = {
+		.request = { .size = sizeof(longer) },
+		.more = { 1 },
+	};
+	struct cloopw_reset request = {
+		.size = 8,
+		.reason = (unsigned long)&reason,
+	};
+
+	expect("reset, too short", EINVAL, reset(&request));
+	expect("reset, longer and not zero", E2BIG, reset(&longer.request));
+	expect("reset from a bad address", EFAULT, reset((void *)8));
+	request.size = sizeof(request);
+	request.flags = 1;
+	expect("reset with a flag", EINVAL, reset(&request));
+	request.flags = 0;
+	expect("reset without a COW", EROFS, reset(&request));
+	expect("it says why", CLOOPW_R_READ_ONLY, (int)reason.code);
+}
+
 static void check_resize(void)
 {
 	struct {
@@ -332,6 +363,7 @@ static void check_resize(void)
 	expect("it says why", CLOOPW_R_FIXED_IMAGE, (int)reason.code);
 	request.reason = ~0xffull;
 	expect("reason to a bad address", EOPNOTSUPP, resize(&request));
+	check_reset();
 	expect("flush, whatever the argument", 0,
 	       result(ioctl(device, CLOOPW_FLUSH, ~0ul)));
 }
@@ -775,7 +807,13 @@ static void churn_change(void)
 		.lo_flags = odd(rand() % 2 ? LO_FLAGS_PARTSCAN : 0),
 	};
 
-	switch (rand() % 6) {
+	switch (rand() % 7) {
+	case 6: {
+		struct cloopw_reset reset = { .size = sizeof(reset) };
+
+		ioctl(device, CLOOPW_RESET, &reset);
+		break;
+	}
 	case 0:
 		ioctl(device, CLOOPW_RESIZE, &request);
 		break;

@@ -239,9 +239,17 @@ int detach(Driver &driver, const UserspaceState &state) {
     return err;
 }
 
+/* nbdfuse writes at once, so the file's pages are clean. */
+void forget(const UserspaceState &state) {
+    const Fd file(open(file_of(state).c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() >= 0) {
+        (void)posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
+    }
+}
+
 }  // namespace
 
-const UserspaceWay kFuseWay = {"fuse",  "loop", &kNbdkitServer, false, true,
-                               missing, attach, loop_attached,  detach};
+const UserspaceWay kFuseWay = {"fuse",  "loop", &kNbdkitServer, false,  true,
+                               missing, attach, loop_attached,  detach, forget};
 
 }  // namespace cloopw

@@ -128,7 +128,7 @@ std::string missing(Driver &driver) {
 
 }  // namespace
 
-const UserspaceWay kNbdWay = {"nbd",   "nbd",  &kNbdkitServer, false, false,
-                              missing, attach, attached,       detach};
+const UserspaceWay kNbdWay = {"nbd",   "nbd",  &kNbdkitServer, false,  false,
+                              missing, attach, attached,       detach, nullptr};
 
 }  // namespace cloopw

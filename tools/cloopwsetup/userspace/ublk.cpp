@@ -89,7 +89,7 @@ int detach(Driver &driver, const UserspaceState &state) {
 
 }  // namespace
 
-const UserspaceWay kUblkWay = {"ublk",  "ublkb", &kUblkServer, true,  true,
-                               missing, attach,  attached,     detach};
+const UserspaceWay kUblkWay = {"ublk",  "ublkb", &kUblkServer, true,   true,
+                               missing, attach,  attached,     detach, nullptr};
 
 }  // namespace cloopw

@@ -535,6 +535,21 @@ std::string take_over_userspace(Driver &driver, const DeviceRef &device) {
     }
 }
 
+void reset_userspace(Driver &driver, const DeviceRef &device) {
+    const UserspaceState &state = device.userspace->state;
+    try {
+        order_server(state, {{"do", "reset"}});
+    } catch (const Error &e) {
+        throw with_remedy(e.with(device.path + ": not reset: " + e.what()));
+    }
+    for (const UserspaceWay *way : userspace_ways()) {
+        if (state.way == way->name && way->forget != nullptr) {
+            way->forget(state);
+        }
+    }
+    driver.say(device.path + ": its server has forgotten the changes");
+}
+
 FirstReads first_reads_userspace(const DeviceRef &device, uint64_t from) {
     const Json answer = order_server(device.userspace->state, {{"do", "recorded"}, {"from", from}});
     FirstReads reads;

@@ -63,6 +63,9 @@ std::string take_over_userspace(Driver &driver, const DeviceRef &device);
 /* Can its server be replaced while it is in use? */
 bool can_be_taken_over(const DeviceRef &device);
 
+/* Throws the changes of the top layer away. Throws Error. */
+void reset_userspace(Driver &driver, const DeviceRef &device);
+
 /* Blocks of an image in the order of their first read since the attach. */
 struct FirstReads {
     struct Read {

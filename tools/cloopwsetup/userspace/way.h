@@ -62,6 +62,9 @@ struct UserspaceWay {
      * for a device in use above all; can be tried again.
      */
     int (*detach)(Driver &driver, const UserspaceState &state);
+
+    /* Drops what lies between server and device of the content. nullptr: nothing does. */
+    void (*forget)(const UserspaceState &state);
 };
 
 extern const UserspaceWay kUblkWay;

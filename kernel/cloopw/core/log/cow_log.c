@@ -277,6 +277,7 @@ const struct cw_cow_format cw_cow_log = {
 	.space = cw_log_space,
 	.set_limit = cw_log_set_limit,
 	.grow = cw_log_grow,
+	.reset = cw_log_reset,
 	.tend = cw_log_tend,
 	.settle = log_settle,
 	.freeze = log_freeze,

@@ -7,6 +7,7 @@
  *   cow_log.c         the format's operations
  *   log_view.c        looks at an opened log, for checkers
  *   log_write.c       from pages to records
+ *   log_reset.c       makes the log as empty as a new one
  *   log_recover.c     attaching: superblock, map, roll-forward
  *   log_clean.c       room: growing, cleaning, giving back
  *   log_space.c       space in use, and the limit
@@ -312,6 +313,8 @@ void cw_log_finish_block(struct cw_log *log);
 int cw_log_sync(struct cw_log *log);
 /* struct cw_cow_format's flush. */
 int cw_log_flush(struct cw_cow *cow);
+/* Ends writing, because the durable state is not known. Takes lock. */
+void cw_log_fail(struct cw_log *log, int err);
 
 /*
  * log_append.c: applies a record to the map, after an append or in
@@ -349,6 +352,8 @@ void cw_log_segment_backed(struct cw_log *log, u32 n);
 u32 cw_log_take_free_segment(struct cw_log *log, u8 state);
 /* Frees a used segment, whose space stays allocated. */
 void cw_log_free_segment(struct cw_log *log, u32 n);
+/* Frees all segments. Nothing may live in them, for the map is empty. */
+void cw_log_free_all_segments(struct cw_log *log);
 /* Keeps the segment from reuse until unpin, while a reader is at work in it. */
 void cw_log_pin(struct cw_log *log, u32 n);
 void cw_log_unpin(struct cw_log *log, u32 n);
@@ -391,6 +396,8 @@ void cw_log_put_map_pages(struct cw_log *log, struct log_append *append);
  * shorter needs no memory, and nothing may be in its end.
  */
 int cw_log_map_resize(struct cw_log *log, u64 size);
+/* With lock held: no page of the device is in this layer any more. */
+void cw_log_map_clear(struct cw_log *log);
 /* Frees all map pages. Nobody may use the log any more. */
 void cw_log_map_destroy(struct cw_log *log);
 
@@ -480,6 +487,8 @@ bool cw_log_has_begun(struct cw_log *log);
  * not begun.
  */
 int cw_log_reclaim(struct cw_log *log, enum log_reclaim how);
+/* Gives all free segments back to the file system. With maint held. */
+void cw_log_punch_all(struct cw_log *log);
 /* Writes a checkpoint when enough was appended. Takes maint. */
 void cw_log_checkpoint_if_due(struct cw_log *log);
 
@@ -503,6 +512,11 @@ void cw_log_note_result(struct cw_log *log, int err);
 int cw_log_read(struct cw_cow *cow, u64 off, u32 len, void *buf, u32 *n);
 int cw_log_block_status(struct cw_cow *cow, u64 off, u64 len, u64 *n);
 int cw_log_locate(struct cw_cow *cow, u64 off, u32 len, u64 *pos);
+
+/* ---- log_reset.c ---- */
+
+/* struct cw_cow_format's reset; takes maint. */
+int cw_log_reset(struct cw_cow *cow);
 
 /* ---- log_write.c ---- */
 

@@ -470,6 +470,11 @@ static void punch_free(struct cw_log *log, u32 keep)
 	cw_mutex_unlock(&log->lock);
 }
 
+void cw_log_punch_all(struct cw_log *log)
+{
+	punch_free(log, 0);
+}
+
 /* ---- policy ---- */
 
 static bool has_room(struct cw_log *log, enum log_purpose purpose)

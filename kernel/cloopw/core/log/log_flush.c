@@ -52,6 +52,13 @@ static int sync_for_all(struct cw_log *log)
 	return log->failed;
 }
 
+void cw_log_fail(struct cw_log *log, int err)
+{
+	cw_mutex_lock(&log->lock);
+	fail(log, err);
+	cw_mutex_unlock(&log->lock);
+}
+
 int cw_log_sync(struct cw_log *log)
 {
 	int err;

@@ -292,6 +292,26 @@ void cw_log_map_dirty(struct cw_log *log, struct log_page *page)
 	page->dirty = true;
 }
 
+/* A page in memory stays for its users, and is empty. */
+void cw_log_map_clear(struct cw_log *log)
+{
+	struct log_page *page;
+	u32 i;
+
+	for (i = 0; i < 1u << LOG_HASH_BITS; i++) {
+		for (page = log->hash[i]; page; page = page->hash_next) {
+			memset(page->entry, 0, sizeof(page->entry));
+			page->dirty = false;
+			page->saving = false;
+		}
+	}
+	log->dirty_pages = 0;
+	memset(log->map_at, 0, log->map_pages * sizeof(*log->map_at));
+	memset(log->map_dir_at, 0, log->map_dirs * sizeof(*log->map_dir_at));
+	memset(log->map_dir_changed, 0,
+	       log->map_dirs * sizeof(*log->map_dir_changed));
+}
+
 /* ---- the length of the map ---- */
 
 /* Longer tables, and what they replace. */

@@ -292,6 +292,21 @@ bool cw_log_super_is_sound(struct cw_disk_log_super *super)
 	       cw_log_super_crc(super) == cw_from_le32(super->crc);
 }
 
+void cw_log_super_empty(struct cw_disk_log_super *super, u64 gen_limit, u64 seq)
+{
+	super->gen_limit = cw_to_le64(gen_limit);
+	super->segments = 0;
+	super->plain_pages = 0;
+	super->log_gen = 0;
+	super->log_seq = cw_to_le64(seq);
+	super->log_segment = cw_to_le32(CW_LOG_NO_SEGMENT);
+	super->log_sector = 0;
+	super->meta_segment = cw_to_le32(CW_LOG_NO_SEGMENT);
+	super->meta_sector = 0;
+	memset(super->map_root, 0, sizeof(super->map_root));
+	memset(super->usage_root, 0, sizeof(super->usage_root));
+}
+
 u64 cw_log_base_size(const struct cw_disk_log_super *super)
 {
 	bool grown = cw_from_le64(super->incompat) & CW_LOG_INCOMPAT_GROWN;

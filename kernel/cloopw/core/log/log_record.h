@@ -132,6 +132,12 @@ int cw_log_meta_decode(struct cw_workspace_pool *pool, struct cw_workspace *ws,
 u32 cw_log_super_crc(struct cw_disk_log_super *super);
 /* True when magic and checksum are right. */
 bool cw_log_super_is_sound(struct cw_disk_log_super *super);
+/*
+ * Makes it the superblock of a log without segments, which keeps its size and
+ * settings. Later records have generations from gen_limit on and numbers from seq
+ * on, so none of before can be taken for them. The caller sets number and checksum.
+ */
+void cw_log_super_empty(struct cw_disk_log_super *super, u64 gen_limit, u64 seq);
 /* Bytes of the device below, for which the log was made. */
 u64 cw_log_base_size(const struct cw_disk_log_super *super);
 

@@ -9,8 +9,8 @@
 #include "log.h"
 
 /*
- * Segments that a file can have got since its last checkpoint. A block device
- * has more, which were never used.
+ * Segments that a block device can have got since its last checkpoint. It has more,
+ * which were never used. A file has no segment that was never used.
  */
 #define HELD_MAX 256u
 
@@ -412,6 +412,7 @@ static int read_usage(struct cw_log *log)
 {
 	u32 known = cw_from_le64(log->super->segments);
 	u32 pages = cw_div_up(known, CW_LOG_FANOUT);
+	u32 held = log->io->whole_pages ? HELD_MAX : LOG_MAX_SEGMENTS;
 	u64 *usage = log->snapshot->usage;
 	u32 n;
 	int err;
@@ -428,7 +429,7 @@ static int read_usage(struct cw_log *log)
 	for (n = 0; !err && n < known; n++)
 		err = adopt_usage(log, n, usage[n]);
 	/* A segment that the checkpoint does not know may have space. */
-	for (; !err && n < log->nr_segments && n < known + HELD_MAX; n++)
+	for (; !err && n < log->nr_segments && n - known < held; n++)
 		log->segments[n].held = true;
 	return err;
 }

@@ -161,6 +161,35 @@ void cw_log_free_segment(struct cw_log *log, u32 n)
 	count_usable(log, n);
 }
 
+/*
+ * The file may hold the space of each of them, and the next checkpoint says so. A
+ * damaged record hurts no more.
+ */
+void cw_log_free_all_segments(struct cw_log *log)
+{
+	struct log_segment *segment;
+	u32 n;
+
+	memset(log->usage_touched, 0, LOG_USAGE_PAGES * sizeof(bool));
+	log->nr_usage_touched = 0;
+	log->nr_used = 0;
+	log->nr_meta = 0;
+	log->nr_empty = 0;
+	log->nr_free = 0;
+	for (n = 0; n < log->nr_segments; n++) {
+		segment = &log->segments[n];
+		segment->backed |= segment->state != SEGMENT_FREE;
+		segment->state = SEGMENT_FREE;
+		segment->live = 0;
+		segment->pending = 0;
+		segment->dying = false;
+		segment->victim = false;
+		segment->bad = false;
+		cw_log_segment_changed(log, n);
+		count_usable(log, n);
+	}
+}
+
 void cw_log_segment_backed(struct cw_log *log, u32 n)
 {
 	log->segments[n].backed = true;
