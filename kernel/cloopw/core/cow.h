@@ -212,7 +212,7 @@ struct cw_cow_format {
 	/*
 	 * The layer holds nothing afterwards, like a new one, and keeps its size
 	 * and settings. On 0 that is durable. On error the layer is as before,
-	 * or fails for good. Only read, where, locate and stat may be called
+	 * or fails for good. Only read, block_status, locate and stat may be called
 	 * meanwhile. NULL: the format cannot.
 	 */
 	int (*reset)(struct cw_cow *cow);
