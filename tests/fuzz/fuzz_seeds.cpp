@@ -32,7 +32,7 @@ int main(int argc, char **argv) {
         const cw_codec &codec = *cw_codecs[i];
         put(dir / "image" / (std::string("cloopw-") + codec.name),
             native_image(plain, 4096, codec));
-        if (codec.id != CW_CODEC_ZSTD) {
+        if (is_in_cloop4(codec)) {
             put(dir / "image" / (std::string("cloop4-") + codec.name),
                 cloop_image({4, i % 2 == 0, 4096, {&codec}}, plain));
         }

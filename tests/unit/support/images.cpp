@@ -182,15 +182,18 @@ Bytes joined(const std::vector<Bytes> &parts) {
     return all;
 }
 
+const std::map<u8, u64> kCloop4Flags = {{CW_CODEC_ZLIB, CW_CLOOP4_ZLIB},
+                                        {CW_CODEC_NONE, CW_CLOOP4_NONE},
+                                        {CW_CODEC_XZ, CW_CLOOP4_XZ},
+                                        {CW_CODEC_LZ4, CW_CLOOP4_LZ4},
+                                        {CW_CODEC_LZO, CW_CLOOP4_LZO}};
+
 }  // namespace
 
+bool is_in_cloop4(const cw_codec &codec) { return kCloop4Flags.count(codec.id) != 0; }
+
 u64 cloop4_flags(const cw_codec &codec) {
-    static const std::map<u8, u64> kFlags = {{CW_CODEC_ZLIB, CW_CLOOP4_ZLIB},
-                                             {CW_CODEC_NONE, CW_CLOOP4_NONE},
-                                             {CW_CODEC_XZ, CW_CLOOP4_XZ},
-                                             {CW_CODEC_LZ4, CW_CLOOP4_LZ4},
-                                             {CW_CODEC_LZO, CW_CLOOP4_LZO}};
-    return kFlags.at(codec.id) << CW_CLOOP4_OFFSET_BITS;
+    return kCloop4Flags.at(codec.id) << CW_CLOOP4_OFFSET_BITS;
 }
 
 u64 cloop_entry(const CloopSpec &spec, const Bytes &file, u64 blocks, u64 n) {

@@ -61,7 +61,8 @@ struct CloopSpec {
 Bytes cloop_image(const CloopSpec &spec, const Bytes &plain);
 /* Place of block n's entry in a file of that many blocks. */
 u64 cloop_entry(const CloopSpec &spec, const Bytes &file, u64 blocks, u64 n);
-/* The top bits of an entry of V4.0 for this codec. */
+bool is_in_cloop4(const cw_codec &codec);
+/* The top bits of an entry of V4.0 for this codec, which is one of cloop's. */
 u64 cloop4_flags(const cw_codec &codec);
 
 Bytes cloop2_image(const Bytes &plain, u32 block_size);
