@@ -219,7 +219,8 @@ TEST_F(CloopwsetupReset, OthersAreRefusedWithTheReason) {
     refuses({"--reset", device(1)}, "DEV/cloopw1: has no image");
     refuses({"--reset"}, "--reset: which DEVICE?", 2);
     refuses({"--reset", "-d", device(0)},
-            "only one of -f, -d, -D, --snapshot, --reset, --stats, --record, --takeover, and -l "
+            "only one of -f, -d, -D, --snapshot, --fork, --reset, --stats, --record, --takeover, "
+            "and -l "
             "or -j at a time",
             2);
     refuses({"--reset", "-c", path("x"), device(0)},
@@ -477,7 +478,8 @@ TEST_F(CloopwsetupChange, WrongUsage) {
         {{"--set-cache", "1M", "-d", device(0)}, "--set-cache has no meaning when detaching"},
         {{"--stats"}, "--stats: of which DEVICE?"},
         {{"--stats", "-l", device(0)},
-         "only one of -f, -d, -D, --snapshot, --reset, --stats, --record, --takeover, and -l or -j "
+         "only one of -f, -d, -D, --snapshot, --fork, --reset, --stats, --record, --takeover, and "
+         "-l or -j "
          "at a "
          "time"},
         {{"--stats=x", device(0)}, "--stats: 'x' is not SECONDS or SECONDS,COUNT"},

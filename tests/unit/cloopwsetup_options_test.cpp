@@ -37,11 +37,13 @@ TEST_F(Cloopwsetup, WrongUsage) {
         {{"-f", device(0), image()}, "-f finds the device by itself: give only an IMAGE"},
         {{device(0), image(), image()}, "one DEVICE and one IMAGE at a time"},
         {{"-d", "-l", device(0)},
-         "only one of -f, -d, -D, --snapshot, --reset, --stats, --record, --takeover, and -l or -j "
+         "only one of -f, -d, -D, --snapshot, --fork, --reset, --stats, --record, --takeover, and "
+         "-l or -j "
          "at a "
          "time"},
         {{"-f", "-D"},
-         "only one of -f, -d, -D, --snapshot, --reset, --stats, --record, --takeover, and -l or -j "
+         "only one of -f, -d, -D, --snapshot, --fork, --reset, --stats, --record, --takeover, and "
+         "-l or -j "
          "at a "
          "time"},
         {{"-c", "cow", device(0)},

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <memory>
 
 #include "adjust.h"
@@ -13,6 +14,7 @@
 #include "change.h"
 #include "detach.h"
 #include "driver.h"
+#include "fork.h"
 #include "lib/cow/cow_file.h"
 #include "lib/cow/cow_settings.h"
 #include "lib/cow/image_facts.h"
@@ -29,6 +31,7 @@
 #include "stack.h"
 #include "stats.h"
 #include "tools/cloopwsetup/userspace/userspace.h"
+#include "tools/common/table.h"
 
 namespace cloopw {
 namespace {
@@ -43,6 +46,7 @@ constexpr const char *kUsage =
        cloopwsetup --snapshot FILE DEVICE     freeze the COW file, go on in FILE
        cloopwsetup --takeover DEVICE...|all   the installed server serves it
        cloopwsetup --reset DEVICE             throw the changes away
+       cloopwsetup --fork [OPTIONS] DEVICE|IMAGE   writable devices over it
        cloopwsetup -d DEVICE... | -D          detach
 Attach compressed disk images as writable block devices.
 
@@ -83,6 +87,8 @@ struct Options {
     bool same_base = false;
     bool takeover = false;
     bool reset = false;
+    bool fork = false;
+    std::string count = "1";
     bool discard_changes = false;
     bool detach = false;
     bool detach_all = false;
@@ -102,6 +108,7 @@ constexpr const char *kDirectGroup = "Direct"; /* attach or adjust */
 constexpr const char *kChangeGroup = "Change"; /* only adjust */
 constexpr const char *kListGroup = "List";
 constexpr const char *kDetachGroup = "Detach";
+constexpr const char *kForkGroup = "Fork";
 
 OptionTable::Group attach_options(Options &o) {
     const char *const group = kAttachGroup;
@@ -275,6 +282,9 @@ OptionTable options_of(Options &o) {
              {"Record",
               {{"--record", "FILE", "write which blocks were read first, for mkcloopw",
                 value(o.record), any_file()}}},
+             {"Fork",
+              {{"--fork", "", "new devices, each with its own changes", flag(o.fork)},
+               {"--count", "N", "so many of them (1)", value(o.count), {}, false, kForkGroup}}},
              {"Replace the server of ublk",
               {{"--takeover", "", "by the installed one, in use; all: of all devices",
                 flag(o.takeover), devices()}}},
@@ -301,6 +311,7 @@ enum class Action {
     kSnapshot,
     kTakeover,
     kReset,
+    kFork,
     kDetach,
     kDetachAll,
     kAdjust,
@@ -322,6 +333,8 @@ const char *name_of(Action action) {
             return "replacing a server";
         case Action::kReset:
             return "resetting a device";
+        case Action::kFork:
+            return "making forks";
         case Action::kDetach:
             return "detaching";
         case Action::kDetachAll:
@@ -360,11 +373,16 @@ Action choose_action(const CLI::App &app, const Options &o) {
     bool stats = given(app, "--stats");
     bool record = given(app, "--record");
     if (int{o.find} + int{o.detach} + int{o.detach_all} + int{list} + int{snapshot} + int{stats} +
-            int{record} + int{o.takeover} + int{o.reset} >
+            int{record} + int{o.takeover} + int{o.reset} + int{o.fork} >
         1) {
         throw UsageError(
-            "only one of -f, -d, -D, --snapshot, --reset, --stats, --record, --takeover, and -l or "
+            "only one of -f, -d, -D, --snapshot, --fork, --reset, --stats, --record, --takeover, "
+            "and -l or "
             "-j at a time");
+    }
+    if (o.fork) {
+        want_names(o, 1, 1, "--fork: of which DEVICE or IMAGE?");
+        return Action::kFork;
     }
     if (o.reset) {
         want_names(o, 1, 1, "--reset: which DEVICE?");
@@ -420,9 +438,13 @@ Action choose_action(const CLI::App &app, const Options &o) {
 }
 
 bool has_meaning(const std::string &group, Action action) {
-    const bool makes_cow = action == Action::kAttach || action == Action::kSnapshot;
+    const bool attaches = action == Action::kAttach || action == Action::kFork;
+    const bool makes_cow = attaches || action == Action::kSnapshot;
     if (group == kAttachGroup) {
-        return action == Action::kAttach;
+        return attaches;
+    }
+    if (group == kForkGroup) {
+        return action == Action::kFork;
     }
     if (group == kCowGroup) {
         return makes_cow;
@@ -440,7 +462,7 @@ bool has_meaning(const std::string &group, Action action) {
         return action == Action::kDetach;
     }
     return group != kListGroup || action == Action::kList || action == Action::kStatus ||
-           action == Action::kStats;
+           action == Action::kStats || action == Action::kFork;
 }
 
 /* Options that mean nothing for the action are mistakes. */
@@ -457,11 +479,17 @@ void check_options(const CLI::App &app, Action action) {
         }
     }
     for (const char *option : {"-O", "--output-all", "--raw", "-j"}) {
-        if (action == Action::kStats && given(app, option)) {
+        if ((action == Action::kStats || action == Action::kFork) && given(app, option)) {
             throw UsageError(std::string(option) + " has no meaning when " + name_of(action));
         }
     }
-    if (given(app, "-o") && action != Action::kAttach && !given(app, "-j")) {
+    for (const char *option : {"-r", "--show", "-n"}) {
+        if (action == Action::kFork && given(app, option)) {
+            throw UsageError(std::string(option) + " has no meaning when " + name_of(action));
+        }
+    }
+    const bool attaches = action == Action::kAttach || action == Action::kFork;
+    if (given(app, "-o") && !attaches && !given(app, "-j")) {
         throw UsageError(std::string("-o has no meaning when ") + name_of(action));
     }
 }
@@ -739,6 +767,90 @@ int do_adjust(Driver &driver, const CLI::App &app, const Options &o) {
     return kExitOk;
 }
 
+uint64_t wanted_forks(const Options &o) {
+    uint64_t count = 0;
+    const char *end = o.count.data() + o.count.size();
+    const auto [rest, code] = std::from_chars(o.count.data(), end, count);
+    if (code != std::errc() || rest != end || count == 0 || count > kMostForks) {
+        throw UsageError("--count " + o.count + ": must be within 1.." +
+                         std::to_string(kMostForks));
+    }
+    return count;
+}
+
+/* Where the forks keep their changes; empty: in memory. */
+std::string place_of_forks(const CLI::App &app, const Options &o) {
+    if (o.attach.cows.size() > 1) {
+        throw UsageError("--fork: one -c alone, for the new COW files; the layers below are found");
+    }
+    if (o.attach.cows.empty() && !given(app, "--ram")) {
+        throw UsageError("--fork: where are the changes to go? -c DIR, -c 'NAME-%.cow' or --ram");
+    }
+    return o.attach.cows.empty() ? "" : o.attach.cows.front();
+}
+
+/* Sets what the forks lie over, and how they are attached. */
+void take_base(Driver &driver, Options &o) {
+    const std::string &name = o.names.front();
+    auto source = find_userspace(driver, name);
+    if (!source && is_named_as_device(name)) {
+        source = find_attached(driver, name);
+    }
+    if (!source) {
+        o.attach.image = without_file_scheme(name);
+        o.attach.cows.clear();
+        return;
+    }
+    const StackOptions base = base_of_device(driver, *source);
+    o.attach.image = base.image;
+    o.attach.format = base.format;
+    o.attach.offset = base.offset;
+    o.attach.sizelimit = base.sizelimit;
+    o.attach.cows = base.cows;
+    if (source->userspace && o.userspace.empty()) {
+        o.userspace = source->userspace->state.way;
+    }
+}
+
+void print_forks(const std::vector<Fork> &forks, bool json, std::ostream &out) {
+    Json rows = Json::array();
+    for (const Fork &fork : forks) {
+        rows.push_back({{"name", fork.device.path}, {"cow", fork.cow}});
+        if (!json) {
+            out << fork.device.path << '\n';
+        }
+    }
+    if (json) {
+        print_json(out, Json{{"forks", std::move(rows)}});
+    }
+    out.flush();
+}
+
+int do_fork(Driver &driver, const CLI::App &app, Options &o, Streams &streams) {
+    const uint64_t count = wanted_forks(o);
+    const std::string place = place_of_forks(app, o);
+    take_base(driver, o);
+    if (place.empty() && !o.attach.cows.empty()) {
+        throw UsageError("--ram: lies over an image, and " + o.names.front() +
+                         " has layers; name a directory with -c");
+    }
+    const AttachOptions common = o.attach;
+    const std::vector<Fork> forks =
+        make_forks(driver, common, count, place, [&](const AttachOptions &one) {
+            o.attach = one;
+            return attach_as_asked(driver, o);
+        });
+    errno = 0;
+    print_forks(forks, o.list.json, streams.out);
+    if (!streams.out) {
+        const int err = errno;
+        const std::string left = take_back(driver, forks);
+        throw io_error("standard output", "cannot write", err,
+                       left.empty() ? "the forks were taken back" : left);
+    }
+    return kExitOk;
+}
+
 int do_snapshot(Driver &driver, const Options &o) {
     DeviceRef device = find_attached(driver, o.names.front());
     want_elsewhere(driver, device, o.snapshot, o.cow.overwrite);
@@ -889,6 +1001,8 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
             return do_snapshot(driver, o);
         case Action::kTakeover:
             return do_takeover(driver, o, streams);
+        case Action::kFork:
+            return do_fork(driver, app, o, streams);
         case Action::kReset:
             reset(driver, find_attached(driver, o.names.front()));
             return kExitOk;

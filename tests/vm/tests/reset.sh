@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Changes are thrown away: --reset under I/O and -d --discard-changes.
+# Changes are thrown away: --reset under I/O and -d --discard-changes; forks.
 
 modprobe cloopw
 defer unload cloopw
@@ -123,3 +123,46 @@ discarded() {
 	cloopwsetup -d /dev/cloopw0
 }
 check "-d --discard-changes empties the top layer's file" discarded
+
+# ---- forks ----
+
+forks() {
+	local device
+	mkdir forks
+	cloopwsetup --fork --count 8 -c forks base.cloopw >names
+	test "$(wc -l <names)" = 8
+	stat -c '%n %b' forks/*
+	while read -r device; do
+		cmp raw "$device"
+	done <names
+	head -c 1M /dev/urandom | dd of="$(head -n 1 names)" conv=fsync,notrunc status=none
+	! cmp raw "$(head -n 1 names)"
+	cmp raw "$(tail -n 1 names)"
+	cloopwsetup -D
+}
+check "forks of an image have changes of their own" forks
+of_a_snapshot() {
+	cloopwsetup -c top.cow /dev/cloopw0 base.cloopw
+	dd if=/dev/cloopw0 of=before bs=1M status=none
+	cloopwsetup --snapshot next.cow /dev/cloopw0
+	dd if=/dev/urandom of=/dev/cloopw0 bs=1M count=2 conv=fsync,notrunc status=none
+	dd if=/dev/cloopw0 of=after bs=1M status=none
+	cloopwsetup --fork --count 3 -c 'snap-%.cow' /dev/cloopw0
+	dd if=/dev/urandom of=/dev/cloopw1 bs=1M count=2 conv=fsync,notrunc status=none
+	cmp after /dev/cloopw0
+	cmp before /dev/cloopw2
+	cmp before /dev/cloopw3
+	cloopwsetup --reset /dev/cloopw1
+	cmp before /dev/cloopw1
+	cloopwsetup -D
+}
+check "forks of a device show its snapshot" of_a_snapshot
+no_space() {
+	mkdir small
+	mount -t tmpfs -o size=36k tmpfs small
+	! cloopwsetup --fork --count 200 -c small base.cloopw 2>refusal
+	umount small
+	grep -qF 'those before it are taken back' refusal
+	test -z "$(cloopwsetup -n)"
+}
+check "without space for all of them, no fork is left" no_space
