@@ -218,7 +218,7 @@ TEST_F(CoreReset, ALogWithAHoleCanBeReset) {
     EXPECT_EQ(device.read(0, kSize), changed_);
 }
 
-/* What an old reader looked up stays until it has read it. */
+/* A segment stays until a reader that looked it up before has read it. */
 TEST_F(CoreReset, ReadersGoOn) {
     const LogDevice device(base_.get(), {cow_.get()});
     std::atomic<bool> stop = false;
