@@ -233,7 +233,7 @@ static int reset_held(struct cloopw_disk *disk, struct cw_report *report)
 {
 	int err;
 
-	/* What cannot be stored, for example on a full COW, goes all the same. */
+	/* Data that a full COW cannot store goes all the same. */
 	cloopw_disk_sync(disk);
 	err = cloopw_attachment_run(disk->attachment, reset_engine, report);
 	if (!err)

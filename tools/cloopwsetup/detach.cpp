@@ -225,7 +225,7 @@ void detach_any(Driver &driver, const DeviceRef &device) {
     device.userspace ? detach_userspace(driver, device) : detach(driver, device);
 }
 
-/* What could not be stored is to be thrown away, so the second detach is as good. */
+/* Data that could not be stored is to be thrown away, so the second detach is as good. */
 void detach_unstored(Driver &driver, const DeviceRef &device) {
     try {
         detach_any(driver, device);

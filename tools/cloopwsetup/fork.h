@@ -21,7 +21,7 @@ struct Fork {
 };
 
 /*
- * What forks of an attached device lie over: its image, and its layers that are frozen. The
+ * Forks of an attached device lie over its image and its frozen layers: returns these. The
  * layer that is written belongs to the device. Throws Error for a device whose top layer
  * might be written by others.
  */

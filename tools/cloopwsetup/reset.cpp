@@ -45,8 +45,8 @@ void reset_by_driver(Driver &driver, const DeviceRef &device, Handle &node) {
 }
 
 /*
- * What the page cache still has to write goes to the server before, so that it does not come
- * later. What cannot be written goes with the rest.
+ * The page cache writes to the server first, so that nothing comes later. Data that cannot
+ * be written goes with the rest.
  */
 void reset_by_server(Driver &driver, const DeviceRef &device) {
     const std::vector<Part> parts = parts_of(driver, device);
