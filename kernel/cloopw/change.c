@@ -47,6 +47,20 @@ static int change(struct cloopw_disk *disk, void *request, u64 reason,
 	return err;
 }
 
+/* The engine may have another size by now. It takes no request beyond the disk's. */
+static u64 show_size(struct cloopw_disk *disk)
+{
+	struct cloopw_attachment *att = disk->attachment;
+	struct cw_device_info info;
+
+	cw_device_get_info(att->engine, &info);
+	mutex_lock(&disk->lock);
+	att->info.size = info.size;
+	mutex_unlock(&disk->lock);
+	set_capacity_and_notify(disk->gd, info.size >> SECTOR_SHIFT);
+	return info.size;
+}
+
 /* ---- snapshot ---- */
 
 static int add_layer(struct cloopw_disk *disk, void *arg,
@@ -77,6 +91,8 @@ static int add_layer(struct cloopw_disk *disk, void *arg,
 						 report);
 	if (err)
 		cloopw_sysfs_set_layers(disk->sysfs, nr);
+	else
+		show_size(disk); /* the new layer may be longer */
 	cloopw_disk_release(disk, true);
 	return err;
 }
@@ -139,15 +155,8 @@ static int grow_engine(struct cloopw_attachment *att, void *arg)
 static int grow(struct cloopw_disk *disk, u64 size, struct cw_report *report)
 {
 	struct growth growth = { .size = size, .report = report };
-	struct cloopw_attachment *att = disk->attachment;
-	int err = cloopw_attachment_run(att, grow_engine, &growth);
 
-	if (err)
-		return err;
-	mutex_lock(&disk->lock);
-	att->info.size = size;
-	mutex_unlock(&disk->lock);
-	return 0;
+	return cloopw_attachment_run(disk->attachment, grow_engine, &growth);
 }
 
 int cloopw_resize(struct cloopw_disk *disk, u64 *size, struct cw_report *report)
@@ -157,9 +166,8 @@ int cloopw_resize(struct cloopw_disk *disk, u64 *size, struct cw_report *report)
 	if (err)
 		return err;
 	err = *size ? grow(disk, *size, report) : take_size(disk, report);
-	*size = disk->attachment->info.size;
 	if (!err)
-		set_capacity_and_notify(disk->gd, *size >> SECTOR_SHIFT);
+		*size = show_size(disk);
 	cloopw_disk_release(disk, true);
 	return err;
 }

@@ -14,12 +14,12 @@
 
 #include "chain.h"
 #include "cow_device.h"
+#include "lib/cloopw.h"
 #include "lib/core.h"
 #include "lib/error.h"
 #include "lib/fd.h"
 #include "lib/file_kind.h"
 #include "lib/new_name.h"
-#include "lib/size.h"
 #include "lock.h"
 #include "log_writer.h"
 #include "super.h"
@@ -273,20 +273,13 @@ namespace {
 
 /* The device's bytes, as the engine would let it grow. */
 uint64_t device_size(const std::string &name, uint64_t below, uint64_t wanted) {
-    if (wanted == 0) {
-        return below;
+    cw_report report = {};
+    const int err =
+        wanted == 0 ? 0 : cw_cow_check_size(&cw_cow_log, name.c_str(), below, wanted, &report);
+    if (err != 0) {
+        throw error_of(report, err, name);
     }
-    if (wanted < below) {
-        throw Error(name + ": what is below has " + exact_size(below) +
-                        ", and a COW cannot make it shorter",
-                    EINVAL, CLOOPW_R_SHRINK);
-    }
-    if (wanted % CW_PAGE_SIZE != 0 && wanted != below) {
-        throw Error(name + ": " + std::to_string(wanted) + " bytes are not a multiple of " +
-                        std::to_string(CW_PAGE_SIZE),
-                    EINVAL, CLOOPW_R_BAD_SIZE);
-    }
-    return wanted;
+    return wanted == 0 ? below : wanted;
 }
 
 }  // namespace

@@ -125,7 +125,7 @@ TEST_F(CloopwsetupChange, GrowsBeforeItIsAttached) {
     EXPECT_EQ(identify_cow(path("new")).below_size, 6U << 20);
 }
 
-/* The layer below is frozen by a snapshot, and only then has the new one its size. */
+/* The layer below is frozen by a snapshot, which gives the disk the size of the new one. */
 TEST_F(CloopwsetupChange, ANewTopOverAWritableLayerGrows) {
     runs({"-c", path("cow"), device(0), image()});
     runs({"-d", device(0)});
@@ -158,7 +158,7 @@ TEST_F(CloopwsetupChange, OtherSizesAreRefused) {
 
 TEST_F(CloopwsetupChange, ANewCowIsRefusedASizeThatCannotBe) {
     refuses({"--resize=4k", "-c", path("cow"), device(0), image()},
-            "DIR/cow: what is below has 1M, and a COW cannot make it shorter");
+            "DIR/cow: the device has 1048576 bytes and cannot shrink to 4096");
     refuses({"--resize=2000000", "-c", path("cow"), device(0), image()},
             "DIR/cow: 2000000 bytes are not a multiple of 4096");
     EXPECT_FALSE(fs::exists(path("cow")));

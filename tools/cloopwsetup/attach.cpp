@@ -104,12 +104,12 @@ bool is_device_busy(const cloopw_reason &reason, int err) {
                              reason.code == CLOOPW_R_DEVICE_IN_USE);
 }
 
-/* The size shows when the device can be read. */
-void wait_until_ready(Driver &driver, const DeviceRef &device) {
+/* The size, which shows when the device can be read. */
+uint64_t wait_until_ready(Driver &driver, const DeviceRef &device) {
     for (int i = 0; i < kReadySteps; i++) {
         auto status = driver.status(device);
         if (status && status->device_size > 0) {
-            return;
+            return status->device_size;
         }
         driver.kernel().pause(kReadyStep);
     }
@@ -167,9 +167,9 @@ DeviceRef attach_files(Driver &driver, const AttachOptions &options, const Image
     for (int i = 0; i < kFindTries; i++) {
         if (auto device = try_attach(driver, options, image.fd.get(), layers)) {
             made.keep();
-            wait_until_ready(driver, *device);
+            const uint64_t size = wait_until_ready(driver, *device);
             driver.say(device->path + ": attached " + options.image + ", " + image.format + ", " +
-                       std::to_string(image.size) + " bytes");
+                       std::to_string(size) + " bytes");
             return *device;
         }
         driver.kernel().pause(kFindStep);
@@ -177,21 +177,13 @@ DeviceRef attach_files(Driver &driver, const AttachOptions &options, const Image
     throw Error("cloopw: other programs take every free device; try again", EBUSY);
 }
 
-/*
- * Over a layer that may still be written: it is attached, and frozen by a snapshot. The new
- * layer grows when it is there, so a power cut leaves no snapshot of two sizes.
- */
+/* Over a layer that may still be written: it is attached, and frozen by a snapshot. */
 DeviceRef attach_and_freeze(Driver &driver, const AttachOptions &options, const std::string &top,
                             const ImageFacts &image) {
     NewCow none;
     DeviceRef device = attach_files(driver, options, image, none);
-    CowSettings settings = options.cow;
-    settings.device_size = 0;
     try {
-        snapshot(driver, device, top, settings);
-        if (options.cow.device_size != 0) {
-            resize(driver, device, options.cow.device_size);
-        }
+        snapshot(driver, device, top, options.cow);
     } catch (const Error &) {
         detach(driver, device);
         throw;

@@ -112,6 +112,24 @@ void cw_cow_close(struct cw_cow *cow)
 	cw_free(cow);
 }
 
+int cw_cow_check_size(const struct cw_cow_format *format, const char *name,
+		      u64 bytes, u64 size, struct cw_report *report)
+{
+	if (size < bytes)
+		return cw_refuse(report, -EINVAL, CLOOPW_R_SHRINK,
+				 "%s: the device has %llu bytes and cannot shrink to %llu",
+				 name, bytes, size);
+	if (size % format->step && size != bytes)
+		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_SIZE,
+				 "%s: %llu bytes are not a multiple of %u",
+				 name, size, format->step);
+	if (size > format->longest)
+		return cw_refuse(report, -EFBIG, CLOOPW_R_TOO_LARGE,
+				 "%s: a COW file of format %s covers up to %llu bytes, not %llu",
+				 name, format->name, format->longest, size);
+	return 0;
+}
+
 int cw_cow_identify(struct cw_io *io, struct cw_cow_identity *id,
 		    struct cw_report *report)
 {

@@ -118,8 +118,9 @@ struct cw_cow_format {
 	const char *name;
 	/* longest run that is compressed as one, in bytes; 0: none */
 	u32 extent;
-	/* longest device that it can grow to, in bytes */
+	/* longest device that it can grow to, and its steps, in bytes */
 	u64 longest;
+	u32 step;
 	bool (*probe)(const u8 *head, u32 len);
 	/*
 	 * NULL: cannot tell. Was the file of this format before its beginning
@@ -283,8 +284,14 @@ extern const unsigned int cw_cow_formats_count;
 int cw_cow_open(struct cw_io *io, struct cw_cache *cache, bool writable,
 		const struct cw_cow_base *base, struct cw_cow **out,
 		struct cw_report *report);
-/* NULL is fine */
 void cw_cow_close(struct cw_cow *cow); /* NULL is fine */
+
+/*
+ * Can a COW file of this name, whose device has so many bytes, have a device of
+ * size? On error the report says why not.
+ */
+int cw_cow_check_size(const struct cw_cow_format *format, const char *name,
+		      u64 bytes, u64 size, struct cw_report *report);
 
 /*
  * Finds the format of a COW file and fills in *id. On error the report says

@@ -196,20 +196,8 @@ static int check_growth(const struct cw_device *dev, const struct cw_cow *top,
 		return cw_refuse(report, -EOPNOTSUPP, CLOOPW_R_NOT_GROWABLE,
 				 "%s: a COW file of format %s cannot grow",
 				 top->io->name, top->format->name);
-	if (size < top->size)
-		return cw_refuse(report, -EINVAL, CLOOPW_R_SHRINK,
-				 "%s: the device has %llu bytes and cannot shrink to %llu",
-				 top->io->name, top->size, size);
-	if (size % top->granularity)
-		return cw_refuse(report, -EINVAL, CLOOPW_R_BAD_SIZE,
-				 "%s: %llu bytes are not a multiple of %u",
-				 top->io->name, size, top->granularity);
-	if (size > top->format->longest)
-		return cw_refuse(report, -EFBIG, CLOOPW_R_TOO_LARGE,
-				 "%s: a COW file of format %s covers up to %llu bytes, not %llu",
-				 top->io->name, top->format->name,
-				 top->format->longest, size);
-	return 0;
+	return cw_cow_check_size(top->format, top->io->name, top->size, size,
+				 report);
 }
 
 /* With snapshot_lock held, so the top stays the top. */

@@ -409,6 +409,7 @@ int FakeKernel::snapshot(int number, struct cloopw_snapshot *request) {
     }
     attached.layers.insert(attached.layers.begin(), path);
     attached.layer_flags.insert(attached.layer_flags.begin(), O_RDWR);
+    set_attribute(number, "size", std::to_string(attached.engine->size()));
     show_layers(number);
     return 0;
 }

@@ -140,6 +140,28 @@ at_attach() {
 	cloopwsetup -d /dev/cloopw0
 }
 check "an attach grows it" at_attach
+# A snapshot puts a longer layer over one that was still written.
+longer_layer() {
+	local last=$(((96 << 20) / 4096 - 1))
+	cloopwsetup --driver -c low.cow /dev/cloopw0 small.cloopw
+	dd if=/dev/urandom of=/dev/cloopw0 bs=1M count=4 oflag=direct status=none
+	head -c 4M /dev/cloopw0 | sha256sum >low.sum
+	cloopwsetup -d /dev/cloopw0
+	cloopwsetup --driver -v --resize=96M -c high.cow -c low.cow /dev/cloopw0 small.cloopw
+	size /dev/cloopw0 $((96 << 20))
+	dd if=/dev/urandom of=/dev/cloopw0 bs=4k count=1 seek=$last oflag=direct status=none
+	dd if=/dev/cloopw0 bs=4k count=1 skip=$last iflag=direct status=none | sha256sum >high.sum
+	[ "$(cat high.sum)" != "$(head -c 4096 /dev/zero | sha256sum)" ]
+	cloopwsetup -d /dev/cloopw0
+	cloopwsetup -c high.cow /dev/cloopw0 small.cloopw
+	size /dev/cloopw0 $((96 << 20))
+	head -c 4M /dev/cloopw0 | sha256sum | cmp - low.sum
+	dd if=/dev/cloopw0 bs=4k count=1 skip=$last iflag=direct status=none |
+		sha256sum | cmp - high.sum
+	cloopwsetup -d /dev/cloopw0
+	cloopwck -c high.cow -c low.cow small.cloopw
+}
+check "a snapshot's longer layer gives the disk its size" longer_layer
 
 # ---- flush ----
 

@@ -261,6 +261,7 @@ const struct cw_cow_format cw_cow_log = {
 	.name = "log",
 	.extent = CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE,
 	.longest = CW_LOG_MAX_SIZE,
+	.step = CW_PAGE_SIZE,
 	.probe = log_probe,
 	.remains = log_remains,
 	.identify = cw_log_identify,
