@@ -26,6 +26,7 @@ struct fd_io {
 	u64 offset;  /* constant */
 	u64 limit;   /* constant; 0: none */
 	u64 largest; /* constant; longest file of its file system */
+	struct cw_direct *direct; /* NULL until it is wanted */
 };
 
 static struct fd_io *to_fd_io(struct cw_io *io)
@@ -43,17 +44,11 @@ static bool outside_window(const struct fd_io *f, size_t len, u64 off)
 	return f->limit && cw_outside(off, len, f->limit);
 }
 
-static int fd_pread(struct cw_io *io, void *buf, size_t len, u64 off)
+static int read_cached(int fd, u8 *at, size_t len, u64 off)
 {
-	struct fd_io *f = to_fd_io(io);
-	u8 *at = buf;
-
-	if (outside_window(f, len, off))
-		return -EIO;
-	off += f->offset;
 	while (len) {
 		ssize_t n =
-			pread(f->fd, at, cw_min(len, MAX_TRANSFER), (off_t)off);
+			pread(fd, at, cw_min(len, MAX_TRANSFER), (off_t)off);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -68,11 +63,35 @@ static int fd_pread(struct cw_io *io, void *buf, size_t len, u64 off)
 	return 0;
 }
 
+static enum cw_direct_mode direct_mode(const struct fd_io *f)
+{
+	const struct cw_direct *direct = cw_load_acquire(&f->direct);
+
+	return direct ? cw_direct_mode(direct) : CW_DIRECT_OFF;
+}
+
+static int fd_pread(struct cw_io *io, void *buf, size_t len, u64 off)
+{
+	struct fd_io *f = to_fd_io(io);
+	enum cw_direct_mode mode = direct_mode(f);
+	int err;
+
+	if (outside_window(f, len, off))
+		return -EIO;
+	off += f->offset;
+	if (mode == CW_DIRECT_ON)
+		return cw_direct_read(f->direct, buf, len, off);
+	err = read_cached(f->fd, buf, len, off);
+	if (mode == CW_DIRECT_DROP)
+		cw_direct_drop_cached(f->direct, len, off);
+	return err;
+}
+
 static void fd_will_read(struct cw_io *io, u64 off, u64 len)
 {
 	struct fd_io *f = to_fd_io(io);
 
-	if (!outside_window(f, len, off))
+	if (direct_mode(f) != CW_DIRECT_ON && !outside_window(f, len, off))
 		posix_fadvise(f->fd, (off_t)(f->offset + off), (off_t)len,
 			      POSIX_FADV_WILLNEED);
 }
@@ -260,6 +279,7 @@ static const struct cw_io_ops fd_ops = {
 
 static void fd_io_free(struct fd_io *f)
 {
+	cw_direct_destroy(f->direct);
 	free(f->name);
 	free(f);
 }
@@ -328,6 +348,29 @@ void cw_fd_io_expect_random(const struct cw_io *io)
 
 	if (fd >= 0)
 		posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+}
+
+int cw_fd_io_set_direct(struct cw_io *io, bool wanted)
+{
+	struct cw_direct *direct;
+	struct fd_io *f;
+
+	if (cw_fd_io_fd(io) < 0)
+		return -EOPNOTSUPP;
+	f = to_fd_io(io);
+	if (!f->direct && wanted) {
+		direct = cw_direct_create(f->fd);
+		if (!direct)
+			return -ENOMEM;
+		cw_store_release(&f->direct, direct);
+	}
+	return f->direct ? cw_direct_set(f->direct, wanted) : 0;
+}
+
+enum cw_direct_mode cw_fd_io_direct_mode(const struct cw_io *io)
+{
+	return cw_fd_io_fd(io) < 0 ? CW_DIRECT_OFF :
+				     direct_mode(to_fd_io((struct cw_io *)io));
 }
 
 /* ---- memory ---- */

@@ -7,6 +7,7 @@
 extern "C" {
 #endif
 
+#include "direct.h"
 #include "io.h"
 
 struct cw_fd_io_config {
@@ -32,6 +33,13 @@ int cw_fd_io_fd(const struct cw_io *io);
  * will_read tells the exceptions. Any kind of io.
  */
 void cw_fd_io_expect_random(const struct cw_io *io);
+
+/*
+ * Reads it past the page cache from now on, or by it again. -EOPNOTSUPP: another kind of
+ * io. One thread at a time.
+ */
+int cw_fd_io_set_direct(struct cw_io *io, bool wanted);
+enum cw_direct_mode cw_fd_io_direct_mode(const struct cw_io *io);
 
 /*
  * A file in memory with a copy of the given bytes. It grows up to max bytes: writes behind

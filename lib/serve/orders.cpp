@@ -9,6 +9,7 @@
 #include "lib/cow/open_top.h"
 #include "lib/error.h"
 #include "lib/size.h"
+#include "served.h"
 #include "status.h"
 
 namespace cloopw {
@@ -44,6 +45,7 @@ void set(Device &device, const Json &order, Remembers &memory, SpaceWatch &watch
     const std::string limit = text_in(order, "cow_limit");
     const std::string cache = text_in(order, "cache_limit");
     const std::string low = text_in(order, "low_space");
+    const std::string direct = text_in(order, "dio");
     const u64 limit_bytes = limit.empty() ? 0 : parse_size(limit, "cow_limit");
     const u64 cache_bytes = cache.empty() ? 0 : parse_size(cache, "cache_limit");
     const LowSpace mark = low.empty() ? watch.mark() : low_space_in(low, watch);
@@ -58,6 +60,11 @@ void set(Device &device, const Json &order, Remembers &memory, SpaceWatch &watch
     if (!low.empty()) {
         memory.set_low_space(mark);
         watch.set_mark(mark);
+    }
+    if (!direct.empty()) {
+        const bool wanted = direct == "1";
+        set_direct_io(device, wanted);
+        memory.set_direct_io(wanted);
     }
 }
 
@@ -102,14 +109,24 @@ void snapshot(Device &device, const Json &order, Remembers &memory) {
     made.keep();
 }
 
-void resize(Device &device, const Json &order, Remembers &memory) {
+/* The answer. The COW keeps the new size before the block device shows it. */
+Json resize(Device &device, const Json &order, Remembers &memory) {
     const u64 size = parse_size(text_in(order, "size"), "resize");
     if (size == 0) {
         throw Error("resize: a device cannot shrink to nothing", EINVAL, CLOOPW_R_SHRINK);
     }
     memory.want_resizable();
     device.grow(size);
-    memory.show_size(size);
+    try {
+        memory.show_size(size);
+    } catch (const Error &e) {
+        return {{"ok", true},
+                {"unfinished", "the COW has " + std::to_string(size) +
+                                   " bytes now, but the block device shows its old size until it "
+                                   "is detached and attached again: " +
+                                   e.what()}};
+    }
+    return {{"ok", true}};
 }
 
 void take_over(const Json &order, Remembers &memory) {
@@ -166,7 +183,7 @@ std::string carry_out(Device &device, const std::string &line, Remembers &memory
         } else if (what == "snapshot") {
             snapshot(device, order, memory);
         } else if (what == "resize") {
-            resize(device, order, memory);
+            answer = resize(device, order, memory);
         } else if (what == "reset") {
             device.reset();
         } else if (what == "recorded") {

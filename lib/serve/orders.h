@@ -3,7 +3,8 @@
  * Orders that a server takes while it serves: one JSON object a connection, on a line.
  *
  *	{"do": "status"}
- *	{"do": "set", "cow_limit": "67108864", "cache_limit": "8388608", "low_space": "5%"}
+ *	{"do": "set", "cow_limit": "67108864", "cache_limit": "8388608", "low_space": "5%",
+ *	 "dio": "1"}
  *	{"do": "snapshot", "path": "/new.cow", "codec": "zstd", "level": 3, "limit": "1G"}
  *	{"do": "resize", "size": "4G"}
  *	{"do": "reset"}
@@ -11,6 +12,7 @@
  *	{"do": "takeover", "program": "/usr/sbin/cloopw-ublkd"}
  *
  * The first reads of blocks are {"block_size": N, "reads": [[BLOCK, MILLISECONDS], ...]}.
+ * A resize of which the last step failed is {"ok": true, "unfinished": TEXT}.
  * Else the answer is the status, {"ok": true}, or {"error": TEXT, "errno": NUMBER}, which
  * may have the reason's name, such as "code": "NOT_FREEZABLE".
  */
@@ -36,6 +38,7 @@ public:
     /* The snapshot failed. */
     virtual void pop_top() {}
     virtual void set_cache(u64 /*bytes*/) {}
+    virtual void set_direct_io(bool /*wanted*/) {}
     virtual void set_low_space(const LowSpace & /*mark*/) {}
     /* Can the block device become longer while it is in use? Throws Error that says why not. */
     virtual void want_resizable();

@@ -163,6 +163,8 @@ Parameters serving_parameters(ServedOptions &o) {
          .help = "Tell there, as JSON, how the device does.",
          .set = text(o.status),
          .is_path = true},
+        {"direct-io", "BOOLEAN", "Read the image past the page cache.",
+         yes_no("direct-io", o.direct_io)},
         {"stay", "BOOLEAN", "TERM and HUP do not end it while the device is in use.",
          yes_no("stay", o.stay)},
     };
@@ -217,6 +219,14 @@ void check_options(ServedOptions &options) {
     options.cow = parse_cow_settings(options.arguments, options.style);
 }
 
+void set_direct_io(Device &device, bool wanted) {
+    const int err = cw_fd_io_set_direct(&device.base().get(), wanted);
+    if (err != 0) {
+        throw io_error(device.base().name(), "cannot be read past the page cache", err,
+                       err == -EOPNOTSUPP ? "an image at a URL is in no file" : "");
+    }
+}
+
 Device open_served(const ServedOptions &options, NewCow &top, MissingTop missing) {
     ImageFacts image =
         inspect_image(options.image, options.format, options.offset, options.sizelimit);
@@ -229,6 +239,9 @@ Device open_served(const ServedOptions &options, NewCow &top, MissingTop missing
         set_limit(device, options);
     }
     expect_reads_of_blocks(device);
+    if (options.direct_io) {
+        set_direct_io(device, true);
+    }
     return device;
 }
 

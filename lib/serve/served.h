@@ -18,6 +18,7 @@ struct ServedOptions : StackOptions {
     std::string status;     /* socket for who wants to know; empty: none */
     uint64_t cache = 0;     /* 0: by the memory there is */
     bool stay = false;      /* a block device depends on it */
+    bool direct_io = false; /* the image is read past the page cache */
 };
 
 /* The parameters that set the options and net_settings(); the options outlive these. */
@@ -28,6 +29,9 @@ void check_options(ServedOptions &options);
 
 /* A top that is missing: a server that goes on for another must not make an empty one. */
 enum class MissingTop { kMake, kRefuse };
+
+/* Reads the image past the page cache, or by it. Throws Error. */
+void set_direct_io(Device &device, bool wanted);
 
 /*
  * Opens the device; makes the top COW file when it is missing, which is the

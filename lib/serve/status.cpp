@@ -54,6 +54,7 @@ std::string name_of(const cw_io &io) {
 }
 
 void add_image(Json *json, const cw_image &image) {
+    const auto mode = cw_fd_io_direct_mode(image.io);
     (*json)["image"] = name_of(*image.io);
     (*json)["image_format"] = image.format->name;
     (*json)["size"] = std::to_string(image.size);
@@ -61,6 +62,8 @@ void add_image(Json *json, const cw_image &image) {
     (*json)["stored_bytes"] = std::to_string(image.stored_bytes);
     (*json)["ratio"] = quotient(image.size, image.stored_bytes);
     (*json)["codecs"] = codecs_of(image);
+    (*json)["dio"] = mode == CW_DIRECT_ON ? "1" : "0";
+    (*json)["drop_behind"] = mode == CW_DIRECT_DROP ? "1" : "0";
     (*json)["label"] = escaped(image.label);
     (*json)["uuid"] = format_uuid(image.uuid);
 }

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -12,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "lib/cloopw.h"
 #include "support/data.h"
@@ -47,6 +49,47 @@ TEST_F(PosixIo, ReadsWhatIsInTheFile) {
     EXPECT_EQ(read_at(io, 0, 20000).bytes, content_);
     EXPECT_EQ(read_at(io, 12345, 678).bytes, slice(content_, 12345, 678));
     EXPECT_EQ(read_at(io, 20000, 0).err, 0);
+}
+
+/* On a file system with direct I/O, and on one without. */
+TEST_F(PosixIo, ReadsPastThePageCache) {
+    const int memory = memfd_create("memory", MFD_CLOEXEC);
+    ASSERT_EQ(write(memory, content_.data(), content_.size()),
+              static_cast<ssize_t>(content_.size()));
+    Io ios[] = {Io::open(path_, Io::Mode::kRead, 5000, 14000), Io::adopt(memory, "memory", 5000)};
+    for (Io &io : ios) {
+        EXPECT_EQ(cw_fd_io_direct_mode(&io.get()), CW_DIRECT_OFF);
+        ASSERT_EQ(cw_fd_io_set_direct(&io.get(), true), 0);
+        EXPECT_NE(cw_fd_io_direct_mode(&io.get()), CW_DIRECT_OFF);
+        for (const u64 off : {0, 1, 4095, 4096, 8191, 13999}) {
+            EXPECT_EQ(read_at(io, off, 14000 - off).bytes, slice(content_, 5000 + off, 14000 - off))
+                << off;
+        }
+        EXPECT_EQ(read_at(io, 20000, 1).err, -EIO);
+        ASSERT_EQ(cw_fd_io_set_direct(&io.get(), false), 0);
+        EXPECT_EQ(cw_fd_io_direct_mode(&io.get()), CW_DIRECT_OFF);
+        EXPECT_EQ(read_at(io, 0, 100).bytes, slice(content_, 5000, 100));
+    }
+    EXPECT_EQ(cw_fd_io_set_direct(&Io::memory("none", content_, content_.size()).get(), true), -EOPNOTSUPP);
+}
+
+/* More than a buffer at once, by more threads than there are buffers. */
+TEST_F(PosixIo, ManyReadPastThePageCache) {
+    constexpr size_t kLong = 700000;
+    const Bytes content = random_bytes(kLong);
+    const Io io = Io::open(dir_.write("long", content), Io::Mode::kRead);
+    ASSERT_EQ(cw_fd_io_set_direct(&io.get(), true), 0);
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < 24; i++) {
+        threads.emplace_back([&, i] {
+            for (size_t off = i; off < kLong / 2; off += 50000) {
+                EXPECT_EQ(read_at(io, off, kLong - off).bytes, slice(content, off, kLong - off));
+            }
+        });
+    }
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
 }
 
 TEST_F(PosixIo, KnowsTheModificationTime) {

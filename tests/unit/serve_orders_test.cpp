@@ -30,7 +30,13 @@ public:
             Remembers::want_resizable();
         }
     }
-    void show_size(u64 bytes) override { size = bytes; }
+    void show_size(u64 bytes) override {
+        if (!can_show) {
+            throw Error("/dev/ublkb0: cannot be given its new size", EINVAL);
+        }
+        size = bytes;
+    }
+    void set_direct_io(bool wanted) override { direct_io = wanted; }
     void take_over(const std::string &path) override {
         if (!can_be_replaced) {
             Remembers::take_over(path);
@@ -42,6 +48,8 @@ public:
     u64 cache = 0;
     u64 size = 0;
     bool can_resize = true;
+    bool can_show = true;
+    bool direct_io = false;
     bool can_be_replaced = true;
     std::string program;
 };
@@ -81,6 +89,30 @@ protected:
     Told told_;
     SpaceWatch watch_{&told_};
 };
+
+TEST_F(ServeOrders, TellsWhatHoldsWhenTheBlockDeviceCannotShowItsSize) {
+    memory_.can_show = false;
+    const Json answer = tell(R"({"do": "resize", "size": "4M"})");
+    EXPECT_TRUE(answer.value("ok", false));
+    EXPECT_EQ(answer.value("unfinished", ""),
+              "the COW has 4194304 bytes now, but the block device shows its old size until it is "
+              "detached and attached again: /dev/ublkb0: cannot be given its new size");
+    EXPECT_EQ(device_->size(), u64{4} << 20);
+}
+
+TEST_F(ServeOrders, ReadsTheImagePastThePageCache) {
+    EXPECT_EQ(tell(R"({"do": "status"})").value("dio", ""), "0");
+    EXPECT_TRUE(tell(R"({"do": "set", "dio": "1"})").value("ok", false));
+    EXPECT_TRUE(memory_.direct_io);
+    const Json status = tell(R"({"do": "status"})");
+    EXPECT_NE(status.value("dio", ""), status.value("drop_behind", "")); /* by the file system */
+    Bytes bytes(kSize);
+    ASSERT_EQ(cw_device_read(&device_->get(), 0, kSize, bytes.data()), 0);
+    EXPECT_EQ(bytes, text_bytes(kSize));
+    EXPECT_TRUE(tell(R"({"do": "set", "dio": "0"})").value("ok", false));
+    EXPECT_FALSE(memory_.direct_io);
+    EXPECT_EQ(tell(R"({"do": "status"})").value("dio", ""), "0");
+}
 
 TEST_F(ServeOrders, AnotherProgramTakesOver) {
     const std::string order = R"({"do": "takeover", "program": "/usr/sbin/cloopw-ublkd"})";

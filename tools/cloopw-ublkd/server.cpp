@@ -209,6 +209,7 @@ public:
     }
     void pop_top() override { state_.nr_tops--; }
     void set_cache(u64 bytes) override { state_.cache = bytes; }
+    void set_direct_io(bool wanted) override { state_.direct_io = wanted ? 1 : 0; }
     void set_low_space(const LowSpace &mark) override {
         state_.low_percent = mark.percent;
         state_.low_bytes = mark.bytes;
@@ -295,6 +296,9 @@ ServedOptions present_stack(const ServedOptions &options, const ServerState &sta
     served.cow_format.clear();
     if (state.cache != 0) {
         served.cache = state.cache;
+    }
+    if (state.direct_io >= 0) {
+        served.direct_io = state.direct_io != 0;
     }
     return served;
 }

@@ -28,7 +28,7 @@ struct UblkOptions {
 };
 
 /* Another number for each change of ServerState: only the same can be taken over. */
-constexpr uint32_t kStateLayout = 1;
+constexpr uint32_t kStateLayout = 2;
 
 /*
  * A device's state for the servers that come after a crash. The supervisor shares its memory
@@ -46,6 +46,7 @@ struct ServerState {
     std::atomic<bool> serves = false;          /* the present server does, or did */
     std::atomic<int64_t> serves_since = 0;     /* milliseconds of the steady clock */
     std::atomic<uint64_t> cache = 0;           /* bytes that --set-cache set; 0: never */
+    std::atomic<int> direct_io = -1;           /* --direct-io's; -1: as it was asked for */
     std::atomic<uint32_t> low_percent = LowSpace().percent; /* --low-space's */
     std::atomic<uint64_t> low_bytes = 0;                    /* the same, when that is 0 */
     std::atomic<uint32_t> nr_tops = 0; /* tops that count: those of snapshots */

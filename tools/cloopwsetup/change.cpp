@@ -14,6 +14,7 @@
 #include "lib/error.h"
 #include "lib/fd.h"
 #include "lib/size.h"
+#include "tools/cloopwsetup/userspace/userspace.h"
 
 namespace cloopw {
 
@@ -88,8 +89,8 @@ void set_cache(Driver &driver, const DeviceRef &device, uint64_t bytes) {
 void set_direct_io(Driver &driver, const DeviceRef &device, bool wanted) {
     set_attribute(driver, device, "dio", wanted ? "1" : "0",
                   wanted ? "--direct-io" : "--direct-io=off");
-    if (wanted) {
-        say_direct_io(driver, device);
+    if (wanted) { /* a server's word for it may be an older one */
+        say_direct_io(driver, find_userspace(driver, device.path).value_or(device));
     }
 }
 

@@ -739,10 +739,8 @@ DeviceRef find_of_driver(Driver &driver, const std::string &name, const char *wh
 
 /* The first option that servers cannot do; nullptr: none. */
 const char *change_of_driver(const CLI::App &app, const Options &o) {
-    if (app.count("--resize") > 0 && o.resize == kSizeOfImage) {
-        return "--resize without a size";
-    }
-    return given(app, "--direct-io") ? "--direct-io" : nullptr;
+    const bool of_image = given(app, "--resize") && o.resize == kSizeOfImage;
+    return of_image ? "--resize without a size" : nullptr;
 }
 
 /* The flush is the last, so that it counts for the others. */

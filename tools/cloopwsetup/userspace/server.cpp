@@ -108,6 +108,7 @@ void add_parameters(std::vector<std::string> &argv, const UserspaceState &state,
     add_number(&argv, "sizelimit", options.sizelimit);
     add_number(&argv, "cache", options.cache_bytes);
     add(&argv, "readonly", options.read_only ? "true" : "");
+    add(&argv, "direct-io", options.direct_io ? "true" : "");
     if (memory < 0) {
         add(&argv, "cow-format", options.cow_format);
         add(&argv, "cow-codec", options.cow.codec != nullptr ? options.cow.codec->name : "");

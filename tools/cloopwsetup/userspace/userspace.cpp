@@ -18,6 +18,7 @@
 #include "lib/octal.h"
 #include "lib/uuid.h"
 #include "server.h"
+#include "tools/cloopwsetup/change.h"
 #include "tools/cloopwsetup/detach.h"
 #include "tools/common/error.h"
 #include "tools/common/table.h"
@@ -121,12 +122,6 @@ const UserspaceWay &choose_way(Driver &driver, const UserspaceWay *only) {
         reasons.append(reasons.empty() ? "" : "; ").append(way->name).append(": ").append(missing);
     }
     throw NoWay("cannot attach without the driver: " + reasons, ENOSYS);
-}
-
-void check_settings(const AttachOptions &options) {
-    if (options.direct_io) {
-        throw UsageError("--direct-io: not with --userspace");
-    }
 }
 
 /* ---- the present devices ---- */
@@ -347,12 +342,21 @@ void check_way(const AttachOptions &options, const UserspaceWay &way) {
     }
 }
 
-void check_sectors(const AttachOptions &options, const ImageFacts &image) {
+/* Bytes of the device: of the COW, when that has grown or is to grow, else of the image. */
+uint64_t device_size(const AttachOptions &options, const ImageFacts &image,
+                     const std::vector<CowLayer> &layers) {
+    if (options.cow.device_size != 0) {
+        return options.cow.device_size;
+    }
+    return layers.empty() ? image.size : layers.front().size;
+}
+
+void check_sectors(const AttachOptions &options, uint64_t size) {
     const uint32_t bytes = sectors_of(options);
-    if (bytes != 0 && image.size % bytes != 0) {
-        throw Error(shown_name(options.image) + ": its " + std::to_string(image.size) +
+    if (bytes != 0 && size % bytes != 0) {
+        throw Error(shown_name(options.image) + ": the device's " + std::to_string(size) +
                         " bytes are not a multiple of --sector-size " + options.sector_size +
-                        "; make the image longer, or leave the option away",
+                        "; --resize=SIZE with a COW makes it longer, or leave the option away",
                     EINVAL);
     }
 }
@@ -376,7 +380,6 @@ void build(Driver &driver, UserspaceState *state, const AttachOptions &options,
 }  // namespace
 
 DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const std::string &way) {
-    check_settings(options);
     Wanted wanted = parse_device(driver, options.device);
     if (way != kAuto) {
         const UserspaceWay *named = way_by_name(way);
@@ -392,11 +395,13 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
         inspect_image(options.image, options.format, options.offset, options.sizelimit);
     const UserspaceWay &chosen = choose_way(driver, wanted.way);
     check_way(options, chosen);
-    check_sectors(options, image);
     clear_leftovers(driver, options.cows);
     check_link(driver, wanted.link);
 
     const CowFile top = check_given(options);
+    const std::vector<CowLayer> layers = find_layers(options, top != CowFile::kThere, image.st);
+    const uint64_t size = device_size(options, image, layers);
+    check_sectors(options, size);
     NewCow made;
     StateLock lock = StateLock::create(roots(driver).front());
     UserspaceState state;
@@ -407,7 +412,7 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
     try {
         write_state(state);
         if (top != CowFile::kThere) {
-            make_top(options, image, top, find_layers(options, true, image.st), made);
+            make_top(options, image, top, layers, made);
         } else if (options.cow.device_size != 0 && !options.cows.empty()) {
             grow_layers(options, options.cow.device_size);
         }
@@ -422,8 +427,12 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
         throw;
     }
     driver.say(state.node + ": attached " + shown_name(options.image) + ", " + image.format + ", " +
-               std::to_string(image.size) + " bytes, by " + chosen.name);
-    return device_of(driver, state);
+               std::to_string(size) + " bytes, by " + chosen.name);
+    DeviceRef device = device_of(driver, state);
+    if (options.direct_io) {
+        say_direct_io(driver, device);
+    }
+    return device;
 }
 
 std::vector<DeviceRef> userspace_devices(Driver &driver) {
@@ -467,14 +476,14 @@ void detach_userspace(Driver &driver, const DeviceRef &device) {
 
 int set_userspace_attribute(const DeviceRef &device, const std::string &name,
                             const std::string &text) {
-    if (name != "cow_limit" && name != "cache_limit" && name != "low_space") {
+    if (name != "cow_limit" && name != "cache_limit" && name != "low_space" && name != "dio") {
         return -EOPNOTSUPP;
     }
     try {
         order_server(device.userspace->state, {{"do", "set"}, {name, text}});
         return 0;
     } catch (const Error &e) {
-        if (e.err() == 0 || e.code() == kServerLost) {
+        if (e.err() == 0 || e.code() == kServerLost || name == "dio") {
             throw e.with(device.path + ": " + e.what());
         }
         return -e.err();
@@ -510,10 +519,15 @@ void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::stri
 }
 
 void resize_userspace(Driver &driver, const DeviceRef &device, uint64_t size) {
+    Json answer;
     try {
-        order_server(device.userspace->state, {{"do", "resize"}, {"size", std::to_string(size)}});
+        answer = order_server(device.userspace->state,
+                              {{"do", "resize"}, {"size", std::to_string(size)}});
     } catch (const Error &e) {
         throw with_remedy(e.with(device.path + ": not resized: " + e.what()));
+    }
+    if (answer.contains("unfinished")) {
+        throw Error(device.path + ": " + answer.value("unfinished", ""), EIO);
     }
     driver.say(device.path + ": has " + std::to_string(size) + " bytes now");
 }
