@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Reads of a file past the page cache, as kernel/cloopw/direct.c makes them: by direct I/O
- * through buffers of its own, or, where the file has none, with what was read dropped from
- * the page cache. C and C++.
+ * through buffers. Where the file has none, the pages that were read are dropped. C and C++.
  */
 #ifndef CLOOPW_LIB_DIRECT_H
 #define CLOOPW_LIB_DIRECT_H

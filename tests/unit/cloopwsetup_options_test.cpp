@@ -29,6 +29,7 @@ TEST_F(Cloopwsetup, WrongUsage) {
         {{"-f", ""}, "a name: is empty"},
         {{"--sector-size", "1024", device(0), image()},
          "--sector-size 1024: there is no such size; know 512, 4096"},
+        {{"--driver", "--userspace=ublk", device(0), image()}, "--driver: not with --userspace"},
         {{"--driver", "--sector-size", "4096", device(0), image()},
          "--sector-size 4096: not by the module; leave --driver away, or write --userspace=ublk"},
         {{"--userspace=nbd", "--sector-size", "4096", image()},

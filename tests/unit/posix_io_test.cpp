@@ -70,7 +70,8 @@ TEST_F(PosixIo, ReadsPastThePageCache) {
         EXPECT_EQ(cw_fd_io_direct_mode(&io.get()), CW_DIRECT_OFF);
         EXPECT_EQ(read_at(io, 0, 100).bytes, slice(content_, 5000, 100));
     }
-    EXPECT_EQ(cw_fd_io_set_direct(&Io::memory("none", content_, content_.size()).get(), true), -EOPNOTSUPP);
+    EXPECT_EQ(cw_fd_io_set_direct(&Io::memory("none", content_, content_.size()).get(), true),
+              -EOPNOTSUPP);
 }
 
 /* More than a buffer at once, by more threads than there are buffers. */

@@ -366,7 +366,7 @@ void write_pids(const std::string &path, bool recovers) {
     }
 }
 
-/* What a server of another version cost the programs that use the device. */
+/* The pause that programs saw while another version of the server took over. */
 void say_pause(ServerState &state) {
     const int64_t since = state.paused_since.exchange(-1);
     if (since >= 0) {

@@ -26,7 +26,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kAnswer(10000);
 
-/* Of "0.1.0"; zeros for what is no version. */
+/* The parts of "0.1.0"; zeros: it is no version. */
 std::tuple<int, int, int> number_of(const std::string &version) {
     int major = 0;
     int minor = 0;
@@ -59,7 +59,7 @@ pid_t spawn(const std::string &program, int output) {
     return pid;
 }
 
-/* What comes until the other end is closed, or until it takes too long. */
+/* All that comes until the other end is closed, or until it takes too long. */
 std::string read_soon(int from) {
     const auto until = Clock::now() + kAnswer;
     std::string text;
@@ -79,7 +79,7 @@ std::string read_soon(int from) {
     }
 }
 
-/* What program says of itself; "" when it fails. */
+/* The program's own words; "" when it fails. */
 std::string ask(const std::string &program) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {

@@ -7,7 +7,7 @@
 
 namespace cloopw {
 
-/* What --state prints: "VERSION LAYOUT", the latter of ServerState. */
+/* "VERSION LAYOUT", as --state prints it; the layout is that of ServerState. */
 std::string state_version();
 
 /*
