@@ -232,8 +232,12 @@ public:
             throw Error("the server has only begun; try again", EBUSY);
         }
         if (getppid() != supervisor) {
-            throw Error("the server has lost its supervisor; 'kill -KILL " +
-                            std::to_string(getpid()) + "' starts both anew, then try again",
+            const pid_t watch = state_.watch;
+            const bool is_watched = watch > 0 && kill(watch, 0) == 0;
+            throw Error("the server has lost its supervisor; " +
+                            (is_watched ? "'kill -KILL " + std::to_string(getpid()) +
+                                              "' starts both anew, then try again"
+                                        : std::string("detach the device and attach it again")),
                         ESRCH);
         }
         check_successor(program);
@@ -315,10 +319,17 @@ void want_same_cow(const ServedOptions &options, const ServerState &state) {
     }
 }
 
-/* A server may have ended between the growth of the COW and that of the block device. */
+/*
+ * A server may have ended between the growth of the COW and that of the block device. The
+ * device is in use, so a failure does not end it.
+ */
 void show_size_again(UblkControl &control, uint32_t id, const Device &device) {
-    if ((control.features() & ublk::kCanUpdateSize) != 0) {
-        control.update_size(id, device.size() >> kSectorShift);
+    try {
+        if ((control.features() & ublk::kCanUpdateSize) != 0) {
+            control.update_size(id, device.size() >> kSectorShift);
+        }
+    } catch (const Error &e) {
+        (void)fprintf(stderr, "cloopw-ublkd: %s\n", escaped(e.what()).c_str());
     }
 }
 

@@ -28,7 +28,7 @@ struct UblkOptions {
 };
 
 /* Another number for each change of ServerState: only the same can be taken over. */
-constexpr uint32_t kStateLayout = 2;
+constexpr uint32_t kStateLayout = 3;
 
 /*
  * A device's state for the servers that come after a crash. The supervisor shares its memory
@@ -39,6 +39,7 @@ struct ServerState {
     uint32_t layout = kStateLayout;
     std::atomic<pid_t> supervisor = 0;         /* the process that has the servers as children */
     std::atomic<pid_t> server = 0;             /* the child that serves */
+    std::atomic<pid_t> watch = -1;             /* starts both anew when they were killed */
     std::atomic<uint32_t> device = UINT32_MAX; /* N of a device that exists */
     std::atomic<bool> ready = false;           /* it could be used once */
     std::atomic<bool> recovering = false;      /* a server is about to take it over */

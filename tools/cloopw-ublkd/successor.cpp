@@ -11,8 +11,10 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <sstream>
 #include <tuple>
+#include <vector>
 
 #include "lib/error.h"
 #include "lib/fd.h"
@@ -35,7 +37,24 @@ std::tuple<int, int, int> number_of(const std::string &version) {
     return {major, minor, patch};
 }
 
-/* Without the blocked and ignored signals of a server. */
+/* Those that this process was started with, without its name and the state. */
+std::vector<std::string> own_arguments() {
+    std::ifstream file("/proc/self/cmdline", std::ios::binary);
+    std::vector<std::string> words;
+    std::string word;
+    std::getline(file, word, '\0');
+    while (std::getline(file, word, '\0')) {
+        if (!word.starts_with(kStateWord)) {
+            words.push_back(word);
+        }
+    }
+    return words;
+}
+
+/*
+ * With the arguments that it gets later, so that it refuses those that it does not know.
+ * Without the blocked and ignored signals of a server.
+ */
 pid_t spawn(const std::string &program, int output) {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
@@ -47,10 +66,16 @@ pid_t spawn(const std::string &program, int output) {
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    std::string words[] = {program, "--state"};
-    char *argv[] = {words[0].data(), words[1].data(), nullptr};
+    std::vector<std::string> words = own_arguments();
+    words.insert(words.begin(), program);
+    words.emplace_back("--state");
+    std::vector<char *> argv;
+    for (std::string &word : words) {
+        argv.push_back(word.data());
+    }
+    argv.push_back(nullptr);
     pid_t pid = -1;
-    const int err = posix_spawn(&pid, program.c_str(), &files, &attributes, argv, environ);
+    const int err = posix_spawn(&pid, program.c_str(), &files, &attributes, argv.data(), environ);
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attributes);
     if (err != 0) {

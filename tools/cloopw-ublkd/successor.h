@@ -7,12 +7,15 @@
 
 namespace cloopw {
 
+/* The parameter with the descriptor of the state, for a program that takes over. */
+constexpr const char *kStateWord = "state=";
+
 /* "VERSION LAYOUT", as --state prints it; the layout is that of ServerState. */
 std::string state_version();
 
 /*
  * Starts the program as it would be started for good, with --state. Throws Error when it
- * cannot run here, is older than this program, or has another layout of the state.
+ * cannot run here, does not know this server's arguments, is older than this program, or has another layout of the state.
  */
 void check_successor(const std::string &program);
 

@@ -23,6 +23,7 @@
 #include "lib/escape.h"
 #include "lib/fd.h"
 #include "lib/memory_file.h"
+#include "successor.h"
 
 namespace cloopw {
 namespace {
@@ -35,7 +36,6 @@ constexpr int kMostStarts = 20;
 constexpr auto kMoment = 500ms;
 constexpr auto kEnd = 10s; /* of a server that was killed */
 
-constexpr const char *kStateWord = "state=";
 constexpr const char *kServerName = "cloopw-ublkd";
 constexpr const char *kWatchName = "cloopw-watch";
 
@@ -123,7 +123,7 @@ void wait_until_all_ended(int from) {
  * Returns in the supervisor, and in the watch when that has become the supervisor. The watch
  * does not keep the descriptor open.
  */
-Watch keep_watch(const ServerState &state, Fd &descriptor) {
+Watch keep_watch(ServerState &state, Fd &descriptor) {
     for (;;) {
         int ends[2];
         if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -136,6 +136,7 @@ Watch keep_watch(const ServerState &state, Fd &descriptor) {
             throw io_error("cloopw-ublkd", "cannot start a process", errno);
         }
         if (pid > 0) {
+            state.watch = pid;
             return {std::move(alive), pid};
         }
         alive = Fd();
@@ -152,10 +153,11 @@ Watch keep_watch(const ServerState &state, Fd &descriptor) {
 }
 
 /* After its end nothing of it holds a namespace of mounts. */
-void end_watch(Watch &watch) {
+void end_watch(ServerState &state, Watch &watch) {
     if (watch.pid <= 0) {
         return;
     }
+    state.watch = -1;
     kill(watch.pid, SIGKILL); /* a server may keep the other end open */
     while (waitpid(watch.pid, nullptr, 0) < 0 && errno == EINTR) {
     }
@@ -196,7 +198,7 @@ public:
         }
         const int status = run_servers();
         state_.ended = true;
-        end_watch(watch_);
+        end_watch(state_, watch_);
         return status;
     }
 
@@ -255,7 +257,9 @@ private:
                 return status;
             }
             if (number == SIGUSR1) {
-                take_over();
+                if (!ending_) { /* the device is going */
+                    take_over();
+                }
             } else if (number > 0 && number != SIGCHLD) {
                 ending_ = true;
                 kill(child, SIGINT);
@@ -292,7 +296,7 @@ private:
         const Fd self(open("/proc/self/exe", O_RDONLY));
         state_.predecessor = self.get();
         state_.taking_over = true;
-        end_watch(watch_);
+        end_watch(state_, watch_);
         const int err = execute([&](char **argv) { execv(program.c_str(), argv); });
         state_.predecessor = -1;
         state_.taking_over = false;
@@ -310,7 +314,7 @@ private:
         (void)fputs("cloopw-ublkd: error: " CLOOPW_VERSION
                     " cannot go on; the program before does\n",
                     stderr);
-        end_watch(watch_);
+        end_watch(state_, watch_);
         (void)execute([&](char **argv) { fexecve(predecessor_.get(), argv, environ); });
         predecessor_ = Fd();
     }

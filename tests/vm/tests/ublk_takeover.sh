@@ -80,7 +80,8 @@ check "all devices at once" cloopwsetup --takeover all
 check "all its processes have the new program" is_served_by newer
 read -r server worker < <(family)
 check "and nothing holds the old one" sh -c \
-	"! ls -l /proc/$server/fd /proc/$worker/fd | grep '$program'"
+	"[ -d /proc/${server:-0}/fd ] && [ -d /proc/${worker:-0}/fd ] &&
+		! ls -l /proc/$server/fd /proc/$worker/fd | grep '$program'"
 check "a killed server goes on" kill_worker
 check "a killed server and supervisor go on" kill_both
 check "with the new program" is_served_by newer
@@ -109,6 +110,8 @@ install_script 'echo 99.0.0 999'
 keeps "another layout of the state" 'keeps the state of a device otherwise'
 install_script 'echo "unknown parameter" >&2; exit 2'
 keeps "a program that knows no takeover" 'does not say that it can take over'
+install_script 'for word; do case $word in cow=*) exit 2 ;; esac; done; echo 99.0.0 3'
+keeps "a program that does not know an argument" 'does not say that it can take over'
 head -c 1000 /dev/urandom >garbage
 chmod 755 garbage
 install_program garbage
