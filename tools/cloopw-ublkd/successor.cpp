@@ -37,7 +37,7 @@ std::tuple<int, int, int> number_of(const std::string &version) {
     return {major, minor, patch};
 }
 
-/* Those that this process was started with, without its name and the state. */
+/* The arguments of this process, without its name and the state. */
 std::vector<std::string> own_arguments() {
     std::ifstream file("/proc/self/cmdline", std::ios::binary);
     std::vector<std::string> words;

@@ -34,7 +34,7 @@ using namespace std::chrono_literals;
 /* In a row, of servers that served no longer than kMoment: a request may be what ends them. */
 constexpr int kMostStarts = 20;
 constexpr auto kMoment = 500ms;
-constexpr auto kEnd = 10s; /* of a server that was killed */
+constexpr auto kEnd = 10s; /* until a killed server has ended */
 
 constexpr const char *kServerName = "cloopw-ublkd";
 constexpr const char *kWatchName = "cloopw-watch";
