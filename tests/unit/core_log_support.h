@@ -79,6 +79,7 @@ public:
     std::function<int(u64 off, size_t len)> before_write;
     std::function<int()> before_flush;
     std::function<int()> before_allocate;
+    std::function<int()> before_punch;
     std::function<int()> before_change; /* any call that is not a read */
     bool can_allocate = true;
     bool can_punch = true;
@@ -214,6 +215,9 @@ private:
     static int do_punch(cw_io *io, u64 off, u64 len) {
         SparseIo &file = self(io);
         if (const int err = file.before_change ? file.before_change() : 0; err != 0) {
+            return err;
+        }
+        if (const int err = file.before_punch ? file.before_punch() : 0; err != 0) {
             return err;
         }
         if (!file.can_punch) {

@@ -87,6 +87,40 @@ TEST_F(CoreReset, TheSpaceIsGivenBack) {
     EXPECT_LE(cow_.used(), u64{64} << 10);
 }
 
+/* The writer begins during the first punch, and has written before the last one. */
+TEST_F(CoreReset, WritersDoNotWaitForTheSpace) {
+    constexpr u64 kLong = 128 * kMiB;
+    SparseIo base("base.img", kLong);
+    SparseIo cow("top.cow");
+    make_log(&cow, log_config(kLong));
+    const LogDevice device(base.get(), {cow.get()});
+    for (u64 off = 0; off < kLong; off += kSize) {
+        ASSERT_EQ(device.write(off, changed_), 0);
+    }
+    std::thread writer;
+    std::atomic<bool> done = false;
+    std::atomic<bool> was_done = false;
+    u64 known = cow.punches;
+    cow.before_punch = [&] {
+        if (!writer.joinable()) {
+            known = cow.punches;
+            writer = std::thread([&] { done = device.write(0, base_bytes_) == 0; });
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        was_done = done.load();
+        return 0;
+    };
+    ASSERT_EQ(reset(device), 0) << why_;
+    cow.before_punch = nullptr;
+    ASSERT_TRUE(writer.joinable());
+    writer.join();
+    EXPECT_GT(cow.punches - known, 4u);
+    EXPECT_TRUE(was_done);
+    EXPECT_EQ(device.read(0, kSize), base_bytes_);
+    EXPECT_EQ(device.read(kSize, kSize), Bytes(kSize));
+    EXPECT_LE(cow.used(), kLong / 2);
+}
+
 TEST_F(CoreReset, AFullLogCanBeReset) {
     cow_.set_max(10 * kMiB);
     const LogDevice device(base_.get(), {cow_.get()});

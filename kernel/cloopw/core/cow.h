@@ -219,6 +219,13 @@ struct cw_cow_format {
 	int (*reset)(struct cw_cow *cow);
 
 	/*
+	 * Gives the space back that a reset has freed. That may take long, and
+	 * any other call but a reset may be under way. NULL: there is nothing to
+	 * do.
+	 */
+	void (*give_back)(struct cw_cow *cow);
+
+	/*
 	 * The driver calls this now and then. The layer notices that there is
 	 * space again, and gives back what is above a new limit. NULL: there is
 	 * nothing to do.

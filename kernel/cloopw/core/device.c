@@ -737,6 +737,7 @@ static int check_reset(const struct cw_device *dev, const struct cw_cow *top,
 	return 0;
 }
 
+/* Writers wait for the superblocks, and not until the file has given its space back. */
 int cw_device_reset(struct cw_device *dev, struct cw_report *report)
 {
 	struct cw_cow *top;
@@ -750,6 +751,8 @@ int cw_device_reset(struct cw_device *dev, struct cw_report *report)
 	cw_rwsem_write_lock(&dev->top_lock);
 	err = top->format->reset(top);
 	cw_rwsem_write_unlock(&dev->top_lock);
+	if (!err && top->format->give_back)
+		top->format->give_back(top);
 	if (err)
 		cw_refuse(report, err, CLOOPW_R_RESET_FAILED,
 			  "%s: cannot be reset (%s)", top->io->name,

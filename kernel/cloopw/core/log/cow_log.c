@@ -279,6 +279,7 @@ const struct cw_cow_format cw_cow_log = {
 	.set_limit = cw_log_set_limit,
 	.grow = cw_log_grow,
 	.reset = cw_log_reset,
+	.give_back = cw_log_give_back,
 	.tend = cw_log_tend,
 	.settle = log_settle,
 	.freeze = log_freeze,

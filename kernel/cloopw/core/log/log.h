@@ -205,6 +205,7 @@ struct cw_log {
 	/* sectors before this one are written, if only with zeros */
 	u32 ahead;
 	bool synced; /* a flush came since the last zeros ahead */
+	u32 nr_making_room; /* callers of cw_log_make_room() */
 	/*
 	 * A thread holds the place of the next record. It writes what must come
 	 * before that record, or waits for the records before it.
@@ -487,8 +488,8 @@ bool cw_log_has_begun(struct cw_log *log);
  * not begun.
  */
 int cw_log_reclaim(struct cw_log *log, enum log_reclaim how);
-/* Gives all free segments back to the file system. With maint held. */
-void cw_log_punch_all(struct cw_log *log);
+/* struct cw_cow_format's give_back; takes maint. */
+void cw_log_give_back(struct cw_cow *cow);
 /* Writes a checkpoint when enough was appended. Takes maint. */
 void cw_log_checkpoint_if_due(struct cw_log *log);
 

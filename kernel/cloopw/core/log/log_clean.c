@@ -28,6 +28,8 @@
 #define RECLAIM_DEAD 4u
 /* Segments that one punch frees at most. */
 #define PUNCH_MAX 1024u
+/* The same where writers wait for it. */
+#define GIVE_BACK_STEP 16u
 /* Free segments that stay allocated, for the next writes. */
 #define KEEP_FREE 1u
 /* A record to be moved cannot be read. Other errors are of writing. */
@@ -423,16 +425,17 @@ static bool take_for_punching(struct cw_log *log, u32 n, u32 keep)
 }
 
 /* The next segments to punch before *end, side by side. Returns how many. */
-static u32 find_for_punching(struct cw_log *log, u32 *end, u32 keep)
+static u32 find_for_punching(struct cw_log *log, u32 *end, u32 keep, u32 most)
 {
 	u32 count = 0;
 
 	cw_mutex_lock(&log->lock);
+	*end = cw_min(*end, log->nr_segments);
 	while (*end && !count) {
 		--*end;
 		count = take_for_punching(log, *end, keep);
 	}
-	while (*end && count && count < PUNCH_MAX &&
+	while (*end && count && count < most &&
 	       take_for_punching(log, *end - 1, keep)) {
 		--*end;
 		count++;
@@ -442,37 +445,37 @@ static u32 find_for_punching(struct cw_log *log, u32 *end, u32 keep)
 }
 
 /*
+ * Punches up to most free segments before *end, which becomes the first of them.
+ * False: none was left, or the medium cannot punch. With maint held.
+ */
+static bool punch_next(struct cw_log *log, u32 *end, u32 keep, u32 most)
+{
+	u32 count = find_for_punching(log, end, keep, most);
+	u32 i;
+
+	if (!count)
+		return false;
+	if (!cw_punch(log->io, log_sector_offset(log_first_sector(*end)),
+		      (u64)count << CW_LOG_SEGMENT_SHIFT))
+		return true;
+	/* A later user of these segments allocates them again. */
+	cw_mutex_lock(&log->lock);
+	for (i = *end; i < *end + count; i++)
+		log->segments[i].held = true;
+	cw_mutex_unlock(&log->lock);
+	return false;
+}
+
+/*
  * Punches from the end, so that used segments stay near the beginning. With
  * maint held.
  */
 static void punch_free(struct cw_log *log, u32 keep)
 {
-	u32 end, count, i;
-	int err = 0;
+	u32 end = LOG_MAX_SEGMENTS;
 
-	cw_mutex_lock(&log->lock);
-	end = log->nr_segments;
-	cw_mutex_unlock(&log->lock);
-	while (!err) {
-		count = find_for_punching(log, &end, keep);
-		if (!count)
-			return;
-		err = cw_punch(log->io, log_sector_offset(log_first_sector(end)),
-			       (u64)count << CW_LOG_SEGMENT_SHIFT);
-	}
-	/*
-	 * The medium cannot punch: a later user of these segments allocates
-	 * them again.
-	 */
-	cw_mutex_lock(&log->lock);
-	for (i = end; i < end + count; i++)
-		log->segments[i].held = true;
-	cw_mutex_unlock(&log->lock);
-}
-
-void cw_log_punch_all(struct cw_log *log)
-{
-	punch_free(log, 0);
+	while (punch_next(log, &end, keep, PUNCH_MAX))
+		;
 }
 
 /* ---- policy ---- */
@@ -589,6 +592,9 @@ int cw_log_make_room(struct cw_log *log, enum log_purpose purpose)
 {
 	int err = 0;
 
+	cw_mutex_lock(&log->lock);
+	log->nr_making_room++;
+	cw_mutex_unlock(&log->lock);
 	cw_mutex_lock(&log->maint);
 	if (!cw_log_has_begun(log))
 		err = begin(log);
@@ -599,6 +605,8 @@ int cw_log_make_room(struct cw_log *log, enum log_purpose purpose)
 	cw_mutex_lock(&log->lock);
 	log->full = err == -ENOSPC;
 	log->stuck = log->full ? 0 : err;
+	log->nr_making_room--;
+	cw_cond_broadcast(&log->changed);
 	cw_mutex_unlock(&log->lock);
 	cw_mutex_unlock(&log->maint);
 	return err;
@@ -656,6 +664,39 @@ static u32 count_within_bound(struct cw_log *log)
 	u32 most = bound(&now, GROW_EXTRA);
 
 	return cw_max(now.reserve + KEEP_FREE, most - cw_min(most, now.used));
+}
+
+/* A writer that makes room comes first. */
+static void wait_for_writers(struct cw_log *log)
+{
+	cw_mutex_lock(&log->lock);
+	while (log->nr_making_room)
+		cw_cond_wait(&log->changed, &log->lock);
+	cw_mutex_unlock(&log->lock);
+}
+
+/*
+ * Writers may go on, because a segment is not handed out again while it is
+ * punched. It loses its backing under lock before the punch, and only segments
+ * with backing are taken. Growth alone gives it backing again. That needs maint,
+ * which each step holds.
+ *
+ * A log that has begun again keeps what its next writes take.
+ */
+void cw_log_give_back(struct cw_cow *cow)
+{
+	struct cw_log *log = cow->priv;
+	u32 end = LOG_MAX_SEGMENTS;
+	bool more;
+	u32 keep;
+
+	do {
+		wait_for_writers(log);
+		cw_mutex_lock(&log->maint);
+		keep = cw_log_has_begun(log) ? count_within_bound(log) : 0;
+		more = punch_next(log, &end, keep, GIVE_BACK_STEP);
+		cw_mutex_unlock(&log->maint);
+	} while (more);
 }
 
 void cw_log_checkpoint_if_due(struct cw_log *log)

@@ -5,7 +5,8 @@
  *   1. The caller keeps writers out, so no record is on its way.
  *   2. Both superblocks are written, each with a flush. They lead to no map, to no
  *      segment and to no record.
- *   3. Map and segments in memory become empty, and the file gives its space back.
+ *   3. Map and segments in memory become empty.
+ *   4. Writers go on, and the file gives its space back: see cw_log_give_back().
  *
  * A crash before the first superblock of 2 leaves all of the old content, because
  * nothing that it refers to is overwritten before 3. A later crash leaves none of
@@ -104,10 +105,8 @@ int cw_log_reset(struct cw_cow *cow)
 	if (!is_as_new(log)) {
 		gen_limit = log->next_gen + LOG_GEN_STEP;
 		err = store_empty(log, before, gen_limit);
-		if (!err) {
+		if (!err)
 			forget(log, gen_limit);
-			cw_log_punch_all(log);
-		}
 	}
 	cw_mutex_unlock(&log->maint);
 	cw_free(before);
