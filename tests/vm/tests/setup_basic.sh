@@ -264,7 +264,7 @@ check "all are gone" test -z "$(cloopwsetup)"
 read_only() {
 	cloopwsetup -r -c cow /dev/cloopw0 image.cloopw
 	test "$(cat /sys/block/cloopw0/ro)" = 1
-	! dd if=/dev/zero of=/dev/cloopw0 bs=4k count=1 2>/dev/null
+	! dd if=/dev/zero of=/dev/cloopw0 bs=4k count=1 2>/dev/null || return 1
 	mount -o ro,noload /dev/cloopw0 mnt
 	grep -qx first mnt/text
 	umount mnt

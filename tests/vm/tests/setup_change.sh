@@ -192,8 +192,8 @@ cache() {
 	test "$(attribute cache_limit)" = 65536
 	dd if=/dev/cloopw0 of=/dev/null bs=4k status=none iflag=direct
 	test "$(attribute cache_bytes)" -le 262144
-	! echo -1 >/sys/block/cloopw0/cloopw/cache_limit
-	! echo much >/sys/block/cloopw0/cloopw/cache_limit
+	! echo -1 >/sys/block/cloopw0/cloopw/cache_limit || return 1
+	! echo much >/sys/block/cloopw0/cloopw/cache_limit || return 1
 	test "$(attribute cache_limit)" = 65536
 	cloopwsetup -d /dev/cloopw0
 }
@@ -314,7 +314,7 @@ without() {
 	# have 128 KiB, and the folios of 6.12 are dropped as a whole or not.
 	echo "$(cached mnt/image.cloopw) pages cached"
 	test "$(cached mnt/image.cloopw)" -lt $((pages / 2))
-	! cloopw-loop /dev/cloopw0 direct 1
+	! cloopw-loop /dev/cloopw0 direct 1 || return 1
 	cloopwsetup -d /dev/cloopw0
 }
 cp disk/image.cloopw .

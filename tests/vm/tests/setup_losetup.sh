@@ -123,7 +123,7 @@ check "and the kernel's log says why" says_why
 with_cow() {
 	cloopwsetup -c cow /dev/cloopw1 raw
 	cloopw-loop /dev/cloopw1 show | grep -qF '64 1 '
-	! cloopw-loop /dev/cloopw1 window 512 0
+	! cloopw-loop /dev/cloopw1 window 512 0 || return 1
 	cmp raw /dev/cloopw1
 	cloopw-loop /dev/cloopw1 clear
 }
