@@ -148,14 +148,16 @@ std::string Model::judge(u64 page, const u8 *content, u32 cut, u32 flushed) cons
     return "is of no version it ever had";
 }
 
-Model::Sides Model::sides_of(u64 page, const u8 *content, const ResetCall &call,
+Model::Sides Model::sides_of(u64 page, const u8 *content, const ResetCall &call, u32 cut,
                              u32 flushed) const {
     const u64 hash = XXH3_64bits(content, page_len(page));
     const std::vector<State> &states = states_[page];
     Sides sides = {false, false};
     size_t i = states.size();
     while (i != 0 && states[i - 1].start > call.start) {
-        i--;
+        if (states[--i].start <= cut) {
+            return {true, true}; /* it was changed since */
+        }
     }
     if (i == 0 || states[i - 1].start != call.start) {
         return {true, true}; /* the device did not have the page yet */
@@ -175,11 +177,12 @@ std::string Model::judge_resets(const Bytes &all, u32 cut, u32 flushed) const {
         u64 old = pages();
         u64 fresh = pages();
         for (u64 page = 0; page < pages() && call.start <= cut && cut < call.done; page++) {
-            const Sides sides = sides_of(page, all.data() + page * CW_PAGE_SIZE, call, flushed);
+            const Sides sides =
+                sides_of(page, all.data() + page * CW_PAGE_SIZE, call, cut, flushed);
             old = sides.before && !sides.after ? page : old;
             fresh = sides.after && !sides.before ? page : fresh;
         }
-        if (call.done != kNever && old != pages() && fresh != pages()) {
+        if (old != pages() && fresh != pages()) {
             return "page " + std::to_string(old) + " is of before a reset, and page " +
                    std::to_string(fresh) + " is not";
         }

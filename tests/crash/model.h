@@ -91,7 +91,10 @@ public:
     /* "" when a page may have this content after a cut, else the reason why not. */
     std::string judge(u64 page, const u8 *content, u32 cut, u32 flushed) const;
 
-    /* The same of all pages: a reset that a crash cut off was for all of them or none. */
+    /*
+     * The same of all pages: a reset that a crash cut off, or that failed, was for all of
+     * them or none.
+     */
     std::string judge_resets(const Bytes &all, u32 cut, u32 flushed) const;
 
     void save(FILE *file) const;
@@ -103,7 +106,7 @@ private:
         bool before;
         bool after;
     };
-    Sides sides_of(u64 page, const u8 *content, const ResetCall &call, u32 flushed) const;
+    Sides sides_of(u64 page, const u8 *content, const ResetCall &call, u32 cut, u32 flushed) const;
 
     const Bytes *below_;
     std::unique_ptr<Bytes> frozen_; /* below_, if it is not the base */
