@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* cloopwsetup --fork: many writable devices over one base. */
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include "lib/cow/chain.h"
+#include "lib/fd.h"
 #include "support/cloopwsetup_tool.h"
+#include "tools/cloopwsetup/attach.h"
+#include "tools/cloopwsetup/fork.h"
 
 namespace cloopw::test {
 namespace {
@@ -24,6 +30,7 @@ protected:
         return static_cast<size_t>(
             std::distance(fs::directory_iterator(path("forks")), fs::directory_iterator()));
     }
+    Driver driver_{*kernel_, [](const std::string &) {}};
     int in_use() const {
         int count = 0;
         for (const auto &[number, disk] : kernel_->disks) {
@@ -59,6 +66,53 @@ TEST_F(CloopwsetupFork, NamesAreAPatternOrOneFile) {
             "another");
     runs({"--fork", "--count", "2", "--ram", image()});
     EXPECT_EQ(in_use(), 5);
+}
+
+TEST_F(CloopwsetupFork, ANameThatCannotBeLookedAtIsAnError) {
+    const std::string stem(250, 'x');
+    fs::copy(image(), path(stem + ".img"));
+    refuses({"--fork", "-c", path("forks"), path(stem + ".img")},
+            "fork 1 of 1: DIR/forks/" + stem + "-1.cow: cannot be looked at: File name too long");
+    fs::create_symlink("loop", path("loop"));
+    refuses({"--fork", "-c", path("loop/%"), image()},
+            "fork 1 of 1: DIR/loop/1: cannot be looked at: Too many levels of symbolic links");
+}
+
+/* The next program waits until the file of the name is there. */
+TEST_F(CloopwsetupFork, TwoProgramsDoNotChooseTheSameName) {
+    AttachOptions options;
+    options.image = image();
+    const Fd dir(open(path("forks").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    u32 locked = 0;
+    make_forks(driver_, options, 2, path("forks"), [&](const AttachOptions &one) {
+        locked += flock(dir.get(), LOCK_EX | LOCK_NB) != 0 ? 1 : 0;
+        return attach(driver_, one);
+    });
+    EXPECT_EQ(locked, 2U);
+    EXPECT_EQ(flock(dir.get(), LOCK_EX | LOCK_NB), 0);
+}
+
+/* A program that makes no forks knows no such lock. */
+TEST_F(CloopwsetupFork, ANameThatWasTakenMeanwhileIsLeft) {
+    AttachOptions options;
+    options.image = image();
+    std::vector<std::string> tried;
+    auto attach_one = [&](const AttachOptions &one) {
+        tried.push_back(one.cows.front());
+        if (tried.size() == 1) {
+            fs::copy(image(), one.cows.front());
+            throw Error("is there", EEXIST);
+        }
+        return attach(driver_, one);
+    };
+    const std::vector<Fork> forks = make_forks(driver_, options, 1, path("forks"), attach_one);
+    EXPECT_EQ(tried,
+              (std::vector<std::string>{path("forks/disk-1.cow"), path("forks/disk-2.cow")}));
+    EXPECT_EQ(forks.front().cow, path("forks/disk-2.cow"));
+    EXPECT_THROW(
+        make_forks(driver_, options, 1, path("forks"),
+                   [](const AttachOptions &) -> DeviceRef { throw Error("is there", EEXIST); }),
+        Error);
 }
 
 TEST_F(CloopwsetupFork, OfADeviceLiesOverItsSnapshot) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "fork.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +13,7 @@
 #include "lib/cow/chain.h"
 #include "lib/cow/refusal.h"
 #include "lib/error.h"
+#include "lib/fd.h"
 #include "lib/octal.h"
 #include "tools/cloopwsetup/userspace/userspace.h"
 #include "tools/common/error.h"
@@ -40,12 +44,11 @@ public:
     }
 
     std::string next() {
-        std::error_code code;
         std::string name = before_;
         do {
             name = numbered_ ? before_ + std::to_string(++number_) + after_ : before_;
-        } while (numbered_ && fs::symlink_status(name, code).type() != fs::file_type::not_found);
-        if (!numbered_ && fs::exists(name, code)) {
+        } while (is_taken(name) && numbered_);
+        if (is_taken(name)) {
             throw Error(name +
                             ": is there already, and a fork begins with a new COW file; name "
                             "another",
@@ -54,7 +57,23 @@ public:
         return name;
     }
 
+    std::string pattern() const { return before_ + after_; }
+
+    /* Has another program made that file meanwhile? Then the next number is as good. */
+    bool is_lost(const std::string &name) const { return numbered_ && is_taken(name); }
+
 private:
+    static bool is_taken(const std::string &name) {
+        struct stat st = {};
+        if (lstat(name.c_str(), &st) == 0) {
+            return true;
+        }
+        if (errno != ENOENT) {
+            throw io_error(name, "cannot be looked at", errno);
+        }
+        return false;
+    }
+
     std::string before_;
     std::string after_;
     bool numbered_;
@@ -113,6 +132,37 @@ std::string take_back(Driver &driver, const std::vector<Fork> &forks) {
     return left;
 }
 
+/*
+ * Held from the choice of a name until its file is there, so that two programs do not choose
+ * the same one. The attach tells of a directory that is missing.
+ */
+static Fd lock_directory(const std::string &name) {
+    const std::string dir = fs::path(name).parent_path().string();
+    Fd fd(open(dir.empty() ? "." : dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (fd.get() >= 0) {
+        (void)flock(fd.get(), LOCK_EX); /* some network file systems have no locks */
+    }
+    return fd;
+}
+
+/* Another program may make a file of the name without that lock: the next name is as good. */
+static Fork make_fork(const AttachOptions &options, CowNames *names,
+                      const std::function<DeviceRef(const AttachOptions &)> &attach_one) {
+    const Fd lock = lock_directory(names->pattern());
+    for (;;) {
+        const std::string cow = names->next();
+        AttachOptions one = options;
+        one.cows.insert(one.cows.begin(), cow);
+        try {
+            return {attach_one(one), cow};
+        } catch (const Error &e) {
+            if (e.err() != EEXIST || !names->is_lost(cow)) {
+                throw;
+            }
+        }
+    }
+}
+
 std::vector<Fork> make_forks(Driver &driver, const AttachOptions &options, uint64_t count,
                              const std::string &place,
                              const std::function<DeviceRef(const AttachOptions &)> &attach_one) {
@@ -120,12 +170,8 @@ std::vector<Fork> make_forks(Driver &driver, const AttachOptions &options, uint6
     std::vector<Fork> forks;
     for (uint64_t i = 1; i <= count; i++) {
         try {
-            AttachOptions one = options;
-            const std::string cow = place.empty() ? "" : names.next();
-            if (!cow.empty()) {
-                one.cows.insert(one.cows.begin(), cow);
-            }
-            forks.push_back({attach_one(one), cow});
+            forks.push_back(place.empty() ? Fork{attach_one(options), ""}
+                                          : make_fork(options, &names, attach_one));
         } catch (const UsageError &) {
             (void)take_back(driver, forks);
             throw;
