@@ -9,7 +9,6 @@
 
 #include "chain.h"
 #include "lib/error.h"
-#include "lib/fd.h"
 #include "lock.h"
 #include "refusal.h"
 #include "super.h"
@@ -36,10 +35,8 @@ void give_back(int fd) {
     }
 }
 
-}  // namespace
-
-void want_resettable(const std::string &path) {
-    const CowLayer layer = identify_cow(path);
+void want_resettable(int fd, const std::string &path) {
+    const CowLayer layer = identify_cow(fd, path);
     if (layer.format != cw_cow_log.name) {
         throw with_remedy(
             Error(path + ": a COW file of format " + layer.format + " cannot be reset", EOPNOTSUPP,
@@ -52,21 +49,42 @@ void want_resettable(const std::string &path) {
     }
 }
 
-void reset_cow_file(const std::string &path) {
-    const Fd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
-    if (fd.get() < 0) {
-        throw io_error(path, "cannot open for writing", errno);
+/* A device has its COW file locked, and another file of that name is not. */
+void want_attached(int fd, const std::string &path) {
+    if (is_locked_alone(fd)) {
+        throw Error(path +
+                        ": is not the file that is attached, or its file system has no locks; "
+                        "detach it without --discard-changes, and remove the right file",
+                    ESTALE);
     }
-    lock_cow(fd.get(), path, true);
-    want_resettable(path);
-    auto super = read_log_super(fd.get(), path);
+}
+
+}  // namespace
+
+AttachedCow::AttachedCow(const std::string &path)
+    : path_(path), fd_(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK)) {
+    if (fd_.get() < 0) {
+        throw io_error(path, "cannot open for writing", errno,
+                       errno == ENOENT ? "the file was moved or removed, or is out of sight "
+                                         "here; detach it without --discard-changes"
+                                       : "");
+    }
+    want_resettable(fd_.get(), path);
+    want_attached(fd_.get(), path);
+}
+
+void AttachedCow::reset() const {
+    const int fd = fd_.get();
+    lock_cow(fd, path_, true);
+    want_resettable(fd, path_);
+    auto super = read_log_super(fd, path_);
     if (!super) {
-        throw Error(path + ": truncated or damaged: neither superblock is sound", EINVAL,
+        throw Error(path_ + ": truncated or damaged: neither superblock is sound", EINVAL,
                     CLOOPW_R_TRUNCATED);
     }
-    cw_log_super_empty(&*super, cw_from_le64(super->gen_limit), next_number(fd.get(), *super));
-    replace_log_super(fd.get(), path, *super);
-    give_back(fd.get());
+    cw_log_super_empty(&*super, cw_from_le64(super->gen_limit), next_number(fd, *super));
+    replace_log_super(fd, path_, *super);
+    give_back(fd);
 }
 
 }  // namespace cloopw

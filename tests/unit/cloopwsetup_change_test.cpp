@@ -2,6 +2,7 @@
 /* cloopwsetup of a device that is attached. */
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -310,9 +311,71 @@ TEST_F(CloopwsetupReset, AFileThatOthersHaveKeepsItsChanges) {
     struct flock lock = {};
     lock.l_type = F_WRLCK;
     kernel_->clear_error = 0;
+    const AttachedCow cow(path("cow"));
     runs({"-d", device(0)});
     ASSERT_EQ(fcntl(other.get(), F_OFD_SETLK, &lock), 0);
-    EXPECT_THROW(reset_cow_file(path("cow")), Error);
+    EXPECT_THROW(cow.reset(), Error);
+}
+
+/* The driver has the file, and the name leads elsewhere or nowhere. */
+TEST_F(CloopwsetupReset, AnotherFileOfTheNameIsNotReset) {
+    attach_and_write(path("other"));
+    runs({"-d", device(0)});
+    attach_and_write(path("cow"));
+    fs::rename(path("cow"), path("old"));
+    refuses({"-d", "--discard-changes", device(0)},
+            "DIR/cow: cannot open for writing: No such file or directory; the file was moved or "
+            "removed, or is out of sight here; detach it without --discard-changes");
+    fs::rename(path("other"), path("cow"));
+    const std::string before = read("cow");
+    refuses({"-d", "--discard-changes", device(0)},
+            "DIR/cow: is not the file that is attached, or its file system has no locks; detach "
+            "it without --discard-changes, and remove the right file");
+    EXPECT_EQ(read("cow"), before);
+    EXPECT_EQ(shown(0), changed_);
+}
+
+/* Another device has that one locked. */
+TEST_F(CloopwsetupReset, TheFileOfAnotherDeviceIsNotReset) {
+    attach_and_write(path("cow"));
+    fs::rename(path("cow"), path("old"));
+    runs({"-c", path("cow"), device(1), image()});
+    attached(1).engine->write(changed_.data(), kImageSize, 0);
+    EXPECT_EQ(run({"-d", "--discard-changes", device(0)}), 1);
+    EXPECT_TRUE(contains(err_, "detached, but its changes are still there: ")) << err_;
+    EXPECT_EQ(shown(1), changed_);
+}
+
+TEST_F(CloopwsetupReset, ANameWithANewlineIsFound) {
+    attach_and_write(path("a\nb"));
+    const std::string shown_as = path("a\\012b");
+    kernel_->set_attribute(0, "layers/0/path", shown_as);
+    runs({"-d", "--discard-changes", device(0)});
+    runs({"-c", path("a\nb"), device(0), image()});
+    EXPECT_EQ(shown(0), original_);
+}
+
+/* A loop device or a virtual machine has no claim. */
+TEST_F(CloopwsetupReset, ADeviceThatOthersHaveOpenIsResetByForceAlone) {
+    attach_and_write(path("cow"));
+    kernel_->write_file("/proc/123/comm", "qemu\n");
+    kernel_->link("/proc/123/fd/4", device(0));
+    kernel_->write_file("/proc/" + std::to_string(getpid()) + "/comm", "cloopwsetup\n");
+    kernel_->link("/proc/" + std::to_string(getpid()) + "/fd/3", device(0));
+    refuses({"--reset", device(0)},
+            "DEV/cloopw0: not reset: is in use: process 123 (qemu) has DEV/cloopw0 open; first "
+            "'end process 123'; --force goes on, and what these have cached is not told");
+    EXPECT_EQ(shown(0), changed_);
+    runs({"--reset", "--force", device(0)});
+    EXPECT_EQ(shown(0), original_);
+}
+
+TEST_F(CloopwsetupReset, WhoLooksForAMomentIsWaitedFor) {
+    attach_and_write(path("cow"));
+    kernel_->link("/proc/123/fd/4", device(0));
+    kernel_->on_pause = [&] { fs::remove(kernel_->proc() + "/123/fd/4"); };
+    runs({"--reset", device(0)});
+    EXPECT_EQ(shown(0), original_);
 }
 
 /* ---- flush ---- */

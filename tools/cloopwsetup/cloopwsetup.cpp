@@ -103,6 +103,7 @@ constexpr const char *kAll = "all"; /* for the devices of --takeover */
 constexpr const char *kAttachGroup = "Attach";
 constexpr const char *kSizeOfImage = "image";  /* --resize without a size */
 constexpr const char *kCowGroup = "COW";       /* for a new COW, a snapshot's too */
+constexpr const char *kForceGroup = "Force";   /* a new COW, or a reset */
 constexpr const char *kAdjustGroup = "Adjust"; /* when there is one, too */
 constexpr const char *kDirectGroup = "Direct"; /* attach or adjust */
 constexpr const char *kChangeGroup = "Change"; /* only adjust */
@@ -207,11 +208,11 @@ OptionTable::Group cow_options(Options &o) {
               kAttachGroup},
              {"--force",
               "",
-              "write to a block device that is not blank",
+              "take a device that is not blank; --reset: one in use",
               flag(o.cow.overwrite),
               {},
               false,
-              kCowGroup}}};
+              kForceGroup}}};
 }
 
 OptionTable::Group adjust_options(Options &o) {
@@ -443,6 +444,9 @@ bool has_meaning(const std::string &group, Action action) {
     if (group == kAttachGroup) {
         return attaches;
     }
+    if (group == kForceGroup) {
+        return makes_cow || action == Action::kReset;
+    }
     if (group == kForkGroup) {
         return action == Action::kFork;
     }
@@ -471,7 +475,7 @@ void check_options(const CLI::App &app, Action action) {
     for (const CLI::Option *option : app.get_options()) {
         const std::string &group = option->get_group();
         if (option->count() > 0 && !has_meaning(group, action)) {
-            const bool attach = group == kAttachGroup || group == kCowGroup;
+            const bool attach = group == kAttachGroup || group == kCowGroup || group == kForceGroup;
             const std::string name = option->get_name(false, true);
             throw UsageError(name.substr(0, name.find('{')) + " has no meaning when " +
                              name_of(action) +
@@ -1002,7 +1006,7 @@ int run(const CLI::App &app, Options &o, Streams &streams, Kernel &kernel) {
         case Action::kFork:
             return do_fork(driver, app, o, streams);
         case Action::kReset:
-            reset(driver, find_attached(driver, o.names.front()));
+            reset(driver, find_attached(driver, o.names.front()), o.attach.cow.overwrite);
             return kExitOk;
         case Action::kDetach:
             for (const std::string &name : o.names) {

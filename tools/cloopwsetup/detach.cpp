@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -112,11 +113,24 @@ void find_loops(Kernel &kernel, const std::vector<Part> &parts, std::vector<Hold
     }
 }
 
-void find_processes(Kernel &kernel, const std::vector<Part> &parts, std::vector<Holder> *found) {
+/* This process, and those that serve the device. */
+bool is_own(const DeviceRef &device, const std::string &pid) {
+    if (pid == std::to_string(getpid())) {
+        return true;
+    }
+    if (!device.userspace) {
+        return false;
+    }
+    const UserspaceState &state = device.userspace->state;
+    return pid == std::to_string(state.server.pid) || pid == std::to_string(state.client.pid);
+}
+
+void find_processes(Kernel &kernel, const DeviceRef &device, const std::vector<Part> &parts,
+                    std::vector<Holder> *found) {
     std::error_code code;
     for (const auto &process : fs::directory_iterator(kernel.proc(), code)) {
         std::string pid = process.path().filename().string();
-        if (pid.find_first_not_of("0123456789") != std::string::npos) {
+        if (pid.find_first_not_of("0123456789") != std::string::npos || is_own(device, pid)) {
             continue;
         }
         for (const auto &fd : fs::directory_iterator(process.path() / "fd", code)) {
@@ -140,7 +154,7 @@ std::vector<Holder> holders_of(Driver &driver, const DeviceRef &device) {
     find_swap(driver.kernel(), parts, &found);
     find_stacked(parts, &found);
     find_loops(driver.kernel(), parts, &found);
-    find_processes(driver.kernel(), parts, &found);
+    find_processes(driver.kernel(), device, parts, &found);
     return found;
 }
 
@@ -239,6 +253,11 @@ void detach_unstored(Driver &driver, const DeviceRef &device) {
     }
 }
 
+/* The driver names a file in memory so, and servers give it no path. */
+bool is_memory(const std::string &cow) {
+    return cow.starts_with("/memfd:") || !cow.starts_with("/");
+}
+
 }  // namespace
 
 void detach_and_discard(Driver &driver, const DeviceRef &device) {
@@ -247,21 +266,19 @@ void detach_and_discard(Driver &driver, const DeviceRef &device) {
         throw Error(device.path + ": nothing is written to it, so it has no changes to throw away",
                     EROFS, CLOOPW_R_READ_ONLY);
     }
-    const std::string &cow = layers.front();
-    const bool in_memory = !fs::exists(cow);
-    if (!in_memory) {
-        want_resettable(cow);
-    }
-    detach_unstored(driver, device);
-    if (in_memory) {
+    if (is_memory(layers.front())) {
+        detach_unstored(driver, device);
         return; /* with the device, the changes are gone */
     }
+    const std::string name = from_octal(layers.front());
+    const AttachedCow cow(name);
+    detach_unstored(driver, device);
     try {
-        reset_cow_file(cow);
+        cow.reset();
     } catch (const Error &e) {
         throw e.with(device.path + ": detached, but its changes are still there: " + e.what());
     }
-    driver.say(cow + ": holds no changes any more");
+    driver.say(name + ": holds no changes any more");
 }
 
 }  // namespace cloopw

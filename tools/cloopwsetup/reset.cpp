@@ -5,6 +5,8 @@
 #include <linux/fs.h>
 
 #include <cerrno>
+#include <chrono>
+#include <string>
 #include <vector>
 
 #include "detach.h"
@@ -14,6 +16,10 @@
 
 namespace cloopw {
 namespace {
+
+/* udev and blkid look at a device for a moment after every change. */
+constexpr std::chrono::milliseconds kStep(50);
+constexpr int kSteps = 20;
 
 /*
  * Opened so, the device cannot be mounted meanwhile. udev looks at a device that was open
@@ -30,6 +36,21 @@ Handle claim(Driver &driver, const DeviceRef &device) {
                        err == -EACCES || err == -EPERM ? "run this as root" : "");
     }
     return node;
+}
+
+/*
+ * Loop devices and virtual machines have the device open without a claim. They may write
+ * what they have cached of the old content over the new one.
+ */
+void want_alone(Driver &driver, const DeviceRef &device) {
+    for (int i = 0; !holders_of(driver, device).empty(); i++) {
+        if (i == kSteps) {
+            const Error e = in_use(driver, device, "not reset");
+            throw e.with(std::string(e.what()) +
+                         "; --force goes on, and what these have cached is not told");
+        }
+        driver.kernel().pause(kStep);
+    }
 }
 
 void reset_by_driver(Driver &driver, const DeviceRef &device, Handle &node) {
@@ -59,14 +80,22 @@ void reset_by_server(Driver &driver, const DeviceRef &device) {
         }
     };
     empty_caches();
-    reset_userspace(driver, device);
+    try {
+        reset_userspace(driver, device);
+    } catch (const Error &) {
+        empty_caches(); /* the server may be done all the same */
+        throw;
+    }
     empty_caches();
 }
 
 }  // namespace
 
-void reset(Driver &driver, const DeviceRef &device) {
+void reset(Driver &driver, const DeviceRef &device, bool force) {
     Handle node = claim(driver, device);
+    if (!force) {
+        want_alone(driver, device);
+    }
     if (device.userspace) {
         reset_by_server(driver, device);
     } else {

@@ -23,7 +23,7 @@ shows() {
 reset() {
 	cloopwsetup -c cow /dev/cloopw0 base.cloopw
 	head -c 8M /dev/urandom | dd of=/dev/cloopw0 bs=1M seek=4 conv=fsync,notrunc status=none
-	! shows raw
+	! shows raw || return 1
 	cloopwsetup --reset /dev/cloopw0
 	shows raw
 	cloopwsetup -d /dev/cloopw0
@@ -39,6 +39,18 @@ cached() {
 	dd if=/dev/cloopw0 iflag=direct bs=1M status=none | cmp raw
 }
 check "the page cache has nothing of before" cached
+opened() {
+	exec 7</dev/cloopw0
+	! cloopwsetup --reset /dev/cloopw0 2>refusal || return 1
+	exec 7<&-
+	grep -qF 'has /dev/cloopw0 open; first' refusal
+	losetup --direct-io=off /dev/loop7 /dev/cloopw0
+	! cloopwsetup --reset /dev/cloopw0 2>refusal || return 1
+	losetup -d /dev/loop7
+	grep -qF '/dev/cloopw0 is the file of /dev/loop7' refusal
+	cloopwsetup --reset /dev/cloopw0
+}
+check "a device that others have open is not reset" opened
 small() {
 	test "$(stat -c %b cow)" -le 128
 }
@@ -51,7 +63,9 @@ under_io() {
 	local fio=$!
 	sleep 3
 	for _ in 1 2 3 4 5; do
-		cloopwsetup --reset /dev/cloopw0
+		! cloopwsetup --reset /dev/cloopw0 2>refusal || return 1
+		grep -qF "(fio) has /dev/cloopw0 open" refusal
+		cloopwsetup --reset --force /dev/cloopw0
 		sleep 1
 	done
 	wait "$fio"
@@ -67,7 +81,7 @@ check "a device is reset under I/O" under_io
 
 full() {
 	cloopwsetup --cow-limit 9M /dev/cloopw0
-	! dd if=/dev/urandom of=/dev/cloopw0 bs=1M count=16 oflag=direct status=none
+	! dd if=/dev/urandom of=/dev/cloopw0 bs=1M count=16 oflag=direct status=none || return 1
 	test "$(cat /sys/block/cloopw0/cloopw/state)" = full
 	cloopwsetup --reset /dev/cloopw0
 	test "$(cat /sys/block/cloopw0/cloopw/state)" = ok
@@ -81,7 +95,7 @@ cloopwsetup -d /dev/cloopw0
 mounted() {
 	cloopwsetup -c fs.cow /dev/cloopw0 fs.cloopw
 	mount /dev/cloopw0 mnt
-	! cloopwsetup --reset /dev/cloopw0 2>refusal
+	! cloopwsetup --reset /dev/cloopw0 2>refusal || return 1
 	grep -qF "is mounted on $PWD/mnt; first 'umount $PWD/mnt'" refusal
 	cp /bin/bash mnt/
 	umount mnt
@@ -136,7 +150,7 @@ forks() {
 		cmp raw "$device"
 	done <names
 	head -c 1M /dev/urandom | dd of="$(head -n 1 names)" conv=fsync,notrunc status=none
-	! cmp raw "$(head -n 1 names)"
+	! cmp raw "$(head -n 1 names)" || return 1
 	cmp raw "$(tail -n 1 names)"
 	cloopwsetup -D
 }
@@ -160,7 +174,7 @@ check "forks of a device show its snapshot" of_a_snapshot
 no_space() {
 	mkdir small
 	mount -t tmpfs -o size=36k tmpfs small
-	! cloopwsetup --fork --count 200 -c small base.cloopw 2>refusal
+	! cloopwsetup --fork --count 200 -c small base.cloopw 2>refusal || return 1
 	umount small
 	grep -qF 'those before it are taken back' refusal
 	test -z "$(cloopwsetup -n)"

@@ -549,18 +549,25 @@ std::string take_over_userspace(Driver &driver, const DeviceRef &device) {
     }
 }
 
-void reset_userspace(Driver &driver, const DeviceRef &device) {
-    const UserspaceState &state = device.userspace->state;
-    try {
-        order_server(state, {{"do", "reset"}});
-    } catch (const Error &e) {
-        throw with_remedy(e.with(device.path + ": not reset: " + e.what()));
-    }
+/* A client may have cached what the device showed before. */
+static void forget_cached(const UserspaceState &state) {
     for (const UserspaceWay *way : userspace_ways()) {
         if (state.way == way->name && way->forget != nullptr) {
             way->forget(state);
         }
     }
+}
+
+/* A server that answers too late has reset it all the same. */
+void reset_userspace(Driver &driver, const DeviceRef &device) {
+    const UserspaceState &state = device.userspace->state;
+    try {
+        order_server(state, {{"do", "reset"}});
+    } catch (const Error &e) {
+        forget_cached(state);
+        throw with_remedy(e.with(device.path + ": not reset: " + e.what()));
+    }
+    forget_cached(state);
     driver.say(device.path + ": its server has forgotten the changes");
 }
 
