@@ -44,10 +44,12 @@ opened() {
 	! cloopwsetup --reset /dev/cloopw0 2>refusal || return 1
 	exec 7<&-
 	grep -qF 'has /dev/cloopw0 open; first' refusal
-	losetup --direct-io=off /dev/loop7 /dev/cloopw0
+	modprobe loop
+	local loop
+	loop=$(losetup -f --show /dev/cloopw0)
 	! cloopwsetup --reset /dev/cloopw0 2>refusal || return 1
-	losetup -d /dev/loop7
-	grep -qF '/dev/cloopw0 is the file of /dev/loop7' refusal
+	losetup -d "$loop"
+	grep -qF "/dev/cloopw0 is the file of $loop" refusal
 	cloopwsetup --reset /dev/cloopw0
 }
 check "a device that others have open is not reset" opened
