@@ -58,15 +58,17 @@ small() {
 }
 check "the COW file gave its space back" small
 
+refused_for_fio() {
+	! cloopwsetup --reset /dev/cloopw0 2>refusal || return 1
+	grep -qF '(fio) has /dev/cloopw0 open' refusal
+}
 under_io() {
 	fio --name=r --filename=/dev/cloopw0 --direct=1 --ioengine=libaio --rw=randrw \
 		--bsrange=512-256k --bs_unaligned=0 --iodepth=8 --numjobs=2 --size=16m \
 		--time_based --runtime=15 --buffer_compress_percentage=50 >fio.log &
 	local fio=$!
-	sleep 3
+	wait_for 20 refused_for_fio
 	for _ in 1 2 3 4 5; do
-		! cloopwsetup --reset /dev/cloopw0 2>refusal || return 1
-		grep -qF "(fio) has /dev/cloopw0 open" refusal
 		cloopwsetup --reset --force /dev/cloopw0
 		sleep 1
 	done
