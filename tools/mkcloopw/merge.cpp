@@ -2,19 +2,18 @@
 #include "merge.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <memory>
-#include <new>
 
 #include "lib/cloopw.h"
 #include "lib/cow/log_writer.h"
 #include "lib/cow/super.h"
 #include "lib/escape.h"
 #include "lib/size.h"
+#include "new_log.h"
 #include "tools/common/output_file.h"
 #include "tools/common/progress.h"
 
@@ -29,16 +28,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr u32 kRunLen = CW_LOG_EXTENT_PAGES * CW_PAGE_SIZE; /* compressed as one */
-
-using CachePtr = std::unique_ptr<cw_cache, CDeleter<cw_cache_destroy>>;
-
-CachePtr make_cache() {
-    CachePtr cache(cw_cache_create(CW_DEFAULT_CACHE_BYTES));
-    if (!cache) {
-        throw std::bad_alloc();
-    }
-    return cache;
-}
 
 /* Layers over each other, without the file below them. */
 class Stack {
@@ -159,60 +148,6 @@ private:
     const Image *image_;
     CachePtr cache_;
     std::unique_ptr<cw_layers, CDeleter<cw_layers_close>> layers_;
-};
-
-/* The new COW log. */
-class NewLog {
-public:
-    NewLog(const Io &io, const cw_cow_base &base) : cache_(make_cache()) {
-        cw_cow *cow = nullptr;
-        cw_report report = {};
-        int err = cw_cow_open(&io.get(), cache_.get(), true, &base, &cow, &report);
-        if (err != 0) {
-            throw error_of(report, err, io.name());
-        }
-        cow_.reset(cow);
-    }
-
-    /* Writes whole pages. */
-    void write(const u8 *buf, u32 len, u64 off) {
-        check(cow_->format->write(cow_.get(), off, len, buf), "cannot be written");
-    }
-    void zero(u64 off, u64 len) {
-        check(cow_->format->zero(cow_.get(), off, len), "cannot be written");
-    }
-    /* False: the log needs more than that. */
-    bool set_limit(u64 bytes) {
-        const int err = cow_->format->set_limit(cow_.get(), bytes);
-        check(err == -ENOSPC ? 0 : err, "cannot be given its limit");
-        return err == 0;
-    }
-    void freeze(const Uuid &uuid) {
-        cow_->format->settle(cow_.get());
-        check(cow_->format->freeze(cow_.get(), uuid.data()), "cannot be frozen");
-    }
-    /* Finishes the log, and gives back all the space that it can. */
-    void finish() {
-        if (!cow_->frozen) {
-            check(cow_->format->flush(cow_.get()), "cannot be flushed");
-        }
-        cow_.reset();
-    }
-    u64 plain_bytes() const {
-        cw_cow_stat stat = {};
-        cow_->format->stat(cow_.get(), &stat);
-        return stat.plain_bytes;
-    }
-
-private:
-    void check(int err, const char *what) const {
-        if (err != 0) {
-            throw io_error(cow_->io->name, what, err);
-        }
-    }
-
-    CachePtr cache_;
-    std::unique_ptr<cw_cow, CDeleter<cw_cow_close>> cow_;
 };
 
 /* ---- the layers ---- */
@@ -353,11 +288,6 @@ void copy(const Stack &stack, NewLog &log, const MergeJob &job, Progress &progre
     }
 }
 
-u64 space_of(const std::string &path) {
-    struct stat st = {};
-    return stat(path.c_str(), &st) == 0 ? static_cast<u64>(st.st_blocks) * CW_SECTOR_SIZE : 0;
-}
-
 OutputFileOptions output_options(const MergeJob &job, const std::vector<CowLayer> &layers) {
     OutputFileOptions options;
     for (const CowLayer &layer : layers) {
@@ -391,9 +321,7 @@ MergeResult merge_layers(const MergeJob &job, Streams &streams) {
     Stack stack(std::move(ios), upper.size, base, image ? &*image : nullptr);
 
     OutputFile output(job.output, output_options(job, result.layers));
-    if (output.is_device()) {
-        throw Error(job.output + ": is a block device; name a file, and copy that", EINVAL);
-    }
+    want_file(output, job.output);
     write_log_cow(output.io().fd(), job.output, config);
     NewLog log(output.io(), base);
     {

@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "diff.h"
 #include "from_dir.h"
 #include "jobs.h"
 #include "lib/escape.h"
@@ -36,6 +37,7 @@ constexpr const char *kUsage =
        mkcloopw -x [OPTIONS] INPUT OUTPUT           extract
        mkcloopw --dry-run [OPTIONS] INPUT           estimate
        mkcloopw --merge UPPER [LOWER...] OUTPUT     make one COW file of several
+       mkcloopw --diff BASE [OPTIONS] INPUT OUTPUT  make a COW file of changes
 Make compressed disk images for cloopw, convert and extract them.
 INPUT is a raw or compressed image, a block device or - (standard input),
 OUTPUT a file, a block device or - (standard output).
@@ -65,6 +67,8 @@ struct CommandLine {
     std::optional<std::string> label;
     std::vector<std::string> cows;
     std::vector<std::string> merge;
+    std::string diff;
+    bool frozen = false;
     std::string from_dir;
     std::optional<std::string> size;
     std::optional<std::string> free;
@@ -118,6 +122,7 @@ OptionTable::Group output_options(CommandLine &line) {
          {"--label", "TEXT", "of the image", value(line.label)},
          {"--order", "FILE", "store first the blocks of FILE; again: this, too", value(line.orders),
           any_file(), true},
+         {"--frozen", "", "with --diff: OUTPUT is never written again", flag(line.frozen)},
          {"--no-dedupe", "", "store equal blocks each time", flag(line.no_dedupe)},
          {"-f,--force", "", "overwrite OUTPUT", flag(line.force)}}};
 }
@@ -129,7 +134,9 @@ OptionTable options_of(CommandLine &line) {
               {{"-x,--extract", "", "write the raw image that is in INPUT", flag(line.extract)},
                {"--dry-run", "", "estimate what codecs would make of INPUT", flag(line.dry_run)},
                {"--merge", "UPPER", "make a COW file of UPPER and the one below it",
-                value(line.merge), any_file()}}},
+                value(line.merge), any_file()},
+               {"--diff", "BASE", "make a COW file over BASE that shows INPUT", value(line.diff),
+                any_file()}}},
              input_options(line),
              directory_options(line),
              output_options(line),
@@ -247,20 +254,42 @@ void settle_names(CommandLine &line) {
     }
 }
 
-/* Options that describe images do not go together with --merge. */
-void check_merge(const CommandLine &line) {
+/* Options that describe images do not go together with one that makes a COW file. */
+void check_makes_cow(const CommandLine &line, bool makes, const char *name) {
     const std::pair<bool, const char *> others[] = {
-        {!line.cows.empty(), "--cow"},         {!line.from_dir.empty(), "--from-dir"},
-        {line.extract, "--extract"},           {line.dry_run, "--dry-run"},
-        {line.format != "cloopw", "--format"}, {line.block_size.has_value(), "--block-size"},
-        {!line.uuid.empty(), "--uuid"},        {line.label.has_value(), "--label"},
-        {!line.orders.empty(), "--order"},     {line.no_dedupe, "--no-dedupe"},
+        {!line.from_dir.empty(), "--from-dir"},
+        {line.extract, "--extract"},
+        {line.dry_run, "--dry-run"},
+        {line.format != "cloopw", "--format"},
+        {line.block_size.has_value(), "--block-size"},
+        {!line.uuid.empty(), "--uuid"},
+        {line.label.has_value(), "--label"},
+        {!line.orders.empty(), "--order"},
+        {line.no_dedupe, "--no-dedupe"},
     };
-    if (!line.merge.empty() && line.output == "-") {
-        throw UsageError("--merge: a COW file cannot go to standard output; name a file");
+    if (makes && line.output == "-") {
+        throw UsageError(std::string(name) +
+                         ": a COW file cannot go to standard output; name a file");
     }
-    for (auto [given, name] : others) {
-        refuse_both(!line.merge.empty(), "--merge", given, name);
+    for (auto [given, other] : others) {
+        refuse_both(makes, name, given, other);
+    }
+}
+
+void check_cow_output(const CommandLine &line) {
+    const bool merges = !line.merge.empty();
+    const bool diffs = !line.diff.empty();
+    refuse_both(merges, "--merge", !line.cows.empty(), "--cow");
+    refuse_both(merges, "--merge", diffs, "--diff");
+    check_makes_cow(line, merges, "--merge");
+    check_makes_cow(line, diffs, "--diff");
+    refuse_both(diffs, "--diff", line.rescue, "--rescue");
+    if (diffs && line.input == "-") {
+        throw UsageError(
+            "--diff: standard input can only be read from the front to the back; name a file");
+    }
+    if (line.frozen && !diffs) {
+        throw UsageError("--frozen: is said of the COW file that --diff makes");
     }
 }
 
@@ -304,7 +333,7 @@ void check_combinations(const CommandLine &line) {
     refuse_both(line.dry_run, "--dry-run", line.extract, "--extract");
     check_from_dir(line);
     check_rescue(line);
-    check_merge(line);
+    check_cow_output(line);
     if (line.dry_run && line.input == "-") {
         throw UsageError("--dry-run: standard input can only be read once; name a file");
     }
@@ -326,7 +355,7 @@ Job parse_job(CommandLine &line) {
     if (line.extract && line.input == "-") {
         throw UsageError("--extract cannot read standard input: an image is read in any order");
     }
-    if (!line.extract && line.merge.empty()) {
+    if (!line.extract && line.merge.empty() && line.diff.empty()) {
         job.format = image_writer_format(line.format);
         job.options = writer_options(line, *job.format, nullptr);
         job.one_codec = line.codec.has_value();
@@ -346,10 +375,15 @@ void adopt_input(const CommandLine &line, Job &job, const Input &input) {
     }
 }
 
-void run_estimate(const CommandLine &line, const Job &job, const Input &input, Streams &streams) {
+/* Refuses what can only be read from the front to the back. */
+void refuse_stream(const Input &input) {
     if (input.is_stream()) {
         throw Error(input.name() + ": is neither a file nor a block device", EINVAL);
     }
+}
+
+void run_estimate(const CommandLine &line, const Job &job, const Input &input, Streams &streams) {
+    refuse_stream(input);
     EstimateResult result = estimate(job, input, streams);
     if (line.json) {
         print_json(streams.out, estimate_json(job, result));
@@ -399,9 +433,7 @@ void run_compress(const CommandLine &line, Job &job, const Input &input, Streams
 }
 
 void run_extract(const CommandLine &line, const Job &job, const Input &input, Streams &streams) {
-    if (input.is_stream()) {
-        throw Error(input.name() + ": is neither a file nor a block device", EINVAL);
-    }
+    refuse_stream(input);
     auto start = std::chrono::steady_clock::now();
     ExtractResult result = extract(job, input, streams);
     double seconds = seconds_since(start);
@@ -423,6 +455,34 @@ void run_merge(const CommandLine &line, const Job &job, Streams &streams) {
         print_json(streams.out, merge_json(merge, result, seconds));
     } else if (!line.quiet) {
         streams.out << merge_text(merge, result, seconds);
+    }
+}
+
+DiffJob diff_job(const CommandLine &line, const Job &job) {
+    DiffJob diff;
+    diff.base = line.diff;
+    diff.raw = line.input_format == cw_image_raw.name;
+    diff.output = job.output;
+    diff.codec = cw_codec_by_name(line.codec.value_or(cw_codec_zstd.name).c_str());
+    diff.level = line.level.value_or(diff.codec->default_level);
+    diff.frozen = line.frozen;
+    diff.threads = job.threads;
+    diff.force = job.force;
+    diff.quiet = job.quiet;
+    diff.cancelled = job.cancelled;
+    return diff;
+}
+
+void run_diff(const CommandLine &line, const Job &job, const Input &input, Streams &streams) {
+    refuse_stream(input);
+    const DiffJob how = diff_job(line, job);
+    auto start = std::chrono::steady_clock::now();
+    DiffResult result = diff(how, input, streams);
+    double seconds = seconds_since(start);
+    if (line.json) {
+        print_json(streams.out, diff_json(how, input, result, seconds));
+    } else if (!line.quiet) {
+        streams.out << diff_text(how, result, seconds);
     }
 }
 
@@ -469,6 +529,10 @@ void run_job(const CommandLine &line, Job &job, Streams &streams) {
         std::unique_ptr<Input> input = open_input(line, job, streams);
         if (line.extract) {
             run_extract(line, job, *input, streams);
+            return;
+        }
+        if (!line.diff.empty()) {
+            run_diff(line, job, *input, streams);
             return;
         }
         adopt_input(line, job, *input);

@@ -72,8 +72,8 @@ protected:
     /* Freezes the top of these layers, unless it is UML's, and makes a new one over it. */
     std::string put_over(const std::string &base, const std::vector<std::string> &layers,
                          const std::string &name, LogCowConfig config = {}) const {
-        Device device = attach(base, layers);
         CowLayer top = identify_cow(layers.front());
+        Device device = attach(base, layers, top.frozen);
         config.size = device.size();
         config.uuid = random_uuid();
         config.over_layer = true;
