@@ -135,6 +135,16 @@ static void backing_will_read(struct cw_io *io, u64 off, u64 len)
 		vfs_fadvise(b->file, pos, len, POSIX_FADV_WILLNEED);
 }
 
+/* A disk that was pulled out has no bytes left, which is no lack of space. */
+static int space_error(const struct cloopw_backing *b, int err)
+{
+	struct inode *inode = data_inode(b->file);
+
+	if (err == -ENOSPC && S_ISBLK(inode->i_mode) && !i_size_read(inode))
+		return -EIO;
+	return err;
+}
+
 static int backing_pwrite(struct cw_io *io, const void *buf, size_t len,
 			  u64 off)
 {
@@ -145,7 +155,7 @@ static int backing_pwrite(struct cw_io *io, const void *buf, size_t len,
 		return -EROFS;
 	if (!in_file(b, off, len, &pos))
 		return -EFBIG;
-	return file_write(b->file, buf, len, pos);
+	return space_error(b, file_write(b->file, buf, len, pos));
 }
 
 static int backing_flush(struct cw_io *io)
@@ -179,7 +189,8 @@ static int backing_allocate(struct cw_io *io, u64 off, u64 len)
 	if (!in_file(b, off, len, &pos))
 		return -ENOSPC;
 	if (S_ISBLK(inode->i_mode))
-		return pos + len > i_size_read(inode) ? -ENOSPC : 0;
+		return pos + len > i_size_read(inode) ?
+			space_error(b, -ENOSPC) : 0;
 	if (!is_in_memory(b))
 		return vfs_fallocate(b->file, 0, pos, len);
 	if (pos + len <= i_size_read(inode))
