@@ -70,6 +70,7 @@ pid_t spawn(const std::string &program, int output) {
     words.insert(words.begin(), program);
     words.emplace_back("--state");
     std::vector<char *> argv;
+    argv.reserve(words.size() + 1);
     for (std::string &word : words) {
         argv.push_back(word.data());
     }
