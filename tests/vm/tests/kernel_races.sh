@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Attaching, putting a layer on top and detaching in a loop while others open,
-# read, look into sysfs, ask for devices and remove them: nothing may oops, hang
-# or leak.
+# read, look into sysfs, ask for devices, remove them and unload the module: nothing
+# may oops, hang or leak.
 
 must "the module loads" modprobe -a cloopw loop
 defer rmmod cloopw
@@ -15,6 +15,7 @@ mkcloopw -q raw image
 
 seconds=$((40 * CLOOPW_SLOW))
 touch run
+ends=()
 defer rm -f run
 
 attacher() {
@@ -64,9 +65,19 @@ shrinker() {
 	done
 }
 
+# Goes only while nothing is attached or open.
+unloader() {
+	while [ -e run ]; do
+		rmmod cloopw && echo >>unloaded
+		modprobe cloopw
+		sleep 0.1
+	done >/dev/null 2>&1
+}
+
 attacher 0 &
 attacher 1 &
-opener 0 & ends=($!)
+unloader & ends+=($!)
+opener 0 & ends+=($!)
 reader 0 & ends+=($!)
 reader 1 & ends+=($!)
 shrinker & ends+=($!)
@@ -86,6 +97,7 @@ check "who attaches comes to an end" attachers_end
 for pid in "${ends[@]}"; do
 	wait "$pid" || fail "the others" "process $pid ended with status $?"
 done
+diag "unloaded $(wc -l <unloaded) times"
 diag "attached $(cat count.0) and $(cat count.1) times"
 check "all can be detached" cloopwsetup -D
 check "the module goes" rmmod cloopw

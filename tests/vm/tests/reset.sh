@@ -65,14 +65,16 @@ refused_for_fio() {
 under_io() {
 	fio --name=r --filename=/dev/cloopw0 --direct=1 --ioengine=libaio --rw=randrw \
 		--bsrange=512-256k --bs_unaligned=0 --iodepth=8 --numjobs=2 --size=16m \
-		--time_based --runtime=15 --buffer_compress_percentage=50 >fio.log &
+		--time_based --runtime=3600 --buffer_compress_percentage=50 >fio.log &
 	local fio=$!
 	wait_for 20 refused_for_fio
 	for _ in 1 2 3 4 5; do
 		cloopwsetup --reset --force /dev/cloopw0
 		sleep 1
+		kill -0 "$fio"
 	done
-	wait "$fio"
+	kill -INT "$fio"
+	wait "$fio" || : # the signal ends it, an error is in its log
 	grep -q 'err= *0' fio.log
 	cloopwsetup --reset /dev/cloopw0
 	shows raw
