@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "core_log_support.h"
 #include "lib/cow/chain.h"
+#include "support/core_log_support.h"
 #include "support/images.h"
 #include "support/make_image.h"
 #include "support/run_tool.h"

@@ -2,7 +2,7 @@
 /* The native COW log as a device shows it: what is written is read. */
 #include <gtest/gtest.h>
 
-#include "core_log_support.h"
+#include "support/core_log_support.h"
 
 namespace cloopw::test {
 namespace {

@@ -2,7 +2,7 @@
 /* How a COW log says that it does: states, what is available, the limit. */
 #include <gtest/gtest.h>
 
-#include "core_log_support.h"
+#include "support/core_log_support.h"
 
 namespace cloopw::test {
 namespace {

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <thread>
 
-#include "core_log_support.h"
+#include "support/core_log_support.h"
 #include "support/images.h"
 
 extern "C" {

@@ -4,7 +4,7 @@
 
 #include <thread>
 
-#include "core_log_support.h"
+#include "support/core_log_support.h"
 #include "support/hooks.h"
 #include "support/images.h"
 

@@ -4,7 +4,7 @@
 
 #include <unordered_map>
 
-#include "core_log_support.h"
+#include "support/core_log_support.h"
 
 namespace cloopw::test {
 namespace {

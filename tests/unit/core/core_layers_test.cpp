@@ -4,7 +4,7 @@
 
 #include <thread>
 
-#include "core_log_support.h"
+#include "support/core_log_support.h"
 
 extern "C" {
 #include "log/log_record.h"

@@ -10,7 +10,7 @@
 #include <set>
 #include <thread>
 
-#include "core_log_support.h"
+#include "support/core_log_support.h"
 
 namespace cloopw::test {
 namespace {

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <thread>
 
-#include "core_log_support.h"
+#include "support/core_log_support.h"
 
 namespace cloopw::test {
 namespace {

@@ -2,7 +2,7 @@
 /* Attaching a COW log: what is refused, and files that lie. */
 #include <gtest/gtest.h>
 
-#include "core_log_support.h"
+#include "support/core_log_support.h"
 #include "support/hooks.h"
 
 extern "C" {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <thread>
 
-#include "core_log_support.h"
+#include "support/core_log_support.h"
 
 namespace cloopw::test {
 namespace {
