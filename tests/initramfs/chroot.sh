@@ -56,7 +56,7 @@ program chroot <<'END'
 exit 3
 END
 sed -e "s,/run/cloopw-chroot,$PWD/view,; s,\[ -b \"\$device\" \],true," \
-	-e 's,\[ -e "$image" \],true,' "$1/initramfs/cloopw-chroot" >cloopw-chroot
+	-e 's,\[ -e "$image" \],true,' "$1/tools/cloopw-chroot/cloopw-chroot" >cloopw-chroot
 chmod 755 cloopw-chroot
 
 export LOG="$PWD/log" SIGNAL
