@@ -51,7 +51,7 @@ modules: ## the driver for Debian's kernels that the tests run on
 demo: ## the main job on a real kernel, in QEMU
 	@demo/run
 
-check: ## all tests: lint, units, the driver on three kernels, a live system
+check: ## lint, units, the driver on three kernels, a live system
 	@scripts/stages 'style and static checks=lint' \
 		'the driver for all kernels=check-modules' \
 		'unit tests and crash simulator=check-unit' \

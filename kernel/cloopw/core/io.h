@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A backing file in the engine's view: a file or a block device, or a memory
- * buffer in tests. backing.c implements it in the driver and
- * lib/port/posix_io.c in the library. The crash simulator has one that records.
+ * A backing file in the engine's view: a file or a block device, an image at a URL, or
+ * memory. backing.c implements it in the driver and lib/port/posix_io.c in the library.
+ * lib/net, lib/check and mkcloopw have others. The crash simulator has one that records.
  *
  * All calls block, may come from many threads at once, and return 0 or -errno.
  * Offsets and lengths are in bytes, with any alignment.

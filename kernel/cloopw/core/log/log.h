@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The inside of the native COW log, shared by cow_log.c and log_*.c alone.
+ * The inside of the native COW log, shared by cow_log.c and log_*.c. The crash
+ * simulator includes it, too, to see that nothing waits under the log's lock.
  * docs/explain/cow-log.md says why the log is correct; read that first. A file calls
  * those below it in this list, no file above it:
  *
