@@ -11,6 +11,8 @@ demo check check-%: DEPS_INSTALL := yes
 # The kernels of the tests; the module is built for more: scripts/kernels.list
 KERNELS := $(shell scripts/kernels list test)
 SHORT := $(shell scripts/kernels list short)
+# built by make check; make check-long runs them, too
+BUILT := $(filter-out $(KERNELS) $(SHORT),$(shell scripts/kernels list build))
 PREFIX ?= /usr/local
 BUILD := build/cmake
 # Line numbers are enough for a backtrace; all debug information takes a quarter of the time.
@@ -118,10 +120,13 @@ check-long: check check-arm64 check-sanitizers check-debug check-live check-patc
 		build/bin/crash-sim --cuts 2500000 --seed $$seed || exit 1; \
 	done
 	@for suite in bookworm trixie; do \
-		tests/newcomer/run $$suite demo || exit 1; \
+		tests/newcomer/run $$suite demo demo deb || exit 1; \
+		tests/newcomer/run --user $$suite tools || exit 1; \
 		tests/deb/run $$suite || exit 1; \
+		SUITE=$$suite tests/live/run ram persistent || exit 1; \
 	done
-	@tests/vm/check $(SHORT)
+	@for kernel in $(BUILT); do scripts/build-module $$kernel || exit 1; done
+	@tests/vm/check $(SHORT) --short $(BUILT)
 	@for kernel in $(KERNELS) $(SHORT); do \
 		tests/vm/kill --times 20 $$kernel || exit 1; \
 		tests/vm/run --mem 2048 --timeout 14400 \
