@@ -147,7 +147,11 @@ deps_need() {
 	echo "deps: installing $*" >&2
 	deps_install "$@" && return
 	# perhaps the package lists are only too old
-	apt-get update -qq >&2 && deps_install "$@"
+	apt-get update -qq >&2 && deps_install "$@" && return
+	echo "deps: these packages could not be installed: $*" >&2
+	echo "deps: apt says why above; is there a network, a mirror in apt's sources," \
+		"and space on the disk?" >&2
+	return 1
 }
 
 deps_install() {

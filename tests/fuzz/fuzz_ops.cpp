@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Operations on a device with up to three COW logs, in any order and with errors at any of
- * them. They are writes, discards, flushes, snapshots, limits and attaches. A crash may come
- * before an attach. The model of the crash simulator says which states each page may have.
+ * them. They are writes, discards, flushes, snapshots, limits, growth, resets and attaches. A
+ * crash may come before an attach. The model of the crash simulator says which states each page may have.
  */
 #include <algorithm>
 #include <cstring>
@@ -19,8 +19,8 @@ namespace {
 using namespace cloopw;
 using namespace cloopw::crash;
 
-constexpr u64 kPages = 640; /* pages of the device: two pages of the map */
-constexpr u64 kSize = kPages * CW_PAGE_SIZE - 3 * CW_SECTOR_SIZE;
+constexpr u64 kPages = 640;      /* pages of the device: two pages of the map */
+constexpr u64 kGrownPages = 900; /* of one that has grown: three of them */
 constexpr u64 kMost = u64{12} << 20; /* bytes a file may have */
 constexpr u64 kMostOps = 100;
 
@@ -42,10 +42,11 @@ private:
     size_t at_ = 0;
 };
 
-void make_logs(const char *codec, Files *files) {
+/* size: of the lowest; most: of the layers over it */
+void make_logs(const char *codec, u64 size, u64 most, Files *files) {
     for (u32 i = 0; i < Files::kCount; i++) {
         LogCowConfig config;
-        config.size = kSize;
+        config.size = i == 0 ? size : most;
         config.codec = codec;
         config.uuid.fill(static_cast<u8>(100 + i));
         config.over_layer = i > 0;
@@ -61,14 +62,17 @@ void make_logs(const char *codec, Files *files) {
 class Session {
 public:
     explicit Session(Input *in)
-        : in_(*in), base_bytes_(kSize), base_io_(&base_), model_(&base_bytes_, base_bytes_) {
+        : in_(*in),
+          how_(in->byte()),
+          base_bytes_(kGrownPages * CW_PAGE_SIZE),
+          base_io_(&base_),
+          model_(&base_bytes_, Bytes(most())) {
         static const char *const kCodecs[] = {"none", "lz4", "zstd", "zlib"};
-        const u64 how = in_.byte();
-        block_ = how & 4 ? 4096 : CW_SECTOR_SIZE;
-        whole_pages_ = how & 8;
-        base_.write(0, base_bytes_.data(), base_bytes_.size());
-        base_bytes_.resize(kPages * CW_PAGE_SIZE);
-        make_logs(kCodecs[how & 3], &start_);
+        block_ = how_ & 4 ? 4096 : CW_SECTOR_SIZE;
+        whole_pages_ = how_ & 8;
+        base_.write(0, base_bytes_.data(), size_);
+        make_logs(kCodecs[how_ & 3], size_, how_ & 32 ? most() : size_, &start_);
+        model_.grow({size_, 0, 0});
         open_files();
         attach("when it is new");
     }
@@ -83,6 +87,12 @@ public:
 
 private:
     RecordIo &io() { return files_->first(); }
+    bool grows() const { return (how_ & 16) != 0; }
+    /* That the device may have. Only one of whole pages grows. */
+    u64 most() const {
+        return grows() ? kGrownPages * CW_PAGE_SIZE : kPages * CW_PAGE_SIZE - 3 * CW_SECTOR_SIZE;
+    }
+    u64 pages() const { return cw_div_up(size_, CW_PAGE_SIZE); }
 
     void open_files() {
         memory_ = std::make_unique<Files>(&start_);
@@ -100,13 +110,19 @@ private:
         const Bytes all = device_->read_all(model_.size());
         const u32 place = io().mark();
         const u32 flushed = model_.flushed(place);
-        for (u64 page = 0; page < kPages; page++) {
+        size_ = device_->size();
+        want(model_.judge_size(size_, place));
+        want(model_.judge_resets(all, place, flushed));
+        for (u64 page = 0; page < model_.pages(); page++) {
             const u8 *content = all.data() + page * CW_PAGE_SIZE;
             const std::string why = model_.judge(page, content, place, flushed);
-            if (!why.empty()) {
-                die("page " + std::to_string(page) + " " + why);
-            }
+            want(why.empty() ? why : "page " + std::to_string(page) + " " + why);
             model_.adopt(page, content, place);
+        }
+    }
+    static void want(const std::string &why) {
+        if (!why.empty()) {
+            die(why);
         }
     }
     void attach_again() {
@@ -118,11 +134,11 @@ private:
     }
 
     u64 len_of(u64 page, u64 pages) const {
-        return std::min(pages * CW_PAGE_SIZE, kSize - page * CW_PAGE_SIZE);
+        return std::min(pages * CW_PAGE_SIZE, size_ - page * CW_PAGE_SIZE);
     }
-    /* The device's pages get the content of buf_. */
+    /* The device's pages get the content of buf_; false: or perhaps not. */
     template <typename F>
-    void change(u64 page, u64 pages, F call) {
+    bool change(u64 page, u64 pages, F call) {
         const u32 start = io().mark();
         for (u64 i = 0; i < pages; i++) {
             model_.begin(page + i, buf_.data() + i * CW_PAGE_SIZE, start);
@@ -133,7 +149,7 @@ private:
             model_.end(page + i, done);
         }
         if (err == 0) {
-            return;
+            return true;
         }
         if (err != -ENOSPC && !ever_troubled_) {
             die("a change failed with error " + std::to_string(-err));
@@ -142,6 +158,7 @@ private:
             model_.forget(page + i);
         }
         read(page, pages);
+        return false;
     }
     void read(u64 page, u64 pages) {
         const u64 len = len_of(page, pages);
@@ -197,7 +214,7 @@ private:
         });
     }
     void discard(u64 page, u64 pages) {
-        pages = std::min(pages, kPages - 1 - std::min(kPages - 1, page));
+        pages = std::min(pages, this->pages() - 1 - std::min(this->pages() - 1, page));
         if (pages == 0 || below_is_unknown_) {
             return;
         }
@@ -215,13 +232,52 @@ private:
             die("a flush failed");
         }
     }
+    bool has_unknown() const {
+        for (u64 page = 0; page < model_.pages(); page++) {
+            if (model_.is_unknown(page)) {
+                return true;
+            }
+        }
+        return false;
+    }
+    void grow(u64 more) {
+        if (!grows()) { /* to the size of its file, which it has */
+            (void)cw_device_resize(device_->get(), 0, nullptr);
+            return;
+        }
+        Growth growth = {std::min(size_ + more * CW_PAGE_SIZE, most()), io().mark()};
+        const int err = cw_device_resize(device_->get(), growth.size, nullptr);
+        if (err == 0) {
+            growth.done = io().mark();
+            size_ = growth.size;
+        } else if (err != -ENOSPC && !ever_troubled_ && growth.size != size_) {
+            die("the device did not grow: error " + std::to_string(-err));
+        }
+        model_.grow(growth);
+    }
+    /* It changes all pages at once, and what it did is durable. */
+    void reset() {
+        if (below_is_unknown_) {
+            return;
+        }
+        buf_.assign(pages() * CW_PAGE_SIZE, 0);
+        for (u64 page = 0; page < pages(); page++) {
+            memcpy(buf_.data() + page * CW_PAGE_SIZE, model_.below(page), model_.page_len(page));
+        }
+        ResetCall call = {io().mark()};
+        const bool done =
+            change(0, pages(), [&] { return cw_device_reset(device_->get(), nullptr); });
+        if (done) {
+            call.done = io().mark();
+            model_.add_flush({call.done, call.done});
+        }
+        model_.reset(call);
+    }
     void snapshot() {
         std::vector<FlushCall> flushes;
         const u32 before = device_->layers();
-        for (u64 page = 0; page < kPages; page++) {
-            if (model_.is_unknown(page)) {
-                return; /* the content below would be unknown */
-            }
+        if (has_unknown()) {
+            return; /* the content below would be unknown */
         }
         try {
             device_->snapshot(files_.get(), &model_, &flushes);
@@ -244,9 +300,9 @@ private:
     }
 
     void step() {
-        const u64 op = in_.byte() % 16;
-        const u64 page = in_.word() % kPages;
-        const u64 pages = std::min(1 + in_.byte() % 40, kPages - page);
+        const u64 op = in_.byte() % 18;
+        const u64 page = in_.word() % this->pages();
+        const u64 pages = std::min(1 + in_.byte() % 40, this->pages() - page);
         switch (op) {
             case 0:
             case 1:
@@ -256,10 +312,10 @@ private:
             case 4:
                 return write_part(page, in_.word(), in_.word());
             case 5:
-                return zero(page, pages * 8 > kPages - page ? pages : pages * 8);
+                return zero(page, pages * 8 > this->pages() - page ? pages : pages * 8);
             case 6:
             case 7:
-                return discard(page, std::min(pages * 16, kPages - page));
+                return discard(page, std::min(pages * 16, this->pages() - page));
             case 8:
                 return flush();
             case 9:
@@ -275,13 +331,18 @@ private:
             case 14:
                 (void)cw_device_set_limit(device_->get(), in_.byte() % 14 << 20);
                 return;
+            case 15:
+                return cw_device_tend(device_->get());
+            case 16:
+                return grow(pages);
             default:
-                cw_device_tend(device_->get());
-                (void)cw_device_resize(device_->get(), 0, nullptr);
+                return reset();
         }
     }
 
     Input &in_;
+    const u64 how_; /* bits that choose the device's kind */
+    u64 size_ = grows() ? kPages * CW_PAGE_SIZE : most();
     u32 block_ = CW_SECTOR_SIZE;
     bool whole_pages_ = false;
     bool ever_troubled_ = false;

@@ -57,6 +57,15 @@ TEST_F(Cloopwsetup, FileThatIsNoCowStaysAsItIs) {
     EXPECT_EQ(read("letter"), before);
 }
 
+TEST_F(Cloopwsetup, AnImageIsNoCowFile) {
+    fs::copy_file(image(), path("other.cloopw"));
+    const std::string before = read("other.cloopw");
+    refuses({"-c", path("other.cloopw"), device(0), image()},
+            "DIR/other.cloopw: is an image of format cloopw, not a COW file, and is left as it is; "
+            "name another file, it is made when it does not exist");
+    EXPECT_EQ(read("other.cloopw"), before);
+}
+
 TEST_F(Cloopwsetup, ALogWithoutItsFirstSuperblockIsOneToRepair) {
     runs({"-c", path("cow"), device(0), image()});
     runs({"-d", device(0)});

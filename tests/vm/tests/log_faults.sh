@@ -101,19 +101,57 @@ done
 
 # ---- the image ----
 
-new_host ext4
-cp base.cloopw second host/
-mkcloopw -q second host/image.cloopw
-must "image: attached" cloopwsetup -c cow $dev host/image.cloopw
-dd if=first of=$dev bs=$mib count=2 conv=notrunc,fsync status=none
-drop
-becomes error
-check "image gone: what was written is read" cmp -n $((2 * mib)) first $dev
-check "image gone: what was not is an error" \
-	refused dd if=$dev of=/dev/null bs=$mib skip=4 iflag=direct
-check "image gone: writes go on" \
-	dd if=first of=$dev bs=$mib seek=2 skip=2 count=1 conv=notrunc,fsync
-check "image gone: state ok" state_is ok
-heals
-umount -l host 2>/dev/null || :
-must "image gone: detached" cloopwsetup -d $dev
+mkcloopw -q second image.cloopw
+# new_image HOLDER: on the medium, named in $image
+new_image() {
+	new_host "$1"
+	image=$medium
+	if [ "$1" = bare ]; then
+		dd if=image.cloopw of="$medium" bs=$mib conv=fsync status=none
+	else
+		image=host/image.cloopw
+		cp image.cloopw host/
+		sync -f host
+	fi
+	rm -f cow
+	must "$1: attached" cloopwsetup -c cow $dev "$image"
+}
+no_image() {
+	umount -l host 2>/dev/null || :
+	must "$1: detached" cloopwsetup -d $dev
+}
+# image_fails HOLDER NAME TABLE...: the medium of the image becomes that
+image_fails() {
+	local holder=$1 name=$2
+	shift 2
+	new_image "$holder"
+	dd if=first of=$dev bs=$mib count=2 conv=notrunc,fsync status=none
+	drop
+	becomes "$@"
+	check "$name: what was written is read" cmp -n $((2 * mib)) first $dev
+	check "$name: what was not is an error" \
+		refused dd if=$dev of=/dev/null bs=$mib skip=4 iflag=direct
+	check "$name: writes go on" \
+		dd if=first of=$dev bs=$mib seek=2 skip=2 count=1 conv=notrunc,fsync
+	check "$name: state ok" state_is ok
+	heals
+	# the file system may have stopped for good
+	[ "$holder" != bare ] ||
+		check "$name: once it is there again it is read" cmp -i $((3 * mib)) second $dev
+	no_image "$name"
+}
+image_is_slow() {
+	new_image "$1"
+	drop
+	becomes delay "$(disk 1)" 0 40
+	check "$1, the image's disk is slow: all is read right" cmp second $dev
+	heals
+	no_image "$1, slow"
+}
+modprobe dm-delay
+for holder in bare ext4 xfs; do
+	image_fails $holder "$holder, the image's disk is gone" error
+	image_fails $holder "$holder, each request of the image fails" \
+		flakey "$(disk 1)" 0 0 3600
+	image_is_slow $holder
+done
