@@ -19,8 +19,8 @@ namespace {
 using namespace cloopw;
 using namespace cloopw::crash;
 
-constexpr u64 kPages = 640;      /* pages of the device: two pages of the map */
-constexpr u64 kGrownPages = 900; /* of one that has grown: three of them */
+constexpr u64 kPages = 640;          /* pages of the device: two pages of the map */
+constexpr u64 kGrownPages = 900;     /* after growth: three pages of the map */
 constexpr u64 kMost = u64{12} << 20; /* bytes a file may have */
 constexpr u64 kMostOps = 100;
 

@@ -169,17 +169,18 @@ TEST_F(NetSource, AReaderIsNeverBehindWhatIsReadAhead) {
     const Io io = open_source(server_.url());
     std::promise<void> was_read;
     const std::shared_future<void> may_answer = was_read.get_future().share();
-    std::atomic<int> in_time = 0; /* answers that did not wait in vain */
-    server_.on_request([&](const HttpRequest &request, HttpAnswer &) {
+    /* Answers that did not wait in vain. The server's threads may outlive this test. */
+    const auto in_time = std::make_shared<std::atomic<int>>(0);
+    server_.on_request([may_answer, in_time](const HttpRequest &request, HttpAnswer &) {
         if (request.first >= 20 * kChunk) {
-            in_time += may_answer.wait_for(60s) == std::future_status::ready ? 1 : 0;
+            *in_time += may_answer.wait_for(60s) == std::future_status::ready ? 1 : 0;
         }
     });
     cw_will_read(&io.get(), 20 * kChunk, 16 * kChunk);
     expect_right(io, 0, 4096); /* while no answer to what is read ahead can come */
     was_read.set_value();
     expect_right(io, 35 * kChunk, 4096);
-    EXPECT_GT(in_time, 0);
+    EXPECT_GT(*in_time, 0);
 }
 
 /* ---- the server ---- */

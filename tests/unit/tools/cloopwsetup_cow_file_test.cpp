@@ -58,7 +58,7 @@ TEST_F(Cloopwsetup, FileThatIsNoCowStaysAsItIs) {
 }
 
 TEST_F(Cloopwsetup, AnImageIsNoCowFile) {
-    fs::copy_file(image(), path("other.cloopw"));
+    write("other.cloopw", native_image(text_bytes(kImageSize), 65536, *cw_codec_by_name("lz4")));
     const std::string before = read("other.cloopw");
     refuses({"-c", path("other.cloopw"), device(0), image()},
             "DIR/other.cloopw: is an image of format cloopw, not a COW file, and is left as it is; "
