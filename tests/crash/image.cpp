@@ -8,22 +8,24 @@ namespace cloopw::crash {
 
 const Image::Block *Image::find(u64 n) const {
     for (const Image *image = this; image != nullptr; image = image->below_) {
-        if (n < image->blocks_.size() && image->blocks_[n]) {
-            return image->blocks_[n].get();
+        const u64 at = n - image->zero_blocks_; /* wraps where zeros are */
+        if (at < image->blocks_.size() && image->blocks_[at]) {
+            return image->blocks_[at].get();
         }
     }
     return nullptr;
 }
 
 u8 *Image::own(u64 n) {
-    if (n >= blocks_.size()) {
-        blocks_.resize(n + 1 + n / 2);
+    const u64 at = n - zero_blocks_;
+    if (at >= blocks_.size()) {
+        blocks_.resize(at + 1 + at / 2);
     }
-    if (!blocks_[n]) {
+    if (!blocks_[at]) {
         const Block *now = find(n);
-        blocks_[n] = now != nullptr ? std::make_unique<Block>(*now) : std::make_unique<Block>();
+        blocks_[at] = now != nullptr ? std::make_unique<Block>(*now) : std::make_unique<Block>();
     }
-    return blocks_[n]->data();
+    return blocks_[at]->data();
 }
 
 bool Image::read(u64 off, void *buf, u64 len) const {

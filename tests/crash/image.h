@@ -27,6 +27,11 @@ public:
     Image &operator=(const Image &) = delete;
 
     u64 size() const { return size_; }
+    /* Before the first write: so many bytes at the beginning are zeros for good. */
+    void begin_with_zeros(u64 len) {
+        zero_blocks_ = len / kBlock;
+        size_ = len;
+    }
     const Image *below() const { return below_; }
     void extend(u64 size) { size_ = cw_max(size_, size); }
     /* False: the file ends before. */
@@ -43,7 +48,8 @@ private:
 
     const Image *below_;
     u64 size_;
-    std::vector<std::unique_ptr<Block>> blocks_; /* null: the block of below */
+    u64 zero_blocks_ = 0;
+    std::vector<std::unique_ptr<Block>> blocks_; /* behind these; null: the block of below */
 };
 
 /* The files of a device's layers, the lowest first. */

@@ -30,7 +30,8 @@ void Case::open_base() {
         fill_page(base_->bytes.data() + off, std::min<u64>(CW_PAGE_SIZE, shape_.device_bytes - off),
                   8, &random);
     }
-    base_->image.write(0, base_->bytes.data(), base_->bytes.size());
+    base_->image.begin_with_zeros(shape_.origin);
+    base_->image.write(shape_.origin, base_->bytes.data(), base_->bytes.size());
     base_->bytes.resize(shape_.most_bytes); /* zeros follow */
 }
 
@@ -38,7 +39,7 @@ void Case::open_base() {
 static void make_logs(const Shape &shape, Files *files) {
     for (u32 i = 0; i < Files::kCount; i++) {
         LogCowConfig config;
-        config.size = i == 0 ? shape.device_bytes : shape.most_bytes;
+        config.size = shape.origin + (i == 0 ? shape.device_bytes : shape.most_bytes);
         config.codec = shape.codec;
         config.limit = shape.limit;
         config.uuid.fill(static_cast<u8>(100 + i));
@@ -123,7 +124,8 @@ void Case::use(RecordedFiles *files, std::vector<Worker> *workers, u32 attach) {
     RecordIo &io = files->first();
     std::vector<FlushCall> snapshots;
     {
-        Attached device(base_->io.get(), files, attach == 0 ? "when it is new" : "again");
+        Attached device(base_->io.get(), files, attach == 0 ? "when it is new" : "again",
+                        shape_.origin);
         if (attach != 0) {
             adopt(device, &io, model_.get());
         }
@@ -200,11 +202,11 @@ static Replay::Mode choose_mode(Random *random) {
 }
 
 /* An attach that meets errors leaves nothing worse behind, whether it works or not. */
-static void attach_in_trouble(cw_io *base, u64 seed, RecordedFiles *files) {
+static void attach_in_trouble(cw_io *base, u64 origin, u64 seed, RecordedFiles *files) {
     RecordIo &io = files->first();
     disturb({.errors = true, .writeback = seed % 2 == 0}, seed, &io);
     try {
-        Attached device(base, files, "in trouble");
+        Attached device(base, files, "in trouble", origin);
     } catch (const Violation &) {
         /* Not now. */
     }
@@ -250,9 +252,9 @@ u32 Case::cut(u32 number, u32 place) {
         recorded.first().max = shape_.file_max;
         recorded.first().tracks_disk = true;
         if (random() % 8 == 0) {
-            attach_in_trouble(base_->io.get(), random(), &recorded);
+            attach_in_trouble(base_->io.get(), shape_.origin, random(), &recorded);
         }
-        Attached device(base_->io.get(), &recorded, "after a crash");
+        Attached device(base_->io.get(), &recorded, "after a crash", shape_.origin);
         survived = device.read_all(model_->size());
         size = device.size();
         check_locks(&recorded);
@@ -262,7 +264,8 @@ u32 Case::cut(u32 number, u32 place) {
 }
 
 /* Reads the content of the layers below the top. */
-static Bytes read_below(cw_io *base, const Bytes &bytes, RecordedFiles *recorded, u32 layers) {
+static Bytes read_below(cw_io *base, u64 origin, const Bytes &bytes, RecordedFiles *recorded,
+                        u32 layers) {
     if (layers < 2) {
         return bytes;
     }
@@ -284,7 +287,7 @@ static Bytes read_below(cw_io *base, const Bytes &bytes, RecordedFiles *recorded
     cw_report report = {};
     Bytes all(bytes.size());
     const int err = cw_device_open(&config, &device, &report) != 0 ||
-                    cw_device_read(device, 0, static_cast<u32>(all.size()), all.data()) != 0;
+                    cw_device_read(device, origin, static_cast<u32>(all.size()), all.data()) != 0;
     (void)cw_device_close(device);
     if (err) {
         throw Violation("the layers below cannot be read: " + std::string(report.text));
@@ -308,8 +311,9 @@ u32 Case::crash_again(u64 seed, const Files &files, const Bytes &survived) {
         RecordIo &io = recorded.first();
         io.max = shape.file_max;
         io.tracks_disk = shape.troubles.writeback;
-        Attached device(base_->io.get(), &recorded, "once more");
-        below = read_below(base_->io.get(), base_->bytes, &recorded, device.layers());
+        Attached device(base_->io.get(), &recorded, "once more", shape_.origin);
+        below =
+            read_below(base_->io.get(), shape_.origin, base_->bytes, &recorded, device.layers());
         model = std::make_unique<Model>(&below, survived);
         model->grow({device.size(), 0, 0});
         Worker worker(shape, 0, seed, &io, model.get());
@@ -340,7 +344,7 @@ u32 Case::crash_again(u64 seed, const Files &files, const Bytes &survived) {
         crash(replay, &random, &crashed);
         RecordedFiles recorded(&crashed, shape.whole_pages, shape.block);
         recorded.first().max = shape.file_max;
-        Attached device(base_->io.get(), &recorded, "after a second crash");
+        Attached device(base_->io.get(), &recorded, "after a second crash", shape.origin);
         try {
             judge(*model, device.size(), device.read_all(model->size()), place);
         } catch (const Violation &violation) {

@@ -11,6 +11,19 @@ extern "C" {
 
 namespace cloopw::crash {
 
+/*
+ * Some devices are used around a place where a number or a table of the log ends: at a page
+ * of the map's directory, of its root, and at 2^32 bytes and 2^31 sectors.
+ */
+static u64 choose_origin(Random *random) {
+    static constexpr u64 kGiB = u64{1} << 30;
+    static constexpr u64 kEdges[] = {kGiB, 4 * kGiB, 512 * kGiB, 1024 * kGiB};
+    if ((*random)() % 8 != 0) {
+        return 0;
+    }
+    return kEdges[(*random)() % std::size(kEdges)] - (*random)() % 256 * CW_PAGE_SIZE;
+}
+
 Shape Shape::from(u64 seed, const std::string &codec) {
     static const char *const kCodecs[] = {"lz4", "none", "zstd", "zlib", "lz4", "none"};
     constexpr u64 kMiB = u64{1} << 20;
@@ -63,6 +76,7 @@ Shape Shape::from(u64 seed, const std::string &codec) {
         shape.most_bytes = shape.device_bytes + (1 + random() % 1024) * CW_PAGE_SIZE;
     }
     shape.resets = shape.threads == 1 && random() % 4 == 0;
+    shape.origin = choose_origin(&random);
     shape.block = random() % 2 == 0 ? CW_SECTOR_SIZE : 4096;
     shape.troubles.delays = shape.threads > 1;
     shape.troubles.errors = random() % 4 == 0;
@@ -86,7 +100,8 @@ void fill_page(u8 *page, u64 len, u32 noise, Random *random) {
     }
 }
 
-Attached::Attached(cw_io *base, RecordedFiles *files, const char *when) : files_(files) {
+Attached::Attached(cw_io *base, RecordedFiles *files, const char *when, u64 origin)
+    : files_(files), origin_(origin) {
     find_layers(files);
     std::vector<cw_io *> layers;
     for (u32 i = layers_; i-- > 0;) {
@@ -136,7 +151,7 @@ void Attached::snapshot(RecordedFiles *files, Model *model, std::vector<FlushCal
     auto id = std::make_unique<cw_cow_identity>();
     if (!may_snapshot_ || layers_ == Files::kCount ||
         cw_cow_identify(files->io[layers_].get(), id.get(), nullptr) != 0 || !id->unused ||
-        id->size != size()) {
+        id->size != origin_ + size()) {
         return;
     }
     const u32 start = files->first().mark();
@@ -165,12 +180,13 @@ Attached::~Attached() {
 u64 Attached::size() const {
     cw_device_info info;
     cw_device_get_info(device_, &info);
-    return info.size;
+    return info.size - origin_;
 }
 
 Bytes Attached::read_all(u64 len) const {
     Bytes all(len);
-    if (cw_device_read(device_, 0, static_cast<u32>(std::min(len, size())), all.data()) != 0) {
+    if (cw_device_read(device_, origin_, static_cast<u32>(std::min(len, size())), all.data()) !=
+        0) {
         throw Violation("cannot be read");
     }
     return all;
@@ -234,13 +250,13 @@ void Worker::step() {
 u64 Worker::count() const {
     cw_device_info info;
     cw_device_get_info(device_, &info);
-    return shape_.threads > 1 ? count_ : cw_div_up(info.size, CW_PAGE_SIZE);
+    return shape_.threads > 1 ? count_ : cw_div_up(info.size - shape_.origin, CW_PAGE_SIZE);
 }
 
 void Worker::grow() {
     const u64 more = 1 + random_() % (count_ - count());
     Growth growth = {(count() + more) * CW_PAGE_SIZE, io_->mark()};
-    const int err = cw_device_resize(device_, growth.size, nullptr);
+    const int err = cw_device_resize(device_, shape_.origin + growth.size, nullptr);
     if (err == 0) {
         growth.done = io_->mark();
     } else if (err != -ENOSPC && !shape_.troubles.may_fail()) {
@@ -268,6 +284,8 @@ void Worker::reset() {
     }
     model_->reset(call);
 }
+
+u64 Worker::place_of(u64 page) const { return shape_.origin + page * CW_PAGE_SIZE; }
 
 u64 Worker::bytes_of(u64 page, u64 pages) const {
     return std::min(pages * CW_PAGE_SIZE, model_->size() - page * CW_PAGE_SIZE);
@@ -299,7 +317,7 @@ void Worker::finish(u64 page, u64 pages, int err) {
 /* Which state is there after a failed change? */
 void Worker::look(u64 page, u64 pages) {
     const u64 len = bytes_of(page, pages);
-    if (cw_device_read(device_, page * CW_PAGE_SIZE, static_cast<u32>(len), buf_.data()) != 0) {
+    if (cw_device_read(device_, place_of(page), static_cast<u32>(len), buf_.data()) != 0) {
         for (u64 i = 0; i < pages; i++) {
             model_->forget(page + i);
         }
@@ -334,7 +352,7 @@ void Worker::write(u64 page, u64 pages) {
     }
     change(page, pages);
     finish(page, pages,
-           cw_device_write(device_, page * CW_PAGE_SIZE, static_cast<u32>(bytes_of(page, pages)),
+           cw_device_write(device_, place_of(page), static_cast<u32>(bytes_of(page, pages)),
                            buf_.data()));
 }
 
@@ -352,14 +370,14 @@ void Worker::write_part(u64 page) {
     memcpy(buf_.data() + skip, fresh.data() + skip, part);
     change(page, 1);
     finish(page, 1,
-           cw_device_write(device_, page * CW_PAGE_SIZE + skip, static_cast<u32>(part),
+           cw_device_write(device_, place_of(page) + skip, static_cast<u32>(part),
                            fresh.data() + skip));
 }
 
 void Worker::zero(u64 page, u64 pages) {
     buf_.assign(pages * CW_PAGE_SIZE, 0);
     change(page, pages);
-    finish(page, pages, cw_device_zero(device_, page * CW_PAGE_SIZE, bytes_of(page, pages)));
+    finish(page, pages, cw_device_zero(device_, place_of(page), bytes_of(page, pages)));
 }
 
 /* A page of which the device has a part only keeps its data. */
@@ -373,7 +391,7 @@ void Worker::discard(u64 page, u64 pages) {
     buf_.assign(pages * CW_PAGE_SIZE, 0);
     memcpy(buf_.data(), model_->below(page), pages * CW_PAGE_SIZE);
     change(page, pages);
-    finish(page, pages, cw_device_discard(device_, page * CW_PAGE_SIZE, pages * CW_PAGE_SIZE));
+    finish(page, pages, cw_device_discard(device_, place_of(page), pages * CW_PAGE_SIZE));
 }
 
 void Worker::flush() {
@@ -395,7 +413,7 @@ bool Worker::may_be(u64 page, const u8 *content) {
 void Worker::read(u64 page, u64 pages) {
     const u64 len = bytes_of(page, pages);
     buf_.assign(pages * CW_PAGE_SIZE, 0);
-    if (cw_device_read(device_, page * CW_PAGE_SIZE, static_cast<u32>(len), buf_.data()) != 0) {
+    if (cw_device_read(device_, place_of(page), static_cast<u32>(len), buf_.data()) != 0) {
         if (!shape_.troubles.may_fail()) {
             violation_ = "cannot be read";
         }

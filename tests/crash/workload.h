@@ -15,6 +15,7 @@ namespace cloopw::crash {
 struct Shape {
     u64 device_bytes;
     u64 most_bytes; /* that the device may grow to; device_bytes: it does not */
+    u64 origin;     /* where these bytes begin in the device; zeros are before them */
     std::string codec;
     u64 limit;    /* the log's, in bytes; 0: none */
     u64 file_max; /* bytes the file can have */
@@ -49,8 +50,11 @@ private:
 /* A device over the logs in recorded files. */
 class Attached {
 public:
-    /* Attaches the lowest log that is not frozen, and the logs below it. */
-    Attached(cw_io *base, RecordedFiles *files, const char *when);
+    /*
+     * Attaches the lowest log that is not frozen, and the logs below it. All offsets and
+     * sizes count from origin.
+     */
+    Attached(cw_io *base, RecordedFiles *files, const char *when, u64 origin = 0);
     ~Attached();
     Attached(const Attached &) = delete;
     Attached &operator=(const Attached &) = delete;
@@ -72,6 +76,7 @@ private:
     void forbid_locks(bool forbid);
 
     RecordedFiles *files_;
+    u64 origin_;
     cw_device *device_ = nullptr;
     u32 layers_ = 0;
     bool may_snapshot_ = true;
@@ -102,6 +107,7 @@ private:
     void look(u64 page, u64 pages);
     bool may_be(u64 page, const u8 *content);
     bool is_known_below(u64 page, u64 pages) const;
+    u64 place_of(u64 page) const; /* in the device */
     u64 bytes_of(u64 page, u64 pages) const;
     u64 count() const;
 
