@@ -199,6 +199,7 @@ Worker::Worker(const Shape &shape, u32 thread, u64 seed, RecordIo *io, Model *mo
 }
 
 void Worker::run(cw_device *device, u32 ops) {
+    may_have_ended_ = may_have_ended_ && device == device_;
     device_ = device;
     for (u32 i = 0; i < ops && count() != 0 && !violation_; i++) {
         step();
@@ -277,6 +278,7 @@ void Worker::reset() {
         model_->begin(page, model_->below(page), call.start);
     }
     const int err = cw_device_reset(device_, nullptr);
+    may_have_ended_ = may_have_ended_ || err != 0;
     finish(0, pages, err);
     if (err == 0) {
         call.done = io_->mark();
@@ -396,10 +398,11 @@ void Worker::discard(u64 page, u64 pages) {
 
 void Worker::flush() {
     const u32 start = io_->mark();
-    if (cw_device_flush(device_) == 0) {
+    const int err = cw_device_flush(device_);
+    if (err == 0) {
         flushes_.push_back({start, io_->mark()});
-    } else if (!shape_.troubles.may_fail()) {
-        violation_ = "a flush failed";
+    } else if (!shape_.troubles.may_fail() && !may_have_ended_) {
+        violation_ = "a flush failed with error " + std::to_string(-err);
     }
 }
 

@@ -113,6 +113,8 @@ private:
 
     const Shape &shape_;
     cw_device *device_ = nullptr;
+    /* The device's log ends when a reset can write neither the new nor the old superblock. */
+    bool may_have_ended_ = false;
     RecordIo *io_;
     Model *model_;
     Random random_;
