@@ -12,8 +12,9 @@ extern "C" {
 namespace cloopw::crash {
 
 /*
- * Some devices are used around a place where a number or a table of the log ends: at a page
- * of the map's directory, of its root, and at 2^32 bytes and 2^31 sectors.
+ * Some devices are used around a place where a number or a table of the log ends. The map has
+ * a directory page for 1 GiB, and a root for 512 GiB. The others are 2^32 bytes and 2^31
+ * sectors.
  */
 static u64 choose_origin(Random *random) {
     static constexpr u64 kGiB = u64{1} << 30;
