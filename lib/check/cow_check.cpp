@@ -417,7 +417,8 @@ void doubt_end(const LogEnd &end, u64 size, const std::string &text, Findings &f
         findings.doubt("log", text, {off, std::min(range.pages * CW_PAGE_SIZE, size - off)});
     }
     /* Records behind an incomplete one are unknown. */
-    findings.doubt("log", "records of after the end of the log may be gone without a trace",
+    findings.doubt("log",
+                   "records written after the end of the log may be lost, and nothing shows it",
                    {0, size});
 }
 
@@ -426,25 +427,24 @@ void check_log_end(const LogEnd &end, const LogSupers &supers, Findings &finding
     const std::string count = std::to_string(end.behind);
     if (end.newer != 0) {
         findings.error("superblock",
-                       "there are " + std::to_string(end.newer) +
-                           " records of after a later checkpoint, whose superblock is lost: what "
-                           "this one leads to is older; do not write to it, --salvage takes them "
-                           "into account");
+                       std::to_string(end.newer) +
+                           " records follow a later checkpoint whose superblock is lost: this one "
+                           "leads to older data; do not write to it, --salvage takes them into "
+                           "account");
     } else if (end.behind != 0 && supers.lost_copy()) {
         findings.error("superblock",
-                       "there are " + count +
-                           " records to which the sound copy does not lead: they may be of after "
-                           "a later checkpoint, whose superblock is the damaged copy; do not write "
-                           "to it, --salvage takes them into account");
+                       "the sound copy does not reach " + count +
+                           " records: they may follow a later checkpoint whose superblock is the "
+                           "damaged copy; do not write to it, --salvage takes them into account");
     } else if (end.behind != 0) {
         doubt_end(end, size,
                   count +
-                      " records lie behind the end of the log: what was written last before a "
+                      " records lie behind the end of the log: they were written last before a "
                       "crash, without a flush; or a record before them is damaged, then this is "
                       "older than it was",
                   findings);
     } else if (end.cut || !end.leads_to_all(supers.lost_copy())) {
-        findings.error("log", "a part of it cannot be read: what was written last may be there");
+        findings.error("log", "a part of it cannot be read: the records written last may be there");
     } else if (end.torn) {
         doubt_end(end, size,
                   "the last record is not complete: it was being written in a crash, without a "

@@ -110,7 +110,7 @@ public:
             copy_rebuilt(nullptr, supers, trust);
         }
         if (!how.frozen && !new_log_.set_limit()) {
-            result_.findings.note("log", "has no limit: what it holds needs more than the old one");
+            result_.findings.note("log", "has no limit: its content needs more than the old one");
         }
         new_log_.finish(how.frozen);
         doubt_all_if(result_.findings.left_out() != 0, "what was left out of this list");
@@ -167,9 +167,9 @@ private:
             if (basis == LogRebuild::Basis::kLog) {
                 ByteRange range = range_of(u64{n} * CW_LOG_FANOUT, CW_LOG_FANOUT);
                 result_.findings.doubt("map",
-                                       "rebuilt from the records that are left: what was "
-                                       "discarded or zeroed long ago may show what was there "
-                                       "before",
+                                       "rebuilt from the records that are left: a range "
+                                       "that was discarded or zeroed long ago may show "
+                                       "older data",
                                        range);
             }
         });

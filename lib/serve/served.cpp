@@ -197,7 +197,7 @@ Parameters served_parameters(ServedOptions &options) {
 
 void check_options(ServedOptions &options) {
     if (options.image.empty()) {
-        throw Error("image=FILE is missing: what shall be served?", EINVAL);
+        throw Error("image=FILE is missing: it names the image to serve", EINVAL);
     }
     const std::pair<const char *, bool> of_cow[] = {
         {"cow-format", !options.cow_format.empty()},

@@ -4,11 +4,13 @@
 # c or hash (shell, CMake, make, Python: full lines that begin with #).
 #
 # Code is left out: indented and fenced blocks, `spans`, terms of definitions in a
-# manual. A table's cell is text of its own, in which code counts nothing.
+# manual. A table's cell is text of its own, in which code counts nothing. In C and C++
+# the messages are read, too: the strings that a call gives to the user.
 
 BEGIN {
 	longest = 25
 	opening = "^(who|what|of|those|as)$"
+	call = "(throw [[:alnum:]_]+|cw_refuse(_file)?|findings_?\\.[a-z_]+|REASON)\\("
 	abbreviation = "(^|[ (])(e\\.g|i\\.e|etc|vs|cf)\\.$"
 }
 
@@ -25,7 +27,7 @@ END {
 
 function start_file() {
 	flush()
-	fenced = code = block = definition = 0
+	fenced = code = block = definition = calls = 0
 	previous = ""
 }
 
@@ -79,10 +81,12 @@ function paragraph(cell,    i, sentence, length_, begin) {
 	}
 }
 
-# ends: whether a sentence ends with this word
+# ends: whether a sentence ends with this word, or a part of a message
 function ends(i,    w) {
 	w = word[i]
 	sub(/["')_\]]+$/, "", w)
+	if (is_message && w ~ /[;:]$/)
+		return 1
 	if (w !~ /[.!?]$/ || w ~ abbreviation)
 		return 0
 	if (w ~ /\.\.\.$/)
@@ -197,6 +201,7 @@ function c_comment(    text, ended) {
 			return
 		}
 		flush()
+		message(text)
 		if (text ~ /\/\/ / && text !~ /"[^"]*\/\/ [^"]*"/) {
 			sub(/^.*\/\/ /, "", text)
 			one(text, 0)
@@ -215,6 +220,37 @@ function c_comment(    text, ended) {
 	if (ended) {
 		flush()
 		block = 0
+	}
+}
+
+# message: a line of code, in which calls have strings for the user
+function message(line,    i, c) {
+	if (!calls) {
+		if (!match(line, call))
+			return
+		line = substr(line, RSTART + RLENGTH)
+		calls = 1
+		said = ""
+		quoted = 0
+	}
+	for (i = 1; i <= length(line) && calls; i++) {
+		c = substr(line, i, 1)
+		if (c == "\\")
+			i++
+		else if (c == "\"")
+			quoted = !quoted
+		else if (quoted)
+			said = said c
+		else if (c !~ /[ \t+]/)
+			said = said (said ~ /X$/ ? "" : "X")
+		if (!quoted)
+			calls += (c == "(") - (c == ")")
+	}
+	if (!calls) {
+		gsub(/^X+|X$/, "", said)
+		is_message = 1
+		one(said, 0)
+		is_message = 0
 	}
 }
 

@@ -234,8 +234,8 @@ void check_compress(const CommandLine &line, const Job &job) {
 void settle_names(CommandLine &line) {
     if (!line.from_dir.empty()) {
         if (!line.output.empty()) {
-            throw UsageError("--from-dir: what to read is said twice, " + line.from_dir + " and " +
-                             line.input);
+            throw UsageError("--from-dir: the directory is named twice, " + line.from_dir +
+                             " and " + line.input);
         }
         line.output = line.input;
         line.input = line.from_dir;

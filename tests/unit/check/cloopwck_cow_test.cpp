@@ -268,7 +268,7 @@ TEST_F(CloopwckCow, AnOlderSuperblockDoesNotPassForTheNewest) {
         }
         EXPECT_EQ(result.code, 4) << result.out;
         EXPECT_EQ(read_bytes(file), before) << "the evidence was touched";
-        refused += result.out.find("after a later checkpoint") != std::string::npos ? 1 : 0;
+        refused += result.out.find("follow a later checkpoint") != std::string::npos ? 1 : 0;
         expect_salvage_is_honest(file);
     }
     EXPECT_GT(refused, 0u);
@@ -291,7 +291,7 @@ TEST_F(CloopwckCow, ALogIsNotNewBecauseOnlyItsFirstSuperblockIsLeft) {
     change(file, 0, first);
     for (const Bytes &left : {Bytes(CW_LOG_SUPER_LEN), random_bytes(CW_LOG_SUPER_LEN)}) {
         change(file, CW_LOG_SUPER_STRIDE, left);
-        expect(4, "after a later checkpoint", {"-y", file});
+        expect(4, "follow a later checkpoint", {"-y", file});
         EXPECT_NE(supers(file).state[1], Copy::kSound);
         expect(4, " 0 B are lost", {"-f", "-s", path("out"), file});
         EXPECT_EQ(differences(content({path("out")}, base_), all_), 0u);
@@ -592,7 +592,7 @@ TEST_F(CloopwckCow, ALogWithALimitIsSalvagedWithIt) {
         memcpy(bytes.data(), &super, sizeof(super));
         change(cow_, at, bytes);
     }
-    expect(0, "has no limit: what it holds needs more than the old one",
+    expect(0, "has no limit: its content needs more than the old one",
            {"-f", "-s", path("out"), cow_});
     EXPECT_EQ(content({path("out")}, base_), all_);
 }
@@ -711,7 +711,7 @@ TEST_F(CloopwckCow, ADoubtfulRangeIsNamed) {
     destroy_supers();
     expect(8, "neither superblock is sound; say what it was made for", {"-s", path("out"), cow_});
     expect_salvage_is_honest(cow_);
-    expect(4, "may show what was there before", {"-f", "-s", path("out"), "-c", cow_, base_});
+    expect(4, "may show older data", {"-f", "-s", path("out"), "-c", cow_, base_});
 }
 
 /* With a sound superblock the checkpoint's own pages tell the discarded ones. */
@@ -744,7 +744,7 @@ TEST_F(CloopwckCow, WhatLiesBehindTheEndIsNoted) {
         records(cow_, [](const log_record &r) { return r.type == CW_LOG_WRITE; });
     flip(cow_, writes[writes.size() / 2] + 5);
     expect(0, "records lie behind the end of the log", {cow_});
-    expect(0, "after the end of the log may be gone without a trace", {cow_});
+    expect(0, "after the end of the log may be lost, and nothing shows it", {cow_});
 }
 
 /* In an uncompressed record, only the damaged pages are lost. */

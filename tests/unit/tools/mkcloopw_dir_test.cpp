@@ -446,7 +446,7 @@ TEST_F(MkcloopwDir, Refusals) {
     expect_refusal(1, tree_ + ": is a directory; make an image of what is in it with --from-dir",
                    {tree_, out_});
     expect_refusal(2, "OUTPUT is required", {"--from-dir", tree_});
-    expect_refusal(2, "--from-dir: what to read is said twice", {"--from-dir", tree_, in_, out_});
+    expect_refusal(2, "--from-dir: the directory is named twice", {"--from-dir", tree_, in_, out_});
     expect_refusal(2, "--from-dir and --cow do not go together",
                    {"--from-dir", tree_, "--cow", in_, out_});
     expect_refusal(2, "--from-dir and --extract do not go together",

@@ -583,7 +583,7 @@ TEST_F(Mkcloopw, UsageErrors) {
     expect_refusal(2, "--threads -1", {"-j", "-1", in_, out_});
     expect_refusal(2, "--extract cannot read standard input: an image is read in any order",
                    {"-x", "-", out_});
-    expect_refusal(2, "--from-dir: what to read is said twice, " + dir_.path() + " and " + in_,
+    expect_refusal(2, "--from-dir: the directory is named twice, " + dir_.path() + " and " + in_,
                    {"--from-dir", dir_.path(), in_, out_});
     expect_refusal(2, "--dry-run: standard input can only be read once; name a file",
                    {"--dry-run", "-"});

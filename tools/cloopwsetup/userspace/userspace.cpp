@@ -216,7 +216,7 @@ void end_attachment(Driver &driver, const StateLock &lock) {
     if (lost != 0 || (state.complete && !served)) {
         throw Error(name + ": detached, but not all that was written could be stored: " +
                         (served ? errno_text(lost) : "its server had ended before") +
-                        "; what was flushed is there",
+                        "; flushed data is there",
                     EIO);
     }
 }

@@ -29,7 +29,7 @@ public:
 };
 
 /*
- * way: "auto", or the name of the one that has to be gone. options.device:
+ * way: "auto", or the name of the way that must be used. options.device:
  * /dev/ublkbN, /dev/nbdN or /dev/loopN; /dev/cloopwN: a link to one that is free; empty:
  * a free one. Throws Error; then nothing is left behind.
  */
