@@ -117,7 +117,7 @@ LogRecordReader::~LogRecordReader() {
 }
 
 bool LogRecordReader::load(const LogRun &run, u32 len) {
-    const u64 at = log_sector_offset(run.entry.sector);
+    const u64 at = cw_log_sector_offset(run.entry.sector);
     if (cw_pread(&io_, ws_->stored, len, at) == 0) {
         return true;
     }
@@ -215,7 +215,7 @@ bool LogRecordReader::read_meta(u64 word, cw_log_meta kind, u64 number, u64 *ent
     const u32 len = entry.sectors * CW_SECTOR_SIZE;
     LogRecordAt at = {{}, entry.sector, ws_->stored, true};
     return entry.state == CW_LOG_DATA && len != 0 && len <= LOG_RECORD_ROOM &&
-           cw_pread(&io_, ws_->stored, len, log_sector_offset(entry.sector)) == 0 &&
+           cw_pread(&io_, ws_->stored, len, cw_log_sector_offset(entry.sector)) == 0 &&
            cw_log_record_decode(ws_->stored, len, &at.record) == 0 &&
            at.record.type == CW_LOG_META && at.record.from == static_cast<u64>(kind) &&
            at.record.page == number && at.record.sectors == entry.sectors &&
@@ -338,13 +338,13 @@ private:
             bad_run(run, "map", "the map's entry is not possible");
             return;
         }
-        const auto segment = cow_.segment(log_segment_of(run.entry.sector));
+        const auto segment = cow_.segment(cw_log_segment_of(run.entry.sector));
         if (!segment || run.entry.sector % CW_LOG_SEGMENT_SECTORS + run.entry.sectors >
                             CW_LOG_SEGMENT_SECTORS) {
             bad_run(run, "map", "the map leads out of the file");
             return;
         }
-        const u32 n = log_segment_of(run.entry.sector);
+        const u32 n = cw_log_segment_of(run.entry.sector);
         if (!segment->has_data) {
             bad_run(run, "map",
                     "the map leads into segment " + std::to_string(n) + ", which has no data");

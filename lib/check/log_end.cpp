@@ -42,7 +42,7 @@ private:
 
     /* Is a record there from before the checkpoint, at least the mark of the beginning? */
     bool has_begin(u32 segment) {
-        const u64 place = log_first_sector(segment) + sector_;
+        const u64 place = cw_log_first_sector(segment) + sector_;
         bool found = false;
         if (segment < scan_.segments()) {
             scan_.scan(
@@ -57,7 +57,7 @@ private:
 
     /* True: it goes on in another segment, at its first sector. */
     bool follow_segment(u32 *segment) {
-        const u64 first = log_first_sector(*segment);
+        const u64 first = cw_log_first_sector(*segment);
         const bool jumped_here = sector_ == 0;
         bool ended = false;
         bool jumps = false;

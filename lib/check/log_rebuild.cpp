@@ -358,7 +358,7 @@ void LogRebuild::fill_base(u32 n, Page *page) {
 }
 
 u64 LogRebuild::gen_at(u64 sector) const {
-    const u32 n = log_segment_of(sector);
+    const u32 n = cw_log_segment_of(sector);
     return n < info_.size() ? info_[n].gen : 0;
 }
 

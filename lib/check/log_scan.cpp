@@ -34,7 +34,7 @@ LogSupers::Copy read_copy(cw_io &io, u32 slot, cw_disk_log_super *super) {
 /* Follows the records of one use of a segment. */
 class Walk {
 public:
-    Walk(u32 segment, const u8 *bytes) : first_(log_first_sector(segment)), bytes_(bytes) {}
+    Walk(u32 segment, const u8 *bytes) : first_(cw_log_first_sector(segment)), bytes_(bytes) {}
 
     LogSegmentInfo run(const std::function<void(const LogRecordAt &)> &on_record,
                        const std::function<void(const LogGap &)> &on_gap) {
@@ -125,7 +125,7 @@ bool has_log_segments(cw_io &io) {
     Holes holes(cw_fd_io_fd(&io), size);
     u64 looks = 0;
     for (u64 n = 0; n < scan.segments() && looks < kLooks; n++) {
-        const u64 hole = holes.at(log_sector_offset(log_first_sector(static_cast<u32>(n))));
+        const u64 hole = holes.at(cw_log_sector_offset(cw_log_first_sector(static_cast<u32>(n))));
         if (hole >= CW_SECTOR_SIZE) {
             n += (hole - CW_SECTOR_SIZE) / CW_LOG_SEGMENT_LEN; /* none begins there */
             continue;
@@ -155,7 +155,7 @@ LogScan::LogScan(cw_io &io) : io_(io), buf_(static_cast<u8 *>(cw_alloc_raw(CW_LO
 }
 
 bool LogScan::load(u32 n) {
-    const u64 off = log_sector_offset(log_first_sector(n));
+    const u64 off = cw_log_sector_offset(cw_log_first_sector(n));
     if (cw_pread(&io_, buf_.get(), CW_LOG_SEGMENT_LEN, off) == 0) {
         return true;
     }
@@ -178,7 +178,8 @@ LogSegmentInfo LogScan::scan(u32 n, const std::function<void(const LogRecordAt &
 LogSegmentInfo LogScan::look(u32 n) {
     LogSegmentInfo info;
     log_record record{};
-    if (cw_pread(&io_, buf_.get(), CW_SECTOR_SIZE, log_sector_offset(log_first_sector(n))) != 0) {
+    if (cw_pread(&io_, buf_.get(), CW_SECTOR_SIZE, cw_log_sector_offset(cw_log_first_sector(n))) !=
+        0) {
         info.readable = false;
     } else if (cw_log_record_decode(buf_.get(), CW_SECTOR_SIZE, &record) == 0) {
         info.kind =

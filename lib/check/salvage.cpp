@@ -147,7 +147,7 @@ private:
                 damaged.insert(n);
             } else if (found > 0) {
                 copy_page(n, entries.data(), [&](u64 sector) {
-                    const auto segment = cow.segment(log_segment_of(sector));
+                    const auto segment = cow.segment(cw_log_segment_of(sector));
                     return segment ? segment->gen : 0;
                 });
             }

@@ -32,7 +32,7 @@ protected:
                 n,
                 [&](const LogRecordAt &at) {
                     if (wanted(at.record)) {
-                        places.push_back(log_sector_offset(at.sector));
+                        places.push_back(cw_log_sector_offset(at.sector));
                     }
                 },
                 [](const LogGap &) {});

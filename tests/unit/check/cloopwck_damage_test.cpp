@@ -366,7 +366,7 @@ protected:
             scan.scan(
                 n,
                 [&](const LogRecordAt &at) {
-                    const u64 off = log_sector_offset(at.sector);
+                    const u64 off = cw_log_sector_offset(at.sector);
                     const bool intact =
                         off + at.record.sectors * CW_SECTOR_SIZE <= damaged.size() &&
                         memcmp(&damaged[off], &log.file()[off],
@@ -529,7 +529,7 @@ TEST_F(CloopwckDamaged, DamagedRecordsAreLostAlone) {
                 [&](const LogRecordAt &at) {
                     if ((at.record.type == CW_LOG_WRITE || at.record.type == CW_LOG_MOVE) &&
                         log.closed() && random() % 8 == 0) {
-                        file[log_sector_offset(at.sector) + random() % 400] ^= 1;
+                        file[cw_log_sector_offset(at.sector) + random() % 400] ^= 1;
                         for (u64 i = 0; i < at.record.pages; i++) {
                             hit.insert(at.record.page + i);
                         }

@@ -109,7 +109,7 @@ static void end_preparing(struct cw_log *log)
 static int write_mark(struct cw_log *log, u64 sector, struct log_record *record)
 {
 	u8 *buf = log->mark_buf;
-	u64 at = log_sector_offset(sector);
+	u64 at = cw_log_sector_offset(sector);
 	bool whole = log->io->whole_pages && at % CW_PAGE_SIZE == 0;
 
 	cw_log_record_encode(buf, record);
@@ -150,7 +150,7 @@ static void plan_marks(struct cw_log *log, u32 next, struct marks *marks)
 		.from = next,
 		.next_gen = gen,
 	};
-	marks->jump_at = log_first_sector(old) + log->sector;
+	marks->jump_at = cw_log_first_sector(old) + log->sector;
 }
 
 /*
@@ -160,7 +160,7 @@ static void plan_marks(struct cw_log *log, u32 next, struct marks *marks)
  */
 static int write_marks(struct cw_log *log, struct marks *marks)
 {
-	int err = write_mark(log, log_first_sector(marks->next), &marks->begin);
+	int err = write_mark(log, cw_log_first_sector(marks->next), &marks->begin);
 
 	if (!err && marks->jump.type)
 		err = write_mark(log, marks->jump_at, &marks->jump);
@@ -230,7 +230,7 @@ static void zero_ahead(struct cw_log *log, u32 sectors)
 {
 	u32 end = log->sector + sectors;
 	u32 at = cw_max(round_to_page(end, false), log->sector);
-	u64 first = log_first_sector(log->segment);
+	u64 first = cw_log_first_sector(log->segment);
 	int err = 0;
 
 	end += log->synced ? LOG_AHEAD_SECTORS : LOG_AHEAD_SECTORS_FEW;
@@ -242,7 +242,7 @@ static void zero_ahead(struct cw_log *log, u32 sectors)
 		u32 part = cw_min(end - at, LOG_ZEROS_SECTORS);
 
 		err = cw_cow_pwrite(log->io, log->zeros, part * CW_SECTOR_SIZE,
-				    log_sector_offset(first + at));
+				    cw_log_sector_offset(first + at));
 		at += part;
 	}
 	end_preparing(log);
@@ -268,7 +268,7 @@ static void take_place(struct cw_log *log, struct log_append *append)
 	append->retired = false;
 	append->err = 0;
 	cw_cond_init(&append->done);
-	append->sector = log_first_sector(log->segment) + log->sector;
+	append->sector = cw_log_first_sector(log->segment) + log->sector;
 	record->gen = log->segments[log->segment].gen;
 	record->seq = log->next_seq++;
 	if (record->data_mask)
@@ -322,7 +322,7 @@ static int pad_out(struct cw_log *log, struct log_append *append, u8 *buf)
 	memset(buf, 0, CW_SECTOR_SIZE);
 	cw_log_record_put_header(buf, &pad);
 	return cw_cow_pwrite(log->io, buf, CW_SECTOR_SIZE,
-			     log_sector_offset(append->sector));
+			     cw_log_sector_offset(append->sector));
 }
 
 /*
@@ -372,7 +372,7 @@ static int write_placed(struct cw_log *log, struct log_append *append, u8 *buf,
 	int err;
 
 	cw_log_record_put_header(buf, &append->record);
-	err = cw_cow_pwrite(log->io, buf, len, log_sector_offset(append->sector));
+	err = cw_cow_pwrite(log->io, buf, len, cw_log_sector_offset(append->sector));
 	if (err && pad_out(log, append, buf))
 		break_log(log, err);
 

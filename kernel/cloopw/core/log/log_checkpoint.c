@@ -39,7 +39,7 @@ static bool touch_page(struct cw_log *log, struct log_page *page)
 
 static bool is_victim(const struct cw_log *log, u64 word)
 {
-	return word && log->segments[log_home(word)].victim;
+	return word && log->segments[cw_log_home(word)].victim;
 }
 
 static int touch_map_pages(struct cw_log *log)
@@ -54,7 +54,7 @@ static int touch_map_pages(struct cw_log *log)
 			continue;
 		err = cw_log_map_get(log, n, false, &page);
 		if (err == -EIO) /* it stays where it is */
-			log->segments[log_home(log->map_at[n])].victim = false;
+			log->segments[cw_log_home(log->map_at[n])].victim = false;
 		if (err && err != -EIO)
 			return err;
 		if (!err && page && !touch_page(log, page))
@@ -164,7 +164,7 @@ static void snapshot_pages(struct cw_log *log, struct log_snapshot *snap)
 static void snapshot_position(struct cw_log *log, struct log_snapshot *snap)
 {
 	const struct log_append *first = log->first;
-	u64 sector = log_first_sector(log->segment) + log->sector;
+	u64 sector = cw_log_first_sector(log->segment) + log->sector;
 
 	snap->appended_sectors = log->appended_sectors;
 	snap->plain_pages = log->plain_pages;
@@ -182,7 +182,7 @@ static void snapshot_position(struct cw_log *log, struct log_snapshot *snap)
 		sector = first->sector;
 		snap->log_seq = first->record.seq;
 	}
-	snap->log_segment = log_segment_of(sector);
+	snap->log_segment = cw_log_segment_of(sector);
 	snap->log_sector = sector % CW_LOG_SEGMENT_SECTORS;
 	snap->log_gen = log->segments[snap->log_segment].gen;
 }
@@ -248,7 +248,7 @@ static int place_meta(struct cw_log *log, u32 sectors, u64 *sector, u64 *gen)
 		}
 	}
 	if (!err) {
-		*sector = log_first_sector(log->meta_segment) + log->meta_sector;
+		*sector = cw_log_first_sector(log->meta_segment) + log->meta_sector;
 		*gen = log->segments[log->meta_segment].gen;
 		log->meta_sector += sectors;
 	}
@@ -279,7 +279,7 @@ static int write_meta(struct cw_log *log, enum cw_log_meta kind, u32 number,
 		cw_log_record_encode(ws->stored, &record);
 		err = cw_cow_pwrite(log->io, ws->stored,
 				    record.sectors * CW_SECTOR_SIZE,
-				    log_sector_offset(entry.sector));
+				    cw_log_sector_offset(entry.sector));
 	}
 	cw_workspace_put(&log->meta_workspaces, ws);
 	entry.sectors = record.sectors;

@@ -115,7 +115,7 @@ static struct log_segment look_at(struct cw_log *log, u32 n)
 
 static int allocate_segment(struct cw_log *log, u32 n)
 {
-	u64 off = log_sector_offset(log_first_sector(n));
+	u64 off = cw_log_sector_offset(cw_log_first_sector(n));
 	int err = cw_allocate(log->io, off, CW_LOG_SEGMENT_LEN);
 
 	if (err != -EOPNOTSUPP)
@@ -310,14 +310,14 @@ static void mark_bad(struct cw_log *log, u32 n)
 
 static int clean_segment(struct cw_log *log, u32 n)
 {
-	u64 first = log_first_sector(n);
+	u64 first = cw_log_first_sector(n);
 	u64 gen = look_at(log, n).gen;
 	struct log_record record;
 	u32 sector = 0, left;
 	int err;
 
 	err = cw_pread(log->io, log->clean_buf, CW_LOG_SEGMENT_LEN,
-		       log_sector_offset(first));
+		       cw_log_sector_offset(first));
 	if (err == -EIO)
 		err = DAMAGED;
 	while (!err && sector < CW_LOG_SEGMENT_SECTORS) {
@@ -455,7 +455,7 @@ static bool punch_next(struct cw_log *log, u32 *end, u32 keep, u32 most)
 
 	if (!count)
 		return false;
-	if (!cw_punch(log->io, log_sector_offset(log_first_sector(*end)),
+	if (!cw_punch(log->io, cw_log_sector_offset(cw_log_first_sector(*end)),
 		      (u64)count << CW_LOG_SEGMENT_SHIFT))
 		return true;
 	/* A later user of these segments allocates them again. */

@@ -113,7 +113,7 @@ int cw_log_meta_read(struct cw_log *log, u64 word, enum cw_log_meta kind,
 	if (entry.state != CW_LOG_DATA || len > LOG_RECORD_ROOM)
 		goto put;
 	err = cw_pread(log->io, ws->stored, len,
-		       log_sector_offset(entry.sector));
+		       cw_log_sector_offset(entry.sector));
 	if (!err)
 		err = cw_log_record_decode(ws->stored, len, &record);
 	if (err)
@@ -145,7 +145,7 @@ static int load(struct cw_log *log, u32 n, u64 word, struct log_page *page)
 		return 0;
 	err = cw_log_meta_read(log, word, CW_LOG_META_MAP, n, page->entry);
 	cw_mutex_lock(&log->lock);
-	cw_log_unpin(log, log_home(word));
+	cw_log_unpin(log, cw_log_home(word));
 	cw_mutex_unlock(&log->lock);
 	return err;
 }
@@ -177,7 +177,7 @@ static void distrust_liars(struct cw_log *log, const struct log_page *page)
 			continue;
 		segment = cw_log_segment_at(log, entry.sector);
 		if (segment && segment->state != SEGMENT_DATA)
-			cw_log_segment_distrust(log, log_segment_of(entry.sector));
+			cw_log_segment_distrust(log, cw_log_segment_of(entry.sector));
 	}
 }
 
@@ -213,7 +213,7 @@ int cw_log_map_get(struct cw_log *log, u32 n, bool create,
 		cw_mutex_lock(&log->lock);
 		word = log->map_at[n];
 		if (word)
-			cw_log_pin(log, log_home(word));
+			cw_log_pin(log, cw_log_home(word));
 		cw_mutex_unlock(&log->lock);
 		err = load(log, n, word, fresh);
 		in = false;

@@ -57,7 +57,7 @@ static int look_up(struct cw_log *log, u64 page, u32 pages, struct run *run)
 					LOG_RECORD_ROOM) {
 			err = -EIO;
 		} else {
-			cw_log_pin(log, log_segment_of(run->entry.sector));
+			cw_log_pin(log, cw_log_segment_of(run->entry.sector));
 			run->gen = segment->gen;
 		}
 	}
@@ -90,7 +90,7 @@ static int read_record(struct cw_log *log, struct cw_workspace *ws,
 	int err;
 
 	err = cw_pread(log->io, ws->stored, len,
-		       log_sector_offset(run->entry.sector));
+		       cw_log_sector_offset(run->entry.sector));
 	if (!err)
 		err = cw_log_record_decode(ws->stored, len, &record);
 	if (!err)
@@ -159,7 +159,7 @@ static int read_pages(struct cw_log *log, const struct plain *plain, u32 index,
 static int read_from_start(struct cw_log *log, const struct run *run, u64 page,
 			   u32 pages, u8 *to)
 {
-	u64 at = log_sector_offset(run->entry.sector);
+	u64 at = cw_log_sector_offset(run->entry.sector);
 	struct plain plain = { .payload = at + plain_payload_at(run) };
 	int err;
 
@@ -186,7 +186,7 @@ static int read_part_of_page(struct cw_log *log, const struct plain *plain,
 static int read_somewhere(struct cw_log *log, const struct run *run, u64 page,
 			  u32 skip, u32 len, u8 *buf)
 {
-	u64 at = log_sector_offset(run->entry.sector);
+	u64 at = cw_log_sector_offset(run->entry.sector);
 	struct plain plain = { .payload = at + plain_payload_at(run) };
 	u32 index = run->entry.index;
 	int err;
@@ -324,7 +324,7 @@ int cw_log_read(struct cw_cow *cow, u64 off, u32 len, void *buf, u32 *n)
 	if (run.entry.state == CW_LOG_DATA) {
 		err = read_data(log, &run, page, skip, *n, buf);
 		cw_mutex_lock(&log->lock);
-		cw_log_unpin(log, log_segment_of(run.entry.sector));
+		cw_log_unpin(log, cw_log_segment_of(run.entry.sector));
 		cw_mutex_unlock(&log->lock);
 		return err ? err : CW_COW_HIT;
 	}

@@ -52,23 +52,23 @@ struct log_record {
 	u64 next_gen;
 };
 
-static inline u64 log_sector_offset(u64 sector)
+static inline u64 cw_log_sector_offset(u64 sector)
 {
 	return CW_LOG_START + (sector << CW_SECTOR_SHIFT);
 }
 
-static inline u32 log_segment_of(u64 sector)
+static inline u32 cw_log_segment_of(u64 sector)
 {
 	return sector / CW_LOG_SEGMENT_SECTORS;
 }
 
 /* The segment of a map entry that has data. */
-static inline u32 log_home(u64 word)
+static inline u32 cw_log_home(u64 word)
 {
-	return log_segment_of(word & ((1ull << CW_LOG_ENTRY_SECTOR_BITS) - 1));
+	return cw_log_segment_of(word & ((1ull << CW_LOG_ENTRY_SECTOR_BITS) - 1));
 }
 
-static inline u64 log_first_sector(u32 segment)
+static inline u64 cw_log_first_sector(u32 segment)
 {
 	return (u64)segment * CW_LOG_SEGMENT_SECTORS;
 }

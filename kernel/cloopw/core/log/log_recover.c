@@ -465,7 +465,7 @@ static int replay(struct cw_log *log, struct roll *roll,
 {
 	struct log_append append = {
 		.record = *record,
-		.sector = log_first_sector(roll->segment) + roll->sector,
+		.sector = cw_log_first_sector(roll->segment) + roll->sector,
 	};
 	int err;
 
@@ -494,7 +494,7 @@ static int read_segment(struct cw_log *log, struct roll *roll, u64 next,
 	if (next >= log->nr_segments)
 		return -ENODATA;
 	err = cw_pread(log->io, roll->buf, CW_LOG_SEGMENT_LEN,
-		       log_sector_offset(log_first_sector(next)));
+		       cw_log_sector_offset(cw_log_first_sector(next)));
 	if (err)
 		return err;
 	segment = &log->segments[next];

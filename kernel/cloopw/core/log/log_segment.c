@@ -38,7 +38,7 @@ int cw_log_segments_grow(struct cw_log *log, u32 nr, cw_log_alloc alloc)
 
 struct log_segment *cw_log_segment_at(struct cw_log *log, u64 sector)
 {
-	u32 n = log_segment_of(sector);
+	u32 n = cw_log_segment_of(sector);
 
 	return n < log->nr_segments ? &log->segments[n] : NULL;
 }
@@ -67,7 +67,7 @@ void cw_log_account(struct cw_log *log, u64 word, int sign)
 			segment->live + share > LOG_SHARES)) {
 		/* The file lies about its usage. */
 		if (segment)
-			cw_log_segment_distrust(log, log_segment_of(entry.sector));
+			cw_log_segment_distrust(log, cw_log_segment_of(entry.sector));
 		return;
 	}
 	log->nr_empty -= !segment->live;
@@ -77,7 +77,7 @@ void cw_log_account(struct cw_log *log, u64 word, int sign)
 		segment->live -= share;
 	log->nr_empty += !segment->live;
 	log->live += sign > 0 ? (u64)share : -(u64)share;
-	cw_log_segment_changed(log, log_segment_of(entry.sector));
+	cw_log_segment_changed(log, cw_log_segment_of(entry.sector));
 }
 
 void cw_log_segment_changed(struct cw_log *log, u32 n)
@@ -94,7 +94,7 @@ u64 cw_log_oldest_gen(const struct cw_log *log)
 	u32 n = log->segment;
 
 	if (log->first)
-		n = log_segment_of(log->first->sector);
+		n = cw_log_segment_of(log->first->sector);
 	return n == CW_LOG_NO_SEGMENT ? ~0ull : log->segments[n].gen;
 }
 

@@ -28,7 +28,7 @@ bool cw_log_view_segment(struct cw_cow *cow, u32 n,
 	const struct log_segment *segment;
 
 	cw_mutex_lock(&log->lock);
-	segment = cw_log_segment_at(log, log_first_sector(n));
+	segment = cw_log_segment_at(log, cw_log_first_sector(n));
 	if (segment)
 		*view = (struct cw_log_segment_view){
 			.gen = segment->gen,
