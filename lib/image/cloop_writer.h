@@ -21,6 +21,33 @@ struct CloopVersion {
     u64 (*flags)(u8 codec);
 };
 
+/* The preamble of a version, "2.0". */
+#define CLOOPW_CLOOP_PREAMBLE(version)                                     \
+    "#!/bin/sh\n"                                                          \
+    "#V" version                                                           \
+    " Format\n"                                                            \
+    "echo \"$0: compressed disk image; attach it with cloopwsetup\" >&2\n" \
+    "exit 1\n"
+
+/* The row of a version. */
+constexpr ImageWriterFormat cloop_writer_format(const char *name, const char *default_codec,
+                                                u32 codecs,
+                                                decltype(ImageWriterFormat::create) create) {
+    return {
+        .name = name,
+        .default_codec = default_codec,
+        .min_block_size = CW_IMAGE_MIN_BLOCK,
+        .max_block_size = CW_IMAGE_MAX_BLOCK,
+        .block_size_multiple = CW_SECTOR_SIZE,
+        .power_of_two = false,
+        .has_label = false,
+        .any_order = false,
+        .copies_from = nullptr,
+        .codecs = codecs,
+        .create = create,
+    };
+}
+
 /* Borrows all three. */
 std::unique_ptr<ImageWriter> create_cloop_writer(const Io &io, const ImageWriterOptions &options,
                                                  const CloopVersion &version);

@@ -9,11 +9,7 @@ namespace {
 u64 flags(u8) { return 0; }
 
 constexpr CloopVersion kVersion = {
-    .preamble =
-        "#!/bin/sh\n"
-        "#V2.0 Format\n"
-        "echo \"$0: compressed disk image; attach it with cloopwsetup\" >&2\n"
-        "exit 1\n",
+    .preamble = CLOOPW_CLOOP_PREAMBLE("2.0"),
     .stores_plain = false,
     .flags = flags,
 };
@@ -25,18 +21,7 @@ std::unique_ptr<ImageWriter> create(const Io &io, const ImageWriterOptions &opti
 
 }  // namespace
 
-const ImageWriterFormat image_writer_cloop2 = {
-    .name = "cloop2",
-    .default_codec = "zlib",
-    .min_block_size = CW_IMAGE_MIN_BLOCK,
-    .max_block_size = CW_IMAGE_MAX_BLOCK,
-    .block_size_multiple = CW_SECTOR_SIZE,
-    .power_of_two = false,
-    .has_label = false,
-    .any_order = false,
-    .copies_from = nullptr,
-    .codecs = CW_CODEC_BIT(CW_CODEC_ZLIB),
-    .create = create,
-};
+const ImageWriterFormat image_writer_cloop2 =
+    cloop_writer_format("cloop2", "zlib", CW_CODEC_BIT(CW_CODEC_ZLIB), create);
 
 }  // namespace cloopw

@@ -24,11 +24,7 @@ u64 flags_of(u8 codec) {
 u64 flags(u8 codec) { return flags_of(codec) << CW_CLOOP4_OFFSET_BITS; }
 
 constexpr CloopVersion kVersion = {
-    .preamble =
-        "#!/bin/sh\n"
-        "#V4.0 Format\n"
-        "echo \"$0: compressed disk image; attach it with cloopwsetup\" >&2\n"
-        "exit 1\n",
+    .preamble = CLOOPW_CLOOP_PREAMBLE("4.0"),
     .stores_plain = true,
     .flags = flags,
 };
@@ -40,19 +36,10 @@ std::unique_ptr<ImageWriter> create(const Io &io, const ImageWriterOptions &opti
 
 }  // namespace
 
-const ImageWriterFormat image_writer_cloop4 = {
-    .name = "cloop4",
-    .default_codec = "xz",
-    .min_block_size = CW_IMAGE_MIN_BLOCK,
-    .max_block_size = CW_IMAGE_MAX_BLOCK,
-    .block_size_multiple = CW_SECTOR_SIZE,
-    .power_of_two = false,
-    .has_label = false,
-    .any_order = false,
-    .copies_from = nullptr,
-    .codecs = CW_CODEC_BIT(CW_CODEC_ZLIB) | CW_CODEC_BIT(CW_CODEC_NONE) |
-              CW_CODEC_BIT(CW_CODEC_XZ) | CW_CODEC_BIT(CW_CODEC_LZ4) | CW_CODEC_BIT(CW_CODEC_LZO),
-    .create = create,
-};
+const ImageWriterFormat image_writer_cloop4 = cloop_writer_format(
+    "cloop4", "xz",
+    CW_CODEC_BIT(CW_CODEC_ZLIB) | CW_CODEC_BIT(CW_CODEC_NONE) | CW_CODEC_BIT(CW_CODEC_XZ) |
+        CW_CODEC_BIT(CW_CODEC_LZ4) | CW_CODEC_BIT(CW_CODEC_LZO),
+    create);
 
 }  // namespace cloopw

@@ -49,9 +49,3 @@ int cw_lz4hc_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
 	return LZ4_compress_HC_extStateHC(hc->state, src, dst, (int)src_len,
 					  (int)dst_cap, hc->level);
 }
-
-int cw_lz4hc_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
-			u32 src_len)
-{
-	return cw_lz4_decompress(NULL, dst, dst_len, src, src_len);
-}

@@ -19,6 +19,9 @@
 		.compress = OP_OF_##world_(cw_##name_##_compress), \
 	};
 
+/* lz4 reads what lz4hc writes. */
+#define cw_lz4hc_decompress cw_lz4_decompress
+
 CW_CODECS(DEFINE_CODEC)
 
 #define CODEC_ADDRESS(ID, name, ...) &cw_codec_##name,

@@ -602,20 +602,6 @@ static int zero_range(struct cw_device *dev, u64 off, u64 len)
 		off += part;
 		len -= part;
 	}
-	return err;
-}
-
-int cw_device_zero(struct cw_device *dev, u64 off, u64 len)
-{
-	int err;
-
-	if (!dev->writable)
-		return -EROFS;
-	if (cw_outside(off, len, size_of(dev)))
-		return -EINVAL;
-	cw_rwsem_read_lock(&dev->top_lock);
-	err = zero_range(dev, off, len);
-	cw_rwsem_read_unlock(&dev->top_lock);
 	if (err)
 		cw_atomic64_inc(&dev->write_errors);
 	return err;
@@ -637,7 +623,8 @@ static int discard_range(struct cw_device *dev, u64 off, u64 len)
 	return change_many(dev, first, end - first, top->format->discard);
 }
 
-int cw_device_discard(struct cw_device *dev, u64 off, u64 len)
+static int change_range(struct cw_device *dev, u64 off, u64 len,
+			int (*change)(struct cw_device *dev, u64 off, u64 len))
 {
 	int err;
 
@@ -646,9 +633,19 @@ int cw_device_discard(struct cw_device *dev, u64 off, u64 len)
 	if (cw_outside(off, len, size_of(dev)))
 		return -EINVAL;
 	cw_rwsem_read_lock(&dev->top_lock);
-	err = discard_range(dev, off, len);
+	err = change(dev, off, len);
 	cw_rwsem_read_unlock(&dev->top_lock);
 	return err;
+}
+
+int cw_device_zero(struct cw_device *dev, u64 off, u64 len)
+{
+	return change_range(dev, off, len, zero_range);
+}
+
+int cw_device_discard(struct cw_device *dev, u64 off, u64 len)
+{
+	return change_range(dev, off, len, discard_range);
 }
 
 int cw_device_flush(struct cw_device *dev)
