@@ -53,8 +53,8 @@ uint64_t random_generation() {
 
 /* The first is the default. */
 constexpr std::array kFormats = {
-    CowFormat{"log", write_cow_log},
-    CowFormat{"uml", write_uml},
+    CowFormat{"log", true, write_cow_log},
+    CowFormat{"uml", false, write_uml},
 };
 
 /* The COW format that probes true; nullptr: no COW file. */
@@ -256,6 +256,11 @@ const CowFormat *cow_format_by_name(const std::string &name) {
 }
 
 const CowFormat &default_cow_format() { return kFormats.front(); }
+
+bool has_cow_settings(const std::string &format) {
+    const CowFormat *row = cow_format_by_name(format);
+    return row == nullptr || row->has_settings;
+}
 
 const CowFormat &layer_cow_format() { return *cow_format_by_name(cw_cow_log.name); }
 

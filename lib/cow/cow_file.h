@@ -26,6 +26,7 @@ struct CowBase {
 
 struct CowFormat {
     const char *name;
+    bool has_settings; /* a codec, a level and a limit; its device can grow */
     /* Fills the empty file fd. name is for messages. Throws Error. */
     void (*write)(int fd, const std::string &name, const CowBase &base,
                   const CowSettings &settings);
@@ -43,6 +44,8 @@ const CowFormat *cow_format_by_name(const std::string &name);
 /* The format of a new COW file when the user names none. */
 const CowFormat &default_cow_format();
 const CowFormat &layer_cow_format(); /* for snapshots */
+/* Has a new COW file of this format settings? Empty, the default, has. */
+bool has_cow_settings(const std::string &format);
 /* Can a COW file of this format be frozen? */
 bool can_be_frozen(const std::string &format);
 Names cow_format_names(); /* the default first */

@@ -208,8 +208,9 @@ void check_options(ServedOptions &options) {
         if (given && options.cows.empty()) {
             throw Error(std::string(key) + ": without cow=FILE there is no COW file", EINVAL);
         }
-        if (given && options.cow_format == "uml" && key != std::string("cow-format")) {
-            throw Error(std::string(key) + ": not for a COW file of format uml", EINVAL);
+        if (given && !has_cow_settings(options.cow_format) && key != std::string("cow-format")) {
+            throw Error(std::string(key) + ": not for a COW file of format " + options.cow_format,
+                        EINVAL);
         }
     }
     if (options.read_only && !options.arguments.limit.empty()) {

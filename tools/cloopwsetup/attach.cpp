@@ -229,7 +229,7 @@ DeviceRef attach(Driver &driver, const AttachOptions &options) {
     std::vector<CowLayer> chain = find_layers(options, make_top, image.st);
     want_idle(driver, options.device);
     want_image_codecs(driver, options.image, image);
-    if ((make_top && options.cow_format != "uml") || options.cow.ram) {
+    if ((make_top && has_cow_settings(options.cow_format)) || options.cow.ram) {
         want_cow_codec(driver, options.cow);
     }
     AttachOptions whole = options;
