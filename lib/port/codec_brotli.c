@@ -11,7 +11,7 @@
 
 struct brotli {
 	int level;
-	u32 window; /* the least that covers a block, in bits */
+	u32 window;     /* the least that covers a block, in bits */
 	bool no_memory; /* the encoder does not tell why it failed */
 };
 
@@ -67,7 +67,8 @@ int cw_brotli_compress(void *ctx, void *dst, u32 dst_cap, const void *src,
 	bool done;
 
 	brotli->no_memory = false;
-	encoder = BrotliEncoderCreateInstance(brotli_alloc, brotli_free, brotli);
+	encoder =
+		BrotliEncoderCreateInstance(brotli_alloc, brotli_free, brotli);
 	if (!encoder)
 		return -ENOMEM;
 	done = BrotliEncoderSetParameter(encoder, BROTLI_PARAM_QUALITY,
@@ -97,7 +98,8 @@ int cw_brotli_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
 	u8 *next_out = dst;
 
 	brotli->no_memory = false;
-	decoder = BrotliDecoderCreateInstance(brotli_alloc, brotli_free, brotli);
+	decoder =
+		BrotliDecoderCreateInstance(brotli_alloc, brotli_free, brotli);
 	if (!decoder)
 		return -ENOMEM;
 	result = BrotliDecoderDecompressStream(decoder, &in, &next_in, &out,
@@ -105,5 +107,6 @@ int cw_brotli_decompress(void *ctx, void *dst, u32 dst_len, const void *src,
 	BrotliDecoderDestroyInstance(decoder);
 	if (brotli->no_memory)
 		return -ENOMEM;
-	return result == BROTLI_DECODER_RESULT_SUCCESS && !in && !out ? 0 : -EIO;
+	return result == BROTLI_DECODER_RESULT_SUCCESS && !in && !out ? 0 :
+									-EIO;
 }

@@ -22,9 +22,9 @@ struct bounce {
 };
 
 struct cw_direct {
-	int cached; /* constant, and so is the next */
-	int fd;     /* the same file with O_DIRECT; -1: it cannot */
-	int mode;   /* enum cw_direct_mode */
+	int cached;           /* constant, and so is the next */
+	int fd;               /* the same file with O_DIRECT; -1: it cannot */
+	int mode;             /* enum cw_direct_mode */
 	unsigned int bounces; /* only cw_direct_set() uses it */
 	struct cw_mutex lock;
 	struct bounce *idle; /* lock */
@@ -162,8 +162,8 @@ int cw_direct_set(struct cw_direct *direct, bool wanted)
 	err = make_bounces(direct);
 	if (err)
 		return err;
-	cw_store_release(&direct->mode, can_read(direct) ? CW_DIRECT_ON :
-							   CW_DIRECT_DROP);
+	cw_store_release(&direct->mode,
+			 can_read(direct) ? CW_DIRECT_ON : CW_DIRECT_DROP);
 	posix_fadvise(direct->cached, 0, 0, POSIX_FADV_DONTNEED);
 	return 0;
 }

@@ -115,8 +115,8 @@ static inline unsigned int cw_popcount(u32 bits)
 	return __builtin_popcount(bits);
 }
 
-static inline __printf(3, 0) void
-cw_vformat(char *buf, size_t size, const char *fmt, va_list args)
+static inline __printf(3, 0) void cw_vformat(char *buf, size_t size,
+					     const char *fmt, va_list args)
 {
 	vsnprintf(buf, size, fmt, args);
 }

@@ -296,6 +296,31 @@ static Bytes read_below(cw_io *base, u64 origin, const Bytes &bytes, RecordedFil
     return all;
 }
 
+/* Crashes at three places of what a recovered device did, and judges what is left. */
+u32 Case::crash_once_more(const Events &events, const Files &files, const Model &model,
+                          Random *random) {
+    Replay replay(events, &files);
+    std::vector<u32> places(3);
+    for (u32 &place : places) {
+        place = static_cast<u32>((*random)() % (events.size() + 1));
+    }
+    std::sort(places.begin(), places.end());
+    for (u32 place : places) {
+        replay.go_to(place);
+        Files crashed(&replay.durable());
+        crash(replay, random, &crashed);
+        RecordedFiles recorded(&crashed, shape_.whole_pages, shape_.block);
+        recorded.first().max = shape_.file_max;
+        Attached device(base_->io.get(), &recorded, "after a second crash", shape_.origin);
+        try {
+            judge(model, device.size(), device.read_all(model.size()), place);
+        } catch (const Violation &violation) {
+            throw Violation("after a second crash " + violation.what());
+        }
+    }
+    return static_cast<u32>(places.size());
+}
+
 /* Recovers, works on, and crashes a second time somewhere in all that. */
 u32 Case::crash_again(u64 seed, const Files &files, const Bytes &survived) {
     Random random(seed);
@@ -332,26 +357,7 @@ u32 Case::crash_again(u64 seed, const Files &files, const Bytes &survived) {
         check_locks(&recorded);
         events = recorded.take_events();
     }
-    Replay replay(events, &files);
-    std::vector<u32> places(3);
-    for (u32 &place : places) {
-        place = static_cast<u32>(random() % (events.size() + 1));
-    }
-    std::sort(places.begin(), places.end());
-    for (u32 place : places) {
-        replay.go_to(place);
-        Files crashed(&replay.durable());
-        crash(replay, &random, &crashed);
-        RecordedFiles recorded(&crashed, shape.whole_pages, shape.block);
-        recorded.first().max = shape.file_max;
-        Attached device(base_->io.get(), &recorded, "after a second crash", shape.origin);
-        try {
-            judge(*model, device.size(), device.read_all(model->size()), place);
-        } catch (const Violation &violation) {
-            throw Violation("after a second crash " + violation.what());
-        }
-    }
-    return static_cast<u32>(places.size());
+    return crash_once_more(events, files, *model, &random);
 }
 
 /* ---- keeping ---- */

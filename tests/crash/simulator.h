@@ -40,6 +40,8 @@ private:
     void use(RecordedFiles *files, std::vector<Worker> *workers, u32 attach);
     void crash(const Replay &replay, Random *random, Files *out);
     u32 crash_again(u64 seed, const Files &files, const Bytes &survived);
+    u32 crash_once_more(const Events &events, const Files &files, const Model &model,
+                        Random *random);
 
     u64 seed_;
     std::string codec_;

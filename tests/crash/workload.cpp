@@ -25,20 +25,9 @@ static u64 choose_origin(Random *random) {
     return kEdges[(*random)() % std::size(kEdges)] - (*random)() % 256 * CW_PAGE_SIZE;
 }
 
-Shape Shape::from(u64 seed, const std::string &codec) {
-    static const char *const kCodecs[] = {"lz4", "none", "zstd", "zlib", "lz4", "none"};
+/* What is written: kinds 0 to 4 differ in it. */
+static void choose_writes(u64 kind, Random &random, Shape &shape) {
     constexpr u64 kMiB = u64{1} << 20;
-    Random random(seed);
-    Shape shape{};
-    const u64 kind = random() % 8;
-    shape.codec = codec.empty() ? kCodecs[random() % 6] : codec;
-    shape.device_bytes = (1 + random() % 256) * CW_PAGE_SIZE - random() % 8 * CW_SECTOR_SIZE;
-    shape.threads = random() % 3 == 0 ? 2 + static_cast<u32>(random() % 3) : 1;
-    shape.ops = 60 + static_cast<u32>(random() % 200);
-    shape.max_pages = 1 + static_cast<u32>(random() % 32);
-    shape.flush_every = 3 + static_cast<u32>(random() % 30);
-    shape.noise = static_cast<u32>(random() % 17);
-    shape.file_max = u64{1} << 40;
     if (kind < 3) { /* much is rewritten: segments die, are cleaned and used again */
         shape.device_bytes += (1 + random() % 2) * kMiB;
         shape.noise = 12 + static_cast<u32>(random() % 5);
@@ -55,6 +44,23 @@ Shape Shape::from(u64 seed, const std::string &codec) {
         shape.noise = 0;
         shape.ops = 300 + static_cast<u32>(random() % 1500);
     }
+}
+
+Shape Shape::from(u64 seed, const std::string &codec) {
+    static const char *const kCodecs[] = {"lz4", "none", "zstd", "zlib", "lz4", "none"};
+    constexpr u64 kMiB = u64{1} << 20;
+    Random random(seed);
+    Shape shape{};
+    const u64 kind = random() % 8;
+    shape.codec = codec.empty() ? kCodecs[random() % 6] : codec;
+    shape.device_bytes = (1 + random() % 256) * CW_PAGE_SIZE - random() % 8 * CW_SECTOR_SIZE;
+    shape.threads = random() % 3 == 0 ? 2 + static_cast<u32>(random() % 3) : 1;
+    shape.ops = 60 + static_cast<u32>(random() % 200);
+    shape.max_pages = 1 + static_cast<u32>(random() % 32);
+    shape.flush_every = 3 + static_cast<u32>(random() % 30);
+    shape.noise = static_cast<u32>(random() % 17);
+    shape.file_max = u64{1} << 40;
+    choose_writes(kind, random, shape);
     if (kind == 5) { /* records of one length, so that a lost one fits where others are written */
         shape.device_bytes += 3 * kMiB;
         shape.codec = codec.empty() ? "none" : codec;

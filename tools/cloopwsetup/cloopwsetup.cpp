@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <memory>
 
@@ -367,63 +368,23 @@ bool attaches_longer(const Options &o) {
            (o.names.size() == 2 || !o.userspace.empty());
 }
 
-Action choose_action(const CLI::App &app, const Options &o) {
-    constexpr size_t kAny = SIZE_MAX;
-    bool list = o.list_wanted || given(app, "-j");
-    bool snapshot = given(app, "--snapshot");
-    bool stats = given(app, "--stats");
-    bool record = given(app, "--record");
-    if (int{o.find} + int{o.detach} + int{o.detach_all} + int{list} + int{snapshot} + int{stats} +
-            int{record} + int{o.takeover} + int{o.reset} + int{o.fork} >
-        1) {
-        throw UsageError(
-            "only one of -f, -d, -D, --snapshot, --fork, --reset, --stats, --record, --takeover, "
-            "and -l or "
-            "-j at a time");
-    }
-    if (o.fork) {
-        want_names(o, 1, 1, "--fork: of which DEVICE or IMAGE?");
-        return Action::kFork;
-    }
-    if (o.reset) {
-        want_names(o, 1, 1, "--reset: which DEVICE?");
-        return Action::kReset;
-    }
-    if (record) {
-        want_names(o, 1, 1, "--record: of which DEVICE?");
-        return Action::kRecord;
-    }
-    if (stats) {
-        want_names(o, 1, 1, "--stats: of which DEVICE?");
-        return Action::kStats;
-    }
-    if (snapshot) {
-        want_names(o, 1, 1, "--snapshot: of which DEVICE?");
-        return Action::kSnapshot;
-    }
-    if (o.takeover) {
-        want_names(o, 1, kAny, "--takeover: of which DEVICE, or all?");
-        return Action::kTakeover;
-    }
-    if (o.detach) {
-        want_names(o, 1, kAny, "-d: which DEVICE?");
-        return Action::kDetach;
-    }
-    if (o.detach_all) {
-        want_names(o, 0, 0, "-D takes no DEVICE; -d does");
-        return Action::kDetachAll;
-    }
-    if (o.find) {
-        want_names(o, 0, 1, "-f finds the device by itself: give only an IMAGE");
-        return o.names.empty() ? Action::kPrintFree : Action::kAttach;
-    }
+/* An action that an option asks for, and how many names it takes. */
+struct Job {
+    bool wanted;
+    size_t min, max;
+    const char *complaint; /* about more or fewer names */
+    Action action;
+};
+
+/* No option says what to do: names and settings do. */
+Action action_of_names(const CLI::App &app, const Options &o) {
     for (const char *option : {"--resize", "--flush", "--set-cache"}) {
-        if (given(app, option) && !list && !attaches_longer(o)) {
+        if (given(app, option) && !attaches_longer(o)) {
             want_names(o, 1, 1, (std::string(option) + ": of which DEVICE, alone?").c_str());
             return Action::kAdjust;
         }
     }
-    if (list || o.names.empty()) {
+    if (o.names.empty()) {
         return Action::kList;
     }
     want_names(o, 1, 2, "one DEVICE and one IMAGE at a time");
@@ -436,6 +397,35 @@ Action choose_action(const CLI::App &app, const Options &o) {
         }
     }
     return Action::kStatus;
+}
+
+Action choose_action(const CLI::App &app, const Options &o) {
+    constexpr size_t kAny = SIZE_MAX;
+    const std::array jobs = {
+        Job{o.fork, 1, 1, "--fork: of which DEVICE or IMAGE?", Action::kFork},
+        Job{o.reset, 1, 1, "--reset: which DEVICE?", Action::kReset},
+        Job{given(app, "--record"), 1, 1, "--record: of which DEVICE?", Action::kRecord},
+        Job{given(app, "--stats"), 1, 1, "--stats: of which DEVICE?", Action::kStats},
+        Job{given(app, "--snapshot"), 1, 1, "--snapshot: of which DEVICE?", Action::kSnapshot},
+        Job{o.takeover, 1, kAny, "--takeover: of which DEVICE, or all?", Action::kTakeover},
+        Job{o.detach, 1, kAny, "-d: which DEVICE?", Action::kDetach},
+        Job{o.detach_all, 0, 0, "-D takes no DEVICE; -d does", Action::kDetachAll},
+        Job{o.find, 0, 1, "-f finds the device by itself: give only an IMAGE",
+            o.names.empty() ? Action::kPrintFree : Action::kAttach},
+        Job{o.list_wanted || given(app, "-j"), 0, kAny, "", Action::kList},
+    };
+    const auto job = std::ranges::find_if(jobs, &Job::wanted);
+    if (job == jobs.end()) {
+        return action_of_names(app, o);
+    }
+    if (std::ranges::count_if(jobs, &Job::wanted) > 1) {
+        throw UsageError(
+            "only one of -f, -d, -D, --snapshot, --fork, --reset, --stats, --record, --takeover, "
+            "and -l or "
+            "-j at a time");
+    }
+    want_names(o, job->min, job->max, job->complaint);
+    return job->action;
 }
 
 bool has_meaning(const std::string &group, Action action) {
@@ -533,10 +523,11 @@ void check_cow_options(const CLI::App &app, const Options &o) {
                              (option == std::string("--cow-limit") ? "; write --ram=SIZE" : ""));
         }
     }
-    if (o.attach.cow_format == "uml") {
+    if (!has_cow_settings(o.attach.cow_format)) {
         for (const char *option : {"--cow-codec", "--cow-level", "--cow-limit", "--resize"}) {
             if (given(app, option)) {
-                throw UsageError(std::string(option) + ": not for a COW of format uml");
+                throw UsageError(std::string(option) + ": not for a COW of format " +
+                                 o.attach.cow_format);
             }
         }
     }

@@ -42,82 +42,75 @@ struct Struct {
     Fields fields;
 };
 
-const std::map<std::string, Struct> &structs() {
-    static const std::map<std::string, Struct> all = {
-        {"cw_disk_super",
-         {sizeof(cw_disk_super),
-          {FIELD(cw_disk_super, magic),      FIELD(cw_disk_super, version),
-           FIELD(cw_disk_super, crc),        FIELD(cw_disk_super, compat),
-           FIELD(cw_disk_super, ro_compat),  FIELD(cw_disk_super, incompat),
-           FIELD(cw_disk_super, uuid),       FIELD(cw_disk_super, size),
-           FIELD(cw_disk_super, file_bytes), FIELD(cw_disk_super, block_size),
-           FIELD(cw_disk_super, levels),     FIELD(cw_disk_super, codecs),
-           FIELD(cw_disk_super, codec),      FIELD(cw_disk_super, level),
-           FIELD(cw_disk_super, reserved0),  FIELD(cw_disk_super, created),
-           FIELD(cw_disk_super, root),       FIELD(cw_disk_super, label),
-           FIELD(cw_disk_super, boot_bytes), FIELD(cw_disk_super, reserved)}}},
-        {"cw_disk_ref",
-         {sizeof(cw_disk_ref),
-          {FIELD(cw_disk_ref, where), FIELD(cw_disk_ref, stored), FIELD(cw_disk_ref, crc)}}},
-        {"cw_disk_index_page", {sizeof(cw_disk_index_page), {FIELD(cw_disk_index_page, ref)}}},
-        {"cw_disk_cloop_head",
-         {sizeof(cw_disk_cloop_head),
-          {FIELD(cw_disk_cloop_head, preamble), FIELD(cw_disk_cloop_head, block_size),
-           FIELD(cw_disk_cloop_head, blocks)}}},
-        {"cw_disk_uml1",
-         {sizeof(cw_disk_uml1),
-          {FIELD(cw_disk_uml1, magic), FIELD(cw_disk_uml1, version), FIELD(cw_disk_uml1, base),
-           FIELD(cw_disk_uml1, mtime), FIELD(cw_disk_uml1, size),
-           FIELD(cw_disk_uml1, sector_size)}}},
-        {"cw_disk_uml2",
-         {sizeof(cw_disk_uml2),
-          {FIELD(cw_disk_uml2, magic), FIELD(cw_disk_uml2, version), FIELD(cw_disk_uml2, base),
-           FIELD(cw_disk_uml2, mtime), FIELD(cw_disk_uml2, size),
-           FIELD(cw_disk_uml2, sector_size)}}},
-        {"cw_disk_uml3_padded",
-         {sizeof(cw_disk_uml3_padded),
-          {FIELD(cw_disk_uml3_padded, magic), FIELD(cw_disk_uml3_padded, version),
-           FIELD(cw_disk_uml3_padded, mtime), FIELD(cw_disk_uml3_padded, mtime_be),
-           FIELD(cw_disk_uml3_padded, size), FIELD(cw_disk_uml3_padded, sector_size),
-           FIELD(cw_disk_uml3_padded, alignment), FIELD(cw_disk_uml3_padded, cow_format),
-           FIELD(cw_disk_uml3_padded, base), FIELD(cw_disk_uml3_padded, padding)}}},
-        {"cw_disk_uml3",
-         {sizeof(cw_disk_uml3),
-          {FIELD(cw_disk_uml3, magic), FIELD(cw_disk_uml3, version), FIELD(cw_disk_uml3, mtime),
-           FIELD(cw_disk_uml3, size), FIELD(cw_disk_uml3, sector_size),
-           FIELD(cw_disk_uml3, alignment), FIELD(cw_disk_uml3, cow_format),
-           FIELD(cw_disk_uml3, base)}}},
-        {"cw_disk_log_super",
-         {sizeof(cw_disk_log_super),
-          {FIELD(cw_disk_log_super, magic),        FIELD(cw_disk_log_super, version),
-           FIELD(cw_disk_log_super, crc),          FIELD(cw_disk_log_super, compat),
-           FIELD(cw_disk_log_super, ro_compat),    FIELD(cw_disk_log_super, incompat),
-           FIELD(cw_disk_log_super, uuid),         FIELD(cw_disk_log_super, seq),
-           FIELD(cw_disk_log_super, size),         FIELD(cw_disk_log_super, base_uuid),
-           FIELD(cw_disk_log_super, base_mtime),   FIELD(cw_disk_log_super, codec),
-           FIELD(cw_disk_log_super, codec_level),  FIELD(cw_disk_log_super, limit),
-           FIELD(cw_disk_log_super, gen_limit),    FIELD(cw_disk_log_super, segments),
-           FIELD(cw_disk_log_super, log_gen),      FIELD(cw_disk_log_super, log_seq),
-           FIELD(cw_disk_log_super, log_segment),  FIELD(cw_disk_log_super, log_sector),
-           FIELD(cw_disk_log_super, meta_segment), FIELD(cw_disk_log_super, meta_sector),
-           FIELD(cw_disk_log_super, map_root),     FIELD(cw_disk_log_super, usage_root),
-           FIELD(cw_disk_log_super, parent),       FIELD(cw_disk_log_super, codec_hc),
-           FIELD(cw_disk_log_super, reserved0),    FIELD(cw_disk_log_super, plain_pages),
-           FIELD(cw_disk_log_super, base_digest),  FIELD(cw_disk_log_super, base_size),
-           FIELD(cw_disk_log_super, reserved)}}},
-        {"cw_disk_log_record",
-         {sizeof(cw_disk_log_record),
-          {FIELD(cw_disk_log_record, magic), FIELD(cw_disk_log_record, header_crc),
-           FIELD(cw_disk_log_record, gen), FIELD(cw_disk_log_record, seq),
-           FIELD(cw_disk_log_record, page), FIELD(cw_disk_log_record, pages),
-           FIELD(cw_disk_log_record, stored), FIELD(cw_disk_log_record, payload_crc),
-           FIELD(cw_disk_log_record, type), FIELD(cw_disk_log_record, codec),
-           FIELD(cw_disk_log_record, data_mask), FIELD(cw_disk_log_record, zero_mask),
-           FIELD(cw_disk_log_record, sectors), FIELD(cw_disk_log_record, reserved),
-           FIELD(cw_disk_log_record, from), FIELD(cw_disk_log_record, next_gen)}}},
-    };
-    return all;
-}
+const std::map<std::string, Struct> kStructs = {
+    {"cw_disk_super",
+     {sizeof(cw_disk_super), {FIELD(cw_disk_super, magic),      FIELD(cw_disk_super, version),
+                              FIELD(cw_disk_super, crc),        FIELD(cw_disk_super, compat),
+                              FIELD(cw_disk_super, ro_compat),  FIELD(cw_disk_super, incompat),
+                              FIELD(cw_disk_super, uuid),       FIELD(cw_disk_super, size),
+                              FIELD(cw_disk_super, file_bytes), FIELD(cw_disk_super, block_size),
+                              FIELD(cw_disk_super, levels),     FIELD(cw_disk_super, codecs),
+                              FIELD(cw_disk_super, codec),      FIELD(cw_disk_super, level),
+                              FIELD(cw_disk_super, reserved0),  FIELD(cw_disk_super, created),
+                              FIELD(cw_disk_super, root),       FIELD(cw_disk_super, label),
+                              FIELD(cw_disk_super, boot_bytes), FIELD(cw_disk_super, reserved)}}},
+    {"cw_disk_ref",
+     {sizeof(cw_disk_ref),
+      {FIELD(cw_disk_ref, where), FIELD(cw_disk_ref, stored), FIELD(cw_disk_ref, crc)}}},
+    {"cw_disk_index_page", {sizeof(cw_disk_index_page), {FIELD(cw_disk_index_page, ref)}}},
+    {"cw_disk_cloop_head",
+     {sizeof(cw_disk_cloop_head),
+      {FIELD(cw_disk_cloop_head, preamble), FIELD(cw_disk_cloop_head, block_size),
+       FIELD(cw_disk_cloop_head, blocks)}}},
+    {"cw_disk_uml1",
+     {sizeof(cw_disk_uml1),
+      {FIELD(cw_disk_uml1, magic), FIELD(cw_disk_uml1, version), FIELD(cw_disk_uml1, base),
+       FIELD(cw_disk_uml1, mtime), FIELD(cw_disk_uml1, size), FIELD(cw_disk_uml1, sector_size)}}},
+    {"cw_disk_uml2",
+     {sizeof(cw_disk_uml2),
+      {FIELD(cw_disk_uml2, magic), FIELD(cw_disk_uml2, version), FIELD(cw_disk_uml2, base),
+       FIELD(cw_disk_uml2, mtime), FIELD(cw_disk_uml2, size), FIELD(cw_disk_uml2, sector_size)}}},
+    {"cw_disk_uml3_padded",
+     {sizeof(cw_disk_uml3_padded),
+      {FIELD(cw_disk_uml3_padded, magic), FIELD(cw_disk_uml3_padded, version),
+       FIELD(cw_disk_uml3_padded, mtime), FIELD(cw_disk_uml3_padded, mtime_be),
+       FIELD(cw_disk_uml3_padded, size), FIELD(cw_disk_uml3_padded, sector_size),
+       FIELD(cw_disk_uml3_padded, alignment), FIELD(cw_disk_uml3_padded, cow_format),
+       FIELD(cw_disk_uml3_padded, base), FIELD(cw_disk_uml3_padded, padding)}}},
+    {"cw_disk_uml3",
+     {sizeof(cw_disk_uml3),
+      {FIELD(cw_disk_uml3, magic), FIELD(cw_disk_uml3, version), FIELD(cw_disk_uml3, mtime),
+       FIELD(cw_disk_uml3, size), FIELD(cw_disk_uml3, sector_size), FIELD(cw_disk_uml3, alignment),
+       FIELD(cw_disk_uml3, cow_format), FIELD(cw_disk_uml3, base)}}},
+    {"cw_disk_log_super",
+     {sizeof(cw_disk_log_super),
+      {FIELD(cw_disk_log_super, magic),        FIELD(cw_disk_log_super, version),
+       FIELD(cw_disk_log_super, crc),          FIELD(cw_disk_log_super, compat),
+       FIELD(cw_disk_log_super, ro_compat),    FIELD(cw_disk_log_super, incompat),
+       FIELD(cw_disk_log_super, uuid),         FIELD(cw_disk_log_super, seq),
+       FIELD(cw_disk_log_super, size),         FIELD(cw_disk_log_super, base_uuid),
+       FIELD(cw_disk_log_super, base_mtime),   FIELD(cw_disk_log_super, codec),
+       FIELD(cw_disk_log_super, codec_level),  FIELD(cw_disk_log_super, limit),
+       FIELD(cw_disk_log_super, gen_limit),    FIELD(cw_disk_log_super, segments),
+       FIELD(cw_disk_log_super, log_gen),      FIELD(cw_disk_log_super, log_seq),
+       FIELD(cw_disk_log_super, log_segment),  FIELD(cw_disk_log_super, log_sector),
+       FIELD(cw_disk_log_super, meta_segment), FIELD(cw_disk_log_super, meta_sector),
+       FIELD(cw_disk_log_super, map_root),     FIELD(cw_disk_log_super, usage_root),
+       FIELD(cw_disk_log_super, parent),       FIELD(cw_disk_log_super, codec_hc),
+       FIELD(cw_disk_log_super, reserved0),    FIELD(cw_disk_log_super, plain_pages),
+       FIELD(cw_disk_log_super, base_digest),  FIELD(cw_disk_log_super, base_size),
+       FIELD(cw_disk_log_super, reserved)}}},
+    {"cw_disk_log_record",
+     {sizeof(cw_disk_log_record),
+      {FIELD(cw_disk_log_record, magic), FIELD(cw_disk_log_record, header_crc),
+       FIELD(cw_disk_log_record, gen), FIELD(cw_disk_log_record, seq),
+       FIELD(cw_disk_log_record, page), FIELD(cw_disk_log_record, pages),
+       FIELD(cw_disk_log_record, stored), FIELD(cw_disk_log_record, payload_crc),
+       FIELD(cw_disk_log_record, type), FIELD(cw_disk_log_record, codec),
+       FIELD(cw_disk_log_record, data_mask), FIELD(cw_disk_log_record, zero_mask),
+       FIELD(cw_disk_log_record, sectors), FIELD(cw_disk_log_record, reserved),
+       FIELD(cw_disk_log_record, from), FIELD(cw_disk_log_record, next_gen)}}},
+};
 
 std::vector<std::string> cells_of(const std::string &line) {
     std::vector<std::string> cells;
@@ -155,7 +148,7 @@ std::map<std::string, std::vector<Row>> documented() {
 
 class CoreFormatDoc : public testing::TestWithParam<std::string> {
 protected:
-    const Struct &struct_of() const { return structs().at(GetParam()); }
+    const Struct &struct_of() const { return kStructs.at(GetParam()); }
     std::vector<Row> rows() const { return documented()[GetParam()]; }
 };
 
@@ -190,7 +183,7 @@ TEST_P(CoreFormatDoc, TypesAreAsLongAsTheirFields) {
 
 std::vector<std::string> names() {
     std::vector<std::string> names;
-    for (const auto &[name, ignored] : structs()) {
+    for (const auto &[name, ignored] : kStructs) {
         names.push_back(name);
     }
     return names;
@@ -201,7 +194,7 @@ INSTANTIATE_TEST_SUITE_P(Structs, CoreFormatDoc, testing::ValuesIn(names()),
 
 TEST(CoreFormatDocAll, DescribesNoStructThisTestDoesNotKnow) {
     for (const auto &[name, ignored] : documented()) {
-        EXPECT_EQ(structs().count(name), 1u) << name;
+        EXPECT_EQ(kStructs.count(name), 1u) << name;
     }
 }
 

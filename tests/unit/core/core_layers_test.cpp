@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "lib/uuid.h"
 #include "support/core_log_support.h"
 
 extern "C" {
@@ -15,8 +16,6 @@ namespace {
 
 constexpr u64 kMiB = u64{1} << 20;
 constexpr u64 kSize = 8 * kMiB;
-
-using Uuid = std::array<u8, CW_UUID_LEN>;
 
 Uuid uuid_of(u8 n) {
     Uuid uuid{};
@@ -185,17 +184,17 @@ TEST_F(CoreLayers, ThereAreNoMoreSnapshotsThanLayers) {
     EXPECT_EQ(device.write(0, Bytes(4096, 1)), 0);
 }
 
-/* For ThreadSanitizer, too. A page is of one byte, so that a mixture shows. */
-TEST_F(CoreLayers, SnapshotsWhileOthersWriteAndRead) {
-    constexpr u64 kWriters = 2;
-    constexpr u64 kShare = kSize / CW_PAGE_SIZE / kWriters;
-    constexpr u8 kSnapshots = 8;
-    std::vector<std::unique_ptr<SparseIo>> more;
-    std::vector<cw_io *> chain = {lower_.get()};
-    LogDevice device(base_.get(), chain);
+/* Threads that use a device at once. A page is of one byte, so that a mixture shows. */
+struct Crowd {
+    static constexpr u64 kWriters = 2;
+    static constexpr u64 kShare = kSize / CW_PAGE_SIZE / kWriters;
+
+    LogDevice &device;
     std::atomic<bool> stop = false;
-    std::atomic<u64> wrong = 0, writes = 0;
-    auto write = [&](u64 thread) {
+    std::atomic<u64> wrong = 0;
+    std::atomic<u64> writes = 0;
+
+    void write(u64 thread) {
         std::mt19937_64 random(thread);
         std::vector<u8> pages(kShare);
         while (!stop) {
@@ -211,8 +210,9 @@ TEST_F(CoreLayers, SnapshotsWhileOthersWriteAndRead) {
             wrong += random() % 32 == 0 && device.flush() != 0;
             writes++;
         }
-    };
-    auto read = [&] {
+    }
+
+    void read() {
         std::mt19937_64 random(9);
         while (!stop) {
             const u64 page = random() % (kSize / CW_PAGE_SIZE);
@@ -226,14 +226,23 @@ TEST_F(CoreLayers, SnapshotsWhileOthersWriteAndRead) {
             wrong += space.state != CW_COW_OK && space.state != CW_COW_READ_ONLY;
             wrong += std::string(cw_device_layer_format(device.get(), 0)) != "log";
         }
-    };
-    std::vector<std::thread> threads;
-    for (u64 i = 0; i < kWriters; i++) {
-        threads.emplace_back(write, i);
     }
-    threads.emplace_back(read);
+};
+
+/* For ThreadSanitizer, too. */
+TEST_F(CoreLayers, SnapshotsWhileOthersWriteAndRead) {
+    constexpr u8 kSnapshots = 8;
+    std::vector<std::unique_ptr<SparseIo>> more;
+    std::vector<cw_io *> chain = {lower_.get()};
+    LogDevice device(base_.get(), chain);
+    Crowd crowd{device};
+    std::vector<std::thread> threads;
+    for (u64 i = 0; i < Crowd::kWriters; i++) {
+        threads.emplace_back([&crowd, i] { crowd.write(i); });
+    }
+    threads.emplace_back([&crowd] { crowd.read(); });
     for (u8 i = 1; i <= kSnapshots; i++) {
-        for (const u64 until = writes + 100; writes < until;) {
+        for (const u64 until = crowd.writes + 100; crowd.writes < until;) {
             std::this_thread::yield();
         }
         more.push_back(std::make_unique<SparseIo>("layer" + std::to_string(i)));
@@ -241,11 +250,11 @@ TEST_F(CoreLayers, SnapshotsWhileOthersWriteAndRead) {
         EXPECT_EQ(snapshot(device, more.back().get()), 0);
         chain.insert(chain.begin(), more.back()->get());
     }
-    stop = true;
+    crowd.stop = true;
     for (std::thread &thread : threads) {
         thread.join();
     }
-    EXPECT_EQ(wrong, 0u);
+    EXPECT_EQ(crowd.wrong, 0u);
     const Bytes all = device.read(0, kSize);
     ASSERT_EQ(device.close(), 0);
     LogDevice again(base_.get(), chain);

@@ -321,6 +321,30 @@ int FakeKernel::configure(int number, struct cloopw_config *config) {
     return err;
 }
 
+void FakeKernel::show_attributes(int number, const Attached &attached) {
+    const cw_image &image = *attached.engine->info().image;
+    set_attribute(number, "image", attached.image);
+    set_attribute(number, "image_format", image.format->name);
+    set_attribute(number, "size", std::to_string(attached.engine->size()));
+    set_attribute(number, "offset", std::to_string(attached.config.offset));
+    set_attribute(number, "sizelimit", std::to_string(attached.config.sizelimit));
+    set_attribute(number, "read_only",
+                  (attached.config.flags & CLOOPW_F_READ_ONLY) != 0 ? "1" : "0");
+    set_attribute(number, "dio",
+                  (attached.config.flags & CLOOPW_F_DIRECT_IO) != 0 && has_direct_io ? "1" : "0");
+    set_attribute(number, "ratio", "2.50");
+    set_attribute(number, "state", "ok");
+    set_attribute(number, "cache_hits", "17");
+    set_attribute(number, "codecs", "lz4 zstd");
+    if (!attached.layers.empty()) {
+        set_attribute(number, "low_space", "10%");
+        set_attribute(number, "cow_live_bytes", "1048576");
+        set_attribute(number, "cow_dead_bytes", "524288");
+        set_attribute(number, "cow_total_bytes", "2097152");
+        set_attribute(number, "cow_ratio", "1.50");
+    }
+}
+
 int FakeKernel::attach(int number, struct cloopw_config *config, struct cloopw_reason *reason) {
     auto attached = std::make_unique<Attached>();
     attached->config = *config;
@@ -345,26 +369,7 @@ int FakeKernel::attach(int number, struct cloopw_config *config, struct cloopw_r
         *reason = reason_of(e);
         return -e.err();
     }
-    const cw_image &image = *attached->engine->info().image;
-    set_attribute(number, "image", attached->image);
-    set_attribute(number, "image_format", image.format->name);
-    set_attribute(number, "size", std::to_string(attached->engine->size()));
-    set_attribute(number, "offset", std::to_string(config->offset));
-    set_attribute(number, "sizelimit", std::to_string(config->sizelimit));
-    set_attribute(number, "read_only", wanted.read_only ? "1" : "0");
-    set_attribute(number, "dio",
-                  (config->flags & CLOOPW_F_DIRECT_IO) != 0 && has_direct_io ? "1" : "0");
-    set_attribute(number, "ratio", "2.50");
-    set_attribute(number, "state", "ok");
-    set_attribute(number, "cache_hits", "17");
-    set_attribute(number, "codecs", "lz4 zstd");
-    if (!attached->layers.empty()) {
-        set_attribute(number, "low_space", "10%");
-        set_attribute(number, "cow_live_bytes", "1048576");
-        set_attribute(number, "cow_dead_bytes", "524288");
-        set_attribute(number, "cow_total_bytes", "2097152");
-        set_attribute(number, "cow_ratio", "1.50");
-    }
+    show_attributes(number, *attached);
     disks[number] = std::move(attached);
     show_layers(number);
     for (const std::string &name : full_attributes) {

@@ -126,6 +126,7 @@ private:
     int reset(int number, struct cloopw_reset *request);
     int reads(int number, struct cloopw_reads *request);
     int flush(int number, unsigned int request);
+    void show_attributes(int number, const Attached &attached);
     void show_layers(int number);
     int status(int number, struct cloopw_status *status);
 

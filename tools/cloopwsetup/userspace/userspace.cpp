@@ -377,9 +377,8 @@ void build(Driver &driver, UserspaceState *state, const AttachOptions &options,
     write_state(*state);
 }
 
-}  // namespace
-
-DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const std::string &way) {
+/* The device and the way that the user names. */
+Wanted wanted_of(Driver &driver, const AttachOptions &options, const std::string &way) {
     Wanted wanted = parse_device(driver, options.device);
     if (way != kAuto) {
         const UserspaceWay *named = way_by_name(way);
@@ -391,6 +390,13 @@ DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const s
     if (wanted.way != nullptr) {
         check_way(options, *wanted.way);
     }
+    return wanted;
+}
+
+}  // namespace
+
+DeviceRef attach_userspace(Driver &driver, const AttachOptions &options, const std::string &way) {
+    const Wanted wanted = wanted_of(driver, options, way);
     const ImageFacts image =
         inspect_image(options.image, options.format, options.offset, options.sizelimit);
     const UserspaceWay &chosen = choose_way(driver, wanted.way);
