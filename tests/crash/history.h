@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "image.h"
+#include "file_image.h"
 #include "trouble.h"
 
 namespace cloopw::crash {

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <random>
 
-#include "image.h"
+#include "file_image.h"
 
 namespace cloopw::crash {
 

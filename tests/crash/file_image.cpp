@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "image.h"
+#include "file_image.h"
 
 #include <algorithm>
 #include <cstring>

@@ -3,8 +3,8 @@
  * The content of a file, as its difference from another file. So a crash image costs only
  * what was not flushed, never a copy of the file.
  */
-#ifndef CLOOPW_TESTS_CRASH_IMAGE_H
-#define CLOOPW_TESTS_CRASH_IMAGE_H
+#ifndef CLOOPW_TESTS_CRASH_FILE_IMAGE_H
+#define CLOOPW_TESTS_CRASH_FILE_IMAGE_H
 
 #include <array>
 #include <memory>
