@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "lib/cow/lock.h"
+#include "lib/fd.h"
 #include "lib/file_kind.h"
 #include "lib/image/scratch_file.h"
 #include "lib/new_name.h"
@@ -209,11 +210,11 @@ bool OutputFile::open_unnamed() {
     if (fd < 0) {
         return false;
     }
+    io_ = Io::adopt(fd, path_);
     if (::access(link_source(fd).c_str(), F_OK) != 0) {
-        ::close(fd);
+        io_.reset();
         return false;
     }
-    io_ = Io::adopt(fd, path_);
     return true;
 }
 
@@ -357,11 +358,8 @@ void OutputFile::commit() {
     }
     put_in_place();
     /* The name, too; not every file system can. */
-    int fd = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)::fsync(fd);
-        ::close(fd);
-    }
+    const Fd directory(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    (void)::fsync(directory.get());
 }
 
 }  // namespace cloopw

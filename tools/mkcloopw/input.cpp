@@ -35,12 +35,6 @@ Input::Input(Io raw, const std::string &name, bool secret)
     device_.emplace(std::move(raw), std::vector<Io>(), config);
 }
 
-Input::~Input() {
-    if (owned_) {
-        ::close(fd_);
-    }
-}
-
 /* nullopt: it is a stream, and fd_ has it. */
 std::optional<Io> Input::open_file(const InputOptions &options) {
     const std::string path = without_file_scheme(options.path);
@@ -51,14 +45,14 @@ std::optional<Io> Input::open_file(const InputOptions &options) {
     struct stat st = {};
     if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
         fd_ = fd;
-        owned_ = true;
+        owned_ = Fd(fd);
         if (options.rescue) {
             throw Error(name_ + ": can only be read once, not with --rescue", EINVAL);
         }
         return std::nullopt;
     }
     if (S_ISDIR(st.st_mode)) {
-        ::close(fd);
+        const Fd closed(fd);
         throw Error(name_ + ": is a directory; make an image of what is in it with --from-dir",
                     EISDIR);
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/cloopw.h"
+#include "lib/fd.h"
 #include "rescue.h"
 
 namespace cloopw {
@@ -28,7 +29,6 @@ public:
     explicit Input(const InputOptions &options);
     /* An open raw image. secret: not all users may read it. */
     Input(Io raw, const std::string &name, bool secret);
-    ~Input();
     Input(const Input &) = delete;
     Input &operator=(const Input &) = delete;
 
@@ -65,7 +65,7 @@ private:
     const std::string format_; /* the user's format; or empty */
     std::vector<std::string> files_;
     int fd_ = -1;
-    bool owned_ = false;        /* fd_ */
+    Fd owned_;                  /* fd_, unless it is standard input */
     const bool secret_ = false; /* not all may read the input, and no file's mode says so */
     std::optional<Device> device_;
     std::unique_ptr<Rescue> rescue_;

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "ext4_times.h"
+#include "lib/fd.h"
 
 namespace cloopw {
 
@@ -186,19 +187,19 @@ private:
      * no blocks.
      */
     static u64 sparse_blocks(const std::string &path, u64 size) {
-        int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-        if (fd < 0) {
+        const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        if (fd.get() < 0) {
             return UINT64_MAX; /* mke2fs says why */
         }
         u64 blocks = 0;
         u64 stretches = 0;
         off_t end = 0;
         for (;;) {
-            off_t begin = lseek(fd, end, SEEK_DATA);
+            off_t begin = lseek(fd.get(), end, SEEK_DATA);
             if (begin < 0 || static_cast<u64>(begin) >= size) {
                 break;
             }
-            end = lseek(fd, begin, SEEK_HOLE);
+            end = lseek(fd.get(), begin, SEEK_HOLE);
             if (end <= begin) {
                 blocks = UINT64_MAX;
                 break;
@@ -206,7 +207,6 @@ private:
             blocks += cw_div_up(static_cast<u64>(end), kBlock) - static_cast<u64>(begin) / kBlock;
             stretches++;
         }
-        close(fd);
         return blocks == UINT64_MAX ? blocks : blocks + stretches / 256;
     }
 
