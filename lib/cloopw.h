@@ -133,10 +133,10 @@ public:
     void discard(u64 off, u64 len);
     void flush();
 
-    /* Makes the device longer, which the top layer remembers. */
+    /* Makes the device longer, which the top layer remembers. Throws Error: nothing changed. */
     void grow(u64 size);
 
-    /* Throws the content of the top layer away. Durable on return. */
+    /* Throws the content of the top layer away. Durable on return. Throws Error. */
     void reset();
 
     /*

@@ -21,7 +21,7 @@ public:
         return known_ && off < data_begin_ ? data_begin_ - off : 0;
     }
 
-    bool covers(u64 off, u64 len) { return at(off) >= len; }
+    bool covers(u64 off, u64 len) { return at(off) >= len; } /* is all of it in one hole? */
 
 private:
     /* Finds the first stretch of data that ends behind off. */

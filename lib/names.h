@@ -12,12 +12,12 @@ namespace cloopw {
 
 using Names = std::vector<std::string>;
 
-std::string joined(const Names &names, const char *between = ", ");
+std::string joined(const Names &names, const char *between = ", "); /* "a, b" */
 
 /* codecs: CW_CODEC_BIT()s; all that write one of these ids */
 Names codec_names(u32 codecs = ~0u);
 
-Names image_format_names();
+Names image_format_names(); /* all that the engine reads */
 
 }  // namespace cloopw
 

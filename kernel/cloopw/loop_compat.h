@@ -13,7 +13,11 @@
 struct cloopw_disk;
 
 bool cloopw_is_loop_ioctl(unsigned int cmd);
-/* exclusive: the caller has opened the disk with O_EXCL. */
+/*
+ * Answers cmd as the loop driver does: 0 or -errno. arg is the caller's, a pointer to its
+ * memory for some. exclusive: the caller has opened the disk with O_EXCL. Takes the disk's
+ * lock.
+ */
 int cloopw_loop_ioctl(struct cloopw_disk *disk, bool exclusive,
 		      unsigned int cmd, unsigned long arg);
 

@@ -24,6 +24,7 @@ static inline unsigned int cloopw_serving_begin(void)
 	return before;
 }
 
+/* In the same thread. before: what cloopw_serving_begin() returned. */
 static inline void cloopw_serving_end(unsigned int before)
 {
 	current_restore_flags(before, CLOOPW_SERVING);

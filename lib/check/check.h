@@ -34,7 +34,7 @@ public:
 
     Findings() = default;
     explicit Findings(size_t max) : max_(max) {}
-
+    /* Each adds a finding about a part of the file; beyond max it is only counted. */
     void note(const std::string &what, const std::string &text);
     void error(const std::string &what, const std::string &text);
     void repairable(const std::string &what, const std::string &text);
@@ -44,8 +44,8 @@ public:
 
     const std::vector<Finding> &all() const { return all_; }
     std::vector<Finding> &all() { return all_; }
-    u64 left_out() const { return left_out_; }
-    u64 errors() const { return errors_; } /* with the ones left out */
+    u64 left_out() const { return left_out_; } /* findings above the greatest number */
+    u64 errors() const { return errors_; }     /* with the ones left out */
 
 private:
     void add(Finding finding);

@@ -97,8 +97,8 @@ public:
      */
     virtual void finish() = 0;
 
-    const ImageWriterStats &stats() const { return stats_; }
-    virtual Uuid uuid() const { return {}; } /* after finish; zeros: has none */
+    const ImageWriterStats &stats() const { return stats_; } /* the blocks until now */
+    virtual Uuid uuid() const { return {}; }                 /* after finish; zeros: has none */
 
 protected:
     ImageWriter() = default;

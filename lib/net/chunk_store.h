@@ -37,8 +37,8 @@ public:
     ChunkStore &operator=(const ChunkStore &) = delete;
     ~ChunkStore();
 
-    u64 length() const { return version_.length; }
-    const RemoteVersion &version() const { return version_; }
+    u64 length() const { return version_.length; }            /* bytes of the file */
+    const RemoteVersion &version() const { return version_; } /* the version of all reads */
 
     /* All of the range, which is within the file. 0 or -errno. Any thread. */
     int read(void *buf, size_t len, u64 off);
@@ -49,9 +49,9 @@ public:
      * no other source. Any thread.
      */
     bool distrust(u64 off, u64 len);
-    void rest() { fetcher_.rest(); }
+    void rest() { fetcher_.rest(); } /* see Fetcher */
 
-    NetStats stats() const;
+    NetStats stats() const; /* any thread */
 
 private:
     enum class State { kLoading, kThere, kFailed };

@@ -61,7 +61,7 @@ public:
         u64 requests; /* sent to the server */
         u64 bytes;    /* the file's, received */
     };
-    Stats stats() const;
+    Stats stats() const; /* any thread */
 
 private:
     using Clock = std::chrono::steady_clock;

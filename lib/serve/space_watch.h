@@ -28,7 +28,7 @@ public:
     explicit SpaceWatch(TellsSpace *to = nullptr) : to_(to) {}
 
     bool can_tell() const { return to_ != nullptr; }
-    const LowSpace &mark() const { return mark_; }
+    const LowSpace &mark() const { return mark_; } /* below it the space is low */
     void set_mark(const LowSpace &mark) { mark_ = mark; }
     /* Tells of what is not as it was told last. */
     void look(const Device &device);

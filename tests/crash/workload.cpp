@@ -25,7 +25,7 @@ static u64 choose_origin(Random *random) {
     return kEdges[(*random)() % std::size(kEdges)] - (*random)() % 256 * CW_PAGE_SIZE;
 }
 
-/* What is written: kinds 0 to 4 differ in it. */
+/* Kinds 0 to 4 differ in what is written. */
 static void choose_writes(u64 kind, Random &random, Shape &shape) {
     constexpr u64 kMiB = u64{1} << 20;
     if (kind < 3) { /* much is rewritten: segments die, are cleaned and used again */

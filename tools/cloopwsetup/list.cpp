@@ -25,8 +25,8 @@ enum class Kind { kText, kBytes, kCount, kSwitch, kRatio, kLines, kWords };
 struct Column {
     const char *key; /* in JSON; in capitals the heading */
     Kind kind;
-    const char *
-        attribute; /* kLines: of each layer; else below /sys/block/cloopwN/cloopw; nullptr: see value_of() */
+    /* kLines: of each layer; else below /sys/block/cloopwN/cloopw; nullptr: see value_of() */
+    const char *attribute;
     bool usual; /* shown without -O */
 };
 

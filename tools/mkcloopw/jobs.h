@@ -46,8 +46,8 @@ struct ExtractResult {
 };
 
 /*
- * Writes the content of the input, decompressed, to a file, a device or standard output. In
- * a file, long runs of zeros become holes. The file appears only when it is complete.
+ * Writes the content of the input to a file, a device or standard output. In a file, long
+ * runs of zeros become holes, and it appears when it is complete. Throws Error.
  */
 ExtractResult extract(const Job &job, const Input &input, Streams &streams);
 

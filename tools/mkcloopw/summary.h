@@ -12,7 +12,7 @@
 #include "tools/common/table.h"
 
 namespace cloopw {
-
+/* The result of a job, as an object with sizes in bytes, and as lines for people. */
 Json compress_json(const Job &job, const CompressResult &result, double seconds);
 /* Adds the ranges that --rescue could not read. */
 void add_lost(Json &json, const std::vector<Rescue::Range> &lost);

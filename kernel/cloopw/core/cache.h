@@ -64,7 +64,7 @@ struct cw_cache_stats {
 };
 
 /*
- * NULL: no memory. limit_bytes may be 0: the cache then keeps no unused entry.
+ * The caller owns the cache. NULL: no memory. With limit_bytes 0 it keeps no unused entry.
  */
 struct cw_cache *cw_cache_create(u64 limit_bytes);
 void cw_cache_destroy(struct cw_cache *cache); /* NULL is fine; no users left */

@@ -27,8 +27,8 @@ struct cw_prefetch {
 	u32 strayed; /* lock; reads elsewhere, less those in the area */
 };
 
-void cw_prefetch_init(struct cw_prefetch *ahead);
-void cw_prefetch_destroy(struct cw_prefetch *ahead);
+void cw_prefetch_init(struct cw_prefetch *ahead); /* without an area */
+void cw_prefetch_destroy(struct cw_prefetch *ahead); /* no reader is left */
 
 /* Makes begin..end the area. Before the first read. */
 void cw_prefetch_set(struct cw_prefetch *ahead, u64 begin, u64 end, u64 index,
