@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Reads a picture of rooms, then lines "source FILE", "include FILE NAME" and
-# "name FILE", and prints each include that no arrow allows and each missing file: scripts/lint-rooms.
+# Reads a picture of rooms, then lines "source FILE", "include FILE NAME", "name FILE" and
+# "shadow FILE OTHER". Prints each include that no arrow allows, each missing file and each
+# shadow: scripts/lint-rooms.
 
 FNR == NR { picture(); next }
 $1 == "source" { keep_source($2); next }
 $1 == "include" { file[++includes] = $2; name[includes] = $3 }
 $1 == "name" { look_for($2); next }
+$1 == "shadow" { complain($2 ": has the name of " $3); next }
 
 END {
 	close_arrows()
