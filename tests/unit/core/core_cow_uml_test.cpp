@@ -25,22 +25,41 @@ protected:
         return (cow[uml_bitmap_offset(spec_) + sector / 8] >> sector % 8 & 1) != 0;
     }
 
-    unsigned int code_of(const Bytes &cow) const {
-        TestIo base("base.img", plain_), io("x.cow", cow);
-        return OpenDevice(&base, {&io}).code();
-    }
-
-    /* The refusal's text without the file's name; "" when it opened. */
-    std::string refusal(const Bytes &cow, s64 base_mtime = 0) const {
+    /* The refusal's code; CLOOPW_R_NONE when it opened. text: without the file's name. */
+    unsigned int refusal(const Bytes &cow, s64 base_mtime = 0, std::string *text = nullptr) const {
         TestIo base("base.img", plain_, base_mtime), io("x.cow", cow);
         OpenDevice device(&base, {&io});
         if (device.err() == 0) {
-            return "";
+            return CLOOPW_R_NONE;
         }
         EXPECT_LT(device.err(), 0);
         EXPECT_EQ(device.get(), nullptr);
         EXPECT_EQ(device.why().rfind("x.cow: ", 0), 0u) << device.why();
-        return device.why().substr(std::min<size_t>(7, device.why().size()));
+        if (text != nullptr) {
+            *text = device.why().substr(std::min<size_t>(7, device.why().size()));
+        }
+        return device.code();
+    }
+    std::string text_of(const Bytes &cow, s64 base_mtime = 0) const {
+        std::string text;
+        refusal(cow, base_mtime, &text);
+        return text;
+    }
+    /* With another number at this place of the header. */
+    Bytes cow_with(size_t at, u32 value) const {
+        Bytes cow = uml_cow(spec_);
+        put_be32(&cow, at, value);
+        return cow;
+    }
+    Bytes cow_of_size(u64 size) const {
+        Bytes cow = uml_cow(spec_);
+        put_be64(&cow, 12, size);
+        return cow;
+    }
+    Bytes cow_of_endless_name() const {
+        Bytes cow = uml_cow(spec_);
+        memset(cow.data() + 32, 'x', CW_UML_PATH_LEN);
+        return cow;
     }
 
     Bytes plain_ = text_bytes(100 * kSector);
@@ -112,58 +131,42 @@ TEST_F(CoreUml, GranularityIsTheSectorSize) {
 TEST_F(CoreUml, EveryTruncationIsRefused) {
     const Bytes cow = uml_cow(spec_);
     for (size_t len = 4; len < cow.size(); len += 61) {
-        EXPECT_EQ(code_of(slice(cow, 0, len)), CLOOPW_R_TRUNCATED) << len;
+        EXPECT_EQ(refusal(slice(cow, 0, len)), CLOOPW_R_TRUNCATED) << len;
     }
-    EXPECT_EQ(refusal(slice(cow, 0, 40)), "truncated: no whole UML COW header");
-    EXPECT_EQ(refusal(slice(cow, 0, cow.size() - 1)),
-              "truncated: needs " + std::to_string(cow.size()) + " bytes, the file has " +
-                  std::to_string(cow.size() - 1));
+    EXPECT_EQ(refusal(slice(cow, 0, cow.size() - 1)), CLOOPW_R_TRUNCATED);
 }
 
-TEST_F(CoreUml, AnEmptyFileIsRefused) { EXPECT_EQ(refusal({}), "is empty, no COW file"); }
+TEST_F(CoreUml, AnEmptyFileIsRefused) { EXPECT_EQ(refusal({}), CLOOPW_R_EMPTY); }
 
 TEST_F(CoreUml, AFileWithoutAMagicIsRefused) {
-    EXPECT_EQ(refusal(Bytes(100000)), "is no COW file of a known format");
-    EXPECT_EQ(refusal(Bytes(3, 0x4f)), "is no COW file of a known format");
+    EXPECT_EQ(refusal(Bytes(100000)), CLOOPW_R_NOT_A_COW);
+    EXPECT_EQ(refusal(Bytes(3, 0x4f)), CLOOPW_R_NOT_A_COW);
 }
 
 TEST_F(CoreUml, OtherVersionsAreRefused) {
     for (const u32 version : {0u, 4u, 9u, 0xffffffffu}) {
-        Bytes cow = uml_cow(spec_);
-        put_be32(&cow, 4, version);
-        EXPECT_EQ(refusal(cow), "UML COW file of version " + std::to_string(version) +
-                                    "; only versions 1 to 3 are known");
+        EXPECT_EQ(refusal(cow_with(4, version)), CLOOPW_R_NEWER) << version;
     }
 }
 
 TEST_F(CoreUml, OtherFormatsThanABitmapAreRefused) {
-    Bytes cow = uml_cow(spec_);
-    put_be32(&cow, 28, 1);
-    EXPECT_EQ(refusal(cow), "UML COW format 1 is not known");
+    EXPECT_EQ(refusal(cow_with(28, 1)), CLOOPW_R_NEWER);
 }
 
 TEST_F(CoreUml, BadSectorSizesAreRefused) {
     for (const u32 size : {0u, 1u, 256u, 513u, 768u, 8192u, 1u << 31, 0xffffffffu}) {
-        Bytes cow = uml_cow(spec_);
-        put_be32(&cow, 20, size);
-        EXPECT_EQ(refusal(cow),
-                  "sector size " + std::to_string(size) + " is no power of two within 512..4096");
+        EXPECT_EQ(refusal(cow_with(20, size)), CLOOPW_R_IMPOSSIBLE) << size;
     }
 }
 
 TEST_F(CoreUml, BadAlignmentsAreRefused) {
     for (const u32 alignment : {0u, (1u << 30) + 1, 0xffffffffu}) {
-        Bytes cow = uml_cow(spec_);
-        put_be32(&cow, 24, alignment);
-        EXPECT_EQ(refusal(cow),
-                  "an alignment of " + std::to_string(alignment) + " bytes is not possible");
+        EXPECT_EQ(refusal(cow_with(24, alignment)), CLOOPW_R_IMPOSSIBLE) << alignment;
     }
 }
 
 TEST_F(CoreUml, AnAlignmentThatPutsTheDataBehindTheFileIsRefused) {
-    Bytes cow = uml_cow(spec_);
-    put_be32(&cow, 24, 1u << 30);
-    EXPECT_EQ(code_of(cow), CLOOPW_R_TRUNCATED);
+    EXPECT_EQ(refusal(cow_with(24, 1u << 30)), CLOOPW_R_TRUNCATED);
 }
 
 TEST_F(CoreUml, AlignmentsNeedNotBePowersOfTwo) {
@@ -181,49 +184,63 @@ TEST_F(CoreUml, AlignmentsNeedNotBePowersOfTwo) {
 }
 
 TEST_F(CoreUml, ANameWithoutAnEndIsRefused) {
-    Bytes cow = uml_cow(spec_);
-    memset(cow.data() + 32, 'x', CW_UML_PATH_LEN);
-    EXPECT_EQ(refusal(cow), "the name of its base has no end");
+    EXPECT_EQ(refusal(cow_of_endless_name()), CLOOPW_R_DAMAGED);
 }
 
-TEST_F(CoreUml, ABaseOfAnotherSizeIsRefusedAndBothAreNamed) {
-    Bytes cow = uml_cow(spec_);
-    put_be64(&cow, 12, 51200 + 512);
-    EXPECT_EQ(refusal(cow), "was made for base of 51712 bytes, but base.img has 51200");
-}
-
-TEST_F(CoreUml, SizesThatOverflowAreRefused) {
-    for (const u64 size : {0ull, 1ull << 62, 1ull << 63, ~0ull - 511, ~0ull}) {
-        Bytes cow = uml_cow(spec_);
-        put_be64(&cow, 12, size);
-        EXPECT_EQ(refusal(cow), "was made for base of " + std::to_string(size) +
-                                    " bytes, but base.img has 51200");
+TEST_F(CoreUml, ABaseOfAnotherSizeIsRefused) {
+    for (const u64 size : {51200 + 512ull, 0ull, 1ull << 62, 1ull << 63, ~0ull - 511, ~0ull}) {
+        EXPECT_EQ(refusal(cow_of_size(size)), CLOOPW_R_OTHER_BASE) << size;
     }
 }
 
-TEST_F(CoreUml, ABaseThatWasModifiedIsRefusedAndBothAreNamed) {
+TEST_F(CoreUml, ABaseThatWasModifiedIsRefused) {
     spec_.mtime = 1000;
-    EXPECT_EQ(refusal(uml_cow(spec_), 2000),
+    EXPECT_EQ(refusal(uml_cow(spec_), 2000), CLOOPW_R_BASE_MODIFIED);
+}
+
+TEST_F(CoreUml, RefusalsSayWhatIsWrong) {
+    spec_.mtime = 1000;
+    const Bytes cow = uml_cow(spec_);
+    const std::pair<Bytes, std::string> texts[] = {
+        {{}, "is empty, no COW file"},
+        {Bytes(100000), "is no COW file of a known format"},
+        {slice(cow, 0, 40), "truncated: no whole UML COW header"},
+        {slice(cow, 0, cow.size() - 1), "truncated: needs " + std::to_string(cow.size()) +
+                                            " bytes, the file has " +
+                                            std::to_string(cow.size() - 1)},
+        {cow_with(4, 0xffffffff),
+         "UML COW file of version 4294967295; only versions 1 to 3 are known"},
+        {cow_with(28, 1), "UML COW format 1 is not known"},
+        {cow_with(20, 513), "sector size 513 is no power of two within 512..4096"},
+        {cow_with(24, 0), "an alignment of 0 bytes is not possible"},
+        {cow_of_endless_name(), "the name of its base has no end"},
+        {cow_of_size(~u64{0}),
+         "was made for base of 18446744073709551615 bytes, but base.img has 51200"},
+    };
+    for (const auto &[file, text] : texts) {
+        EXPECT_EQ(text_of(file), text);
+    }
+    EXPECT_EQ(text_of(cow, 2000),
               "was made for base as modified at 1000, but base.img was modified at 2000; if it was "
               "only copied, 'touch -d @1000' makes it as it was");
 }
 
 TEST_F(CoreUml, ABaseOfUnknownModificationTimeIsTaken) {
     spec_.mtime = 1000;
-    EXPECT_EQ(refusal(uml_cow(spec_), 0), "");
+    EXPECT_EQ(refusal(uml_cow(spec_), 0), CLOOPW_R_NONE);
 }
 
 TEST_F(CoreUml, TimesAreComparedInThe32BitsTheHeaderHas) {
     spec_.mtime = 5;
-    EXPECT_EQ(refusal(uml_cow(spec_), (1ll << 32) + 5), "");
+    EXPECT_EQ(refusal(uml_cow(spec_), (1ll << 32) + 5), CLOOPW_R_NONE);
     spec_.mtime = static_cast<u32>(-5);
-    EXPECT_EQ(refusal(uml_cow(spec_), -5), "");
+    EXPECT_EQ(refusal(uml_cow(spec_), -5), CLOOPW_R_NONE);
 }
 
 TEST_F(CoreUml, TheSizeOfABaseThatIsNotWholeSectorsFits) {
     plain_.resize(51200 - 100);
     spec_.size = plain_.size();
-    EXPECT_EQ(refusal(uml_cow(spec_)), "");
+    EXPECT_EQ(refusal(uml_cow(spec_)), CLOOPW_R_NONE);
 }
 
 /* Leaves nothing behind: LeakSanitizer looks on. */
