@@ -24,6 +24,16 @@ TEST(UserspaceProcess, ThisProgramIsAlive) {
     EXPECT_FALSE(is_alive({}));
 }
 
+TEST(UserspaceProcess, KnowsWhatSystemdEndsWithItsCgroup) {
+    EXPECT_TRUE(ends_with_its_cgroup("0::/user.slice/user-0.slice/session-3.scope\n"));
+    EXPECT_TRUE(
+        ends_with_its_cgroup("0::/system.slice/system-cloopw.slice/cloopw@cloopw0.service\n"));
+    EXPECT_TRUE(ends_with_its_cgroup("1:name=systemd:/system.slice/a.service/part\n0::/\n"));
+    EXPECT_FALSE(ends_with_its_cgroup("0::/\n"));
+    EXPECT_FALSE(ends_with_its_cgroup("0::/system.slice/run-r1.scope\n"));
+    EXPECT_FALSE(ends_with_its_cgroup("0::/init.scope\n"));
+}
+
 /* The child: its first thread has ended, and another goes on until the test ends it. */
 [[noreturn]] void leave_a_thread(int started) {
     pthread_t thread;

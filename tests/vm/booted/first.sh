@@ -76,6 +76,18 @@ check "limit: reading goes on" dd if="$device" of=/dev/null bs=64k count=16 ifla
 must "limit: detached" cloopwsetup -d "$device"
 check "limit: cloopwck finds no fault" cloopwck -q -I raw /data/small.cow /data/plain
 
+# ---- a service that attaches and ends: systemd kills all that is left of it ----
+
+for way in $ways; do
+	must "$way: attached by a service" systemd-run --quiet --wait -p Type=oneshot sh -c \
+		"$(command -v cloopwsetup) --userspace=$way --show -c /data/$way-service.cow \
+			/data/plain >$PWD/service.device"
+	device=$(cat service.device)
+	check "$way: the service has ended, and the device is well" says "$device" ok
+	check "$way: it is read" dd if="$device" of=/dev/null bs=64k count=16 iflag=direct
+	must "$way: detached" cloopwsetup -d "$device"
+done
+
 # ---- no memory ----
 
 # the kernel is asked, since it looks for memory for minutes before it kills by itself

@@ -32,31 +32,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kStep(10);
 constexpr int kCannotExec = 127;
 
-/* /proc/PID/stat: "12 (name (x)) S 1 ...", the 20th are the threads, the 22nd the start. */
-struct Stat {
-    char state = '\0'; /* '\0': there is no such process */
-    unsigned int threads = 0;
-    uint64_t start = 0;
-};
-
-Stat stat_of(pid_t pid) {
-    constexpr int kFieldsBetween = 16; /* after the state, before the threads */
-    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string line;
-    Stat stat;
-    if (!std::getline(file, line) || line.rfind(") ") == std::string::npos) {
-        return stat;
-    }
-    std::istringstream fields(line.substr(line.rfind(") ") + 2));
-    fields >> stat.state;
-    std::string skipped;
-    for (int i = 0; i < kFieldsBetween; i++) {
-        fields >> skipped;
-    }
-    fields >> stat.threads >> skipped >> stat.start;
-    return stat;
-}
-
 void write_text(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd >= 0) {
@@ -147,11 +122,9 @@ pid_t fork_orphan(const Start &start, int begin) {
     return read(from.get(), &pid, sizeof(pid)) == sizeof(pid) ? pid : -1;
 }
 
-/* This process is one of a user's session: of its terminal, or of its desktop. */
-bool is_in_session() {
+std::string own_cgroups() {
     std::ifstream file("/proc/self/cgroup");
-    const std::string all((std::istreambuf_iterator<char>(file)), {});
-    return all.find("/user.slice/") != std::string::npos;
+    return {std::istreambuf_iterator<char>(file), {}};
 }
 
 /* Can systemd be told anything? A container may have its files and no systemd. */
@@ -166,14 +139,15 @@ bool does_systemd_answer() {
 }
 
 /*
- * The command that starts a server outside of the caller's session. systemd ends a session
- * before it unmounts anything, at a shutdown too, with SIGKILL where SIGTERM does not help.
+ * The command that starts a server outside of the caller's session or service. systemd ends
+ * a session before it unmounts anything, at a shutdown too, with SIGKILL where SIGTERM does
+ * not help. It ends a service in the same way when that stops or its first process ends.
  * Nobody ends the scope that systemd-run makes, so the server outlives the unmounting of the
  * file systems on its device. The process and its number stay the same.
  */
-std::vector<std::string> out_of_session(const std::vector<std::string> &argv) {
+std::vector<std::string> out_of_cgroup(const std::vector<std::string> &argv) {
     const std::string run = find_program("systemd-run");
-    if (run.empty() || !is_in_session() || !does_systemd_answer()) {
+    if (run.empty() || !ends_with_its_cgroup(own_cgroups()) || !does_systemd_answer()) {
         return argv;
     }
     std::vector<std::string> all = {run,
@@ -195,6 +169,17 @@ bool is_program(const std::string &path) {
 }
 
 }  // namespace
+
+bool ends_with_its_cgroup(const std::string &cgroups) {
+    std::istringstream lines(cgroups);
+    for (std::string line; std::getline(lines, line);) {
+        if ((line + "/").find(".service/") != std::string::npos ||
+            line.find("/user.slice/") != std::string::npos) {
+            return true;
+        }
+    }
+    return false;
+}
 
 std::string find_program(const std::string &name) {
     const char *path = getenv("PATH");
@@ -219,7 +204,7 @@ Process start_process(const std::vector<std::string> &argv, const std::string &l
     }
     Fd go(ends[0]);
     Fd begin(ends[1]);
-    const std::vector<std::string> all = out_of_session(argv);
+    const std::vector<std::string> all = out_of_cgroup(argv);
     std::vector<char *> words;
     words.reserve(all.size() + 1);
     for (const std::string &word : all) {
@@ -237,23 +222,6 @@ Process start_process(const std::vector<std::string> &argv, const std::string &l
         throw io_error(argv[0], "cannot start", errno);
     }
     return process;
-}
-
-Process process_of(pid_t pid) { return {pid, stat_of(pid).start}; }
-
-bool is_alive(const Process &process) {
-    if (process.pid <= 0) {
-        return false;
-    }
-    /* While other threads of it have not ended, neither have its files been closed. */
-    const Stat stat = stat_of(process.pid);
-    const bool ended = stat.state == '\0' || (stat.state == 'Z' && stat.threads <= 1);
-    return !ended && stat.start == process.start;
-}
-
-bool is_stopped(const Process &process) {
-    const char state = is_alive(process) ? stat_of(process.pid).state : '\0';
-    return state == 'T' || state == 't';
 }
 
 void go_on(const Process &process) {

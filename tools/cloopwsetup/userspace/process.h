@@ -3,21 +3,20 @@
 #ifndef CLOOPWSETUP_USERSPACE_PROCESS_H
 #define CLOOPWSETUP_USERSPACE_PROCESS_H
 
-#include <sys/types.h>
-
 #include <chrono>
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "lib/process.h"
+
 namespace cloopw {
 
-/* A pid is used again, with another start. */
-struct Process {
-    pid_t pid = 0;
-    uint64_t start = 0; /* in clock ticks since the machine's start */
-};
+/*
+ * /proc/self/cgroup: is this process of a session or of a service, with which systemd ends
+ * its children?
+ */
+bool ends_with_its_cgroup(const std::string &cgroups);
 
 /* Where a program is, in PATH and where root's are; "": nowhere. */
 std::string find_program(const std::string &name);
@@ -34,15 +33,6 @@ using Record = std::function<void(const Process &)>;
  */
 Process start_process(const std::vector<std::string> &argv, const std::string &log, int keep,
                       const Record &record);
-
-/* The one that has this pid now. */
-Process process_of(pid_t pid);
-
-/* Has it not ended? One that was never started has. */
-bool is_alive(const Process &process);
-
-/* Does it only wait to be continued, by a signal or a debugger? */
-bool is_stopped(const Process &process);
 
 /* Continues it then. */
 void go_on(const Process &process);
