@@ -49,7 +49,9 @@ public:
      * no other source. Any thread.
      */
     bool distrust(u64 off, u64 len);
-    void rest() { fetcher_.rest(); } /* see Fetcher */
+    /* See Fetcher. */
+    void abandon() { fetcher_.abandon(); }
+    void rest() { fetcher_.rest(); }
 
     NetStats stats() const; /* any thread */
 

@@ -126,6 +126,19 @@ void Fetcher::rest() {
     stopping_ = false;
 }
 
+void Fetcher::abandon() {
+    const std::lock_guard guard(lock_);
+    abandoned_ = true;
+    if (multi_) {
+        (void)curl_library().multi_wakeup(multi_.get());
+    }
+}
+
+bool Fetcher::is_abandoned() const {
+    const std::lock_guard guard(lock_);
+    return abandoned_;
+}
+
 Fetcher::Stats Fetcher::stats() const {
     const std::lock_guard guard(lock_);
     return stats_;
@@ -314,14 +327,14 @@ int Fetcher::wait_time() const {
     return wait;
 }
 
-void Fetcher::cancel(CURLM *multi) {
+void Fetcher::cancel(CURLM *multi, int err) {
     for (auto &running : running_) {
         if (running->transfer) {
             (void)curl_library().multi_remove_handle(multi, running->transfer->handle());
         }
     }
     while (!running_.empty()) {
-        finish(*running_.front(), -EAGAIN);
+        finish(*running_.front(), err);
     }
     std::deque<std::shared_ptr<FetchJob>> waiting;
     {
@@ -331,7 +344,7 @@ void Fetcher::cancel(CURLM *multi) {
         ahead_.clear();
     }
     for (auto &job : waiting) {
-        job->done(-EAGAIN);
+        job->done(err);
     }
 }
 
@@ -339,6 +352,9 @@ void Fetcher::run() {
     const CurlLibrary &curl = curl_library();
     CURLM *multi = multi_.get(); /* there until the thread has ended */
     while (take_jobs()) {
+        if (is_abandoned()) {
+            cancel(multi, -EIO);
+        }
         begin_due(multi);
         int active = 0;
         (void)curl.multi_perform(multi, &active);
@@ -346,7 +362,7 @@ void Fetcher::run() {
             (void)curl.multi_poll(multi, nullptr, 0, wait_time(), nullptr);
         }
     }
-    cancel(multi);
+    cancel(multi, -EAGAIN);
 }
 
 }  // namespace cloopw

@@ -57,6 +57,9 @@ public:
      */
     void rest();
 
+    /* Nobody waits any longer: jobs are done with -EIO, from now on. */
+    void abandon();
+
     struct Stats {
         u64 requests; /* sent to the server */
         u64 bytes;    /* the file's, received */
@@ -91,7 +94,8 @@ private:
     size_t running_in_advance() const;
     void note_failure(const std::string &reason);
     void note_success();
-    void cancel(CURLM *multi);
+    void cancel(CURLM *multi, int err);
+    bool is_abandoned() const;
     RemoteVersion ask_version() const;
 
     const std::string url_;
@@ -100,6 +104,7 @@ private:
 
     mutable std::mutex lock_;
     bool stopping_ = false;                        /* lock_ */
+    bool abandoned_ = false;                       /* lock_ */
     std::deque<std::shared_ptr<FetchJob>> urgent_; /* lock_; not begun yet */
     std::deque<std::shared_ptr<FetchJob>> ahead_;  /* lock_; the same */
     Stats stats_{};                                /* lock_ */

@@ -147,6 +147,12 @@ u64 version_sum(const cw_io &io) {
            cw_crc32c(&version.length, sizeof(version.length));
 }
 
+void abandon_source(const cw_io &io) {
+    if (is_url_io(io)) {
+        to_url_io(&io)->store->abandon();
+    }
+}
+
 void rest_source(const cw_io &io) {
     if (is_url_io(io)) {
         to_url_io(&io)->store->rest();

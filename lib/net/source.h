@@ -29,6 +29,9 @@ u64 version_sum(const cw_io &io);
  */
 void rest_source(const cw_io &io);
 
+/* For an io of a URL that is about to end: reads that wait for its server fail. */
+void abandon_source(const cw_io &io);
+
 }  // namespace cloopw
 
 #endif

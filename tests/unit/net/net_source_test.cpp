@@ -321,6 +321,20 @@ TEST_F(NetSource, AFailedReadAheadCostsNobodyAnError) {
     expect_right(io, 4 * kChunk, 4 * kChunk);
 }
 
+/* Its server is gone for ever, and so is the patience of who waits. */
+TEST_F(NetSource, ReadsThatWaitFailWhenItIsAbandoned) {
+    net_settings().timeout = 0;
+    const Io io = open_source(server_.url());
+    server_.stop();
+    std::thread end([&] {
+        std::this_thread::sleep_for(500ms);
+        abandon_source(io.get());
+    });
+    EXPECT_EQ(error_of_read(io, 3 * kChunk), EIO);
+    end.join();
+    EXPECT_EQ(error_of_read(io, 5 * kChunk), EIO);
+}
+
 TEST_F(NetSource, GoesOnAfterARest) {
     const Io io = open_source(server_.url());
     expect_right(io, 0, 4096);
