@@ -86,17 +86,21 @@ Io Io::open(const std::string &path, Mode mode, u64 offset, u64 limit) {
                                         "'lsblk' and 'lsof' tell which"
                                       : "");
     }
-    return adopt(fd, path, offset, limit);
+    return take_over({fd, path.c_str(), offset, limit, mode == Mode::kResume});
 }
 
 Io Io::adopt(int fd, const std::string &name, u64 offset, u64 limit) {
-    cw_fd_io_config config = {fd, name.c_str(), offset, limit};
+    return take_over({fd, name.c_str(), offset, limit, false});
+}
+
+Io Io::take_over(const cw_fd_io_config &config) {
+    const std::string name = config.name;
     cw_io *io = nullptr;
     int err = cw_fd_io_create(&config, &io);
     if (err == 0) {
         return Io(io);
     }
-    ::close(fd);
+    ::close(config.fd);
     if (err == -EISDIR) {
         throw Error(name + ": is a directory", EISDIR);
     }
@@ -148,7 +152,7 @@ void Image::read(void *buf, u32 len, u64 off) const {
 }
 
 Device::Device(Io base, std::vector<Io> layers, const Config &config)
-    : base_(std::move(base)), layers_(std::move(layers)) {
+    : base_(std::move(base)), layers_(std::move(layers)), failed_(config.failed) {
     std::vector<cw_io *> ios;
     ios.reserve(layers_.size());
     for (const Io &layer : layers_) {
@@ -159,7 +163,7 @@ Device::Device(Io base, std::vector<Io> layers, const Config &config)
     c.format = find_format(config.format);
     c.layers = ios.data();
     c.nr_layers = static_cast<u32>(ios.size());
-    c.read_only = config.read_only;
+    c.read_only = config.read_only || config.failed;
     c.cache_bytes = config.cache_bytes;
     c.record = config.record;
 
@@ -248,6 +252,12 @@ void Device::grow(u64 size) {
     if (err != 0) {
         throw error_of(report, err, base_.name(), "cannot grow");
     }
+}
+
+bool Device::has_failed() const {
+    cw_cow_space space = {};
+    cw_device_get_space(device_.get(), &space);
+    return failed_ || space.state == CW_COW_FAILED;
 }
 
 void Device::reset() {

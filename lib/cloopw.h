@@ -34,7 +34,8 @@ struct CDeleter {
 /* A file, a block device, or memory that behaves like a file. */
 class Io {
 public:
-    enum class Mode { kRead, kReadWrite };
+    /* kResume: for writing, by who goes on for a program that has ended; see posix_io.h. */
+    enum class Mode { kRead, kReadWrite, kResume };
 
     /*
      * offset and limit open a window, in bytes; limit 0: to the end. A block device for
@@ -62,6 +63,7 @@ public:
     void flush() const;
 
 private:
+    static Io take_over(const cw_fd_io_config &config);
     explicit Io(cw_io *io, void (*destroy)(cw_io *) = cw_io_destroy) : io_(io, destroy) {}
 
     std::unique_ptr<cw_io, void (*)(cw_io *)> io_;
@@ -94,6 +96,7 @@ public:
     struct Config {
         std::string format; /* the base's; empty: probe */
         bool read_only = false;
+        bool failed = false; /* it has failed in another process, and is only read here */
         u64 cache_bytes = 0; /* 0: the engine's default */
         bool record = false; /* which blocks of the base are read first */
     };
@@ -136,6 +139,9 @@ public:
     /* Makes the device longer, which the top layer remembers. Throws Error: nothing changed. */
     void grow(u64 size);
 
+    /* A flush of the top has failed, now or in another process: nothing is written any more. */
+    bool has_failed() const;
+
     /* Throws the content of the top layer away. Durable on return. Throws Error. */
     void reset();
 
@@ -156,6 +162,7 @@ private:
     Io base_;
     std::vector<Io> layers_;
     std::unique_ptr<cw_device, Closer> device_;
+    bool failed_ = false; /* constant: Config::failed */
 };
 
 /* One codec's context at one level, for one thread at a time. */

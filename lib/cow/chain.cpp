@@ -315,7 +315,7 @@ std::vector<Io> open_cow_chain(const std::vector<CowLayer> &chain, Io::Mode top)
     for (const CowLayer &layer : chain) {
         const Io::Mode mode = ios.empty() ? top : Io::Mode::kRead;
         ios.push_back(Io::open(layer.path, mode));
-        lock_cow(ios.back().fd(), layer.path, mode == Io::Mode::kReadWrite);
+        lock_cow(ios.back().fd(), layer.path, mode != Io::Mode::kRead);
     }
     return ios;
 }

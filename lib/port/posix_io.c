@@ -27,6 +27,7 @@ struct fd_io {
 	u64 limit;   /* constant; 0: none */
 	u64 largest; /* constant; longest file of its file system */
 	struct cw_direct *direct; /* NULL until it is wanted */
+	bool failed;              /* constant: a writeback did, before */
 };
 
 static struct fd_io *to_fd_io(struct cw_io *io)
@@ -125,6 +126,8 @@ static int fd_flush(struct cw_io *io)
 {
 	struct fd_io *f = to_fd_io(io);
 
+	if (f->failed)
+		return -EIO;
 	while (fdatasync(f->fd))
 		if (errno != EINTR)
 			return -errno;
@@ -291,13 +294,26 @@ static void fd_io_free(struct fd_io *f)
  */
 static void forget_unwritten(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
-		return;
 	if (fdatasync(fd) && fdatasync(fd))
 		return; /* it fails again when it matters */
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+/*
+ * Has a writeback failed whose error nobody has got yet? The kernel tells it for the whole
+ * file, and this waits for no more than the first page.
+ */
+static bool has_lost(int fd)
+{
+	return sync_file_range(fd, 0, 1, SYNC_FILE_RANGE_WAIT_BEFORE) &&
+	       errno != EINVAL && errno != ENOSYS;
+}
+
+static bool is_writable(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
 }
 
 int cw_fd_io_create(const struct cw_fd_io_config *config, struct cw_io **out)
@@ -321,7 +337,12 @@ int cw_fd_io_create(const struct cw_fd_io_config *config, struct cw_io **out)
 		return -ENOMEM;
 	}
 	f->fd = config->fd;
-	forget_unwritten(f->fd);
+	if (is_writable(f->fd)) {
+		if (config->resume)
+			f->failed = has_lost(f->fd);
+		else
+			forget_unwritten(f->fd);
+	}
 	f->offset = config->offset;
 	f->limit = config->limit;
 	f->largest = S_ISREG(st.st_mode) ? largest_file(f->fd) : INT64_MAX;

@@ -15,6 +15,12 @@ struct cw_fd_io_config {
 	const char *name; /* for messages; copied */
 	u64 offset;       /* the window's first byte in the file */
 	u64 limit;        /* bytes of the window; 0: to the end */
+	/*
+	 * The caller goes on for a program that wrote there and has ended. It trusts the
+	 * page cache. Each flush of the io fails when a writeback has failed. Without
+	 * resume, the page cache is written and dropped first.
+	 */
+	bool resume;
 };
 
 /*

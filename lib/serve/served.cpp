@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "served.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,22 +55,34 @@ std::string value_of_variable(const std::string &name) {
     return value;
 }
 
-Io open_image(const ServedOptions &options) {
-    return open_source(options.image, options.offset, options.sizelimit);
+Io open_image(const ServedOptions &options, Opening opening) {
+    if (options.image_at.empty()) {
+        return open_source(options.image, options.offset, options.sizelimit);
+    }
+    const int fd = open(options.image_at.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        throw io_error(options.image, "cannot be opened", errno);
+    }
+    Io io = Io::adopt(fd, without_file_scheme(options.image), options.offset, options.sizelimit);
+    if (opening == Opening::kAgain) {
+        io.get().mtime = 0;
+    }
+    return io;
 }
 
 Device::Config config_of(const ServedOptions &options) {
     Device::Config config;
     config.format = options.format;
     config.read_only = options.read_only;
+    config.failed = options.failed;
     config.record = true;
     config.cache_bytes = options.cache != 0 ? options.cache : default_cache();
     return config;
 }
 
-Device open_device(const ServedOptions &options, std::vector<Io> layers) {
+Device open_device(const ServedOptions &options, std::vector<Io> layers, Opening opening) {
     try {
-        return Device(open_image(options), std::move(layers), config_of(options));
+        return Device(open_image(options, opening), std::move(layers), config_of(options));
     } catch (const Error &e) {
         throw with_remedy(e);
     }
@@ -170,19 +183,30 @@ Parameters serving_parameters(ServedOptions &o) {
     };
 }
 
+void want_top(const ServedOptions &options) {
+    if (check_given(options) != CowFile::kThere) {
+        throw Error(options.cows.front() + ": is gone, so no other server can go on with it",
+                    ENOENT);
+    }
+}
+
 /* Was it made? */
-bool make_missing_top(const ServedOptions &options, const ImageFacts &image, MissingTop missing,
-                      NewCow &made) {
+bool make_missing_top(const ServedOptions &options, NewCow &made) {
+    const ImageFacts image =
+        inspect_image(options.image, options.format, options.offset, options.sizelimit);
     const CowFile top = check_given(options);
     if (top == CowFile::kThere) {
         return false;
     }
-    if (missing == MissingTop::kRefuse) {
-        throw Error(options.cows.front() + ": is gone, so no other server can go on with it",
-                    ENOENT);
-    }
     make_top(options, image, top, find_layers(options, true, image.st), made);
     return true;
+}
+
+Io::Mode mode_of(const ServedOptions &options, Opening opening) {
+    if (options.read_only || options.failed) {
+        return Io::Mode::kRead;
+    }
+    return opening == Opening::kFirst ? Io::Mode::kReadWrite : Io::Mode::kResume;
 }
 
 }  // namespace
@@ -228,14 +252,15 @@ void set_direct_io(Device &device, bool wanted) {
     }
 }
 
-Device open_served(const ServedOptions &options, NewCow &top, MissingTop missing) {
-    ImageFacts image =
-        inspect_image(options.image, options.format, options.offset, options.sizelimit);
-    const bool made = !options.cows.empty() && make_missing_top(options, image, missing, top);
-    const Io::Mode mode = options.read_only ? Io::Mode::kRead : Io::Mode::kReadWrite;
-    const auto unfinished = options.read_only ? Unfinished::kSkip : Unfinished::kFinish;
+Device open_served(const ServedOptions &options, NewCow &top, Opening opening) {
+    const bool made = opening == Opening::kFirst && make_missing_top(options, top);
+    if (opening == Opening::kAgain) {
+        want_top(options);
+    }
+    const Io::Mode mode = mode_of(options, opening);
+    const auto unfinished = mode == Io::Mode::kRead ? Unfinished::kSkip : Unfinished::kFinish;
     std::vector<Io> layers = open_cow_chain(find_cow_chain(options.cows, unfinished), mode);
-    Device device = open_device(options, std::move(layers));
+    Device device = open_device(options, std::move(layers), opening);
     if (!made) {
         set_limit(device, options);
     }

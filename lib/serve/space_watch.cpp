@@ -4,21 +4,23 @@
 namespace cloopw {
 
 void SpaceWatch::look(const Device &device) {
-    if (to_ == nullptr || device.info().nr_layers == 0 || !device.info().writable) {
+    const bool failed = device.has_failed();
+    if (to_ == nullptr || device.info().nr_layers == 0 || !(device.info().writable || failed)) {
         return;
     }
     cw_cow_space space = {};
     cw_device_get_space(&device.get(), &space);
     const u64 medium = cw_device_capacity(&device.get());
     SpaceEvent now;
-    now.state = space.state;
+    now.state = failed ? CW_COW_FAILED : space.state;
     now.available = cw_cow_available(&space, medium);
     now.low = cw_cow_is_low(&mark_, cw_cow_capacity(&space, medium), now.available);
     if (now.state == told_.state && now.low == told_.low) {
         return;
     }
-    told_ = now;
-    to_->tell(now);
+    if (to_->tell(now)) {
+        told_ = now;
+    }
 }
 
 }  // namespace cloopw

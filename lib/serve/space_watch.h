@@ -14,11 +14,11 @@ struct SpaceEvent {
     u64 available = CW_CAPACITY_UNKNOWN; /* bytes */
 };
 
-/* Passes an event on, to udev for example. Must not throw. */
+/* Passes an event on, to udev for example. Must not throw. false: it is to be told again. */
 class TellsSpace {
 public:
     virtual ~TellsSpace() = default;
-    virtual void tell(const SpaceEvent &event) = 0;
+    virtual bool tell(const SpaceEvent &event) = 0;
 };
 
 /* One thread at a time uses it. */

@@ -57,7 +57,6 @@ void add_image(Json *json, const cw_image &image) {
     const auto mode = cw_fd_io_direct_mode(image.io);
     (*json)["image"] = name_of(*image.io);
     (*json)["image_format"] = image.format->name;
-    (*json)["size"] = std::to_string(image.size);
     (*json)["block_size"] = std::to_string(image.block_size);
     (*json)["stored_bytes"] = std::to_string(image.stored_bytes);
     (*json)["ratio"] = quotient(image.size, image.stored_bytes);
@@ -199,8 +198,13 @@ std::string status_text(const Device &device, const SpaceWatch &watch) {
     cw_cow_space space = {};
     cw_device_get_space(&device.get(), &space);
     Json json;
-    json["state"] = info.writable ? cw_cow_state_name(space.state) : "read-only";
+    if (device.has_failed()) {
+        json["state"] = cw_cow_state_name(CW_COW_FAILED);
+    } else {
+        json["state"] = info.writable ? cw_cow_state_name(space.state) : "read-only";
+    }
     json["read_only"] = info.writable ? "0" : "1";
+    json["size"] = std::to_string(device.size()); /* it may have grown */
     add_image(&json, *info.image);
     add_layers(&json, &device.get(), info.nr_layers);
     if (info.nr_layers > 0) {

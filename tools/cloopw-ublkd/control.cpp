@@ -5,19 +5,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <thread>
 
 #include "lib/error.h"
 
 namespace cloopw {
 namespace {
 
-using namespace std::chrono_literals;
-
 constexpr const char *kNode = "/dev/ublk-control";
-constexpr auto kNoticed = 10s; /* kernels look every 5 s for a server's end */
 
 Error no_driver(int err) {
     if (err == ENOENT || err == ENODEV) {
@@ -121,22 +116,22 @@ void UblkControl::stop(uint32_t id) {
     must(command(ublk::kStop, id, nullptr, 0), "cannot be stopped", id);
 }
 
-void UblkControl::remove(uint32_t id) {
+void UblkControl::remove(uint32_t id, Fd node) {
     int result = command(ublk::kDeleteAsync, id, nullptr, 0);
     if (result == -EOPNOTSUPP || result == -EINVAL) {
+        node = Fd(); /* it waits until nobody has one */
         result = command(ublk::kDelete, id, nullptr, 0);
     }
     must(result, "cannot be removed", id);
 }
 
-void UblkControl::start_recovery(uint32_t id) {
-    const auto until = std::chrono::steady_clock::now() + kNoticed;
-    int result = 0;
-    while ((result = command(ublk::kStartRecovery, id, nullptr, 0)) == -EBUSY &&
-           std::chrono::steady_clock::now() < until) {
-        std::this_thread::sleep_for(2ms);
+bool UblkControl::start_recovery(uint32_t id) {
+    const int result = command(ublk::kStartRecovery, id, nullptr, 0);
+    if (result == -EBUSY) {
+        return false;
     }
     must(result, "cannot be recovered", id);
+    return true;
 }
 
 void UblkControl::end_recovery(uint32_t id) {

@@ -32,11 +32,14 @@ public:
     void start(uint32_t id);
     /* Ends requests under way with errors, and the block device. */
     void stop(uint32_t id);
-    /* Does not wait for programs that have the block device open. */
-    void remove(uint32_t id);
+    /*
+     * Does not wait for programs that have the block device open. node: of the character
+     * device, or none; while it is open, the kernel gives the number to no other device.
+     */
+    void remove(uint32_t id, Fd node);
 
-    /* Waits until the kernel has noticed that the server before has ended. */
-    void start_recovery(uint32_t id);
+    /* false: the kernel has not noticed yet that the server before has ended. */
+    bool start_recovery(uint32_t id);
     void end_recovery(uint32_t id);
     ublksrv_ctrl_dev_info info(uint32_t id);
 

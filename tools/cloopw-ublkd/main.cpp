@@ -38,7 +38,7 @@ int run_server(const UblkOptions &options, ServerState &state) {
         return EXIT_SUCCESS;
     } catch (const std::exception &e) {
         say(e.what());
-        return EXIT_FAILURE;
+        return exit_code_of(e);
     }
 }
 
@@ -46,21 +46,34 @@ int print(const std::string &text) {
     return fputs(text.c_str(), stdout) < 0 || fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* state: of the server that this program replaces; -1: none. */
-int run_supervised(char **argv, UblkOptions &options, int state) {
+/* Can it serve with these options? Throws Error. */
+void check(UblkOptions &options) {
     check_options(options.served);
     if (is_remote(options.served.image)) {
         (void)curl_library(); /* a later server may not find it any more */
     }
-    if (options.served.stay) {
+}
+
+/* state: of the server that this program replaces; -1: none. */
+int run_supervised(char **argv, UblkOptions &options, int state) {
+    Supervision how;
+    how.argv = argv;
+    how.stay = options.served.stay;
+    how.idfile = options.idfile;
+    how.image = is_remote(options.served.image) ? "" : without_file_scheme(options.served.image);
+    how.state = state;
+    how.prepare = [&] {
+        check(options);
+        if (!options.served.stay) {
+            return;
+        }
         argv[0][0] = '@'; /* systemd's mark of what serves storage: it is not killed at the end */
         hold_memory();
         if (state < 0) {
             hold_mounts();
         }
-    }
-    return supervise([&](ServerState &own) { return run_server(options, own); },
-                     {argv, options.served.stay, options.idfile, state});
+    };
+    return supervise([&](ServerState &own) { return run_server(options, own); }, how);
 }
 
 int run(int argc, char **argv) {
@@ -74,7 +87,10 @@ int run(int argc, char **argv) {
         if (word == "--version" || word == "-V") {
             return print("cloopw-ublkd " CLOOPW_VERSION "\n");
         }
-        if (word == "--state") {
+        if (word == "--state") { /* can it take over with these arguments? */
+            if (!arguments.options.served.image.empty()) {
+                check(arguments.options);
+            }
             return print(state_version() + "\n");
         }
         if (word == "--check") {

@@ -38,7 +38,14 @@ Parameters device_parameters(UblkOptions &options) {
         {"device", "N", "/dev/ublkbN, instead of a free one",
          number("device", options.device, kMostDevices)},
         {"queues", "N", "hardware queues (default: one a processor, 4 at most)",
-         number("queues", options.queues, kMostThreads)},
+         [&options](const std::string &value) {
+             options.queues = parse_number(value, "queues", kMostThreads);
+             if (options.queues > kMostQueues) {
+                 throw UsageError("queues=" + value + ": is more than " +
+                                  std::to_string(kMostQueues) +
+                                  "; a thread for each copies data, and the pool does the work");
+             }
+         }},
         {"depth", "N", "requests in each queue (64)", number("depth", options.depth, kMostDepth)},
         {"threads", "N", "that decompress and compress (default: two a processor)",
          number("threads", options.threads, kMostThreads)},

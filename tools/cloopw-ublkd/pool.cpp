@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "pool.h"
 
+#include <cerrno>
+
 namespace cloopw {
 
-Pool::Pool(cw_device &device, int node, unsigned int threads) : device_(device), node_(node) {
+Pool::Pool(Device &device, unsigned int threads, size_t most, std::atomic<bool> &failed)
+    : device_(device), failed_(failed), jobs_(most) {
     threads_.reserve(threads);
-    for (unsigned int i = 0; i < threads; i++) {
-        threads_.emplace_back([this] { work(); });
+    try {
+        for (unsigned int i = 0; i < threads; i++) {
+            threads_.emplace_back([this] { work(); });
+        }
+    } catch (const std::exception &) {
+        end();
+        throw;
     }
 }
 
-Pool::~Pool() {
+Pool::~Pool() { end(); }
+
+void Pool::end() {
     {
         const std::lock_guard guard(lock_);
         ending_ = true;
@@ -24,11 +34,22 @@ Pool::~Pool() {
 void Pool::add(const std::vector<Job> &jobs) {
     {
         const std::lock_guard guard(lock_);
-        jobs_.insert(jobs_.end(), jobs.begin(), jobs.end());
+        for (const Job &job : jobs) {
+            jobs_[(first_ + nr_++) % jobs_.size()] = job;
+        }
     }
     for (size_t i = 0; i < jobs.size() && i < threads_.size(); i++) {
         there_.notify_one();
     }
+}
+
+void Pool::run(const Job &job, RequestBuffer &buffer) {
+    const bool refused = failed_ && !is_read(job.request);
+    const int result = refused ? -EIO : run_request(device_.get(), node_, job.request, buffer);
+    if (result < 0 && device_.has_failed()) {
+        failed_ = true;
+    }
+    job.owner->complete(job.tag, result);
 }
 
 void Pool::work() {
@@ -37,14 +58,15 @@ void Pool::work() {
         Job job;
         {
             std::unique_lock guard(lock_);
-            there_.wait(guard, [this] { return ending_ || !jobs_.empty(); });
-            if (jobs_.empty()) {
+            there_.wait(guard, [this] { return ending_ || nr_ != 0; });
+            if (nr_ == 0) {
                 return;
             }
-            job = jobs_.front();
-            jobs_.pop_front();
+            job = jobs_[first_];
+            first_ = (first_ + 1) % jobs_.size();
+            nr_--;
         }
-        job.owner->complete(job.tag, run_request(device_, node_, job.request, buffer));
+        run(job, buffer);
     }
 }
 

@@ -3,8 +3,8 @@
 #ifndef CLOOPW_UBLKD_POOL_H
 #define CLOOPW_UBLKD_POOL_H
 
+#include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -23,29 +23,42 @@ public:
 
 class Pool {
 public:
-    /* The device is there until the end; node: the character device. */
-    Pool(cw_device &device, int node, unsigned int threads);
+    /*
+     * most: jobs that are there at a time. The device and failed are there until the end.
+     * failed becomes true before a request completes that the failed device refused. Then
+     * all but reads are errors.
+     */
+    Pool(Device &device, unsigned int threads, size_t most, std::atomic<bool> &failed);
     Pool(const Pool &) = delete;
     Pool &operator=(const Pool &) = delete;
     /* Does first what was added. */
     ~Pool();
+
+    /* node: the character device. Before the first job. */
+    void begin(int node) { node_ = node; }
 
     struct Job {
         UblkRequest request;
         unsigned int tag = 0;
         Completion *owner = nullptr;
     };
+    /* Allocates nothing. */
     void add(const std::vector<Job> &jobs);
 
 private:
+    void end();
     void work();
+    void run(const Job &job, RequestBuffer &buffer);
 
-    cw_device &device_;
-    const int node_;
-    std::mutex lock_; /* guards jobs_, ending_ */
+    Device &device_;
+    std::atomic<bool> &failed_;
+    int node_ = -1; /* constant once there are jobs */
+    std::mutex lock_;
     std::condition_variable there_;
-    std::deque<Job> jobs_;
-    bool ending_ = false;
+    std::vector<Job> jobs_; /* lock_; a ring */
+    size_t first_ = 0;      /* lock_; in the ring */
+    size_t nr_ = 0;         /* lock_; that are there */
+    bool ending_ = false;   /* lock_ */
     std::vector<std::thread> threads_;
 };
 

@@ -31,37 +31,46 @@ size_t whole_pages(size_t bytes) {
 
 }  // namespace
 
-Queue::Queue(cw_device &device, Pool &pool, int node, unsigned int id, unsigned int depth)
+Queue::Queue(cw_device &device, Pool &pool, unsigned int id, unsigned int depth, Gate &gate)
     : device_(device),
       pool_(pool),
-      node_(node),
+      gate_(gate),
       id_(id),
       depth_(depth),
       mapped_(whole_pages(depth * sizeof(ublksrv_io_desc))),
       wake_(eventfd(0, EFD_CLOEXEC)) {
-    const size_t apart = whole_pages(UBLK_MAX_QUEUE_DEPTH * sizeof(ublksrv_io_desc));
-    void *map = mmap(nullptr, mapped_, PROT_READ, MAP_SHARED | MAP_POPULATE, node,
-                     static_cast<off_t>(UBLKSRV_CMD_BUF_OFFSET + id * apart));
-    if (map == MAP_FAILED || wake_.get() < 0) {
-        throw io_error("ublk", "cannot share its queue " + std::to_string(id), errno);
-    }
-    requests_ = static_cast<const ublksrv_io_desc *>(map);
-    const int err = io_uring_queue_init(2 * depth, &ring_, 0);
+    const int err = wake_.get() < 0 ? -errno : io_uring_queue_init(2 * depth, &ring_, 0);
     if (err != 0) {
         throw io_error("io_uring", "cannot be used", err);
     }
+    jobs_.reserve(depth);
+    done_.reserve(depth);
+    committing_.reserve(depth);
+    thread_ = std::thread([this] {
+        if (gate_.pass()) {
+            run();
+        }
+    });
 }
 
 Queue::~Queue() {
-    if (thread_.joinable()) {
-        thread_.join();
-    }
+    gate_.end();
+    thread_.join();
     io_uring_queue_exit(&ring_);
-    munmap(const_cast<ublksrv_io_desc *>(requests_), mapped_);
+    if (requests_ != nullptr) {
+        munmap(const_cast<ublksrv_io_desc *>(requests_), mapped_);
+    }
 }
 
-void Queue::start() {
-    thread_ = std::thread([this] { run(); });
+void Queue::share(int node) {
+    const size_t apart = whole_pages(UBLK_MAX_QUEUE_DEPTH * sizeof(ublksrv_io_desc));
+    void *map = mmap(nullptr, mapped_, PROT_READ, MAP_SHARED | MAP_POPULATE, node,
+                     static_cast<off_t>(UBLKSRV_CMD_BUF_OFFSET + id_ * apart));
+    if (map == MAP_FAILED) {
+        throw io_error("ublk", "cannot share its queue " + std::to_string(id_), errno);
+    }
+    requests_ = static_cast<const ublksrv_io_desc *>(map);
+    node_ = node;
 }
 
 /* The ring has two entries a tag, and each tag has one at most: there is always one. */
@@ -103,14 +112,14 @@ void Queue::complete(unsigned int tag, int result) {
 }
 
 void Queue::commit_done() {
-    Done done;
     {
         const std::lock_guard guard(lock_);
-        done.swap(done_);
+        committing_.swap(done_);
     }
-    for (const auto &[tag, result] : done) {
+    for (const auto &[tag, result] : committing_) {
         command(ublk::kCommitAndFetch, tag, result);
     }
+    committing_.clear();
 }
 
 /* A tag came back from the kernel: with a request, or for ever. */

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "gate.h"
 #include "lib/fd.h"
 #include "pool.h"
 
@@ -20,18 +21,19 @@ namespace cloopw {
 
 class Queue : public Completion {
 public:
-    /* node: the character device. Throws Error. */
-    Queue(cw_device &device, Pool &pool, int node, unsigned int id, unsigned int depth);
+    /*
+     * Its thread passes the gate, and then fetches requests until the device is stopped;
+     * then SIGINT tells the process. When the kernel takes no commands any more, the process
+     * aborts: its parent starts another. Throws Error.
+     */
+    Queue(cw_device &device, Pool &pool, unsigned int id, unsigned int depth, Gate &gate);
     Queue(const Queue &) = delete;
     Queue &operator=(const Queue &) = delete;
     /* Waits for the thread, which ends when the kernel has stopped the device. */
     ~Queue() override;
 
-    /*
-     * Fetches requests until the device is stopped; then SIGINT tells the process. When
-     * the kernel takes no commands any more, the process aborts: its parent starts another.
-     */
-    void start();
+    /* node: the character device. Before the gate opens. Throws Error. */
+    void share(int node);
     void complete(unsigned int tag, int result) override;
 
 private:
@@ -47,7 +49,8 @@ private:
 
     cw_device &device_;
     Pool &pool_;
-    const int node_;
+    Gate &gate_;
+    int node_ = -1; /* constant once the gate is open */
     const unsigned int id_;
     const unsigned int depth_;
     io_uring ring_ = {};
@@ -59,7 +62,8 @@ private:
     RequestBuffer buffer_;                      /* the queue thread's */
     std::vector<Pool::Job> jobs_;               /* this round's */
     std::mutex lock_;                           /* guards done_ */
-    Done done_;
+    Done done_;                                 /* room for all tags */
+    Done committing_;                           /* the queue thread's; the same */
     std::thread thread_;
 };
 

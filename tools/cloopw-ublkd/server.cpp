@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "control.h"
+#include "gate.h"
 #include "lib/cow/chain.h"
 #include "lib/device_node.h"
 #include "lib/error.h"
@@ -26,6 +27,7 @@
 #include "lib/net/settings.h"
 #include "lib/net/source.h"
 #include "lib/net/url.h"
+#include "lib/process.h"
 #include "lib/replace_file.h"
 #include "lib/serve/status.h"
 #include "pool.h"
@@ -37,10 +39,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned int kMostQueues = 4;
 constexpr unsigned int kDepth = 64;
 constexpr unsigned int kSectorShift = 9;
-constexpr auto kNode = 2s; /* for the character device to appear */
+constexpr uint16_t kQuiesced = 2; /* the kernel's state of a device without a server */
+constexpr auto kNode = 2s;        /* for the character device to appear */
+constexpr auto kNoticed = 10s;    /* kernels look every 5 s for a server's end */
 
 unsigned int processors() { return std::max(1u, std::thread::hardware_concurrency()); }
 
@@ -138,36 +141,37 @@ private:
     const uint32_t id_;
 };
 
-/* The device's threads, from their start to the stop of the device. */
+/*
+ * The device's threads. All that may be missing for them is there before begin(), so that a
+ * recovery of the device does not fail half-way.
+ */
 class Service {
 public:
-    Service(cw_device &device, UblkControl &control, const ublksrv_ctrl_dev_info &info,
-            unsigned int threads)
-        : node_(open_node(info.dev_id)),
-          pool_(device, node_.get(), threads),
-          queues_(make_queues(device, pool_, node_.get(), info)),
-          stop_(control, info.dev_id) {
-        for (const auto &queue : queues_) {
-            queue->start();
+    Service(Device &device, const ublksrv_ctrl_dev_info &info, unsigned int threads,
+            std::atomic<bool> &failed)
+        : pool_(device, threads, size_t{info.nr_hw_queues} * info.queue_depth, failed) {
+        for (unsigned int i = 0; i < info.nr_hw_queues; i++) {
+            queues_.push_back(
+                std::make_unique<Queue>(device.get(), pool_, i, info.queue_depth, begun_));
         }
+    }
+
+    /*
+     * node: the character device, which is open until the end. Then the device is stopped
+     * before the end, so that its queues end. Throws Error.
+     */
+    void begin(int node) {
+        for (const auto &queue : queues_) {
+            queue->share(node);
+        }
+        pool_.begin(node);
+        begun_.open();
     }
 
 private:
-    using Queues = std::vector<std::unique_ptr<Queue>>;
-
-    static Queues make_queues(cw_device &device, Pool &pool, int node,
-                              const ublksrv_ctrl_dev_info &info) {
-        Queues queues;
-        for (unsigned int i = 0; i < info.nr_hw_queues; i++) {
-            queues.push_back(std::make_unique<Queue>(device, pool, node, i, info.queue_depth));
-        }
-        return queues;
-    }
-
-    Fd node_;
+    Gate begun_;
     Pool pool_;
-    Queues queues_;  /* end before the pool */
-    StopAtEnd stop_; /* before them, also when one cannot start */
+    std::vector<std::unique_ptr<Queue>> queues_; /* end before the pool */
 };
 
 /* sigwait() takes the signals that end a server, in all threads. */
@@ -175,6 +179,7 @@ sigset_t ending_signals(bool stay) {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
+    (void)std::signal(SIGINT, SIG_DFL);
     for (int number : {SIGTERM, SIGHUP}) {
         if (stay) {
             (void)std::signal(number, SIG_IGN);
@@ -186,6 +191,25 @@ sigset_t ending_signals(bool stay) {
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
     return set;
 }
+
+/*
+ * SIGINT ends the process at once meanwhile. So programs that wait for a device without a
+ * server get errors, even when an image at a URL cannot be reached.
+ */
+class EndsAtOnce {
+public:
+    EndsAtOnce() {
+        sigemptyset(&set_);
+        sigaddset(&set_, SIGINT);
+        pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
+    }
+    EndsAtOnce(const EndsAtOnce &) = delete;
+    EndsAtOnce &operator=(const EndsAtOnce &) = delete;
+    ~EndsAtOnce() { pthread_sigmask(SIG_BLOCK, &set_, nullptr); }
+
+private:
+    sigset_t set_{};
+};
 
 void wait_for_end(const sigset_t &set) {
     int number = 0;
@@ -205,6 +229,7 @@ public:
         }
         path.copy(state_.top[nr], path.size());
         state_.top[nr][path.size()] = '\0';
+        state_.uuid[nr + 1] = identify_cow(path).uuid;
         state_.nr_tops = nr + 1;
     }
     void pop_top() override { state_.nr_tops--; }
@@ -228,8 +253,14 @@ public:
     }
     void take_over(const std::string &program) override {
         const pid_t supervisor = state_.supervisor;
-        if (!can_recover(state_)) {
+        if (!state_.serves || !can_recover(state_)) {
             throw Error("the server has only begun; try again", EBUSY);
+        }
+        if (state_.failed) {
+            throw Error(
+                "its COW has failed, and another server could not write it, either; detach the "
+                "device, and attach it again",
+                EIO);
         }
         if (getppid() != supervisor) {
             const pid_t watch = state_.watch;
@@ -258,10 +289,15 @@ private:
  */
 class TellsUdev : public TellsSpace {
 public:
-    explicit TellsUdev(uint32_t device)
-        : path_("/sys/block/ublkb" + std::to_string(device) + "/uevent") {}
+    explicit TellsUdev(ServerState &state) : state_(state) {}
 
-    void tell(const SpaceEvent &event) override {
+    bool tell(const SpaceEvent &event) override {
+        if (event.state == CW_COW_FAILED) {
+            state_.failed = true;
+        }
+        if (!state_.serves) {
+            return false; /* there may be no disk yet */
+        }
         if (event.state == CW_COW_FULL) {
             (void)fputs("cloopw-ublkd: the COW is full, and writes fail: " CW_COW_FULL_REMEDY "\n",
                         stderr);
@@ -272,18 +308,20 @@ public:
         if (event.available != CW_CAPACITY_UNKNOWN) {
             line += " CLOOPWAVAILABLE=" + std::to_string(event.available);
         }
-        const Fd file(open(path_.c_str(), O_WRONLY | O_CLOEXEC));
+        const std::string path = "/sys/block/ublkb" + std::to_string(state_.device) + "/uevent";
+        const Fd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
         if (file.get() < 0 ||
             write(file.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
-            (void)fprintf(stderr, "cloopw-ublkd: %s cannot be told: %s\n", path_.c_str(),
+            (void)fprintf(stderr, "cloopw-ublkd: %s cannot be told: %s\n", path.c_str(),
                           errno_text(errno).c_str());
         }
+        return true;
     }
 
 private:
     /* The kernel wants one before the arguments, to tell such events apart. */
     static constexpr const char *kNoUuid = "00000000-0000-0000-0000-000000000000";
-    const std::string path_;
+    ServerState &state_;
 };
 
 /*
@@ -313,10 +351,15 @@ Uuid top_uuid(const ServedOptions &options) {
 
 /* Under the name of the COW there may be another one by now. */
 void want_same_cow(const ServedOptions &options, const ServerState &state) {
-    if (state.nr_tops == 0 && top_uuid(options) != state.uuid) {
+    if (top_uuid(options) != state.uuid[state.nr_tops]) {
         throw Error(options.cows.front() + ": is another COW by now, so no other server can go on",
                     ESTALE);
     }
+}
+
+/* Under the name of the image there may be another one by now. */
+std::string present_image(const ServerState &state) {
+    return state.image < 0 ? "" : "/proc/self/fd/" + std::to_string(state.image);
 }
 
 /*
@@ -333,21 +376,41 @@ void show_size_again(UblkControl &control, uint32_t id, const Device &device) {
     }
 }
 
-/* The first server's, or a later one's. */
-Device open_device(const UblkOptions &options, ServerState &state, bool recovers, NewCow &top) {
-    if (!recovers) {
-        Device device = open_served(options.served, top);
-        state.uuid = top_uuid(options.served);
-        state.version_sum = version_sum(device.base().get());
-        return device;
+Device open_first(const UblkOptions &options, ServerState &state, NewCow &top) {
+    ServedOptions served = options.served;
+    served.image_at = present_image(state);
+    Device device = open_served(served, top);
+    state.uuid[0] = top_uuid(served);
+    state.version_sum = version_sum(device.base().get());
+    return device;
+}
+
+/* A loss of a server before is final: nothing is written after that. */
+Device open_stack_again(ServedOptions &served, ServerState &state, NewCow &top) {
+    served.failed = state.failed;
+    try {
+        return open_served(served, top, Opening::kAgain);
+    } catch (const Error &e) {
+        if (e.code() != CLOOPW_R_UNWRITABLE) {
+            throw;
+        }
+        (void)fprintf(stderr, "cloopw-ublkd: %s\n", escaped(e.what()).c_str());
     }
+    state.failed = true;
+    served.failed = true;
+    return open_served(served, top, Opening::kAgain);
+}
+
+Device open_again(const UblkOptions &options, ServerState &state, NewCow &top) {
+    const EndsAtOnce ends;
     net_settings().patient = true; /* a device waits for it, and no user */
-    const ServedOptions now = present_stack(options.served, state);
-    Device device = open_served(now, top, MissingTop::kRefuse);
-    want_same_cow(now, state);
+    ServedOptions served = present_stack(options.served, state);
+    served.image_at = present_image(state);
+    Device device = open_stack_again(served, state, top);
+    want_same_cow(served, state);
     if (version_sum(device.base().get()) != state.version_sum) {
         throw Error(
-            shown_name(now.image) + ": has changed on its server, so no other server can go on",
+            shown_name(served.image) + ": has changed on its server, so no other server can go on",
             ESTALE);
     }
     return device;
@@ -366,10 +429,16 @@ void listen(StatusServer &status, const std::string &path, bool recovers) {
     }
 }
 
-/* "SUPERVISOR SERVER": the process to signal, and the one that serves. */
+/*
+ * "SUPERVISOR SERVER START START": the process to signal, the one that serves, and when each
+ * of them began.
+ */
 void write_pids(const std::string &path, bool recovers) {
+    const Process supervisor = process_of(getppid());
+    const Process server = process_of(getpid());
     try {
-        put_line(path, std::to_string(getppid()) + " " + std::to_string(getpid()));
+        put_line(path, std::to_string(supervisor.pid) + " " + std::to_string(server.pid) + " " +
+                           std::to_string(supervisor.start) + " " + std::to_string(server.start));
     } catch (const Error &) {
         if (!recovers) {
             throw;
@@ -386,19 +455,86 @@ void say_pause(ServerState &state) {
     }
 }
 
-void remove_if_there(UblkControl &control, uint32_t id) {
+/*
+ * Waits until the kernel has noticed that the server before has ended. Without state.restarts
+ * the device is lost when this server fails after that.
+ */
+void start_recovery(UblkControl &control, ServerState &state) {
+    const auto until = std::chrono::steady_clock::now() + kNoticed;
+    for (;;) {
+        state.recovering = true; /* before it can be so */
+        try {
+            if (control.start_recovery(state.device)) {
+                return;
+            }
+        } catch (const Error &) {
+            state.recovering = false;
+            throw;
+        }
+        state.recovering = false;
+        if (std::chrono::steady_clock::now() >= until) {
+            throw Error("/dev/ublkb" + std::to_string(state.device) +
+                            ": cannot be recovered: the kernel has it with the server before",
+                        EBUSY);
+        }
+        std::this_thread::sleep_for(2ms);
+    }
+}
+
+void go_live(UblkControl &control, ServerState &state, Service &service, int node) {
+    service.begin(node);
+    control.start(state.device);
+}
+
+/* On failure the process ends: to unwind it would stop the device, which others take over. */
+void go_on(UblkControl &control, ServerState &state, Service &service, int node) {
     try {
-        control.remove(id);
+        service.begin(node);
+        control.end_recovery(state.device);
+    } catch (const std::exception &e) {
+        (void)fprintf(stderr, "cloopw-ublkd: error: %s\n", escaped(e.what()).c_str());
+        _exit(EXIT_FAILURE);
+    }
+    state.recovering = false;
+}
+
+/* node: of the device, so that it is this one. */
+void remove_served(UblkControl &control, const UblkOptions &options, ServerState &state, Fd node) {
+    try {
+        control.remove(state.device, std::move(node));
     } catch (const Error &e) {
         if (e.err() != ENODEV) {
             throw;
         }
     }
+    state.device = UINT32_MAX;
+    if (!options.idfile.empty()) {
+        unlink(options.idfile.c_str());
+    }
+}
+
+ublksrv_ctrl_dev_info make_device(UblkControl &control, const UblkOptions &options,
+                                  ServerState &state, const Device &device) {
+    const ublksrv_ctrl_dev_info info = control.add(wanted_device(options));
+    state.device = info.dev_id;
+    state.restarts = (control.features() & ublk::kCanUpdateSize) != 0;
+    put_line(options.idfile, std::to_string(info.dev_id));
+    control.set_params(info.dev_id, params_of(device.info(), options));
+    return info;
 }
 
 }  // namespace
 
-bool can_recover(const ServerState &state) { return state.ready && !state.recovering; }
+int exit_code_of(const std::exception &reason) {
+    const auto *error = dynamic_cast<const Error *>(&reason);
+    const int err = error != nullptr ? error->err() : 0;
+    const bool never = err == ESTALE || err == ENOENT || err == EINVAL || err == ENODEV;
+    return never ? kExitNever : EXIT_FAILURE;
+}
+
+bool can_recover(const ServerState &state) {
+    return state.ready && state.device != UINT32_MAX && (!state.recovering || state.restarts);
+}
 
 int64_t now_ms() {
     return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -418,8 +554,11 @@ void check_machine() {
 
 void remove_device(uint32_t id, bool only_orphan) {
     UblkControl control;
-    const pid_t server = control.info(id).ublksrv_pid;
-    if (only_orphan && server > 0 && kill(server, 0) == 0) {
+    const ublksrv_ctrl_dev_info info = control.info(id);
+    const pid_t server = info.ublksrv_pid;
+    /* Without one, another process may have the number. */
+    const bool may_have_one = info.state != kQuiesced && server > 0;
+    if (only_orphan && may_have_one && kill(server, 0) == 0) {
         throw Error(
             "/dev/ublkb" + std::to_string(id) + ": has a server, process " + std::to_string(server),
             EBUSY);
@@ -431,7 +570,7 @@ void remove_device(uint32_t id, bool only_orphan) {
             throw;
         }
     }
-    control.remove(id);
+    control.remove(id, Fd());
 }
 
 void serve(const UblkOptions &options, ServerState &state) {
@@ -439,48 +578,45 @@ void serve(const UblkOptions &options, ServerState &state) {
     const uint32_t before = state.device;
     const bool recovers = before != UINT32_MAX;
     NewCow top;
-    Device device = open_device(options, state, recovers, top);
+    Device device = recovers ? open_again(options, state, top) : open_first(options, state, top);
     Memory memory(state);
-    StatusServer status;
-    listen(status, options.served.status, recovers);
-    UblkControl control;
-    state.recovering = recovers;
-    if (recovers) {
-        control.start_recovery(before);
-    }
-    const ublksrv_ctrl_dev_info info =
-        recovers ? control.info(before) : control.add(wanted_device(options));
-    state.device = info.dev_id;
-    if (!recovers) {
-        put_line(options.idfile, std::to_string(info.dev_id));
-        control.set_params(info.dev_id, params_of(device.info(), options));
-    }
-    TellsUdev udev(info.dev_id);
+    TellsUdev udev(state);
     SpaceWatch watch(&udev);
     watch.set_mark({state.low_percent, state.low_bytes});
+    StatusServer status;
+    if (options.served.stay) {
+        status.bound_log();
+    }
+    listen(status, options.served.status, recovers);
+    UblkControl control;
+    const ublksrv_ctrl_dev_info info =
+        recovers ? control.info(before) : make_device(control, options, state, device);
+    status.start(device, memory, watch);
+    Fd node;
     {
-        const Service service(device.get(), control, info, pool_threads(options));
-        recovers ? control.end_recovery(info.dev_id) : control.start(info.dev_id);
-        state.recovering = false;
+        Service service(device, info, pool_threads(options), state.failed);
+        if (recovers) {
+            start_recovery(control, state);
+        }
+        node = open_node(info.dev_id);
+        const StopAtEnd stop(control, info.dev_id);
+        recovers ? go_on(control, state, service, node.get())
+                 : go_live(control, state, service, node.get());
         if (recovers) {
             show_size_again(control, info.dev_id, device);
         }
         state.serves_since = now_ms();
         state.serves = true;
         say_pause(state);
-        status.start(device, memory, watch);
         top.keep();
         state.ready = true;
         write_pids(options.pidfile, recovers);
         wait_for_end(ending);
+        abandon_source(device.base().get());
     }
     status.stop();
+    remove_served(control, options, state, std::move(node));
     device.close();
-    remove_if_there(control, info.dev_id);
-    state.device = UINT32_MAX;
-    if (!options.idfile.empty()) {
-        unlink(options.idfile.c_str());
-    }
 }
 
 }  // namespace cloopw

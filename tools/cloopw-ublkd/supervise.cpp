@@ -2,9 +2,11 @@
 #include "supervise.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,7 +36,10 @@ using namespace std::chrono_literals;
 /* In a row, of servers that served no longer than kMoment: a request may be what ends them. */
 constexpr int kMostStarts = 20;
 constexpr auto kMoment = 500ms;
-constexpr auto kEnd = 10s; /* until a killed server has ended */
+constexpr auto kEnd = 10s;                 /* until a killed server has ended */
+constexpr auto kPause = 500ms;             /* after a server that failed */
+constexpr int kKilled = SIGKILL;           /* wait() says it so */
+constexpr int kFailed = EXIT_FAILURE << 8; /* the same */
 
 constexpr const char *kServerName = "cloopw-ublkd";
 constexpr const char *kWatchName = "cloopw-watch";
@@ -85,12 +90,16 @@ ServerState *take_state(const Fd &memory) {
     return state;
 }
 
+void say(const std::string &text) {
+    (void)fprintf(stderr, "cloopw-ublkd: error: %s\n", escaped(text).c_str());
+}
+
 void give_up(const ServerState &state, const std::string &idfile) {
     const uint32_t id = state.device;
     if (id == UINT32_MAX) {
         return;
     }
-    (void)fprintf(stderr, "cloopw-ublkd: error: no server goes on; /dev/ublkb%u is removed\n", id);
+    say("no server goes on; /dev/ublkb" + std::to_string(id) + " is removed");
     try {
         remove_device(id, false);
     } catch (const Error &e) {
@@ -106,6 +115,16 @@ bool served_a_while(const ServerState &state) {
     return state.serves && Clock::now() - since > kMoment;
 }
 
+/* -1: it is none that could have another name one day, or nobody can open it. */
+int open_file(const std::string &path) {
+    struct stat st = {};
+    if (path.empty() || stat(path.c_str(), &st) != 0 ||
+        !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
+        return -1;
+    }
+    return open(path.c_str(), O_RDONLY | O_CLOEXEC);
+}
+
 /* A process that goes on when the supervisor and its server were killed. */
 struct Watch {
     Fd alive; /* the watch sees its end: of the supervisor, and of each server */
@@ -113,43 +132,28 @@ struct Watch {
 };
 
 /* In the watch. Nobody writes: it waits until none of them has the other end open. */
-void wait_until_all_ended(int from) {
+void wait_until_all_ended(int from, int server) {
     char none = 0;
     while (read(from, &none, 1) < 0 && errno == EINTR) {
+    }
+    pollfd ended = {server, POLLIN, 0}; /* poll() passes a negative one over */
+    while (server >= 0 && poll(&ended, 1, -1) < 0 && errno == EINTR) {
     }
 }
 
 /*
- * Returns in the supervisor, and in the watch when that has become the supervisor. The watch
- * does not keep the descriptor open.
+ * In the watch: returns when it is to be the supervisor. server: descriptor of a process that
+ * is there already, and has not the other end; or -1.
  */
-Watch keep_watch(ServerState &state, Fd &descriptor) {
-    for (;;) {
-        int ends[2];
-        if (pipe2(ends, O_CLOEXEC) != 0) {
-            throw io_error("cloopw-ublkd", "cannot start a process", errno);
-        }
-        Fd from(ends[0]);
-        Fd alive(ends[1]);
-        const pid_t pid = fork();
-        if (pid < 0) {
-            throw io_error("cloopw-ublkd", "cannot start a process", errno);
-        }
-        if (pid > 0) {
-            state.watch = pid;
-            return {std::move(alive), pid};
-        }
-        alive = Fd();
-        descriptor = Fd();
-        (void)prctl(PR_SET_NAME, kWatchName, 0, 0, 0);
-        hold_memory();
-        wait_until_all_ended(from.get());
-        if (state.ended || state.device == UINT32_MAX) {
-            _exit(EXIT_SUCCESS);
-        }
-        (void)prctl(PR_SET_NAME, kServerName, 0, 0, 0);
-        (void)fputs("cloopw-ublkd: server and supervisor were killed; others go on\n", stderr);
+void be_watch(ServerState &state, int from, int server) {
+    (void)prctl(PR_SET_NAME, kWatchName, 0, 0, 0);
+    hold_memory();
+    wait_until_all_ended(from, server);
+    if (state.ended || state.device == UINT32_MAX) {
+        _exit(EXIT_SUCCESS);
     }
+    (void)prctl(PR_SET_NAME, kServerName, 0, 0, 0);
+    (void)fputs("cloopw-ublkd: server and supervisor were killed; others go on\n", stderr);
 }
 
 /* After its end nothing of it holds a namespace of mounts. */
@@ -184,17 +188,21 @@ public:
           state_(how.state < 0 ? *make_state(memory_) : *take_state(memory_)),
           predecessor_(state_.predecessor.exchange(-1)),
           set_(block_signals(how.stay)) {
-        for (const int fd : {memory_.get(), predecessor_.get()}) {
-            (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-        }
+        keep_over_exec(false);
         (void)prctl(PR_SET_NAME, kServerName, 0, 0, 0); /* a program without a name has another */
     }
 
     int run() {
-        want_watch();
-        if (state_.taking_over.exchange(false)) {
+        prepare();
+        if (state_.image < 0) {
+            state_.image = open_file(how_.image);
+        }
+        (void)want_watch(-1);
+        if (state_.taking_over) {
             state_.paused_since = now_ms();
             end_server(state_.server);
+            state_.taking_over =
+                false; /* the COW is free now, also for one that the watch starts */
         }
         const int status = run_servers();
         state_.ended = true;
@@ -203,37 +211,119 @@ public:
     }
 
 private:
-    /* Returns in the watch, too, when that has become the supervisor. */
-    void want_watch() {
-        if (how_.stay && watch_.pid <= 0) {
-            watch_ = keep_watch(state_, predecessor_);
+    void prepare() {
+        try {
+            how_.prepare();
+        } catch (const std::exception &e) {
+            if (predecessor_.get() >= 0) {
+                say(e.what());
+                go_back();
+            }
+            throw;
+        }
+    }
+
+    /*
+     * server: a child that is there already; or -1. Without a watch it goes on, too. Returns
+     * in the watch, too, when that has become the supervisor, and true then.
+     */
+    bool want_watch(pid_t server) {
+        if (watch_.pid > 0 && waitpid(watch_.pid, nullptr, WNOHANG) == watch_.pid) {
+            watch_ = Watch();
+            state_.watch = -1;
+        }
+        bool is_watch = false;
+        while (how_.stay && watch_.pid <= 0 && start_watch(server)) {
+            is_watch = true;
+            server = -1;
         }
         state_.supervisor = getpid();
+        return is_watch;
+    }
+
+    /* True: in the watch, which has become the supervisor. */
+    bool start_watch(pid_t server) {
+        const Fd present(server > 0 ? static_cast<int>(syscall(SYS_pidfd_open, server, 0)) : -1);
+        int ends[2];
+        const bool has_pipe = pipe2(ends, O_CLOEXEC) == 0;
+        Fd from(has_pipe ? ends[0] : -1);
+        Fd alive(has_pipe ? ends[1] : -1);
+        const pid_t pid = has_pipe ? fork() : -1;
+        if (pid == 0) {
+            alive = Fd();
+            predecessor_ = Fd();
+            be_watch(state_, from.get(), present.get());
+            return true;
+        }
+        if (pid < 0) {
+            say("no process can watch the server: " + errno_text(errno));
+            return false;
+        }
+        state_.watch = pid;
+        watch_ = {std::move(alive), pid};
+        return false;
     }
 
     /* The exit code. It begins with a device that a server has left, or with none. */
     int run_servers() {
-        if (state_.device != UINT32_MAX && !can_recover(state_)) {
-            give_up(state_, how_.idfile);
-            return EXIT_FAILURE;
-        }
-        for (int starts = 1;; starts++) {
-            want_watch();
-            const int status = wait_for(start());
-            starts = served_a_while(state_) ? 1 : starts;
+        int status = kFailed;
+        while (state_.device == UINT32_MAX ? !began_ : can_recover(state_)) {
+            began_ = true;
+            (void)want_watch(-1);
+            status = wait_for(start());
             if (!ending_ && !state_.serves && can_recover(state_)) {
                 go_back();
             }
-            if (ending_ || !WIFSIGNALED(status) || !can_recover(state_) || starts >= kMostStarts) {
-                give_up(state_, how_.idfile);
-                return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+            if (!is_another_wanted(status)) {
+                break;
             }
+        }
+        if (WIFSIGNALED(status) && state_.ready && state_.device == UINT32_MAX) {
+            say("the server was killed before it had stored all; what was flushed is there");
+        }
+        give_up(state_, how_.idfile);
+        const int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+        return code == kExitNever ? EXIT_FAILURE : code;
+    }
+
+    /* After a server that failed it waits for a moment: the reason may pass. */
+    bool is_another_wanted(int status) {
+        if (served_a_while(state_)) {
+            killed_ = 0;
+            failing_ = false;
+        }
+        if (ending_ || !can_recover(state_)) {
+            return false;
+        }
+        if (WIFSIGNALED(status)) {
             (void)fprintf(stderr,
                           "cloopw-ublkd: the server was killed by signal %d; another goes on\n",
                           WTERMSIG(status));
+            return ++killed_ < kMostStarts;
+        }
+        if (!failing_) {
+            failing_ = true;
+            failing_since_ = Clock::now();
+        }
+        if (WEXITSTATUS(status) == kExitNever || Clock::now() - failing_since_ > how_.patience) {
+            return false;
+        }
+        (void)fputs("cloopw-ublkd: the server failed; another one tries\n", stderr);
+        pause();
+        return !ending_;
+    }
+
+    /* Meanwhile a signal may tell it to end. */
+    void pause() {
+        const auto until = Clock::now() + kPause;
+        constexpr timespec kStep = {0, 50'000'000};
+        while (!ending_ && Clock::now() < until) {
+            const int number = sigtimedwait(&set_, nullptr, &kStep);
+            ending_ = number > 0 && number != SIGCHLD && number != SIGUSR1;
         }
     }
 
+    /* -1: no process can be made. */
     pid_t start() {
         state_.serves = false;
         const pid_t pid = fork();
@@ -242,35 +332,47 @@ private:
             _exit(server_(state_));
         }
         if (pid < 0) {
-            throw io_error("cloopw-ublkd", "cannot start a process", errno);
+            say("cannot start a process: " + errno_text(errno));
+            return -1;
         }
         state_.server = pid;
         return pid;
     }
 
-    /* The child's status. */
+    /* The child's status; in a watch that has become the supervisor, that it was killed. */
     int wait_for(pid_t child) {
         int status = 0;
-        for (;;) {
+        while (child > 0) {
             const int number = next_signal();
-            if (number == SIGCHLD && waitpid(child, &status, WNOHANG) == child) {
-                return status;
-            }
-            if (number == SIGUSR1) {
-                if (!ending_) { /* the device is going */
-                    take_over();
+            if (number == SIGCHLD) {
+                if (waitpid(child, &status, WNOHANG) == child) {
+                    return status;
                 }
-            } else if (number > 0 && number != SIGCHLD) {
+                if (want_watch(child)) {
+                    return kKilled;
+                }
+            } else if (number == SIGUSR1) {
+                if (!ending_ && take_over(child)) { /* else the device is going */
+                    return kKilled;
+                }
+            } else if (number > 0) {
                 ending_ = true;
                 kill(child, SIGINT);
+            } else if (number == 0 && !state_.serves) {
+                return kFailed; /* it ends when the medium answers */
             }
         }
+        return kFailed;
     }
 
-    /* The program before is needed until a server of this one serves. */
+    /*
+     * The program before is needed until a server of this one serves. A server that does not
+     * serve yet may wait for its medium, which no signal ends: 0 tells that it is late.
+     */
     int next_signal() {
         constexpr timespec kLook = {0, 50'000'000};
-        while (predecessor_.get() >= 0) {
+        const auto late = Clock::now() + kEnd;
+        while (predecessor_.get() >= 0 || (ending_ && !state_.serves)) {
             const int number = sigtimedwait(&set_, nullptr, &kLook);
             if (number > 0) {
                 return number;
@@ -278,19 +380,23 @@ private:
             if (state_.serves) {
                 predecessor_ = Fd();
             }
+            if (ending_ && Clock::now() > late) {
+                return 0;
+            }
         }
         return sigwaitinfo(&set_, nullptr);
     }
 
     /*
      * The successor starts in this process while the child serves on, and ends that. So
-     * nothing is read from a device that nobody serves. Returns only when it cannot start.
+     * nothing is read from a device that nobody serves. Returns only when it cannot start;
+     * the same as want_watch().
      */
-    void take_over() {
+    bool take_over(pid_t child) {
         const std::string program = state_.successor;
         state_.successor[0] = '\0';
         if (program.empty()) {
-            return;
+            return false;
         }
         (void)fprintf(stderr, "cloopw-ublkd: %s takes over\n", escaped(program).c_str());
         const Fd self(open("/proc/self/exe", O_RDONLY));
@@ -300,10 +406,8 @@ private:
         const int err = execute([&](char **argv) { execv(program.c_str(), argv); });
         state_.predecessor = -1;
         state_.taking_over = false;
-        (void)fprintf(stderr,
-                      "cloopw-ublkd: error: %s: cannot be run: %s; the program before goes on\n",
-                      escaped(program).c_str(), errno_text(err).c_str());
-        kill(state_.server, SIGKILL); /* the next one has a watch */
+        say(program + ": cannot be run: " + errno_text(err) + "; the program before goes on");
+        return want_watch(child);
     }
 
     /* Returns when there is no program before, or it cannot start. */
@@ -311,12 +415,18 @@ private:
         if (predecessor_.get() < 0) {
             return;
         }
-        (void)fputs("cloopw-ublkd: error: " CLOOPW_VERSION
-                    " cannot go on; the program before does\n",
-                    stderr);
+        say(CLOOPW_VERSION " cannot go on; the program before does");
         end_watch(state_, watch_);
         (void)execute([&](char **argv) { fexecve(predecessor_.get(), argv, environ); });
         predecessor_ = Fd();
+    }
+
+    /* Another program gets the descriptors of the state and of the image, and no other one. */
+    void keep_over_exec(bool keep) {
+        for (const int fd : {memory_.get(), state_.image.load()}) {
+            (void)fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+        }
+        (void)fcntl(predecessor_.get(), F_SETFD, FD_CLOEXEC);
     }
 
     /* Calls exec with the arguments of this program and the state. The error. */
@@ -331,10 +441,10 @@ private:
         }
         argv.push_back(state.data());
         argv.push_back(nullptr);
-        (void)fcntl(memory_.get(), F_SETFD, 0);
+        keep_over_exec(true);
         exec(argv.data());
         const int err = errno;
-        (void)fcntl(memory_.get(), F_SETFD, FD_CLOEXEC);
+        keep_over_exec(false);
         return err;
     }
 
@@ -345,7 +455,11 @@ private:
     Fd predecessor_; /* a program that goes on when this one cannot; or none */
     const sigset_t set_;
     Watch watch_;
-    bool ending_ = false; /* a signal has told it to end */
+    bool ending_ = false;             /* a signal has told it to end */
+    bool began_ = false;              /* there was a server */
+    int killed_ = 0;                  /* servers in a row that were killed soon */
+    bool failing_ = false;            /* servers fail */
+    Clock::time_point failing_since_; /* only if failing_ */
 };
 
 }  // namespace

@@ -183,7 +183,7 @@ TEST_F(PosixIo, RefusesWhatIsNoFile) {
     std::string fifo = dir_ / "fifo";
     ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
     int fd = open(fifo.c_str(), O_RDWR | O_CLOEXEC);
-    struct cw_fd_io_config config = {fd, "fifo", 0, 0};
+    struct cw_fd_io_config config = {fd, "fifo", 0, 0, false};
     struct cw_io *io = nullptr;
     EXPECT_EQ(cw_fd_io_create(&config, &io), -EINVAL);
     EXPECT_EQ(io, nullptr);

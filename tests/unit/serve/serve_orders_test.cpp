@@ -2,9 +2,13 @@
 /* Orders on the status socket of a server. */
 #include "lib/serve/orders.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "lib/cow/chain.h"
@@ -56,7 +60,11 @@ public:
 
 class Told : public TellsSpace {
 public:
-    void tell(const SpaceEvent &event) override { events.push_back(event); }
+    bool tell(const SpaceEvent &event) override {
+        events.push_back(event);
+        return is_told;
+    }
+    bool is_told = true;
 
     std::vector<SpaceEvent> events;
 };
@@ -137,6 +145,7 @@ TEST_F(ServeOrders, GrowsWhatTheBlockDeviceCanShow) {
     ASSERT_TRUE(tell(R"({"do": "resize", "size": "4M"})").value("ok", false));
     EXPECT_EQ(device_->size(), 4 * kSize);
     EXPECT_EQ(memory_.size, 4 * kSize);
+    EXPECT_EQ(tell(R"({"do": "status"})").at("size"), std::to_string(4 * kSize));
     EXPECT_EQ(refusal(R"({"do": "resize", "size": "0"})"),
               "resize: a device cannot shrink to nothing");
     const Json answer = tell(R"({"do": "resize", "size": "1M"})");
@@ -195,6 +204,66 @@ TEST_F(ServeOrders, Status) {
     EXPECT_EQ(status.at("size"), std::to_string(kSize));
 }
 
+/* One that could not be told is told at the next look. */
+TEST_F(ServeOrders, TellsAgainWhatWasNotTold) {
+    watch_.set_mark({100, 0});
+    told_.is_told = false;
+    watch_.look(*device_);
+    watch_.look(*device_);
+    EXPECT_EQ(told_.events.size(), 2u);
+    told_.is_told = true;
+    watch_.look(*device_);
+    watch_.look(*device_);
+    EXPECT_EQ(told_.events.size(), 3u);
+}
+
+/* ---- a server that goes on for another ---- */
+
+TEST_F(ServeOrders, AFailedLogFailsForALaterServer) {
+    const Bytes changed = random_bytes(kSize, 3);
+    device_->write(changed.data(), kSize, 0);
+    device_.reset();
+    NewCow none;
+    device_ = std::make_unique<Device>(open_served(options_, none, Opening::kAgain));
+    EXPECT_FALSE(device_->has_failed());
+    device_.reset();
+    options_.failed = true;
+    device_ = std::make_unique<Device>(open_served(options_, none, Opening::kAgain));
+    EXPECT_TRUE(device_->has_failed());
+    EXPECT_EQ(tell(R"({"do": "status"})").at("state"), "failed");
+    watch_.look(*device_);
+    ASSERT_EQ(told_.events.size(), 1u);
+    EXPECT_EQ(told_.events.front().state, CW_COW_FAILED);
+    EXPECT_THROW(device_->write(changed.data(), kSize, 0), Error);
+    Bytes shown(kSize);
+    device_->read(shown.data(), kSize, 0);
+    EXPECT_EQ(shown, changed);
+    device_.reset();
+    options_.failed = false; /* another attach */
+    device_ = std::make_unique<Device>(open_served(options_, none));
+    EXPECT_FALSE(device_->has_failed());
+}
+
+TEST_F(ServeOrders, ALaterServerTakesTheImageThatItHad) {
+    const std::string image = dir_ / "image";
+    const int kept = open(image.c_str(), O_RDONLY | O_CLOEXEC);
+    options_.image_at = "/proc/self/fd/" + std::to_string(kept);
+    device_.reset();
+    const timespec never[2] = {{1, 0}, {1, 0}};
+    ASSERT_EQ(futimens(kept, never), 0); /* a COW refuses an image of another time */
+    dir_.write("new", random_bytes(kSize, 9));
+    ASSERT_EQ(rename((dir_ / "new").c_str(), image.c_str()), 0);
+    NewCow none;
+    EXPECT_THROW(open_served(options_, none), Error);
+    device_ = std::make_unique<Device>(open_served(options_, none, Opening::kAgain));
+    Bytes shown(kSize);
+    device_->read(shown.data(), kSize, 0);
+    EXPECT_EQ(shown, text_bytes(kSize));
+    EXPECT_EQ(tell(R"({"do": "status"})").value("image", ""), image + " (deleted)");
+    device_.reset();
+    close(kept);
+}
+
 TEST_F(ServeOrders, SetsTheLimitsOfCowAndCache) {
     EXPECT_TRUE(
         tell(R"({"do": "set", "cow_limit": "64M", "cache_limit": "8M"})").value("ok", false));
@@ -232,7 +301,7 @@ TEST_F(ServeOrders, AServerThatGoesOnMakesNoTop) {
     device_.reset();
     std::filesystem::remove(dir_ / "cow");
     NewCow none;
-    EXPECT_THROW(open_served(options_, none, MissingTop::kRefuse), Error);
+    EXPECT_THROW(open_served(options_, none, Opening::kAgain), Error);
     EXPECT_FALSE(std::filesystem::exists(dir_ / "cow"));
 }
 

@@ -3,10 +3,11 @@
 #
 # Sourced by tests whose medium begins to fail: the driver, an image, and a device
 # "medium" of dm on the test's first disk, $size MiB long, whose table changes while it
-# is in use. Sets $dev, $mib and $medium; makes the directory host.
+# is in use. $driver serves it, cloopw at first. Sets $dev, $mib and $medium; makes the
+# directory host.
 
-modprobe -a cloopw dm-mod dm-flakey
-defer 'cloopwsetup -D; rmmod cloopw'
+modprobe -a "${driver:=cloopw}" dm-mod dm-flakey
+defer "cloopwsetup -D; rmmod $driver"
 dev=/dev/cloopw0
 # shellcheck disable=SC2034  # of who sources this
 mib=$((1 << 20))

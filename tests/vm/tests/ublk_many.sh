@@ -17,7 +17,7 @@ defer 'umount cows'
 # server_of N: the process that serves /dev/cloopwN
 server_of() {
 	local server
-	read -r _ server <"/run/cloopw/$1/server.pid"
+	read -r _ server _ <"/run/cloopw/$1/server.pid"
 	echo "$server"
 }
 # free_kib: memory that programs can have

@@ -66,6 +66,34 @@ umount mnt
 check "fio verifies" fio --name=v --filename="$dev" --rw=randrw --bs=4k-64k --size=32M \
 	--verify=crc32c --iodepth=8 --ioengine=libaio --direct=1 --fsync=16
 
+# ---- zeros, and what is durable at once ----
+
+dd if=/dev/urandom of="$dev" bs=1M count=2 seek=20 oflag=direct conv=notrunc status=none
+check "zeros are written" blkdiscard -z -o $((20 << 20)) -l 1048576 "$dev"
+check "and read" cmp -n 1048576 -i $((20 << 20)):0 "$dev" /dev/zero
+check "and nothing else is zero" sh -c "! cmp -s -n 1048576 -i $((21 << 20)):0 $dev /dev/zero"
+check "zeros that are no whole pages" blkdiscard -z -o $(((21 << 20) + 512)) -l 1024 "$dev"
+check "and read" cmp -n 1024 -i $(((21 << 20) + 512)):0 "$dev" /dev/zero
+finish "and ended"
+
+truncate -s 48M log
+log=$(losetup -f --show log)
+defer "losetup -d $log"
+rm -f durable.pid
+cloopw-ublkd image=image.cloopw "cow=$log" pidfile=durable.pid idfile=durable.id 2>durable.log &
+wait_for 30 test -s durable.pid
+dev=/dev/ublkb$(cat durable.id)
+read -r pid _ <durable.pid
+# flushes: of the log's device
+flushes() { awk '{ print $16 }' "/sys/block/${log#/dev/}/stat"; }
+before=$(flushes)
+dd if=/dev/urandom of="$dev" bs=4k count=8 oflag=direct,dsync conv=notrunc status=none
+after=$(flushes)
+check "each FUA and each flush flushes the log's device ($((after - before)) for 8 of both)" \
+	test $((after - before)) -ge 16
+finish "and ended"
+serve one
+
 # ---- a server that is killed ----
 
 server_of() {
@@ -162,6 +190,7 @@ finish "its end is orderly"
 
 refuses "an unknown parameter" "unknown parameter 'size'" cloopw-ublkd size=4
 refuses "a word without a value" 'cow: is not KEY=VALUE' cloopw-ublkd cow
+refuses "more queues than there are" 'queues=8: is more than 4' cloopw-ublkd queues=8
 refuses "a device that is no number" 'device=x: is not a number' cloopw-ublkd device=x
 refuses "an image that is not there" 'No such file' cloopw-ublkd image=none
 truncate -s 32M other

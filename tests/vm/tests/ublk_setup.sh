@@ -56,6 +56,7 @@ check "which the list has" test "$(column cache-limit)" = 8.0MiB
 if cloopwsetup --resize=128M /dev/cloopw0 2>said; then
 	ok "it grows while it is mounted"
 	check "the disk has the size" test "$(blockdev --getsize64 /dev/cloopw0)" = $((128 << 20))
+	check "and the list" test "$(column size)" = 128.0MiB
 	check "and the file system takes it" resize2fs /dev/cloopw0
 else
 	check "a kernel that cannot show it says what helps" \
@@ -163,6 +164,68 @@ refuses "and is not detached while it is mounted" 'is mounted on' cloopwsetup -d
 umount mnt
 check "detach" cloopwsetup -d /dev/cloopw0
 check "the COW is sound" cloopwck low3
+
+# ---- another image, or another COW, has the name of one that is served ----
+
+must "attach without a COW" cloopwsetup --userspace=ublk /dev/cloopw0 image.cloopw
+truncate -s 80M other
+mkcloopw -q other other.cloopw
+cp image.cloopw kept.cloopw
+mv other.cloopw image.cloopw
+check "a killed server's device goes on" kill_worker
+check "with the image that it had" cmp -n 67108864 raw /dev/cloopw0
+check "and its size" test "$(blockdev --getsize64 /dev/cloopw0)" = 67108864
+check "another version takes over" cloopwsetup --takeover /dev/cloopw0
+check "a killed server's and supervisor's device goes on" kill_both
+check "with the image that it had" cmp -n 67108864 raw /dev/cloopw0
+check "detach" cloopwsetup -d /dev/cloopw0
+mv kept.cloopw image.cloopw
+
+must "attach a raw image" cloopwsetup --format raw -c rawcow /dev/cloopw0 raw
+touch raw
+check "its time is another: a killed server's device goes on" kill_worker
+check "and is well" test "$(column state)" = ok
+check "detach" cloopwsetup -d /dev/cloopw0
+
+must "attach" cloopwsetup -c named1 /dev/cloopw0 image.cloopw
+check "a snapshot" cloopwsetup --snapshot named2 /dev/cloopw0
+mv named2 away2
+cp low3 named2
+kill_worker 2>/dev/null || :
+check "no server goes on with another COW" wait_for 10 \
+	grep -q 'no server goes on' /run/cloopw/0/log
+cloopwsetup -d /dev/cloopw0 || :
+
+# ---- its processes ----
+
+must "attach" cloopwsetup -c stopped /dev/cloopw0 image.cloopw
+head -c 1200000 /dev/zero | tr '\0' x >>/run/cloopw/0/log
+is_short() { test "$(stat -c %s /run/cloopw/0/log)" -lt 1000000; }
+check "its log is kept short" wait_for 10 is_short
+read -r _ worker < <(family)
+kill -STOP "$worker"
+check "its server is stopped: detach" cloopwsetup -d /dev/cloopw0
+check "its log is gone with it" test ! -e /run/cloopw/0
+
+must "attach" cloopwsetup -c stopped /dev/cloopw0 image.cloopw
+read -r server worker < <(family)
+watch=$(processes cloopw-watch | awk '{ print $2 }')
+kill -9 "$watch"
+has_watch() { [ "$(processes cloopw-watch | awk '{ print $2 }')" ]; }
+check "its watch is killed: there is another" wait_for 10 has_watch
+check "which goes on for both" kill_both
+check "detach" cloopwsetup -d /dev/cloopw0
+
+# ---- figures and partitions ----
+
+must "attach with partitions" cloopwsetup -P -c parts /dev/cloopw0 image.cloopw
+cloopwsetup --stats=1,1 /dev/cloopw0 >said
+check "--stats has its figures" grep -qE '[0-9]' said
+echo 'start=2048, size=8192' | sfdisk -q /dev/cloopw0
+check "a partition" wait_for 10 test -b /dev/ublkb0p1
+check "is written" dd if=/dev/zero of=/dev/ublkb0p1 bs=4k count=1 oflag=direct status=none
+check "detach" cloopwsetup -d /dev/cloopw0
+check "both are gone" test ! -e /dev/ublkb0p1 -a ! -e /dev/ublkb0
 
 # ---- the root of an initramfs does not last ----
 

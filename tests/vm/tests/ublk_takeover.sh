@@ -111,7 +111,7 @@ keeps "another layout of the state" 'keeps the state of a device otherwise'
 install_script 'echo "unknown parameter" >&2; exit 2'
 keeps "a program that knows no takeover" 'does not say that it can take over'
 # shellcheck disable=SC2016  # the script's own words
-install_script 'for word; do case $word in cow=*) exit 2 ;; esac; done; echo 99.0.0 3'
+install_script 'for word; do case $word in cow=*) exit 2 ;; esac; done; echo 99.0.0 4'
 keeps "a program that does not know an argument" 'does not say that it can take over'
 head -c 1000 /dev/urandom >garbage
 chmod 755 garbage
