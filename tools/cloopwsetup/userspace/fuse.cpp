@@ -188,7 +188,9 @@ int detach_loop(Driver &driver, const UserspaceState &state) {
     if (is_gone()) {
         return 0;
     }
-    const int err = settle_device(driver, state);
+    Fd claim;
+    const int err = settle_device(driver, state, &claim);
+    claim = Fd();
     {
         Fd loop(open(state.node.c_str(), O_RDONLY | O_CLOEXEC));
         if (loop.get() < 0 || (ioctl(loop.get(), LOOP_CLR_FD, 0) != 0 && errno != ENXIO)) {

@@ -95,7 +95,9 @@ int detach(Driver &driver, const UserspaceState &state) {
     if (!attached(driver, state)) {
         return 0;
     }
-    const int err = settle_device(driver, state);
+    Fd claim;
+    const int err = settle_device(driver, state, &claim);
+    claim = Fd();
     std::string said;
     int status = driver.kernel().run({find_program("nbd-client"), "-d", state.node}, &said);
     if (!wait_until(driver, kEnd, [&] { return !attached(driver, state); })) {

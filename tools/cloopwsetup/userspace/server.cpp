@@ -160,10 +160,16 @@ Json ask(const UserspaceState &state, const Json &order, const timeval &patience
     return answer.is_object() ? answer : Json(nullptr);
 }
 
-/* Another process may have the number by now, but not the name. */
-bool is_ublk_server(const Process &process) {
-    return is_alive(process) &&
-           text_of("/proc/" + std::to_string(process.pid) + "/comm") == kUblkServer.name;
+/* "SUPERVISOR SERVER START START", as cloopw-ublkd writes it; none: it has not begun. */
+std::vector<Process> ublk_processes(const UserspaceState &state) {
+    std::istringstream text(text_of(pid_file(state)));
+    Process supervisor;
+    Process server;
+    if (state.server.pid <= 0 ||
+        !(text >> supervisor.pid >> server.pid >> supervisor.start >> server.start)) {
+        return {};
+    }
+    return {supervisor, server};
 }
 
 }  // namespace
@@ -209,31 +215,42 @@ Process serving_process(const UserspaceState &state) {
     if (is_alive(state.server)) {
         return state.server;
     }
-    std::istringstream pids(text_of(pid_file(state))); /* "SUPERVISOR SERVER" */
-    pid_t pid = 0;
-    while (state.server.pid > 0 && (pids >> pid)) {
-        const Process process = process_of(pid);
-        if (is_ublk_server(process)) {
+    for (const Process &process : ublk_processes(state)) {
+        if (is_alive(process)) {
             return process;
         }
     }
     return {};
 }
 
-void stop_server(const UserspaceState &state) {
-    std::error_code code;
-    const uintmax_t before = fs::file_size(state.log(), code);
-    const Process server = serving_process(state);
-    if (!is_alive(server)) {
-        return;
+void continue_server(const UserspaceState &state) {
+    go_on(state.server);
+    for (const Process &process : ublk_processes(state)) {
+        go_on(process);
     }
-    kill(server.pid, SIGINT); /* TERM does not end it while it is in use */
+}
+
+uintmax_t end_of_log(const UserspaceState &state) {
+    std::error_code code;
+    const uintmax_t size = fs::file_size(state.log(), code);
+    return code ? 0 : size;
+}
+
+void interrupt_server(const Process &server) {
+    if (is_alive(server)) {
+        kill(server.pid, SIGINT); /* TERM does not end it while it is in use */
+    }
+}
+
+void stop_server(const UserspaceState &state, uintmax_t from) {
+    const Process server = serving_process(state);
+    interrupt_server(server);
     if (!wait_for_end(server, kStop)) {
         throw Error("server (process " + std::to_string(server.pid) +
                         "): still stores what was written; when it has ended, detach again",
                     EBUSY);
     }
-    const std::string words = code ? "" : last_words(state.log(), before);
+    const std::string words = last_words(state.log(), from);
     if (!words.empty()) {
         throw Error(words, EIO);
     }
@@ -262,8 +279,7 @@ std::string take_over_server(Driver &driver, const UserspaceState &state) {
         throw Error(std::string(kUblkServer.name) + " is not installed; its present server goes on",
                     ENOENT);
     }
-    std::error_code code;
-    const uintmax_t before = fs::file_size(state.log(), code);
+    const uintmax_t before = end_of_log(state);
     const std::string pids = text_of(pid_file(state));
     try {
         order_server(state, {{"do", "takeover"}, {"program", program}});

@@ -32,8 +32,20 @@ std::string own_program(const std::string &name);
  */
 Process serving_process(const UserspaceState &state);
 
-/* Waits until it has stored everything. Throws Error when it could not. */
-void stop_server(const UserspaceState &state);
+/* Continues those of its processes that a signal has stopped. */
+void continue_server(const UserspaceState &state);
+
+/* Bytes of its log. */
+uintmax_t end_of_log(const UserspaceState &state);
+
+/* Tells the process to end. */
+void interrupt_server(const Process &server);
+
+/*
+ * Waits until it has stored everything. Throws Error when it could not, or when its log has
+ * more than so many bytes: its last words.
+ */
+void stop_server(const UserspaceState &state, uintmax_t from);
 
 /* Tells the server to do it, see lib/serve/orders.h, and returns its answer. Throws Error with its reason. */
 Json order_server(const UserspaceState &state, const Json &order);

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "lib/error.h"
+#include "lib/fd.h"
 #include "server.h"
 #include "tools/cloopwsetup/detach.h"
 #include "way.h"
@@ -18,6 +19,7 @@ using std::chrono::milliseconds;
 
 constexpr const char *kDisk = "diskseq"; /* no other disk of this boot has the same number */
 constexpr milliseconds kNode(1000);
+constexpr milliseconds kEnd(120 * 1000); /* requests are under way */
 
 std::string device_number_of(const UserspaceState &state) { return text_of(state.device_file()); }
 
@@ -76,9 +78,19 @@ bool may_have_orphan(Driver &driver, const UserspaceState &state) {
     return attached(driver, state) || (state.node.empty() && state.server.pid > 0);
 }
 
+/* Nobody can mount the device between its flush and its end. */
+int end_block_device(Driver &driver, const UserspaceState &state) {
+    Fd claim;
+    const int err = settle_device(driver, state, &claim);
+    const Process server = serving_process(state);
+    interrupt_server(server);
+    wait_until(driver, kEnd, [&] { return !attached(driver, state) || !is_alive(server); });
+    return err;
+}
+
 int detach(Driver &driver, const UserspaceState &state) {
     if (is_alive(serving_process(state))) {
-        return attached(driver, state) ? settle_device(driver, state) : 0;
+        return attached(driver, state) ? end_block_device(driver, state) : 0;
     }
     const std::string number = device_number_of(state);
     if (!number.empty() && may_have_orphan(driver, state)) {

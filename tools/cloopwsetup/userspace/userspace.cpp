@@ -199,13 +199,14 @@ void end_attachment(Driver &driver, const StateLock &lock) {
     const UserspaceState state = state_in(lock.dir());
     const UserspaceWay *way = way_by_name(state.way);
     const bool served = is_alive(serving_process(state));
-    go_on(state.server);
+    const uintmax_t said = end_of_log(state);
+    continue_server(state);
     go_on(state.client);
     const int lost = way != nullptr ? way->detach(driver, state) : 0;
     remove_link(state);
     const std::string name = state.node.empty() ? state.dir : state.node;
     try {
-        stop_server(state);
+        stop_server(state, said);
     } catch (const Error &e) {
         if (!is_alive(serving_process(state))) {
             lock.remove();

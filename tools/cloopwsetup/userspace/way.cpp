@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <string_view>
@@ -13,6 +16,7 @@
 #include "lib/device_node.h"
 #include "lib/error.h"
 #include "lib/fd.h"
+#include "server.h"
 #include "tools/cloopwsetup/detach.h"
 
 namespace cloopw {
@@ -24,6 +28,52 @@ constexpr milliseconds kStep(10);
 /* udev and blkid look at a device for a moment after every change. */
 constexpr milliseconds kBusy(1000);
 constexpr milliseconds kNode(1000);
+constexpr milliseconds kLook(1000);
+constexpr milliseconds kSilent(30 * 1000);     /* neither the server nor its device shows life */
+constexpr milliseconds kStuck(10 * 60 * 1000); /* the device shows none: a flush of a slow medium */
+
+/* Whether somebody still serves a device that is flushed. */
+class Life {
+public:
+    Life(Driver &driver, const UserspaceState &state) : driver_(driver), state_(state) {}
+
+    /* Once every kLook. */
+    bool is_over() {
+        const std::string stat = node_attribute(driver_, state_, "stat");
+        still_ = stat == stat_ ? still_ + kLook : milliseconds(0);
+        silent_ = server_status(state_).empty() ? silent_ + kLook : milliseconds(0);
+        stat_ = stat;
+        return std::min(still_, silent_) >= kSilent || still_ >= kStuck;
+    }
+
+private:
+    Driver &driver_;
+    const UserspaceState &state_;
+    std::string stat_;
+    milliseconds still_{0};
+    milliseconds silent_{0};
+};
+
+/* 0 or errno. This process goes on, too, when nobody serves the device. */
+int sync_in_child(Driver &driver, const UserspaceState &state, int fd) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+        _exit(fsync(fd) == 0 ? 0 : errno);
+    }
+    if (pid < 0) {
+        return errno;
+    }
+    Life life(driver, state);
+    int status = 0;
+    auto has_ended = [&] { return waitpid(pid, &status, WNOHANG) == pid; };
+    while (!wait_until(driver, kLook, has_ended)) {
+        if (life.is_over()) {
+            kill(pid, SIGKILL); /* it ends when the device does */
+            return ETIMEDOUT;
+        }
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
+}
 
 }  // namespace
 
@@ -65,18 +115,17 @@ std::string last_words(const std::string &log, uintmax_t from) {
     return error.empty() ? last_line(log, from) : error;
 }
 
-int settle_device(Driver &driver, const UserspaceState &state) {
-    Fd fd;
+int settle_device(Driver &driver, const UserspaceState &state, Fd *claim) {
     int err = 0;
     auto is_free = [&] {
-        fd = Fd(open(state.node.c_str(), O_RDONLY | O_EXCL | O_CLOEXEC));
-        err = fd.get() < 0 ? errno : 0;
+        *claim = Fd(open(state.node.c_str(), O_RDONLY | O_EXCL | O_CLOEXEC));
+        err = claim->get() < 0 ? errno : 0;
         return err != EBUSY;
     };
     if (!wait_until(driver, kBusy, is_free)) {
         throw in_use(driver, {0, state.node_name(), state.node, nullptr});
     }
-    return err != 0 || fsync(fd.get()) == 0 ? err : errno;
+    return err != 0 ? err : sync_in_child(driver, state, claim->get());
 }
 
 std::string node_attribute(Driver &driver, const UserspaceState &state, const std::string &name) {

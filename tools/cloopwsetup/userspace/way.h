@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/fd.h"
 #include "state.h"
 #include "tools/cloopwsetup/driver.h"
 
@@ -87,8 +88,12 @@ std::string first_error(const std::string &log, uintmax_t from);
 /* The last line since that is not empty; "": there is none. */
 std::string last_line(const std::string &log, uintmax_t from);
 
-/* Sends the server what was written to it: 0 or errno. Throws Error for a device in use. */
-int settle_device(Driver &driver, const UserspaceState &state);
+/*
+ * Sends the server what was written to it: 0 or errno, such as ETIMEDOUT when nobody serves
+ * it. *claim is the open device, which nobody else can mount meanwhile. Throws Error for a
+ * device in use.
+ */
+int settle_device(Driver &driver, const UserspaceState &state, Fd *claim);
 
 /* "/sys/block/loop3/NAME" */
 std::string node_attribute(Driver &driver, const UserspaceState &state, const std::string &name);
