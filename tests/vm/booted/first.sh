@@ -84,7 +84,7 @@ for way in $ways; do
 			/data/plain >$PWD/service.device"
 	device=$(cat service.device)
 	check "$way: the service has ended, and the device is well" says "$device" ok
-	check "$way: it is read" dd if="$device" of=/dev/null bs=64k count=16 iflag=direct
+	check "$way: and answers" dd if="$device" of=/dev/null bs=64k count=16 iflag=direct
 	must "$way: detached" cloopwsetup -d "$device"
 done
 
