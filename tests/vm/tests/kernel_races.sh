@@ -68,15 +68,14 @@ shrinker() {
 # Goes only while nothing is attached or open.
 unloader() {
 	while [ -e run ]; do
-		rmmod cloopw && echo >>unloaded
-		modprobe cloopw
+		! rmmod cloopw || echo >>unloaded
+		modprobe cloopw || :
 		sleep 0.1
 	done >/dev/null 2>&1
 }
 
 attacher 0 &
 attacher 1 &
-unloader & ends+=($!)
 opener 0 & ends+=($!)
 reader 0 & ends+=($!)
 reader 1 & ends+=($!)
@@ -97,7 +96,20 @@ check "who attaches comes to an end" attachers_end
 for pid in "${ends[@]}"; do
 	wait "$pid" || fail "the others" "process $pid ended with status $?"
 done
-diag "unloaded $(wc -l <unloaded) times"
 diag "attached $(cat count.0) and $(cat count.1) times"
+check "all can be detached" cloopwsetup -D
+
+# ---- the module goes whenever it can ----
+
+touch run
+: >unloaded
+attacher 2 &
+unloader & unloading=$!
+both_often() { test "$(cat count.2)" -gt 5 && test "$(wc -l <unloaded)" -gt 5; }
+check "it is unloaded and attached often" wait_for 200 both_often
+rm run
+check "who attaches comes to an end" wait_for 60 test -e end.2
+wait "$unloading"
+diag "attached $(cat count.2) times, unloaded $(wc -l <unloaded) times"
 check "all can be detached" cloopwsetup -D
 check "the module goes" rmmod cloopw
