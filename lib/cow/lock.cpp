@@ -7,46 +7,20 @@
 
 #include <cerrno>
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 #include <thread>
 
 #include "chain.h"
 #include "lib/error.h"
 #include "lib/same_file.h"
+#include "users.h"
 
 namespace cloopw {
 namespace {
 
-namespace fs = std::filesystem;
-
-/* Is the file one of the layers in this directory of the driver's? */
-bool has_layer(const fs::path &layers, const struct stat &file) {
-    struct stat st = {};
-    std::error_code code;
-    for (const auto &layer : fs::directory_iterator(layers, code)) {
-        std::ifstream lines(layer.path() / "path");
-        std::string path;
-        if (std::getline(lines, path) && stat(path.c_str(), &st) == 0 && is_same_file(st, file)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* "/dev/cloopw0"; empty: none of the driver's devices has it. */
-std::string device_with(int fd) {
+/* Empty: no device has it. */
+std::string user_of(int fd) {
     struct stat file = {};
-    std::error_code code;
-    if (fstat(fd, &file) != 0) {
-        return "";
-    }
-    for (const auto &disk : fs::directory_iterator("/sys/block", code)) {
-        if (has_layer(disk.path() / "cloopw/layers", file)) {
-            return "/dev/" + disk.path().filename().string();
-        }
-    }
-    return "";
+    return fstat(fd, &file) == 0 ? device_with(file) : "";
 }
 
 bool is_frozen(int fd, const std::string &name) {
@@ -99,6 +73,10 @@ bool is_locked_alone(int fd) {
     return err == 0 || has_no_locks(err);
 }
 
+bool remove_unused(int fd, const std::string &name) {
+    return has_name(fd, name) && is_locked_alone(fd) && unlink(name.c_str()) == 0;
+}
+
 void lock_cow(int fd, const std::string &name, bool writable) {
     const int err = take(fd, writable);
     if (err == 0 || has_no_locks(err)) {
@@ -113,7 +91,7 @@ void lock_cow(int fd, const std::string &name, bool writable) {
     if (!writable && is_frozen(fd, name)) {
         return;
     }
-    std::string device = device_with(fd);
+    const std::string device = user_of(fd);
     if (!device.empty()) {
         throw Error(name + ": is in use by " + device + "; detach it with 'cloopwsetup -d " +
                         device + "' first" +

@@ -31,6 +31,12 @@ bool is_locked_alone(int fd);
 /* Is the open file the file of this name? */
 bool has_name(int fd, const std::string &name);
 
+/*
+ * Removes the name of a file that its maker takes back. False: another file has the name by
+ * now, or others use the file, which stays. fd is open for writing.
+ */
+bool remove_unused(int fd, const std::string &name);
+
 }  // namespace cloopw
 
 #endif

@@ -35,6 +35,13 @@ void freeze(const StackOptions &options, const std::vector<CowLayer> &below) {
     device.close();
 }
 
+void want_missing(const std::string &path) {
+    struct stat st = {};
+    if (lstat(path.c_str(), &st) == 0) {
+        throw Error(path + ": is there already; name another, which is made", EEXIST);
+    }
+}
+
 }  // namespace
 
 const CowFormat *wanted_cow_format(const StackOptions &options) {
@@ -61,6 +68,9 @@ CowFile check_given(const StackOptions &options) {
     for (size_t i = 0; i < options.cows.size(); i++) {
         const std::string &path = options.cows[i];
         struct stat st = {};
+        if (i == 0 && options.new_top) {
+            want_missing(path);
+        }
         /* The settings are for a new COW, and that is the top. */
         CowFile what = check_cow_file(path, format, i == 0 ? options.cow : CowSettings());
         if (what != CowFile::kMissing) {

@@ -23,6 +23,7 @@ namespace cloopw {
 struct StackOptions {
     std::string image;
     std::vector<std::string> cows; /* the top first */
+    bool new_top = false;          /* the top must not be there yet, in any form */
     std::string cow_format;        /* format of a new COW; empty: the default */
     CowSettings cow;
     std::string format; /* the image's; empty: probe */

@@ -2,7 +2,6 @@
 #include "fork.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,10 +10,12 @@
 
 #include "detach.h"
 #include "lib/cow/chain.h"
+#include "lib/cow/lock.h"
 #include "lib/cow/refusal.h"
 #include "lib/error.h"
 #include "lib/fd.h"
 #include "lib/octal.h"
+#include "lib/same_file.h"
 #include "tools/cloopwsetup/userspace/userspace.h"
 #include "tools/common/error.h"
 
@@ -57,8 +58,6 @@ public:
         return name;
     }
 
-    std::string pattern() const { return before_ + after_; }
-
     /* Has another program made that file meanwhile? Then the next number is as good. */
     bool is_lost(const std::string &name) const { return numbered_ && is_taken(name); }
 
@@ -80,8 +79,29 @@ private:
     uint64_t number_ = 0;
 };
 
-void detach_fork(Driver &driver, const DeviceRef &device) {
+void detach_device(Driver &driver, const DeviceRef &device) {
     device.userspace ? detach_userspace(driver, device) : detach(driver, device);
+}
+
+/*
+ * The COW file while the fork's device has it. A file that is made later can get the same
+ * inode. -1: another file has the name.
+ */
+Fd open_cow(const Fork &fork) {
+    Fd fd(open(fork.cow.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat st = {};
+    const bool own = fd.get() >= 0 && fstat(fd.get(), &st) == 0 && is_same_file(st, fork.file);
+    return own ? std::move(fd) : Fd();
+}
+
+void take_back_one(Driver &driver, const Fork &fork) {
+    const Fd cow = fork.cow.empty() ? Fd() : open_cow(fork);
+    detach_device(driver, fork.device);
+    struct stat st = {};
+    if (!fork.cow.empty() && !remove_unused(cow.get(), fork.cow) &&
+        lstat(fork.cow.c_str(), &st) == 0) {
+        throw Error(fork.cow + ": is another file by now, or in use", EBUSY);
+    }
 }
 
 std::string taken_back_text(Driver &driver, const std::vector<Fork> &forks) {
@@ -121,10 +141,7 @@ std::string take_back(Driver &driver, const std::vector<Fork> &forks) {
     std::string left;
     for (auto fork = forks.rbegin(); fork != forks.rend(); ++fork) {
         try {
-            detach_fork(driver, fork->device);
-            if (!fork->cow.empty()) {
-                unlink(fork->cow.c_str());
-            }
+            take_back_one(driver, *fork);
         } catch (const Error &e) {
             left.append(left.empty() ? "" : ", ").append(e.what());
         }
@@ -132,34 +149,25 @@ std::string take_back(Driver &driver, const std::vector<Fork> &forks) {
     return left;
 }
 
-/*
- * Held from the choice of a name until its file is there, so that two programs do not choose
- * the same one. The attach tells of a directory that is missing.
- */
-static Fd lock_directory(const std::string &name) {
-    const std::string dir = fs::path(name).parent_path().string();
-    Fd fd(open(dir.empty() ? "." : dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (fd.get() >= 0) {
-        (void)flock(fd.get(), LOCK_EX); /* some network file systems have no locks */
-    }
-    return fd;
-}
-
-/* Another program may make a file of the name without that lock: the next name is as good. */
+/* Two programs may choose the same name: for the later one, the next name is as good. */
 static Fork make_fork(const AttachOptions &options, CowNames *names,
                       const std::function<DeviceRef(const AttachOptions &)> &attach_one) {
-    const Fd lock = lock_directory(names->pattern());
     for (;;) {
-        const std::string cow = names->next();
+        Fork fork;
+        fork.cow = names->next();
         AttachOptions one = options;
-        one.cows.insert(one.cows.begin(), cow);
+        one.cows.insert(one.cows.begin(), fork.cow);
+        one.new_top = true;
         try {
-            return {attach_one(one), cow};
+            fork.device = attach_one(one);
         } catch (const Error &e) {
-            if (e.err() != EEXIST || !names->is_lost(cow)) {
+            if (e.err() != EEXIST || !names->is_lost(fork.cow)) {
                 throw;
             }
+            continue;
         }
+        (void)stat(fork.cow.c_str(), &fork.file);
+        return fork;
     }
 }
 
@@ -170,7 +178,7 @@ std::vector<Fork> make_forks(Driver &driver, const AttachOptions &options, uint6
     std::vector<Fork> forks;
     for (uint64_t i = 1; i <= count; i++) {
         try {
-            forks.push_back(place.empty() ? Fork{attach_one(options), ""}
+            forks.push_back(place.empty() ? Fork{attach_one(options), "", {}}
                                           : make_fork(options, &names, attach_one));
         } catch (const UsageError &) {
             (void)take_back(driver, forks);

@@ -3,6 +3,8 @@
 #ifndef CLOOPWSETUP_FORK_H
 #define CLOOPWSETUP_FORK_H
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -17,7 +19,8 @@ constexpr uint64_t kMostForks = 1024; /* at a time */
 
 struct Fork {
     DeviceRef device;
-    std::string cow; /* path; empty: in memory */
+    std::string cow;       /* path; empty: in memory */
+    struct stat file = {}; /* which file that was when it was made */
 };
 
 /*
@@ -37,7 +40,10 @@ std::vector<Fork> make_forks(Driver &driver, const AttachOptions &options, uint6
                              const std::string &place,
                              const std::function<DeviceRef(const AttachOptions &)> &attach_one);
 
-/* Detaches forks and removes their COW files. Returns what could not be taken back. */
+/*
+ * Detaches forks and removes their COW files. It leaves another file that has got the name
+ * meanwhile, and a file that others use. Returns what could not be taken back.
+ */
 std::string take_back(Driver &driver, const std::vector<Fork> &forks);
 
 }  // namespace cloopw

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "lib/cow/lock.h"
+#include "lib/cow/users.h"
 #include "lib/fd.h"
 #include "lib/file_kind.h"
 #include "lib/image/scratch_file.h"
@@ -167,6 +168,7 @@ void OutputFile::examine_existing() {
     existing_ = out;
     if (replaces_) {
         lock_existing_cow();
+        refuse_image_in_use();
     }
 }
 
@@ -180,6 +182,16 @@ void OutputFile::lock_existing_cow() {
     if (is_cow_file(io)) {
         lock_cow(io.fd(), path_, writable);
         existing_cow_ = std::move(io);
+    }
+}
+
+/* Its device would go on with a file without a name, and its COW would fit none. */
+void OutputFile::refuse_image_in_use() const {
+    const std::string device = device_with(existing_);
+    if (!device.empty()) {
+        throw Error(path_ + ": is the image of " + device + "; detach it with 'cloopwsetup -d " +
+                        device + "' first, or name another file",
+                    EBUSY);
     }
 }
 

@@ -62,6 +62,7 @@ private:
     void open_file();
     void examine_existing();
     void lock_existing_cow();
+    void refuse_image_in_use() const;
     mode_t new_mode() const;
     void settle_owner() const;
     void settle_like_existing() const;

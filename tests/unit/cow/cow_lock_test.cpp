@@ -124,6 +124,17 @@ TEST_F(CowLock, WhoIsAboutToEndIsWaitedFor) {
     ends.join();
 }
 
+TEST_F(CowLock, WhatOthersUseIsNotTakenBack) {
+    const Io made = Io::open(path_, Io::Mode::kReadWrite);
+    auto user = std::make_optional(lock(false));
+    EXPECT_FALSE(remove_unused(made.fd(), path_));
+    user.reset();
+    EXPECT_TRUE(remove_unused(made.fd(), path_));
+    const std::string other = dir_.write("a.cow", Bytes(1));
+    EXPECT_FALSE(remove_unused(made.fd(), other));
+    EXPECT_TRUE(std::filesystem::exists(other));
+}
+
 TEST_F(CowLock, ChainsAreOpenedWithTheirLocks) {
     const std::vector<CowLayer> chain = find_cow_chain({path_});
     std::vector<Io> readers = open_cow_chain(chain, Io::Mode::kRead);

@@ -78,21 +78,30 @@ TEST_F(CloopwsetupFork, ANameThatCannotBeLookedAtIsAnError) {
             "fork 1 of 1: DIR/loop/1: cannot be looked at: Too many levels of symbolic links");
 }
 
-/* The next program waits until the file of the name is there. */
-TEST_F(CloopwsetupFork, TwoProgramsDoNotChooseTheSameName) {
+/* The other program's COW file is a sound one, which an attach would take. */
+TEST_F(CloopwsetupFork, TwoProgramsThatChooseTheSameNameGetTwoFiles) {
     AttachOptions options;
     options.image = image();
-    const Fd dir(open(path("forks").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    u32 locked = 0;
-    make_forks(driver_, options, 2, path("forks"), [&](const AttachOptions &one) {
-        locked += flock(dir.get(), LOCK_EX | LOCK_NB) != 0 ? 1 : 0;
+    bool other = true;
+    auto attach_one = [&](const AttachOptions &one) {
+        if (std::exchange(other, false)) {
+            runs({"-c", one.cows.front(), device(0), image()});
+            runs({"-d", device(0)});
+        }
         return attach(driver_, one);
-    });
-    EXPECT_EQ(locked, 2U);
-    EXPECT_EQ(flock(dir.get(), LOCK_EX | LOCK_NB), 0);
+    };
+    const std::vector<Fork> forks = make_forks(driver_, options, 2, path("forks"), attach_one);
+    EXPECT_EQ(forks.front().cow, path("forks/disk-2.cow"));
+    EXPECT_EQ(files(), 3U);
 }
 
-/* A program that makes no forks knows no such lock. */
+/* Any user can lock a directory that he can read. */
+TEST_F(CloopwsetupFork, ALockOfTheDirectoryKeepsNobody) {
+    const Fd dir(open(path("forks").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ASSERT_EQ(flock(dir.get(), LOCK_EX), 0);
+    runs({"--fork", "-c", path("forks"), image()});
+}
+
 TEST_F(CloopwsetupFork, ANameThatWasTakenMeanwhileIsLeft) {
     AttachOptions options;
     options.image = image();
@@ -166,6 +175,39 @@ TEST_F(CloopwsetupFork, AFailureTakesAllBack) {
     EXPECT_EQ(out_, "");
     EXPECT_EQ(in_use(), 0);
     EXPECT_EQ(files(), 0U);
+}
+
+class CloopwsetupForkTakenBack : public CloopwsetupFork {
+protected:
+    CloopwsetupForkTakenBack() {
+        AttachOptions options;
+        options.image = image();
+        forks_ = make_forks(driver_, options, 1, path("forks"),
+                            [&](const AttachOptions &one) { return attach(driver_, one); });
+        cow_ = forks_.front().cow;
+    }
+
+    std::vector<Fork> forks_;
+    std::string cow_;
+};
+
+TEST_F(CloopwsetupForkTakenBack, IsGone) {
+    EXPECT_EQ(take_back(driver_, forks_), "");
+    EXPECT_EQ(files(), 0U);
+    EXPECT_EQ(in_use(), 0);
+}
+
+TEST_F(CloopwsetupForkTakenBack, AnotherFileOfTheNameStays) {
+    std::ofstream(path("other")) << "ten bytes.";
+    fs::rename(path("other"), cow_);
+    EXPECT_EQ(take_back(driver_, forks_), cow_ + ": is another file by now, or in use");
+    EXPECT_EQ(fs::file_size(cow_), 10U);
+    EXPECT_EQ(in_use(), 0);
+}
+
+TEST_F(CloopwsetupForkTakenBack, AFileThatIsGoneIsNoFault) {
+    fs::remove(cow_);
+    EXPECT_EQ(take_back(driver_, forks_), "");
 }
 
 TEST_F(CloopwsetupFork, WhatCannotBeTakenBackIsNamed) {
