@@ -2,7 +2,6 @@
 #include "cloopw.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +10,8 @@
 #include <new>
 #include <thread>
 #include <utility>
+
+#include "open_data.h"
 
 namespace cloopw {
 
@@ -42,7 +43,7 @@ int open_alone(const std::string &path) {
     constexpr std::chrono::milliseconds kStep(20);
     constexpr int kSteps = 50;
     for (int i = 0;; i++) {
-        const int fd = ::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC);
+        const int fd = open_data(path, O_RDWR | O_EXCL);
         if (fd >= 0 || errno != EBUSY || i == kSteps) {
             return fd;
         }
@@ -61,30 +62,27 @@ const cw_image_format *find_format(const std::string &name) {
     return format;
 }
 
-Error no_data(const std::string &name) {
-    return Error(name + ": is neither a file nor a block device", EINVAL);
-}
-
-/* A FIFO would wait for a writer, and a character device may act when it is opened. */
-void refuse_special(const std::string &path) {
-    struct stat st = {};
-    if (stat(path.c_str(), &st) == 0 &&
-        (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) || S_ISSOCK(st.st_mode))) {
-        throw no_data(path);
+/* err of open_data(), or of cw_fd_io_create(). */
+Error not_opened(const std::string &name, int err) {
+    switch (err) {
+        case EISDIR:
+            return Error(name + ": is a directory", EISDIR);
+        case EINVAL:
+            return Error(name + ": is neither a file nor a block device", EINVAL);
+        default:
+            return io_error(name, "cannot be opened", err,
+                            err == EBUSY ? "it is mounted, or another program or device uses it; "
+                                           "'lsblk' and 'lsof' tell which"
+                                         : "");
     }
 }
 
 }  // namespace
 
 Io Io::open(const std::string &path, Mode mode, u64 offset, u64 limit) {
-    refuse_special(path);
-    const int fd =
-        mode == Mode::kRead ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC) : open_alone(path);
+    const int fd = mode == Mode::kRead ? open_data(path, O_RDONLY) : open_alone(path);
     if (fd < 0) {
-        throw io_error(path, "cannot be opened", errno,
-                       errno == EBUSY ? "it is mounted, or another program or device uses it; "
-                                        "'lsblk' and 'lsof' tell which"
-                                      : "");
+        throw not_opened(path, errno);
     }
     return take_over({fd, path.c_str(), offset, limit, mode == Mode::kResume});
 }
@@ -101,13 +99,7 @@ Io Io::take_over(const cw_fd_io_config &config) {
         return Io(io);
     }
     ::close(config.fd);
-    if (err == -EISDIR) {
-        throw Error(name + ": is a directory", EISDIR);
-    }
-    if (err == -EINVAL) {
-        throw no_data(name);
-    }
-    throw io_error(name, "cannot be opened", err);
+    throw not_opened(name, -err);
 }
 
 Io Io::memory(const std::string &name, const std::vector<u8> &bytes, u64 max) {

@@ -27,6 +27,8 @@ public:
     }
 
     int get() const { return fd_; }
+    /* The caller closes it then. */
+    int release() { return std::exchange(fd_, -1); }
 
 private:
     int fd_ = -1;

@@ -17,6 +17,7 @@
 #include "hint.h"
 #include "lib/check/cow_check.h"
 #include "lib/error.h"
+#include "lib/same_file.h"
 #include "lock.h"
 
 namespace cloopw {
@@ -66,6 +67,9 @@ CowLayer identify(const Io &io) {
     }
     CowLayer layer;
     layer.path = path;
+    if (fstat(io.fd(), &layer.file) != 0) {
+        throw io_error(path, "cannot be looked at", errno);
+    }
     layer.format = id->format->name;
     std::copy_n(id->uuid, layer.uuid.size(), layer.uuid.begin());
     layer.size = id->size;
@@ -201,10 +205,7 @@ private:
 class Members {
 public:
     void add(const CowLayer &layer) {
-        struct stat st = {};
-        if (stat(layer.path.c_str(), &st) != 0) {
-            throw io_error(layer.path, "cannot be looked at", errno);
-        }
+        const struct stat &st = layer.file;
         auto file = S_ISBLK(st.st_mode) ? std::pair(dev_t{0}, ino_t{st.st_rdev})
                                         : std::pair(st.st_dev, st.st_ino);
         if (!files_.insert(file).second) {
@@ -238,10 +239,20 @@ CowLayer identify_cow(int fd, const std::string &name) {
 
 namespace {
 
+/* Opens and locks the file that was found, whatever has its name by now. */
+Io open_layer(const CowLayer &layer, Io::Mode mode) {
+    Io io = Io::open(layer.path, mode);
+    struct stat st = {};
+    if (fstat(io.fd(), &st) != 0 || !is_same_file(st, layer.file)) {
+        throw Error(layer.path + ": was replaced meanwhile; try again", ESTALE);
+    }
+    lock_cow(io.fd(), layer.path, mode != Io::Mode::kRead);
+    return io;
+}
+
 /* Durable when it returns; before, or on Error, the layer is as it was. */
 void freeze(const CowLayer &layer, const Uuid &uuid) {
-    Io io = Io::open(layer.path, Io::Mode::kReadWrite);
-    lock_cow(io.fd(), layer.path, true);
+    const Io io = open_layer(layer, Io::Mode::kReadWrite);
     OpenedCow cow(io.get(), true);
     if (!cow.refusal().empty()) {
         throw Error(layer.path + ": " + cow.refusal(), EINVAL, cow.code());
@@ -313,9 +324,7 @@ std::vector<Io> open_cow_chain(const std::vector<CowLayer> &chain, Io::Mode top)
     std::vector<Io> ios;
     ios.reserve(chain.size());
     for (const CowLayer &layer : chain) {
-        const Io::Mode mode = ios.empty() ? top : Io::Mode::kRead;
-        ios.push_back(Io::open(layer.path, mode));
-        lock_cow(ios.back().fd(), layer.path, mode != Io::Mode::kRead);
+        ios.push_back(open_layer(layer, ios.empty() ? top : Io::Mode::kRead));
     }
     return ios;
 }

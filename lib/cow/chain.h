@@ -3,6 +3,8 @@
 #ifndef CLOOPW_LIB_COW_CHAIN_H
 #define CLOOPW_LIB_COW_CHAIN_H
 
+#include <sys/stat.h>
+
 #include <array>
 #include <string>
 #include <vector>
@@ -15,6 +17,7 @@ namespace cloopw {
 /* A COW file's description of itself. */
 struct CowLayer {
     std::string path;
+    struct stat file = {};   /* which file that was */
     std::string format;      /* "log", "uml" */
     u64 size = 0;            /* bytes of the device */
     u64 below_size = 0;      /* bytes of the device below */
@@ -56,7 +59,7 @@ std::vector<CowLayer> find_cow_chain(const std::vector<std::string> &given,
 
 /*
  * Opens and locks the layers for a Device: the top in this mode, the others for reading.
- * Throws Error.
+ * Throws Error, also for a name that has got another file since the layer was found.
  */
 std::vector<Io> open_cow_chain(const std::vector<CowLayer> &chain, Io::Mode top);
 

@@ -11,6 +11,7 @@
 #include "lib/file_kind.h"
 #include "lib/net/source.h"
 #include "lib/net/url.h"
+#include "lib/open_data.h"
 #include "lib/size.h"
 #include "refusal.h"
 
@@ -30,7 +31,7 @@ Fd open_image(const std::string &path, struct stat *st) {
     if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode)) {
         throw Error(path + ": is neither a file nor a block device", EINVAL);
     }
-    Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    Fd fd(open_data(path, O_RDONLY));
     if (fd.get() < 0) {
         throw io_error(path, "cannot open the image", errno);
     }

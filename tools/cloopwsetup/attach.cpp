@@ -18,6 +18,7 @@
 #include "lib/cow/refusal.h"
 #include "lib/error.h"
 #include "lib/fd.h"
+#include "lib/open_data.h"
 #include "module.h"
 #include "snapshot.h"
 #include "tools/common/error.h"
@@ -45,7 +46,7 @@ std::vector<Fd> open_layers(const AttachOptions &options) {
     std::vector<Fd> fds;
     for (const std::string &path : options.cows) {
         bool write = fds.empty() && !options.read_only;
-        Fd fd(open(path.c_str(), (write ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+        Fd fd(open_data(path, write ? O_RDWR : O_RDONLY));
         if (fd.get() < 0) {
             const char *remedy = "";
             if (write && (errno == EROFS || errno == EACCES || errno == EPERM)) {

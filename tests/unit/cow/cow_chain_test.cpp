@@ -388,5 +388,21 @@ TEST_F(CowChain, AChainIsOpenedAsADevice) {
     EXPECT_TRUE(find_cow_chain({a})[0].frozen);
 }
 
+/* Whoever writes to the directory can give the name to a link to another's file. */
+TEST_F(CowChain, AFileThatGetsTheNameLaterIsNotOpened) {
+    const std::string a = make("a.cow", 1, 0, image_);
+    const std::string b = make("b.cow", 2, 1, "a.cow");
+    const std::vector<CowLayer> found = find_cow_chain({b});
+    const std::string other = make("other", 1, 0, image_);
+    fs::remove(a);
+    fs::create_symlink(other, a);
+    try {
+        open_cow_chain(found, Io::Mode::kRead);
+        ADD_FAILURE() << "the wrong file is opened";
+    } catch (const Error &e) {
+        EXPECT_EQ(e.what(), a + ": was replaced meanwhile; try again");
+    }
+}
+
 }  // namespace
 }  // namespace cloopw::test
