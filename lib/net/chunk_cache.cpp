@@ -125,6 +125,15 @@ Error no_cache(const std::string &path) {
     return Error(path + ": is no cache of a URL; name another file with --net-cache", EEXIST);
 }
 
+/* Nobody waits for a FIFO. A link could lead to another file of the user's. */
+constexpr int kFlags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+
+/* Whoever owns a cache can fill it with blocks of his own. */
+bool is_of_another(int fd) {
+    struct stat st = {};
+    return fstat(fd, &st) == 0 && st.st_uid != 0 && st.st_uid != geteuid();
+}
+
 /* A file of the user's must not become a cache. */
 void refuse_other_file(const std::string &path, int fd) {
     struct stat st = {};
@@ -142,9 +151,12 @@ void refuse_other_file(const std::string &path, int fd) {
 
 RemoteVersion ChunkCache::remembered(const Config &config) {
     const std::string path = file_of(config);
-    const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const Fd fd(::open(path.c_str(), O_RDONLY | kFlags));
     if (fd.get() < 0) {
         throw io_error(path, "cannot be opened", errno, "without the network a cache is needed");
+    }
+    if (is_of_another(fd.get())) {
+        throw Error(path + ": is another user's cache, and is not believed", EPERM);
     }
     Header header = {};
     if (!read_all(fd.get(), &header, sizeof(header), 0) || !is_right(header)) {
@@ -160,14 +172,19 @@ RemoteVersion ChunkCache::remembered(const Config &config) {
 std::unique_ptr<ChunkCache> ChunkCache::open(const Config &config, const RemoteVersion &version) {
     const std::string path = file_of(config);
     bool read_only = false;
-    Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | kFlags, S_IRUSR | S_IWUSR));
     if (fd.get() < 0 && (errno == EROFS || errno == EACCES)) {
         read_only = true;
-        fd = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        fd = Fd(::open(path.c_str(), O_RDONLY | kFlags));
     }
     if (fd.get() < 0) {
         cw_log_bad("%s: cannot be opened (%s): what is fetched is not kept", path.c_str(),
                    errno_text(errno).c_str());
+        return nullptr;
+    }
+    if (is_of_another(fd.get())) {
+        cw_log_bad("%s: is another user's, and is not believed: what is fetched is not kept",
+                   path.c_str());
         return nullptr;
     }
     refuse_other_file(path, fd.get());

@@ -3,6 +3,8 @@
 #include "lib/net/source.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -542,6 +544,34 @@ TEST_F(NetCache, IsNoOtherFile) {
     const CaptureLog lines;
     EXPECT_EQ(refusal(server_.url()), "");
     EXPECT_NE(text_of(lines).find("what is fetched is not kept"), std::string::npos);
+}
+
+/* Whoever can write to the directory can make a cache of the URL there, or a link. */
+TEST_F(NetCache, AnotherUsersFileIsNotBelieved) {
+    const std::string cache = dir_ / "cache";
+    fill();
+    if (geteuid() == 0) {
+        ASSERT_EQ(chown(cache.c_str(), 12, 34), 0);
+        server_.forget_requests();
+        const CaptureLog lines;
+        fill();
+        EXPECT_GT(data_requests(), 0u);
+        EXPECT_NE(text_of(lines).find("cache: is another user's, and is not believed"),
+                  std::string::npos);
+        net_settings().offline = true;
+        EXPECT_NE(refusal(server_.url()).find("is another user's cache, and is not believed"),
+                  std::string::npos);
+        net_settings().offline = false;
+    }
+    const std::string secret = dir_.write("secret", Bytes());
+    std::filesystem::remove(cache);
+    std::filesystem::create_symlink(secret, cache);
+    fill();
+    EXPECT_EQ(read_bytes(secret), Bytes());
+    std::filesystem::remove(cache);
+    ASSERT_EQ(mkfifo(cache.c_str(), 0600), 0);
+    net_settings().offline = true;
+    EXPECT_NE(refusal(server_.url()).find("is no cache of a URL"), std::string::npos);
 }
 
 TEST_F(NetCache, ADirectoryHasAFileForEachUrl) {
