@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 
 #include "lib/error.h"
 #include "lib/fd.h"
@@ -15,9 +17,10 @@
 namespace cloopw {
 
 void replace_file(const std::string &path, const std::string &text, mode_t mode) {
-    const std::string fresh = path + ".new";
-    const Fd fd(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode));
-    /* whatever the umask, and the mode of one that a killed program left behind */
+    /* A name of its own: with a suffix, a long one would be too long. */
+    const std::string parent = std::filesystem::path(path).parent_path().string();
+    std::string fresh = (parent.empty() ? "." : parent) + "/.cloopw.XXXXXX";
+    const Fd fd(mkostemp(fresh.data(), O_CLOEXEC));
     int err = fd.get() < 0 || fchmod(fd.get(), mode) != 0 ? errno : 0;
     if (err == 0) {
         err = move_all(pwrite, fd.get(), text.data(), text.size(), 0);
@@ -26,6 +29,9 @@ void replace_file(const std::string &path, const std::string &text, mode_t mode)
         err = errno;
     }
     if (err != 0) {
+        if (fd.get() >= 0) {
+            unlink(fresh.c_str());
+        }
         throw io_error(path, "cannot be written", err);
     }
 }

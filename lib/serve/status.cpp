@@ -18,6 +18,7 @@
 #include "lib/escape.h"
 #include "lib/net/source.h"
 #include "lib/octal.h"
+#include "lib/same_file.h"
 #include "lib/uuid.h"
 
 namespace cloopw {
@@ -240,6 +241,7 @@ void StatusServer::listen(const std::string &path) {
                        err == EADDRINUSE ? "remove it, or name another" : "");
     }
     path_ = path;
+    (void)lstat(path.c_str(), &file_);
     if (::listen(socket_, kBacklog) != 0) {
         throw io_error("status=" + path, "cannot be listened on", errno);
     }
@@ -266,10 +268,12 @@ void StatusServer::stop() {
         close(socket_);
         socket_ = -1;
     }
-    if (!path_.empty()) {
+    struct stat st = {};
+    /* another server may have taken the name over */
+    if (!path_.empty() && lstat(path_.c_str(), &st) == 0 && is_same_file(st, file_)) {
         unlink(path_.c_str());
-        path_.clear();
     }
+    path_.clear();
 }
 
 void StatusServer::talk(Device &device, int client) const {

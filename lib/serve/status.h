@@ -3,6 +3,8 @@
 #ifndef CLOOPW_SERVE_STATUS_H
 #define CLOOPW_SERVE_STATUS_H
 
+#include <sys/stat.h>
+
 #include <string>
 #include <thread>
 
@@ -42,6 +44,7 @@ private:
     void tend(Device &device) const;
 
     std::string path_;            /* empty: nothing to remove */
+    struct stat file_ = {};       /* which file that is */
     bool bounds_log_ = false;     /* constant once it serves */
     Remembers *memory_ = nullptr; /* the same */
     SpaceWatch *watch_ = nullptr; /* the same */

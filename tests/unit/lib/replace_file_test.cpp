@@ -28,8 +28,8 @@ TEST(ReplaceFile, PutsAllOfTheTextThere) {
 
 TEST(ReplaceFile, TheModeIsTheGivenOne) {
     ScratchDir dir;
-    const std::string path = dir / "state";
-    chmod(dir.write("state.new", Bytes(9, 'x')).c_str(), 0666);
+    const std::string path = dir.write("state", Bytes(9, 'x'));
+    chmod(path.c_str(), 0666);
     replace_file(path, "", kPrivate);
     struct stat st = {};
     ASSERT_EQ(stat(path.c_str(), &st), 0);
@@ -39,10 +39,19 @@ TEST(ReplaceFile, TheModeIsTheGivenOne) {
 
 TEST(ReplaceFile, AFailureLeavesTheOldFile) {
     ScratchDir dir;
-    const std::string path = dir.write("state", Bytes(3, 'x'));
-    std::filesystem::create_directory(dir / "state.new");
+    const std::string path = dir / "state";
+    std::filesystem::create_directory(path);
     EXPECT_THROW(replace_file(path, "new", kPrivate), Error);
-    EXPECT_EQ(text_of(path), "xxx");
+    EXPECT_EQ(dir.names(), std::vector<std::string>{"state"});
+    EXPECT_THROW(replace_file(dir / "none/state", "new", kPrivate), Error);
+}
+
+TEST(ReplaceFile, ANameMayHaveTheGreatestLength) {
+    ScratchDir dir;
+    const std::string name(255, 'x');
+    replace_file(dir / name, "new", kPrivate);
+    EXPECT_EQ(text_of(dir / name), "new");
+    EXPECT_EQ(dir.names(), std::vector<std::string>{name});
 }
 
 TEST(DeviceNode, NumbersThatAreNoneMakeNoNode) {

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "lib/core.h"
 #include "lib/cow/image_facts.h"
 #include "lib/cow/open_top.h"
 #include "lib/cow/refusal.h"
@@ -213,7 +214,11 @@ void end_attachment(Driver &driver, const StateLock &lock) {
         }
         throw e.with(name + ": detached, but: " + e.what());
     }
-    lock.remove();
+    try {
+        lock.remove();
+    } catch (const Error &e) {
+        throw e.with(name + ": detached, but " + e.what());
+    }
     if (lost != 0 || (state.complete && !served)) {
         throw Error(name + ": detached, but not all that was written could be stored: " +
                         (served ? errno_text(lost) : "its server had ended before") +
@@ -521,7 +526,11 @@ void snapshot_userspace(Driver &driver, const DeviceRef &device, const std::stri
         throw with_remedy(e.with(device.path + ": no snapshot: " + e.what()));
     }
     state->attributes["cow"] = to_octal(whole) + "\n" + state->attributes["cow"];
-    write_state(*state);
+    try {
+        write_state(*state);
+    } catch (const Error &e) { /* the server tells the list what it uses */
+        cw_log_bad("cloopwsetup: warning: the snapshot is made, but %s", e.what());
+    }
     driver.say(device.path + ": writes to " + path + " now");
 }
 
