@@ -9,6 +9,8 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <vector>
 
@@ -20,6 +22,7 @@
 #include "lib/fd.h"
 #include "lib/file_kind.h"
 #include "lib/new_name.h"
+#include "lib/open_data.h"
 #include "lock.h"
 #include "log_writer.h"
 #include "super.h"
@@ -227,9 +230,31 @@ private:
     std::string name_;
 };
 
+/* The temporary name has no part of the other, which may have the maximum length. */
+constexpr const char *kTemporary = ".cloopw.new.";
+constexpr const char *kRandom = "XXXXXX";
+
+/* A power cut leaves such a file. Nobody takes an hour between two writes to one. */
+bool is_left_over(const std::filesystem::directory_entry &entry) {
+    const std::string name = entry.path().filename().string();
+    struct stat st = {};
+    return name.starts_with(kTemporary) && name.size() == strlen(kTemporary) + strlen(kRandom) &&
+           lstat(entry.path().c_str(), &st) == 0 && S_ISREG(st.st_mode) &&
+           time(nullptr) - st.st_mtime > 3600;
+}
+
+void remove_left_over(const std::string &directory) {
+    std::error_code code;
+    for (const auto &entry : std::filesystem::directory_iterator(directory, code)) {
+        if (is_left_over(entry)) {
+            unlink(entry.path().c_str());
+        }
+    }
+}
+
 void create_renamed(const std::string &path, const std::function<void(int)> &fill) {
-    /* The temporary name has no part of the other, which may have the maximum length. */
-    std::string temporary = directory_of(path) + "/.cloopw.XXXXXX";
+    remove_left_over(directory_of(path));
+    std::string temporary = directory_of(path) + "/" + kTemporary + kRandom;
     Fd fd(mkostemp(temporary.data(), O_CLOEXEC));
     if (fd.get() < 0) {
         throw cannot_make(path, errno);
@@ -334,7 +359,7 @@ CowFile check_cow_file(const std::string &path, const CowFormat *format,
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
         throw Error(path + ": is neither a file nor a block device", EINVAL);
     }
-    Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    Fd fd(open_data(path, O_RDONLY));
     if (fd.get() < 0) {
         throw io_error(path, "cannot open", errno);
     }
@@ -386,8 +411,8 @@ NewCow::~NewCow() {
     }
     if (what_ == CowFile::kBlankDevice) {
         remove_cow_from_device(path_, uuid_);
-    } else if (has_name(file_.get(), path_) && is_locked_alone(file_.get())) {
-        unlink(path_.c_str());
+    } else {
+        (void)remove_unused(file_.get(), path_);
     }
 }
 

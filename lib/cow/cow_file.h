@@ -93,7 +93,8 @@ private:
 /* The ways in which a file gets its name only when it is whole. */
 enum class Appear {
     kUnnamed, /* O_TMPFILE and link: leaves nothing behind in any case */
-    kRenamed, /* temporary name and rename: for other file systems */
+    kRenamed, /* temporary name and rename: for other file systems; removes what a power
+                 cut left of that in the directory */
 };
 
 /*

@@ -6,7 +6,7 @@
  *
  * Attaches like cloopwsetup, which makes a missing first COW and freezes the second. Writes
  * each TEXT to a page of its own, flushes it, and then prints it. At the end it prints the
- * first bytes of the pages. -t: no file is made without a name, as on FAT. -s: as with
+ * first bytes of the pages. -g: the device has this many bytes from then on. -t: no file is made without a name, as on FAT. -s: as with
  * --same-base. -u: takes a new COW back when it is attached, as after an error.
  */
 #include <fcntl.h>
@@ -45,6 +45,9 @@ std::vector<CowLayer> layers_of(const AttachOptions &options, NewCow &made) {
     const ImageFacts image = inspect_image(options.image, "", 0, 0);
     const CowFile top = check_given(options);
     std::vector<CowLayer> below = find_layers(options, top != CowFile::kThere, image.st);
+    if (top == CowFile::kThere && options.cow.device_size != 0) {
+        grow_layers(options, options.cow.device_size);
+    }
     if (top == CowFile::kThere || options.cows.empty()) {
         return below;
     }
@@ -106,8 +109,10 @@ int main(int argc, char **argv) {
     bool take_back = false;
     bool same_base = false;
     int option = 0;
-    while ((option = getopt(argc, argv, "rstuw:")) != -1) {
-        if (option == 'r') {
+    while ((option = getopt(argc, argv, "g:rstuw:")) != -1) {
+        if (option == 'g') {
+            options.cow.device_size = std::stoull(optarg);
+        } else if (option == 'r') {
             options.read_only = true;
         } else if (option == 's') {
             same_base = true;

@@ -8,7 +8,8 @@
  * TRACE gets a line for each call, TRACE.data the written bytes. A loop device counts as the
  * file in the directory that it shows. The program's standard
  * output is there, too. So a test knows what the program promised, and when. The exit
- * status is that of the program.
+ * status is that of the program. Writes by io_uring or to mapped memory are not seen: the
+ * programs under test must not use them on the medium.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>

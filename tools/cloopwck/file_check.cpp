@@ -11,6 +11,7 @@
 
 #include "lib/check/log_scan.h"
 #include "lib/cow/chain.h"
+#include "lib/cow/cow_device.h"
 #include "lib/cow/hint.h"
 #include "lib/cow/lock.h"
 #include "lib/net/source.h"
@@ -244,6 +245,13 @@ FileReport check_cow_file(const std::string &path, const CheckOptions &options) 
     report.is_cow = true;
     Io io = Io::open(path, Io::Mode::kRead);
     lock_cow(io.fd(), path, false); /* a file that is being written looks damaged */
+    if (is_unfinished_log(io.fd(), path, io.size())) {
+        report.format = cw_cow_log.name;
+        report.findings.error("log",
+                              "is unfinished: it was interrupted when it was made, and holds "
+                              "nothing; the next attach makes it anew on its device");
+        return report;
+    }
     report.supers = read_log_supers(io.get());
     const LogSupers &supers = report.supers;
     WholeFile whole = WholeFile::cow(io);

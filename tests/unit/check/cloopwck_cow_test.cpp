@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "lib/check/cow_check.h"
 #include "lib/check/log_scan.h"
+#include "lib/cow/cow_settings.h"
 #include "lib/fd.h"
 #include "support/cloopwck_tool.h"
 #include "support/data.h"
@@ -199,6 +201,16 @@ TEST_F(CloopwckCow, AFileInUseIsNotRepaired) {
     EXPECT_EQ(supers(cow_).state[slot], Copy::kEmpty);
     ::close(fd);
     expect(1, "corrected", {"-y", cow_});
+}
+
+/* Power failed while the log was made on a device. */
+TEST_F(CloopwckCow, ALogThatWasNotFinishedIsCalledSo) {
+    struct cw_disk_log_super super = {};
+    memcpy(super.magic, CW_LOG_MAGIC, sizeof(super.magic));
+    super.seq = cw_to_le64(1);
+    Bytes disk(kCowLeast);
+    memcpy(disk.data(), &super, CW_SECTOR_SIZE);
+    expect(4, "is unfinished: it was interrupted when it was made", {write("disk", disk)});
 }
 
 /* Another content over the superblock may be the present use of the disk. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Making a file as a whole or not at all. */
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -52,6 +53,19 @@ TEST_P(WholeFile, SaysWhyItCannot) {
         EXPECT_EQ(std::string(e.what()),
                   "/proc/none/new: cannot make the COW file: No such file or directory");
     }
+}
+
+TEST_F(Cloopwsetup, WhatAPowerCutLeftIsRemoved) {
+    for (const char *name : {".cloopw.new.old123", ".cloopw.new.now123", ".cloopw.new.mine"}) {
+        write(name, text_bytes(10));
+    }
+    const timespec old[2] = {{1000, 0}, {1000, 0}};
+    for (const char *name : {".cloopw.new.old123", ".cloopw.new.mine"}) {
+        ASSERT_EQ(utimensat(AT_FDCWD, path(name).c_str(), old, 0), 0);
+    }
+    ASSERT_TRUE(create_whole_file(path("new"), Appear::kRenamed, [](int) {}));
+    EXPECT_EQ(files(), (std::vector<std::string>{".cloopw.new.mine", ".cloopw.new.now123",
+                                                 "disk.img", "kernel", "new"}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Appear, WholeFile, testing::Values(Appear::kUnnamed, Appear::kRenamed),
