@@ -53,7 +53,8 @@ cw_has_owners() {
 cw_no_replay() {
 	case $1 in
 	ext3 | ext4) echo noload ;;
-	xfs) echo norecovery ;;
+	xfs | f2fs | nilfs2) echo norecovery ;;
+	bcachefs) echo nochanges ;;
 	btrfs) echo rescue=nologreplay ;;
 	esac
 }

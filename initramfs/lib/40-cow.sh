@@ -169,6 +169,17 @@ cw_mend_and_attach() {
 	cw_attach "$@"
 }
 
+# cw_attach_blank: the image alone, when nothing may be written and the device of the COW
+# has none yet
+cw_attach_blank() {
+	case $cw_cow,$cw_ro,$cw_reason in
+	device,y,*'no COW file is made'*) ;;
+	*) return 1 ;;
+	esac
+	cw_top=''
+	cw_attach -r && cw_say "$cw_cow_device holds no changes yet"
+}
+
 # cw_attach_persistent: with what was asked for; false with cw_reason
 cw_attach_persistent() {
 	if ! cw_cow_node=$(cw_wait_for "$cw_cow_device" 'persistent medium'); then
@@ -187,7 +198,10 @@ cw_attach_persistent() {
 	[ ! "$cw_ro" ] || set -- -r
 	[ ! "$cw_top" ] || set -- "$@" -c "$cw_top"
 	[ ! "$cw_below" ] || set -- "$@" -c "$cw_below"
-	cw_attach "$@" || cw_mend_and_attach "$@" || return
+	if ! cw_attach "$@" && ! cw_mend_and_attach "$@"; then
+		cw_attach_blank
+		return
+	fi
 	cw_keep_private "$cw_top" "$cw_below"
 	cw_say "changes are kept in $cw_cow_device${cw_cow_path:+:${cw_top#"$cw_cow_dir"}}${cw_below:+, over ${cw_below#"$cw_cow_dir"}}"
 }

@@ -15,6 +15,13 @@ number() {
 	esac
 }
 
+# plain NAME FILE: a file, or nothing yet
+plain() {
+	if [ -h "$2" ] || { [ -e "$2" ] && [ ! -f "$2" ]; }; then
+		echo "not ok $n: $1 is no file: '$2'"
+	fi
+}
+
 # of_medium NAME FILE: empty, or a file of this medium's
 of_medium() {
 	[ "$2" ] || return 0
@@ -22,9 +29,7 @@ of_medium() {
 	"$cw_cow_file" | "$cw_cow_file".[1-9]*) ;;
 	*) echo "not ok $n: $1 is '$2'" ;;
 	esac
-	if [ -h "$2" ] || { [ -e "$2" ] && [ ! -f "$2" ]; }; then
-		echo "not ok $n: $1 is no file: '$2'"
-	fi
+	plain "$1" "$2"
 	case ${2#"$cw_cow_file"} in
 	*[!.0-9]* | .??????*) echo "not ok $n: $1 is '$2'" ;;
 	esac
@@ -44,9 +49,13 @@ while [ -e "lines/$n" ]; do
 	cw_parse "$(cat "lines/$n")"
 	number cloopw.wait "$cw_wait"
 	[ ! "$cw_rollback" ] || number cloopw.rollback "$cw_rollback"
-	case $cw_errors,$cw_image_path/,$cw_cow_path/ in
+	case $cw_errors,$cw_image_path/,$cw_cow_path/,$cw_cache_path/ in
 	,*/../*) echo "not ok $n: a path leaves the medium" ;;
 	esac
+	case $cw_errors,$cw_cache_size in
+	,*[!0-9KMGT]*) echo "not ok $n: the cache's size is '$cw_cache_size'" ;;
+	esac
+	! cw_is_plain "$PWD/media/$n" /cache || plain cache "$PWD/media/$n/cache"
 	cw_cow_dir=$PWD/media/$n cw_cow_path=/changes
 	cw_cow_file=$cw_cow_dir/changes
 	layers "${cw_rollback:-0}" "$cw_snapshot" "$cw_ro"

@@ -76,7 +76,7 @@ umount() {
 
 # fresh PARAMETERS: the beginning of a boot
 fresh() {
-	for dir in "$cw_dir/medium" "$cw_dir/persistent"; do
+	for dir in "$cw_dir/medium" "$cw_dir/persistent" "$cw_dir/cache"; do
 		! cw_is_mounted "$dir" || umount "$dir"
 	done
 	rm -rf disks run mounts
@@ -231,6 +231,58 @@ for kind in fifo link; do
 	is "a test file that is a $kind" "$(cat disks/victim)" kept
 done
 
+# ---- a cache of an image at a URL ----
+
+cw_network() { :; }
+cache='cloopw.image=http://server/root cloopw.netcache=/dev/sda1:/kept/cache'
+fresh "$cache,size=4G"
+stick
+yes_ 'a cache' cw_find_image
+is 'a cache' "$cw_cache" "$cw_dir/cache/kept/cache"
+is 'FAT with a cache is root'\''s' "$(stat -c %a "$cw_dir/cache")" 700
+yes_ 'its directory is made' test -d "$cw_dir/cache/kept"
+case ,$(options_of "$cw_dir/cache"), in
+*,rw,nosuid,nodev,*) ;;
+*) no 'its medium brings no rights' "$(options_of "$cw_dir/cache")" ;;
+esac
+
+# without_cache NAME TEXT: the boot goes on, and says why
+without_cache() {
+	yes_ "$1" cw_find_image
+	is "$1" "$cw_cache" ''
+	case $loud in
+	'GOING ON WITHOUT THE CACHE'*"$2"*) ;;
+	*) no "$1" "'$loud' says nothing of '$2'" ;;
+	esac
+}
+for kind in link dangling fifo directory; do
+	fresh "$cache"
+	stick
+	mkdir disks/sda1/kept
+	case $kind in
+	link) ln -s "$here/disks/sda1/changes" disks/sda1/kept/cache ;;
+	dangling) ln -s "$here/disks/new" disks/sda1/kept/cache ;;
+	fifo) mkfifo disks/sda1/kept/cache ;;
+	directory) mkdir disks/sda1/kept/cache ;;
+	esac
+	case $kind in
+	link | dangling) without_cache "a cache that is a $kind" 'is a symbolic link' ;;
+	*) without_cache "a cache that is a $kind" 'is no file' ;;
+	esac
+	no_ "a cache that is a $kind: nothing made" test -e disks/new
+done
+fresh "$cache"
+stick
+mkdir disks/elsewhere
+ln -s "$here/disks/elsewhere" disks/sda1/kept
+without_cache 'a cache below a link' '/kept is a symbolic link'
+fresh "$cache"
+stick
+: >disks/sda1/kept
+without_cache 'a cache below a file' 'cannot be written' 2>/dev/null
+fresh "$cache"
+without_cache 'a cache without its medium' '/dev/sda1 is not there'
+
 # ---- layers that a power cut left ----
 
 # all that is attached, in order; fake_broken is refused
@@ -324,8 +376,39 @@ is 'no journal is replayed' "$(options_of "$cw_dir/persistent")" \
 	ro,nosuid,nodev,noload,nosymfollow
 is 'read-only' "$(cw_mount_options xfs ro)" ro,nosuid,nodev,norecovery
 is 'read-only' "$(cw_mount_options btrfs ro)" ro,nosuid,nodev,rescue=nologreplay
+is 'read-only' "$(cw_mount_options f2fs ro)" ro,nosuid,nodev,norecovery
+is 'read-only' "$(cw_mount_options nilfs2 ro)" ro,nosuid,nodev,norecovery
+is 'read-only' "$(cw_mount_options bcachefs ro)" ro,nosuid,nodev,nochanges
 cw_ro=''
 is 'a medium that will be written' "$(cw_mount_options ext4 ro)" ro,nosuid,nodev
+
+# as cloopwsetup -r says it of a blank device
+cloopwsetup() {
+	case $* in
+	*' -c '*)
+		echo "cloopwsetup: $fake_said; with -r no COW file is made: leave -r away" >&2
+		return 1 ;;
+	esac
+	attached=$*
+}
+fake_said='/dev/sdb1: cannot open: No such file or directory'
+for word in cloopw.ro ''; do
+	fresh $image cloopw.cow=/dev/sdb1 $word
+	stick
+	disk sdb1 ''
+	yes_ 'image' cw_find_image
+	told=''
+	if [ "$word" ]; then
+		yes_ 'a blank device that is only read' cw_attach_persistent
+		is 'a blank device that is only read' "$attached" \
+			"--driver --cache 16M -r /dev/cloopw0 $cw_image"
+		is 'a blank device that is only read: says so' "$told" \
+			'/dev/sdb1 holds no changes yet'
+	else
+		no_ 'a device that is refused' cw_attach_persistent
+	fi
+done
+cloopwsetup() { attached=$*; }
 
 # ---- a shell in between ----
 
