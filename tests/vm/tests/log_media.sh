@@ -166,3 +166,6 @@ check "half of the memory" \
 	test "$(cat $sys/cow_limit)" = $(((pages - pages % 2) * page / 2))
 same "it begins as the image" raw $dev
 must "detached without a size" cloopwsetup -d $dev
+must "--ram of a free device" sh -c "cloopwsetup --ram=1G -f --show base.cloopw >shown"
+check "which is shown" test "$(cat shown)" = $dev
+must "detached after that" cloopwsetup -d $dev
