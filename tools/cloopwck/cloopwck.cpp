@@ -38,6 +38,7 @@ struct CommandLine {
     bool force = false;
     bool past_gaps = false;
     bool json = false;
+    bool progress = false;
     bool quiet = false;
     bool verbose = false;
 };
@@ -83,6 +84,7 @@ OptionTable options_of(CommandLine &line) {
          salvage_options(line),
          {"Other",
           {{"--json", "", "print the result as JSON", flag(line.json)},
+           {"--progress", "", "progress as lines, without a terminal, too", flag(line.progress)},
            {"-q,--quiet", "", "print only errors", flag(line.quiet)},
            {"-v,--verbose", "", "print all facts of each file", flag(line.verbose)},
            {"-V,--version", "", "print the version"},
@@ -116,6 +118,7 @@ void check_line(const CommandLine &line) {
     refuse_both(!line.salvage.empty(), "--salvage", line.quick, "--quick");
     refuse_both(line.json, "--json", line.dump, "--dump");
     refuse_both(line.quiet, "--quiet", line.verbose, "--verbose");
+    refuse_both(line.progress, "--progress", line.quiet, "--quiet");
 }
 
 /* One run over all named files. */
@@ -342,6 +345,7 @@ int cloopwck(const Args &args, Streams &streams, const std::atomic<bool> &cancel
             }
             check_line(line);
             check_choices(app, table);
+            set_progress_lines(line.progress);
             return Session(line, streams, cancelled).run();
         },
         codes);

@@ -11,6 +11,8 @@ namespace cloopw {
 
 namespace {
 
+bool progress_lines = false;
+
 std::string format_time(double seconds) {
     auto s = static_cast<uint64_t>(std::min(seconds, 359999.0));
     if (s >= 3600) {
@@ -21,8 +23,12 @@ std::string format_time(double seconds) {
 
 }  // namespace
 
+void set_progress_lines(bool on) { progress_lines = on; }
+
 Progress::Progress(Streams &streams, bool wanted, uint64_t total)
-    : streams_(streams), shown_(wanted && streams.err_terminal), total_(total) {}
+    : streams_(streams),
+      shown_(wanted && (streams.err_terminal || progress_lines)),
+      total_(total) {}
 
 Progress::~Progress() { done(); }
 
@@ -57,8 +63,13 @@ void Progress::update(uint64_t bytes) {
     if (now < next_) {
         return;
     }
-    next_ = now + std::chrono::milliseconds(100);
     double seconds = std::chrono::duration<double>(now - start_).count();
+    if (progress_lines) {
+        next_ = now + std::chrono::seconds(5);
+        streams_.err << line(bytes, total_, seconds, 0) << std::endl;
+        return;
+    }
+    next_ = now + std::chrono::milliseconds(100);
     streams_.err << "\r" << line(bytes, total_, seconds, streams_.columns) << "\x1b[K"
                  << std::flush;
     drawn_ = true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A progress line on a terminal: bar, amount, rate, time left. */
+/* Progress: a bar, amount, rate and time left on a terminal; or plain lines. */
 #ifndef CLOOPW_TOOLS_PROGRESS_H
 #define CLOOPW_TOOLS_PROGRESS_H
 
@@ -12,8 +12,13 @@
 namespace cloopw {
 
 /*
- * Silent unless wanted and streams.err is a terminal. For one thread. done() and the
- * destructor erase the line, so that an error starts on a clean line.
+ * Progress in plain lines from then on, for logs, too. Call it before there is a Progress.
+ */
+void set_progress_lines(bool on);
+
+/*
+ * Silent unless wanted, and streams.err is a terminal or lines are set. For one thread.
+ * done() and the destructor erase the bar, so that an error starts on a clean line.
  */
 class Progress {
 public:
@@ -26,11 +31,14 @@ public:
     Progress(const Progress &) = delete;
     Progress &operator=(const Progress &) = delete;
 
-    /* bytes: done in all so far. Cheap; draws at most ten times a second. */
+    /*
+     * bytes: done in all so far. Cheap; draws at most ten times a second, and prints at most a
+     * line in five seconds.
+     */
     void update(uint64_t bytes);
     void done();
 
-    /* The line that update() would draw. */
+    /* The line that update() would draw; columns 0: that it would print. */
     static std::string line(uint64_t bytes, uint64_t total, double seconds, int columns);
 
 private:

@@ -24,6 +24,7 @@
 #include "summary.h"
 #include "tools/common/error.h"
 #include "tools/common/output_file.h"
+#include "tools/common/progress.h"
 
 namespace cloopw {
 
@@ -53,6 +54,8 @@ Examples:
   mkcloopw --cow changes.cow rootfs.cloopw rootfs2.cloopw
 )";
 
+constexpr const char *kSameUuid = "same";
+
 /* The command line as it was written. */
 struct CommandLine {
     std::string input;
@@ -81,6 +84,7 @@ struct CommandLine {
     bool dry_run = false;
     bool force = false;
     bool json = false;
+    bool progress = false;
     bool quiet = false;
 };
 
@@ -118,7 +122,7 @@ OptionTable::Group output_options(CommandLine &line) {
          {"-l,--level", "N", "compression level, higher is smaller", value(line.level)},
          {"-b,--block-size", "SIZE", "bytes compressed at once (64K)", value(line.block_size),
           suggest({"4K", "8K", "16K", "32K", "64K", "128K", "256K", "512K", "1M"})},
-         {"--uuid", "UUID", "of the image (derived from it)", value(line.uuid)},
+         {"--uuid", "UUID", "of the image (derived from it); same: of INPUT", value(line.uuid)},
          {"--label", "TEXT", "of the image", value(line.label)},
          {"--order", "FILE", "store first the blocks of FILE; again: this, too", value(line.orders),
           any_file(), true},
@@ -128,25 +132,27 @@ OptionTable::Group output_options(CommandLine &line) {
 }
 
 OptionTable options_of(CommandLine &line) {
-    return {"mkcloopw",
-            kUsage,
-            {{"What to do",
-              {{"-x,--extract", "", "write the raw image that is in INPUT", flag(line.extract)},
-               {"--dry-run", "", "estimate what codecs would make of INPUT", flag(line.dry_run)},
-               {"--merge", "UPPER", "make a COW file of UPPER and the one below it",
-                value(line.merge), any_file()},
-               {"--diff", "BASE", "make a COW file over BASE that shows INPUT", value(line.diff),
-                any_file()}}},
-             input_options(line),
-             directory_options(line),
-             output_options(line),
-             {"Other",
-              {{"-j,--threads", "N", "threads (all processors)", value(line.threads)},
-               {"--json", "", "print the summary as JSON", flag(line.json)},
-               {"-q,--quiet", "", "no progress, no summary", flag(line.quiet)},
-               {"-V,--version", "", "print the version"},
-               {"-h,--help", "", "print this help"}}}},
-            kNotes};
+    return {
+        "mkcloopw",
+        kUsage,
+        {{"What to do",
+          {{"-x,--extract", "", "write the raw image that is in INPUT", flag(line.extract)},
+           {"--dry-run", "", "estimate what codecs would make of INPUT", flag(line.dry_run)},
+           {"--merge", "UPPER", "make a COW file of UPPER and the one below it", value(line.merge),
+            any_file()},
+           {"--diff", "BASE", "make a COW file over BASE that shows INPUT", value(line.diff),
+            any_file()}}},
+         input_options(line),
+         directory_options(line),
+         output_options(line),
+         {"Other",
+          {{"-j,--threads", "N", "threads (all processors)", value(line.threads)},
+           {"--json", "", "print the summary as JSON", flag(line.json)},
+           {"--progress", "", "progress as lines, without a terminal, too", flag(line.progress)},
+           {"-q,--quiet", "", "no progress, no summary", flag(line.quiet)},
+           {"-V,--version", "", "print the version"},
+           {"-h,--help", "", "print this help"}}}},
+        kNotes};
 }
 
 u32 parse_block_size(const std::string &text) {
@@ -193,6 +199,13 @@ void choose_codec(const CommandLine &line, const cw_image *image, const ImageWri
     options.level = line.level.value_or(level);
 }
 
+/* image: nullptr: not known yet. */
+void keep_uuid(const cw_image *image, ImageWriterOptions &options) {
+    if (image != nullptr) {
+        std::copy_n(image->uuid, options.uuid.size(), options.uuid.begin());
+    }
+}
+
 /* image: the input; nullptr: not known (yet), or of another format. */
 ImageWriterOptions writer_options(const CommandLine &line, const ImageWriterFormat &format,
                                   const cw_image *image) {
@@ -206,9 +219,12 @@ ImageWriterOptions writer_options(const CommandLine &line, const ImageWriterForm
     options.dedupe = !line.no_dedupe;
     options.label = line.label.value_or(image != nullptr ? image->label : "");
     options.created = parse_source_date();
-    if (!line.uuid.empty() && !parse_uuid(line.uuid, options.uuid.data())) {
+    if (line.uuid == kSameUuid) {
+        keep_uuid(image, options);
+    } else if (!line.uuid.empty() && !parse_uuid(line.uuid, options.uuid.data())) {
         throw UsageError(fmt::format(
-            "--uuid {}: is no UUID; write 01234567-89ab-cdef-0123-456789abcdef", line.uuid));
+            "--uuid {}: is no UUID; write 01234567-89ab-cdef-0123-456789abcdef, or same",
+            line.uuid));
     }
     std::string wrong = check_options(format, options);
     if (!wrong.empty()) {
@@ -370,6 +386,10 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 /* The input image may decide what the command line leaves open. */
 void adopt_input(const CommandLine &line, Job &job, const Input &input) {
+    if (line.uuid == kSameUuid &&
+        (input.is_stream() || format_uuid(input.device().image().uuid).empty())) {
+        throw Error(input.name() + ": has no UUID that --uuid same could keep; name one", EINVAL);
+    }
     if (!input.is_stream() && input.device().image().format == job.format->copies_from) {
         job.options = writer_options(line, *job.format, &input.device().image());
     }
@@ -536,7 +556,7 @@ void run_job(const CommandLine &line, Job &job, Streams &streams) {
             return;
         }
         adopt_input(line, job, *input);
-        if (!line.uuid.empty() && !line.quiet && !line.dry_run) {
+        if (!line.uuid.empty() && line.uuid != kSameUuid && !line.quiet && !line.dry_run) {
             streams.err << "mkcloopw: warning: --uuid: if another image has this UUID, its COW "
                            "files do not fit this one and are refused\n";
         }
@@ -585,6 +605,8 @@ int mkcloopw(const Args &args, Streams &streams, const std::atomic<bool> &cancel
             return kExitOk;
         }
         check_choices(app, table);
+        refuse_both(line.progress, "--progress", line.quiet, "--quiet");
+        set_progress_lines(line.progress);
         Job job = parse_job(line);
         job.cancelled = &cancelled;
         run_job(line, job, streams);

@@ -381,6 +381,26 @@ TEST_F(Mkcloopw, HolesCostNothing) {
 
 /* ---- its output ---- */
 
+TEST_F(Mkcloopw, TheUuidOfTheInputCanBeKept) {
+    const std::string other = dir_ / "other";
+    const std::string uuid = "01234567-89ab-cdef-0123-456789abcdef";
+    ASSERT_EQ(tool({"--uuid", uuid, in_, out_}).code, 0);
+    ToolResult result = tool({"--json", "--uuid", "same", "-c", "lz4", out_, other});
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.err, "");
+    EXPECT_EQ(nlohmann::json::parse(result.out)["uuid"], uuid);
+    expect_refusal(1, in_ + ": has no UUID that --uuid same could keep; name one",
+                   {"-f", "--uuid", "same", in_, other});
+}
+
+TEST_F(Mkcloopw, ProgressGoesToALog) {
+    ToolResult result = tool({"--progress", in_, out_});
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_NE(result.err.find("%"), std::string::npos) << result.err;
+    expect_refusal(2, "--progress and --quiet do not go together",
+                   {"--progress", "-q", in_, dir_ / "other"});
+}
+
 TEST_F(Mkcloopw, JsonTellsEverything) {
     ToolResult result =
         tool({"--json", "--label", "demo", "-c", "zstd", "-l", "3", "-b", "4K", "--uuid",

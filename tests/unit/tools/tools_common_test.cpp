@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <sstream>
 #include <thread>
 
@@ -114,6 +115,22 @@ TEST(ProgressLine, ShowsPartRateAndTime) {
     Progress::line(0, 1 << 30, 0, 80);
     Progress::line(2, 1, 1, 80);
     Progress::line(1, 2, 1, 0);
+}
+
+TEST(Progress, LinesForALog) {
+    for (bool wanted : {false, true}) {
+        set_progress_lines(true);
+        ToolResult result = run([&](Streams &streams) {
+            Progress progress(streams, wanted, 1000);
+            progress.update(500);
+            progress.update(600); /* too soon for another line */
+            return 0;
+        });
+        set_progress_lines(false);
+        EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), wanted ? 1 : 0);
+        EXPECT_EQ(result.err.find_first_of("\r\x1b["), std::string::npos) << result.err;
+        EXPECT_EQ(result.err.find(" 50% 500 B"), wanted ? 0U : std::string::npos);
+    }
 }
 
 TEST(Progress, OnlyOnATerminalAndOnlyWhenWanted) {
