@@ -41,5 +41,32 @@ key root/.ssh/id_ed25519 'OPENSSH '
 "$1/live/secrets" forget root
 is "a user's key" "$("$1/live/secrets" find root)" root/root/.ssh/id_ed25519
 
+# ---- who is logged in without a password ----
+
+mkdir bin
+cat >bin/chroot <<'END'
+#!/bin/sh
+echo "$*" >>chroots
+END
+chmod +x bin/chroot
+# customized OPTIONS...: a root that live/customize has set up
+customized() {
+	rm -rf live chroots
+	mkdir -p live/etc/systemd/system live/etc/initramfs-tools/conf.d live/etc/apt
+	: >live/etc/apt/sources.list
+	PATH=$PWD/bin:$PATH "$top/live/customize" settings live "$@"
+}
+top=$1
+customized
+yes_ 'root has no password' grep -q 'passwd -q -d root' chroots
+for unit in getty@ serial-getty@; do
+	yes_ "$unit logs root in" grep -q 'autologin root' \
+		"live/etc/systemd/system/$unit.service.d/live.conf"
+done
+customized login
+yes_ '--login: root is locked' grep -q 'passwd -q -l root' chroots
+no_ '--login: nobody is without a password' grep -q 'passwd -q -d' chroots
+no_ '--login: nobody is logged in' grep -rq autologin live/etc
+
 # shellcheck disable=SC2154  # of lib.sh
 exit "$status"
