@@ -177,6 +177,8 @@ netboot: ## what a web server needs to boot machines by network, in build/netboo
 	@live/build --name netboot-$(LIVE_SUITE) --netboot $(or $(DIR),build/netboot) \
 		$(LIVE_OPTIONS) $(LIVE_SUITE) dbus
 
+# Of this machine's Debian, because no other root is needed to build its packages.
+check-boot: export SUITE := $(or $(SUITE),$(shell sed -n 's/^VERSION_CODENAME=//p' /etc/os-release))
 check-boot: iso ## boots of the live system: in memory, and with changes kept
 	@tests/live/run ram persistent
 
