@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # wants: ublk_drv
 #
-# A medium that loses what was written to it, and one that does not answer, below the COW of
-# a device by ublk. A later server does not hide the loss, and a detach always ends.
+# A medium that loses what was written to it, below the COW of a device by ublk. A later
+# server does not hide the loss.
 
 # shellcheck disable=SC2034  # of what is sourced
 driver=ublk_drv
@@ -59,27 +59,3 @@ detach
 must "attached again" attach
 check "and is written" flush_it
 check "detach" cloopwsetup -d "$dev"
-
-# ---- a medium does not answer, and the server is killed ----
-
-mke2fs -q -F -t ext4 "$medium"
-mount "$medium" host
-defer 'umount host 2>/dev/null || :'
-must "attach" cloopwsetup --userspace=ublk -c host/cow "$dev" base.cloopw
-check "written" flush_it
-dmsetup --noudevsync suspend --noflush --nolockfs medium
-defer 'dmsetup --noudevsync resume medium 2>/dev/null || :'
-read -r _ worker < <(family)
-kill -9 "$worker"
-begin=$SECONDS
-refuses "a detach ends, and says that data may be lost" 'detached, but' cloopwsetup -d "$dev"
-check "within 100 s" test $((SECONDS - begin)) -lt 100
-check "the device is gone" test ! -e /dev/ublkb0
-dmsetup --noudevsync resume medium
-no_process() { [ -z "$(processes cloopw-ublkd; processes cloopw-watch)" ]; }
-check "no process is left" wait_for 20 no_process
-must "attached again" cloopwsetup --userspace=ublk -c host/cow "$dev" base.cloopw
-check "it has what was flushed" cmp -n 4096 data "$dev"
-check "detach" cloopwsetup -d "$dev"
-check "the COW is sound" cloopwck host/cow
-umount host
