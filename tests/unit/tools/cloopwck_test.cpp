@@ -47,6 +47,7 @@ TEST_F(Cloopwck, WrongUsageIs16) {
     expect(16, "--salvage and --quick", {"--quick", "-s", path("out"), file});
     expect(16, "--json and --dump", {"--json", "--dump", file});
     expect(16, "--quiet and --verbose", {"-q", "-v", file});
+    expect(16, "--progress and --quiet", {"--progress", "-q", file});
     expect(16, "--input-format qcow: there is no such format; know", {"-I", "qcow", file});
 }
 
@@ -117,6 +118,14 @@ TEST_F(Cloopwck, ProgressIsShownOnATerminalOnly) {
     EXPECT_EQ(test::run(body).err, "");
     auto quiet = [&](Streams &streams) { return cloopwck({"-q", file}, streams, kNotCancelled); };
     EXPECT_EQ(test::run(quiet, terminal).err, "");
+}
+
+TEST_F(Cloopwck, ProgressGoesToALog) {
+    std::string file = write("image", native_image(random_bytes(3 << 20), 65536, cw_codec_none));
+    const ToolResult result = tool({"--progress", file});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_NE(result.err.find("%"), std::string::npos) << result.err;
+    EXPECT_EQ(result.err.find('\r'), std::string::npos) << result.err;
 }
 
 /* ---- sound images ---- */
