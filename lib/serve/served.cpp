@@ -191,9 +191,7 @@ void want_top(const ServedOptions &options) {
 }
 
 /* Was it made? */
-bool make_missing_top(const ServedOptions &options, NewCow &made) {
-    const ImageFacts image =
-        inspect_image(options.image, options.format, options.offset, options.sizelimit);
+bool make_missing_top(const ServedOptions &options, const ImageFacts &image, NewCow &made) {
     const CowFile top = check_given(options);
     if (top == CowFile::kThere) {
         return false;
@@ -253,8 +251,12 @@ void set_direct_io(Device &device, bool wanted) {
 }
 
 Device open_served(const ServedOptions &options, NewCow &top, Opening opening) {
-    const bool made = opening == Opening::kFirst && make_missing_top(options, top);
-    if (opening == Opening::kAgain) {
+    std::optional<ImageFacts> image; /* until the device has this version open, too */
+    bool made = false;
+    if (opening == Opening::kFirst) {
+        image = inspect_image(options.image, options.format, options.offset, options.sizelimit);
+        made = make_missing_top(options, *image, top);
+    } else {
         want_top(options);
     }
     const Io::Mode mode = mode_of(options, opening);
