@@ -72,7 +72,7 @@ std::string device_with(const struct stat &file, const std::string &sys_block,
         }
     }
     for (const auto &dir : fs::directory_iterator(run, code)) {
-        if (const std::string node = node_with(dir.path() / "state", file); !node.empty()) {
+        if (std::string node = node_with(dir.path() / "state", file); !node.empty()) {
             return node;
         }
     }
