@@ -248,8 +248,12 @@ refuses "two servers of one COW" 'is in use' sh -c \
 cloopwsetup -D
 must "attach" cloopwsetup --ram=32M /dev/cloopw0 image.cloopw
 dd if=/dev/urandom of=/dev/cloopw0 bs=1M count=8 conv=fsync status=none
-{ processes cloopw-watch; processes cloopw-ublkd; } | while read -r _ pid; do kill -9 "$pid"; done
-check "a server that is lost with its watch shows" wait_for 10 test "$(column state)" = failed
+# All at once: one that is left starts the others again.
+mapfile -t pids < <({ processes cloopw-watch; processes cloopw-ublkd; } | cut -d ' ' -f 2)
+kill -STOP "${pids[@]}"
+kill -9 "${pids[@]}"
+is_lost() { test "$(column state)" = failed; }
+check "a server that is lost with its watch shows" wait_for 10 is_lost
 refuses "detach tells that writes may be lost" 'its server had ended' cloopwsetup -d /dev/cloopw0
 check "and nothing is left" test ! -e /dev/ublkb0
 check "nor a process" test ! "$(processes cloopw-ublkd; processes cloopw-watch)"
