@@ -35,6 +35,8 @@ detach() { cloopwsetup -d "$dev" || cloopwsetup -d "$dev" || :; }
 # make_medium MIB IMAGE_MIB: it, and base.cloopw
 make_medium() {
 	size=$1
+	# an earlier test's data is no COW, and would be kept
+	blkdiscard -f -z -l "${size}M" "$(disk 1)"
 	truncate -s "$2M" raw
 	mkcloopw -q raw base.cloopw
 	dmsetup --noudevsync create medium \
