@@ -104,7 +104,7 @@ fuzz: ## every parser of files, under the sanitizers
 check-debug: tests ## all tests in a kernel with KASAN and lockdep
 	@scripts/build-module debug
 	@tests/vm/selftest debug
-	@tests/vm/check debug
+	@tests/vm/check --cpus 2 debug
 
 # For the kernel of scripts/kernels.list, or the directory, that is named.
 PATCH_FOR ?= $(lastword $(SHORT))
@@ -126,7 +126,7 @@ check-long: check check-arm64 check-sanitizers check-debug check-live check-patc
 		SUITE=$$suite tests/live/run ram persistent || exit 1; \
 	done
 	@for kernel in $(BUILT); do scripts/build-module $$kernel || exit 1; done
-	@tests/vm/check $(SHORT) --short $(BUILT)
+	@tests/vm/check --cpus 2 $(SHORT) --short $(BUILT)
 	@for kernel in $(KERNELS) $(SHORT); do \
 		tests/vm/kill --times 20 $$kernel || exit 1; \
 		tests/vm/run --mem 2048 --timeout 14400 \

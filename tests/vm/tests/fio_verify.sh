@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
+# cpus: 2, requests overlap
 #
 # fio writes and verifies at random, 512 bytes to 1 MiB, four jobs at once, on
 # each COW format; then once more after a re-attach.

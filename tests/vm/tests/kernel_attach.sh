@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
+# cpus: 2, attach and detach run against each other
 #
 # The driver's main job: images of each format read as they were, at any size
 # and alignment of request; limits and sysfs say what is attached.

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
+# cpus: 2, requests arrive while the queue freezes
 #
 # All processes are frozen, as for a suspend, and thawed, while fio writes and
 # verifies: what is on its way is served, and nothing hangs. Meanwhile the watch of the

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
+# cpus: 2, processes are killed in the middle of a call
 #
 # What becomes of the process that asks for a flush or another change is nothing
 # to the COW file: neither its limits nor its end make writing to that fail, for

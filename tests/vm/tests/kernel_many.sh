@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
+# cpus: 2, devices are made at once
 #
 # Much of everything: 30 layers, 64 devices, a device of 16 TiB.
 

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 # alone: it uses up the memory of its VM
+# cpus: 2, the shrinker runs beside readers
 #
 # Writing back through the device while memory is short: it must not need
 # memory that only writing back would give. Wants a disk for the COW file, so

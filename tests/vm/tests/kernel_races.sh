@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
+# cpus: 2, threads race
 #
 # Attaching, putting a layer on top and detaching in a loop while others open,
 # read, look into sysfs, ask for devices, remove them and unload the module: nothing

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
+# cpus: 2, writers, discards and the cleaner overlap
 #
 # A COW log whose limit is little more than what lives in it, written over and
 # over: fio writes and verifies in two thirds of the device, pass after pass, while

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
+# cpus: 2, requests arrive while the COW is reset
 #
 # Changes are thrown away: --reset under I/O and -d --discard-changes; forks.
 

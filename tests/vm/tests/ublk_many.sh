@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 # wants: ublk_drv
+# cpus: 2, many servers start at once
 #
 # 64 devices by ublk at once. Each has a server of its own, and one of these is killed.
 

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 # wants: ublk_drv
+# cpus: 2, the server is killed while requests are under way
 #
 # cloopw-ublkd alone: reads, writes, discards and flushes of the block device; the end
 # by a signal; a server that is killed under load; a device whose server is lost.
