@@ -443,7 +443,7 @@ void check_log_end(const LogEnd &end, const LogSupers &supers, Findings &finding
                       "crash, without a flush; or a record before them is damaged, then this is "
                       "older than it was",
                   findings);
-    } else if (end.cut || !end.leads_to_all(supers.lost_copy())) {
+    } else if (end.is_cut() || !end.leads_to_all(supers.lost_copy())) {
         findings.error("log", "a part of it cannot be read: the records written last may be there");
     } else if (end.torn) {
         doubt_end(end, size,

@@ -31,7 +31,7 @@ private:
         seq_ = cw_from_le64(super_.log_seq);
         gen_ = cw_from_le64(super_.log_gen);
         sector_ = cw_from_le32(super_.log_sector);
-        end_.cut = segment != CW_LOG_NO_SEGMENT && !has_begin(segment);
+        end_.lost_begin = segment != CW_LOG_NO_SEGMENT && !has_begin(segment);
         while (segment < scan_.segments()) {
             chain_.insert(segment);
             if (!follow_segment(&segment)) {
@@ -82,7 +82,7 @@ private:
                 next_gen = at.record.next_gen;
             },
             [](const LogGap &) {});
-        end_.cut = end_.cut || (!jumps && !info.readable);
+        end_.last = jumps ? Readable::kAll : info.readable;
         gen_ = jumps ? next_gen : gen_;
         sector_ = jumps ? 0 : sector_;
         return jumps;
@@ -100,7 +100,7 @@ private:
 
     void look_at(u32 n) {
         LogSegmentInfo info = scan_.look(n);
-        end_.unreadable = end_.unreadable || !info.readable;
+        end_.all = std::max(end_.all, info.readable);
         /* A damaged first sector does not tell the kind, so scan the segment. */
         if (info.kind == LogSegmentInfo::Kind::kMeta ||
             (info.kind == LogSegmentInfo::Kind::kData && !may_count(info.gen))) {
@@ -114,7 +114,7 @@ private:
                 }
             },
             [](const LogGap &) {});
-        end_.unreadable = end_.unreadable || !info.readable;
+        end_.all = std::max(end_.all, info.readable);
     }
 
     /* Others are older, or of another log that was on this device. */

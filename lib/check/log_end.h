@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/core.h"
+#include "log_scan.h"
 
 namespace cloopw {
 
@@ -22,8 +23,9 @@ struct LogEnd {
     u64 behind = 0;          /* records that it does not lead to */
     u64 newer = 0;           /* records of these that only a later superblock can have allowed */
     bool torn = false;       /* the record at the end is there in part */
-    bool cut = false;        /* nothing can be read where the log begins or goes on */
-    bool unreadable = false; /* a segment that may be the log's cannot be read */
+    bool lost_begin = false; /* nothing can be read where the log begins */
+    Readable last = Readable::kAll; /* the segment where the log ends */
+    Readable all = Readable::kAll;  /* the worst of those that may be the log's */
     /* The ranges that the records behind the end changed. Missing records are unknown. */
     std::vector<PageRange> pages;
 
@@ -31,10 +33,12 @@ struct LogEnd {
      * Does the log contain every record that ever counted? lost_copy: a superblock is lost.
      */
     bool leads_to_all(bool lost_copy) const {
-        return newer == 0 && (!lost_copy || (behind == 0 && !cut && !unreadable));
+        return newer == 0 && (!lost_copy || (behind == 0 && !is_cut() && all == Readable::kAll));
     }
     /* True when all records of the log count. */
-    bool is_clean() const { return behind == 0 && !torn && !cut; }
+    bool is_clean() const { return behind == 0 && !torn && !is_cut(); }
+    /* Nothing can be read where the log begins or goes on. */
+    bool is_cut() const { return lost_begin || last != Readable::kAll; }
 };
 
 /* Reads the log, and the first sector of each segment. */

@@ -142,34 +142,37 @@ LogScan::LogScan(cw_io &io) : io_(io), buf_(static_cast<u8 *>(cw_alloc_raw(CW_LO
     if (!buf_) {
         throw std::bad_alloc();
     }
-    u64 size = 0;
-    if (cw_size(&io, &size) == 0 && size > CW_LOG_START) {
+    if (cw_size(&io, &size_) == 0 && size_ > CW_LOG_START) {
         /*
          * A file that ends within a segment was cut off. On a device, a part at the end is
          * no segment.
          */
         const u64 part = io.whole_pages ? 0 : CW_LOG_SEGMENT_LEN - 1;
         segments_ = static_cast<u32>(
-            std::min<u64>((size - CW_LOG_START + part) / CW_LOG_SEGMENT_LEN, LOG_MAX_SEGMENTS));
+            std::min<u64>((size_ - CW_LOG_START + part) / CW_LOG_SEGMENT_LEN, LOG_MAX_SEGMENTS));
     }
 }
 
-bool LogScan::load(u32 n) {
+/* What cannot be read, and what lies behind the file's end, is zeros. */
+Readable LogScan::load(u32 n) {
     const u64 off = cw_log_sector_offset(cw_log_first_sector(n));
-    if (cw_pread(&io_, buf_.get(), CW_LOG_SEGMENT_LEN, off) == 0) {
-        return true;
+    const u32 len = static_cast<u32>(std::min<u64>(size_ - off, CW_LOG_SEGMENT_LEN));
+    memset(buf_.get() + len, 0, CW_LOG_SEGMENT_LEN - len);
+    if (cw_pread(&io_, buf_.get(), len, off) == 0) {
+        return len < CW_LOG_SEGMENT_LEN ? Readable::kToFileEnd : Readable::kAll;
     }
-    for (u32 at = 0; at < CW_LOG_SEGMENT_LEN; at += kStep) {
-        if (cw_pread(&io_, buf_.get() + at, kStep, off + at) != 0) {
-            memset(buf_.get() + at, 0, kStep);
+    for (u32 at = 0; at < len; at += kStep) {
+        const u32 step = std::min(kStep, len - at);
+        if (cw_pread(&io_, buf_.get() + at, step, off + at) != 0) {
+            memset(buf_.get() + at, 0, step);
         }
     }
-    return false;
+    return Readable::kInPart;
 }
 
 LogSegmentInfo LogScan::scan(u32 n, const std::function<void(const LogRecordAt &)> &on_record,
                              const std::function<void(const LogGap &)> &on_gap) {
-    const bool readable = load(n);
+    const Readable readable = load(n);
     LogSegmentInfo info = Walk(n, buf_.get()).run(on_record, on_gap);
     info.readable = readable;
     return info;
@@ -180,7 +183,7 @@ LogSegmentInfo LogScan::look(u32 n) {
     log_record record{};
     if (cw_pread(&io_, buf_.get(), CW_SECTOR_SIZE, cw_log_sector_offset(cw_log_first_sector(n))) !=
         0) {
-        info.readable = false;
+        info.readable = Readable::kInPart;
     } else if (cw_log_record_decode(buf_.get(), CW_SECTOR_SIZE, &record) == 0) {
         info.kind =
             record.type == CW_LOG_META ? LogSegmentInfo::Kind::kMeta : LogSegmentInfo::Kind::kData;

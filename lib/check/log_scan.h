@@ -82,13 +82,20 @@ struct LogGap {
     u64 seq; /* number of the missing record; META: 0 */
 };
 
+/* How much of a segment can be read. */
+enum class Readable {
+    kAll,
+    kToFileEnd, /* the file ends within it */
+    kInPart,    /* the medium has errors */
+};
+
 struct LogSegmentInfo {
     enum class Kind { kEmpty, kData, kMeta };
     Kind kind = Kind::kEmpty;
     u64 gen = 0;
     u64 first_seq = 0; /* kData */
     u64 last_seq = 0;
-    bool readable = true; /* all of it */
+    Readable readable = Readable::kAll;
 };
 
 class LogScan {
@@ -111,9 +118,10 @@ public:
     LogSegmentInfo look(u32 n);
 
 private:
-    bool load(u32 n);
+    Readable load(u32 n);
 
     cw_io &io_;
+    u64 size_ = 0;
     u32 segments_ = 0;
     std::unique_ptr<u8, CDeleter<cw_free>> buf_; /* room for a segment */
 };

@@ -34,9 +34,14 @@ fs::path directory_of(const std::string &path) {
     return parent.empty() ? "." : parent;
 }
 
+void forgive_file_end(Readable *readable) {
+    *readable = *readable == Readable::kToFileEnd ? Readable::kAll : *readable;
+}
+
 /*
  * True when a check finds the log sound and empty. A power cut may have torn the copy of the
- * superblock that is not in use.
+ * superblock that is not in use. Where the file system stores a length later than the bytes,
+ * as FAT does, the cut may have left the file to end within the first segment.
  */
 bool cow_holds_nothing(const std::string &path) {
     try {
@@ -49,7 +54,10 @@ bool cow_holds_nothing(const std::string &path) {
         Findings findings;
         check_log_supers(supers, findings);
         const CowTotals totals = check_log(cow, {}, findings);
-        check_log_end(find_log_end(io.get(), supers.best()), supers, findings);
+        LogEnd end = find_log_end(io.get(), supers.best());
+        forgive_file_end(&end.last);
+        forgive_file_end(&end.all);
+        check_log_end(end, supers, findings);
         return totals.plain_bytes == 0 &&
                std::ranges::all_of(findings.all(), [](const Finding &f) { return f.repairable; });
     } catch (const Error &) {
