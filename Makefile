@@ -137,8 +137,9 @@ check-long: check check-arm64 check-sanitizers check-debug check-live check-patc
 		tests/vm/pressure --times 50 $$kernel || exit 1; \
 	done
 	@for kernel in 6.12 $(lastword $(SHORT)); do \
-		tests/vm/run --timeout 7200 --append cloopw_kills=200 \
-			$$kernel ublk_server || exit 1; \
+		tests/vm/run --mem 2048 --timeout 7200 \
+			--append 'cloopw_kills=200 cloopw_devices=64' \
+			$$kernel ublk_server ublk_many || exit 1; \
 	done
 
 lint: tests ## style and static checks

@@ -16,6 +16,7 @@
 #include "lib/net/settings.h"
 #include "lib/net/source.h"
 #include "lib/net/url.h"
+#include "lib/open_data.h"
 #include "lib/size.h"
 #include "lib/yes_no.h"
 #include "read_hints.h"
@@ -59,7 +60,7 @@ Io open_image(const ServedOptions &options, Opening opening) {
     if (options.image_at.empty()) {
         return open_source(options.image, options.offset, options.sizelimit);
     }
-    const int fd = open(options.image_at.c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = open_data(options.image_at, O_RDONLY);
     if (fd < 0) {
         throw io_error(options.image, "cannot be opened", errno);
     }

@@ -11,6 +11,7 @@
 #include "lib/cow/refusal.h"
 #include "lib/error.h"
 #include "lib/fd.h"
+#include "lib/open_data.h"
 #include "module.h"
 
 namespace cloopw {
@@ -46,7 +47,7 @@ void snapshot(Driver &driver, const DeviceRef &device, const std::string &path,
     want_cow_codec(driver, settings);
     NewCow made;
     made.create(path, what, layer_cow_format(), base, settings);
-    Fd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
+    Fd fd(open_data(path, O_RDWR));
     if (fd.get() < 0) {
         throw io_error(path, "cannot open for writing", errno);
     }
