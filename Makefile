@@ -181,7 +181,7 @@ netboot: ## what a web server needs to boot machines by network, in build/netboo
 # Of this machine's Debian, because no other root is needed to build its packages.
 check-boot: export SUITE := $(or $(SUITE),$(shell sed -n 's/^VERSION_CODENAME=//p' /etc/os-release))
 check-boot: iso ## boots of the live system: in memory, and with changes kept
-	@tests/live/run ram persistent
+	@tests/live/run --at-once=2 ram persistent
 
 check-live: iso ## boots of the live system: what check-boot leaves out, and a room
 	@tests/live/run uefi rollback full small stick toram partition \

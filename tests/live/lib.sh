@@ -60,7 +60,7 @@ vm_start() {
 	timeout --foreground -k 5 1500 qemu-system-x86_64 \
 		-accel "${CLOOPW_QEMU_ACCEL:-tcg,thread=multi}" \
 		-cpu "${CLOOPW_QEMU_CPU:-max,-erms,-fsrm,-svm,-la57}" \
-		-machine q35 -smp 2 -m "${vm_mem:-512}" -display none \
+		-machine q35 -smp "${vm_cpus:-1}" -m "${vm_mem:-512}" -display none \
 		-nodefaults -no-user-config -no-reboot -serial stdio \
 		-monitor "unix:$work/monitor,server,nowait" \
 		"$@" <"$work/keys" >"$vm_log" 2>"$work/qemu.log" &
