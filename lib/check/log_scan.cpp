@@ -153,7 +153,7 @@ LogScan::LogScan(cw_io &io) : io_(io), buf_(static_cast<u8 *>(cw_alloc_raw(CW_LO
     }
 }
 
-/* What cannot be read, and what lies behind the file's end, is zeros. */
+/* Bytes that cannot be read, and bytes behind the file's end, become zeros. */
 Readable LogScan::load(u32 n) {
     const u64 off = cw_log_sector_offset(cw_log_first_sector(n));
     const u32 len = static_cast<u32>(std::min<u64>(size_ - off, CW_LOG_SEGMENT_LEN));

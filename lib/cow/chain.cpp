@@ -40,8 +40,8 @@ void forgive_file_end(Readable *readable) {
 
 /*
  * True when a check finds the log sound and empty. A power cut may have torn the copy of the
- * superblock that is not in use. Where the file system stores a length later than the bytes,
- * as FAT does, the cut may have left the file to end within the first segment.
+ * superblock that is not in use. FAT stores the length of a file later than its bytes, so the
+ * file may end within the first segment.
  */
 bool cow_holds_nothing(const std::string &path) {
     try {

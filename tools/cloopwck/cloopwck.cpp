@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "dump.h"
 #include "file_check.h"
@@ -18,6 +19,7 @@
 #include "repair.h"
 #include "report.h"
 #include "salvage.h"
+#include "tools/common/option_values.h"
 #include "tools/common/progress.h"
 
 namespace cloopw {

@@ -4,6 +4,7 @@
 #define CLOOPW_CLOOPWCK_FILE_CHECK_H
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

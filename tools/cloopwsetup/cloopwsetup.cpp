@@ -9,6 +9,7 @@
 #include <array>
 #include <charconv>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "adjust.h"
 #include "attach.h"
@@ -32,6 +33,7 @@
 #include "stack.h"
 #include "stats.h"
 #include "tools/cloopwsetup/userspace/userspace.h"
+#include "tools/common/option_values.h"
 #include "tools/common/table.h"
 
 namespace cloopw {

@@ -18,7 +18,7 @@ namespace cloopw {
 struct UserspaceDevice;
 
 struct DeviceRef {
-    int number;
+    int number = 0;
     std::string name; /* "cloopw3" */
     std::string path; /* "/dev/cloopw3", or the path it was asked for by */
     /* Set: it is attached without the driver, see userspace.h. */

@@ -6,12 +6,16 @@
 #ifndef CLOOPW_TOOLS_OPTIONS_H
 #define CLOOPW_TOOLS_OPTIONS_H
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "lib/names.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace cloopw {
 
@@ -42,7 +46,7 @@ struct Option {
     std::string names;    /* in the form of CLI11: "-c,--cow" */
     std::string argument; /* "FILE"; "[=SIZE]" may be left away; "": there is none */
     std::string help;     /* a part of a line; {} becomes the words */
-    /* Gives it to the parser. Empty: setup_app() has done so. */
+    /* Gives it to the parser: option_values.h. Empty: setup_app() has done so. */
     std::function<CLI::Option *(CLI::App &app, const std::string &names)> add = {};
     Values values = {};
     bool again = false;     /* may be given several times */
@@ -61,27 +65,6 @@ struct OptionTable {
 
     std::vector<const Option *> all() const; /* valid as long as the table */
 };
-
-/* ---- how an option's value gets where it belongs ---- */
-
-template <typename T>
-auto value(T &to) {
-    return [&to](CLI::App &app, const std::string &names) {
-        /* one value each time, also for an option that can be repeated */
-        return app.add_option(names, to)->allow_extra_args(false);
-    };
-}
-
-inline auto flag(bool &to) {
-    return [&to](CLI::App &app, const std::string &names) { return app.add_flag(names, to); };
-}
-
-/* Without its argument the option means `usual`. */
-inline auto value_or(std::string &to, const std::string &usual) {
-    return [&to, usual](CLI::App &app, const std::string &names) {
-        return app.add_flag(names + "{" + usual + "}", to);
-    };
-}
 
 /* ---- the uses of the table ---- */
 

@@ -2,6 +2,7 @@
 #include "table.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 namespace cloopw {
 

@@ -3,14 +3,14 @@
 #ifndef CLOOPW_TOOLS_TABLE_H
 #define CLOOPW_TOOLS_TABLE_H
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <ostream>
 #include <string>
 #include <vector>
 
 namespace cloopw {
 
-/* Keeps the order in which keys are set. */
+/* Keeps the order in which keys are set. Its user includes <nlohmann/json.hpp>. */
 using Json = nlohmann::ordered_json;
 
 /* Indented, with a newline. Text that is not UTF-8 is replaced, not refused. */

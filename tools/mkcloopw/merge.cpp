@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "lib/cloopw.h"
 #include "lib/cow/log_writer.h"

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -23,6 +24,7 @@
 #include "merge.h"
 #include "summary.h"
 #include "tools/common/error.h"
+#include "tools/common/option_values.h"
 #include "tools/common/output_file.h"
 #include "tools/common/progress.h"
 

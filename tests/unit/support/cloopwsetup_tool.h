@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -98,9 +98,9 @@ protected:
         change_super(&bytes, [&](cw_disk_super *super) { memset(super->uuid, byte, 16); });
         write(name, bytes);
     }
-    json json_of(const Args &args) {
+    std::string out_of(const Args &args) {
         EXPECT_EQ(run(args), 0) << err_;
-        return json::parse(out_);
+        return out_;
     }
 
     const FakeKernel::Attached &attached(int number) const {

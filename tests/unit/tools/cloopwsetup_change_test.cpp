@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 #include <regex>
 
 #include "lib/cow/chain.h"
@@ -433,7 +434,7 @@ TEST_F(CloopwsetupChange, DirectIoWhereThereIsNone) {
                          "DIR/disk.img: its file system has no direct I/O; what was read is "
                          "dropped from the page cache instead"))
         << err_;
-    EXPECT_FALSE(json_of({"-J", "-l"})["cloopwdevices"][0]["dio"].get<bool>());
+    EXPECT_FALSE(json::parse(out_of({"-J", "-l"}))["cloopwdevices"][0]["dio"].get<bool>());
 }
 
 TEST_F(CloopwsetupChange, DirectIoOfWhatIsAttached) {

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "support/cloopwsetup_tool.h"
 
@@ -17,7 +18,10 @@ TEST_F(Cloopwsetup, ASnapshotPutsANewFileOnTop) {
     runs({"--snapshot", path("b"), device(0)});
     const std::vector<std::string> layers = {path("b"), path("a")};
     EXPECT_EQ(attached(0).layers, layers);
-    EXPECT_EQ(json_of({"-lJ", "-O", "cow,cow_format"}).at("cloopwdevices").at(0).at("cow_format"),
+    EXPECT_EQ(json::parse(out_of({"-lJ", "-O", "cow,cow_format"}))
+                  .at("cloopwdevices")
+                  .at(0)
+                  .at("cow_format"),
               json({"log", "log"}));
     runs({"-d", device(0)});
     runs({"-c", path("b"), device(0), image()});

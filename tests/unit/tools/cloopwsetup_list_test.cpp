@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <regex>
 
 #include "support/cloopwsetup_tool.h"
@@ -51,7 +52,7 @@ TEST_F(Cloopwsetup, ListsNothingSilently) {
 TEST_F(Cloopwsetup, ListsAsJson) {
     runs({"-c", path("cow"), device(0), image()});
     runs({device(1), image()});
-    json devices = json_of({"--json", "--output-all"}).at("cloopwdevices");
+    json devices = json::parse(out_of({"--json", "--output-all"})).at("cloopwdevices");
     ASSERT_EQ(devices.size(), 2U);
     const json &first = devices.at(0);
     EXPECT_EQ(first.at("name"), device(0));
@@ -69,7 +70,7 @@ TEST_F(Cloopwsetup, ListsAsJson) {
 
 TEST_F(Cloopwsetup, JsonHasTheColumnsOfTheTable) {
     runs({device(0), image()});
-    json device = json_of({"-J"}).at("cloopwdevices").at(0);
+    json device = json::parse(out_of({"-J"})).at("cloopwdevices").at(0);
     std::vector<std::string> keys;
     for (const auto &item : device.items()) {
         keys.push_back(item.key());
@@ -84,7 +85,7 @@ TEST_F(Cloopwsetup, JsonOfMalformedAttributesIsNull) {
     runs({device(0), image()});
     kernel_->set_attribute(0, "size", "many");
     kernel_->set_attribute(0, "ratio", "");
-    json device = json_of({"-J"}).at("cloopwdevices").at(0);
+    json device = json::parse(out_of({"-J"})).at("cloopwdevices").at(0);
     EXPECT_EQ(device.at("size"), nullptr);
     EXPECT_EQ(device.at("ratio"), nullptr);
 }
@@ -92,7 +93,7 @@ TEST_F(Cloopwsetup, JsonOfMalformedAttributesIsNull) {
 TEST_F(Cloopwsetup, JsonOfANameThatIsNotUtf8) {
     runs({device(0), image()});
     kernel_->set_attribute(0, "image", "/a\xff");
-    EXPECT_EQ(json_of({"-J"}).at("cloopwdevices").at(0).at("image"), R"(/a\xff)");
+    EXPECT_EQ(json::parse(out_of({"-J"})).at("cloopwdevices").at(0).at("image"), R"(/a\xff)");
 }
 
 TEST_F(Cloopwsetup, ColumnsInAnyOrderAndCase) {
@@ -143,7 +144,7 @@ TEST_F(Cloopwsetup, StatusNamesEachLayer) {
 
 TEST_F(Cloopwsetup, StatusAsJsonHasAllKeys) {
     runs({device(0), image()});
-    json device = json_of({this->device(0), "--json"}).at("cloopwdevices").at(0);
+    json device = json::parse(out_of({this->device(0), "--json"})).at("cloopwdevices").at(0);
     EXPECT_EQ(device.at("cache_hits"), 17);
     EXPECT_EQ(device.at("uuid"), nullptr);
 }

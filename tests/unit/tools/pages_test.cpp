@@ -6,6 +6,7 @@
 #include <string>
 
 #include "lib/error.h"
+#include "tools/common/option_values.h"
 #include "tools/pages/completion.h"
 #include "tools/pages/manual.h"
 #include "tools/pages/script.h"

@@ -69,7 +69,7 @@ must "$devices devices" attach_all
 end=${EPOCHREALTIME/./}
 diag "$(((end - begin) / devices / 1000)) ms for the attach of each device"
 diag "$(((before - $(free_kib)) / devices)) KiB of memory for each"
-check "they are listed" test "$(cloopwsetup -ln -O NAME | wc -l)" = $devices
+check "they are listed" test "$(cloopwsetup -ln -O NAME | wc -l)" = "$devices"
 check "each is written" write_all
 check "each has its own data" read_all
 for i in 0 $((devices / 2)) $((devices - 1)); do
